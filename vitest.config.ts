@@ -1,0 +1,26 @@
+import { defineConfig } from 'vitest/config'
+
+// Tests run on the sources: this condition is the first entry of every package's "exports".
+const conditions = ['shardwise-source']
+const source = {
+  resolve: { conditions },
+  ssr: { resolve: { conditions, externalConditions: conditions } },
+}
+
+export default defineConfig({
+  test: {
+    projects: [
+      { ...source, test: { name: 'unit', include: ['packages/*/src/**/*.test.ts'], testTimeout: 30_000 } },
+      {
+        ...source,
+        test: {
+          name: 'integration',
+          include: ['test/{end-to-end,conformance,compatibility}/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+        },
+      },
+      { ...source, test: { name: 'packaging', include: ['test/packaging/**/*.test.ts'], testTimeout: 600_000, hookTimeout: 600_000 } },
+    ],
+  },
+})
