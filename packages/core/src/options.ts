@@ -1,0 +1,85 @@
+import { inspect } from 'node:util'
+
+/** A caller's option is not usable. `option` is its key, `value` what was given. Nothing was started and nothing was accepted. */
+export class InvalidOptionError extends TypeError {
+  override readonly name = 'InvalidOptionError'
+  readonly code = 'ERR_SHARDWISE_INVALID_OPTION'
+  readonly option: string
+  readonly value: unknown
+
+  constructor(option: string, rule: string, value: unknown) {
+    super(`Option \`${option}\` must be ${rule}, got ${shown(value)}`)
+    this.option = option
+    this.value = value
+  }
+}
+
+/** A value as an error message shows it: short, with its type where that is the surprise. */
+function shown(value: unknown): string {
+  const text = inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY, maxStringLength: 80, maxArrayLength: 5 })
+  return typeof value === 'object' || value === undefined ? text : `${text} (${typeof value})`
+}
+
+/** The checks below return the value, or `fallback` where it is undefined; they throw InvalidOptionError naming the option. */
+export function integerOption(
+  option: string,
+  value: number | undefined,
+  rule: { readonly min: number; readonly max?: number; readonly fallback: number },
+): number {
+  const given = value ?? rule.fallback
+  const max = rule.max ?? Number.MAX_SAFE_INTEGER
+  if (!Number.isInteger(given) || given < rule.min || given > max) {
+    throw new InvalidOptionError(option, `a whole number ${rangeText(rule.min, rule.max)}`, value)
+  }
+  return given
+}
+
+export function numberOption(
+  option: string,
+  value: number | undefined,
+  rule: { readonly min: number; readonly max?: number; readonly fallback: number },
+): number {
+  const given = value ?? rule.fallback
+  if (typeof given !== 'number' || Number.isNaN(given) || given < rule.min || given > (rule.max ?? Number.POSITIVE_INFINITY)) {
+    throw new InvalidOptionError(option, `a number ${rangeText(rule.min, rule.max)}`, value)
+  }
+  return given
+}
+
+export function booleanOption(option: string, value: boolean | undefined, fallback: boolean): boolean {
+  const given = value ?? fallback
+  if (typeof given !== 'boolean') throw new InvalidOptionError(option, 'true or false', value)
+  return given
+}
+
+export function choiceOption<const T extends string>(
+  option: string,
+  value: T | undefined,
+  choices: readonly T[],
+  fallback: NoInfer<T>,
+): T {
+  const given = value ?? fallback
+  if (!choices.includes(given)) throw new InvalidOptionError(option, choices.map((choice) => `'${choice}'`).join(' or '), value)
+  return given
+}
+
+export function stringOption(
+  option: string,
+  value: string | undefined,
+  rule: { readonly pattern: RegExp; readonly says: string; readonly fallback?: string },
+): string {
+  const given = value ?? rule.fallback
+  if (typeof given !== 'string' || !rule.pattern.test(given)) throw new InvalidOptionError(option, rule.says, value)
+  return given
+}
+
+/** Refuses keys that are not options, so that a misspelt one is not silently ignored. */
+export function refuseUnknownOptions(given: object, known: readonly string[]): void {
+  for (const key of Object.keys(given)) {
+    if (!known.includes(key)) throw new InvalidOptionError(key, `one of the known options (${known.join(', ')})`, Reflect.get(given, key))
+  }
+}
+
+function rangeText(min: number, max: number | undefined): string {
+  return max === undefined ? `from ${min} up` : `from ${min} to ${max}`
+}
