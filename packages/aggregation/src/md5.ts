@@ -1,0 +1,274 @@
+/**
+ * MD5 in plain JavaScript. Kinesis places a record by the MD5 of its partition key's UTF-8 bytes, so a producer hashes one short
+ * string per record: for that, calling out to OpenSSL costs more than the digest itself.
+ *
+ * MD5 is used here because the service and the aggregated record format prescribe it, never for security.
+ */
+
+const BLOCK_BYTES = 64
+/** The longest message that still leaves room for the end marker and the 8-byte length in one block. */
+const SINGLE_BLOCK_BYTES = 55
+
+const INITIAL_A = 1732584193
+const INITIAL_B = -271733879
+const INITIAL_C = -1732584194
+const INITIAL_D = 271733878
+
+// Working storage is shared by all calls: everything here is synchronous and never re-entered.
+const block = new Int32Array(16)
+const state = new Int32Array(4)
+const encoder = new TextEncoder()
+/** Room for 256 UTF-16 units, the longest partition key Kinesis takes, at three bytes each. */
+const keyBytes = new Uint8Array(768)
+
+/**
+ * MD5 of the UTF-8 encoding of `key`, as four 32-bit words, most significant first: the digest read as an unsigned 128-bit
+ * big-endian integer is `out[0] << 96 | out[1] << 64 | out[2] << 32 | out[3]`. That is the Kinesis hash key of the partition key.
+ *
+ * A lone surrogate counts as U+FFFD, as `TextEncoder` and the aggregate encoder write it. `out` needs at least four elements.
+ */
+export function md5Words(key: string, out: Uint32Array): void {
+  if (!digestShortAscii(key)) {
+    if (key.length * 3 <= keyBytes.length) digestBytes(keyBytes, encoder.encodeInto(key, keyBytes).written)
+    else {
+      const bytes = encoder.encode(key)
+      digestBytes(bytes, bytes.length)
+    }
+  }
+  out[0] = swapBytes(state[0]!)
+  out[1] = swapBytes(state[1]!)
+  out[2] = swapBytes(state[2]!)
+  out[3] = swapBytes(state[3]!)
+}
+
+/** The 16-byte MD5 digest of `bytes`. For long input on Node, node:crypto is faster. */
+export function md5(bytes: Uint8Array): Uint8Array {
+  digestBytes(bytes, bytes.length)
+  const digest = new Uint8Array(16)
+  for (let i = 0; i < 16; i++) digest[i] = state[i >> 2]! >>> ((i & 3) << 3)
+  return digest
+}
+
+/** One compression straight from the string, four characters to a word. False, with nothing digested, unless ASCII and short. */
+function digestShortAscii(key: string): boolean {
+  const length = key.length
+  if (length > SINGLE_BLOCK_BYTES) return false
+  const fullWords = length >> 2
+  let seen = 0
+  let word = 0
+  let i = 0
+  for (; word < fullWords; word++, i += 4) {
+    const c0 = key.charCodeAt(i)
+    const c1 = key.charCodeAt(i + 1)
+    const c2 = key.charCodeAt(i + 2)
+    const c3 = key.charCodeAt(i + 3)
+    seen |= c0 | c1 | c2 | c3
+    block[word] = c0 | (c1 << 8) | (c2 << 16) | (c3 << 24)
+  }
+  let last = 0x80 << ((length & 3) << 3)
+  for (let shift = 0; i < length; i++, shift += 8) {
+    const c = key.charCodeAt(i)
+    seen |= c
+    last |= c << shift
+  }
+  if (seen > 127) return false
+  block[word++] = last
+  while (word < 14) block[word++] = 0
+  block[14] = length << 3
+  block[15] = 0
+  compress(INITIAL_A, INITIAL_B, INITIAL_C, INITIAL_D)
+  return true
+}
+
+function digestBytes(bytes: Uint8Array, length: number): void {
+  state[0] = INITIAL_A
+  state[1] = INITIAL_B
+  state[2] = INITIAL_C
+  state[3] = INITIAL_D
+  let at = 0
+  for (; length - at >= BLOCK_BYTES; at += BLOCK_BYTES) {
+    for (let word = 0, p = at; word < 16; word++, p += 4) {
+      block[word] = bytes[p]! | (bytes[p + 1]! << 8) | (bytes[p + 2]! << 16) | (bytes[p + 3]! << 24)
+    }
+    compress(state[0]!, state[1]!, state[2]!, state[3]!)
+  }
+  block.fill(0)
+  const rest = length - at
+  for (let i = 0; i < rest; i++) block[i >> 2]! |= bytes[at + i]! << ((i & 3) << 3)
+  block[rest >> 2]! |= 0x80 << ((rest & 3) << 3)
+  if (rest > SINGLE_BLOCK_BYTES) {
+    compress(state[0]!, state[1]!, state[2]!, state[3]!)
+    block.fill(0)
+  }
+  block[14] = length << 3
+  block[15] = Math.floor(length / 0x2000_0000)
+  compress(state[0]!, state[1]!, state[2]!, state[3]!)
+}
+
+function swapBytes(word: number): number {
+  return ((word & 0xff) << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24)
+}
+
+/**
+ * One MD5 compression of `block`, from the given state into `state` (RFC 1321 section 3.4). Unrolled, because as a loop over
+ * tables of shifts and constants it takes 1.7 times as long (V8 of Node 20).
+ */
+function compress(a0: number, b0: number, c0: number, d0: number): void {
+  let a = a0
+  let b = b0
+  let c = c0
+  let d = d0
+  let t = 0
+  const m0 = block[0]!
+  const m1 = block[1]!
+  const m2 = block[2]!
+  const m3 = block[3]!
+  const m4 = block[4]!
+  const m5 = block[5]!
+  const m6 = block[6]!
+  const m7 = block[7]!
+  const m8 = block[8]!
+  const m9 = block[9]!
+  const m10 = block[10]!
+  const m11 = block[11]!
+  const m12 = block[12]!
+  const m13 = block[13]!
+  const m14 = block[14]!
+  const m15 = block[15]!
+  // round 1
+  t = (((a + m0 - 680876936) | 0) + (d ^ (b & (c ^ d)))) | 0
+  a = (((t << 7) | (t >>> 25)) + b) | 0
+  t = (((d + m1 - 389564586) | 0) + (c ^ (a & (b ^ c)))) | 0
+  d = (((t << 12) | (t >>> 20)) + a) | 0
+  t = (((c + m2 + 606105819) | 0) + (b ^ (d & (a ^ b)))) | 0
+  c = (((t << 17) | (t >>> 15)) + d) | 0
+  t = (((b + m3 - 1044525330) | 0) + (a ^ (c & (d ^ a)))) | 0
+  b = (((t << 22) | (t >>> 10)) + c) | 0
+  t = (((a + m4 - 176418897) | 0) + (d ^ (b & (c ^ d)))) | 0
+  a = (((t << 7) | (t >>> 25)) + b) | 0
+  t = (((d + m5 + 1200080426) | 0) + (c ^ (a & (b ^ c)))) | 0
+  d = (((t << 12) | (t >>> 20)) + a) | 0
+  t = (((c + m6 - 1473231341) | 0) + (b ^ (d & (a ^ b)))) | 0
+  c = (((t << 17) | (t >>> 15)) + d) | 0
+  t = (((b + m7 - 45705983) | 0) + (a ^ (c & (d ^ a)))) | 0
+  b = (((t << 22) | (t >>> 10)) + c) | 0
+  t = (((a + m8 + 1770035416) | 0) + (d ^ (b & (c ^ d)))) | 0
+  a = (((t << 7) | (t >>> 25)) + b) | 0
+  t = (((d + m9 - 1958414417) | 0) + (c ^ (a & (b ^ c)))) | 0
+  d = (((t << 12) | (t >>> 20)) + a) | 0
+  t = (((c + m10 - 42063) | 0) + (b ^ (d & (a ^ b)))) | 0
+  c = (((t << 17) | (t >>> 15)) + d) | 0
+  t = (((b + m11 - 1990404162) | 0) + (a ^ (c & (d ^ a)))) | 0
+  b = (((t << 22) | (t >>> 10)) + c) | 0
+  t = (((a + m12 + 1804603682) | 0) + (d ^ (b & (c ^ d)))) | 0
+  a = (((t << 7) | (t >>> 25)) + b) | 0
+  t = (((d + m13 - 40341101) | 0) + (c ^ (a & (b ^ c)))) | 0
+  d = (((t << 12) | (t >>> 20)) + a) | 0
+  t = (((c + m14 - 1502002290) | 0) + (b ^ (d & (a ^ b)))) | 0
+  c = (((t << 17) | (t >>> 15)) + d) | 0
+  t = (((b + m15 + 1236535329) | 0) + (a ^ (c & (d ^ a)))) | 0
+  b = (((t << 22) | (t >>> 10)) + c) | 0
+  // round 2
+  t = (((a + m1 - 165796510) | 0) + (c ^ (d & (b ^ c)))) | 0
+  a = (((t << 5) | (t >>> 27)) + b) | 0
+  t = (((d + m6 - 1069501632) | 0) + (b ^ (c & (a ^ b)))) | 0
+  d = (((t << 9) | (t >>> 23)) + a) | 0
+  t = (((c + m11 + 643717713) | 0) + (a ^ (b & (d ^ a)))) | 0
+  c = (((t << 14) | (t >>> 18)) + d) | 0
+  t = (((b + m0 - 373897302) | 0) + (d ^ (a & (c ^ d)))) | 0
+  b = (((t << 20) | (t >>> 12)) + c) | 0
+  t = (((a + m5 - 701558691) | 0) + (c ^ (d & (b ^ c)))) | 0
+  a = (((t << 5) | (t >>> 27)) + b) | 0
+  t = (((d + m10 + 38016083) | 0) + (b ^ (c & (a ^ b)))) | 0
+  d = (((t << 9) | (t >>> 23)) + a) | 0
+  t = (((c + m15 - 660478335) | 0) + (a ^ (b & (d ^ a)))) | 0
+  c = (((t << 14) | (t >>> 18)) + d) | 0
+  t = (((b + m4 - 405537848) | 0) + (d ^ (a & (c ^ d)))) | 0
+  b = (((t << 20) | (t >>> 12)) + c) | 0
+  t = (((a + m9 + 568446438) | 0) + (c ^ (d & (b ^ c)))) | 0
+  a = (((t << 5) | (t >>> 27)) + b) | 0
+  t = (((d + m14 - 1019803690) | 0) + (b ^ (c & (a ^ b)))) | 0
+  d = (((t << 9) | (t >>> 23)) + a) | 0
+  t = (((c + m3 - 187363961) | 0) + (a ^ (b & (d ^ a)))) | 0
+  c = (((t << 14) | (t >>> 18)) + d) | 0
+  t = (((b + m8 + 1163531501) | 0) + (d ^ (a & (c ^ d)))) | 0
+  b = (((t << 20) | (t >>> 12)) + c) | 0
+  t = (((a + m13 - 1444681467) | 0) + (c ^ (d & (b ^ c)))) | 0
+  a = (((t << 5) | (t >>> 27)) + b) | 0
+  t = (((d + m2 - 51403784) | 0) + (b ^ (c & (a ^ b)))) | 0
+  d = (((t << 9) | (t >>> 23)) + a) | 0
+  t = (((c + m7 + 1735328473) | 0) + (a ^ (b & (d ^ a)))) | 0
+  c = (((t << 14) | (t >>> 18)) + d) | 0
+  t = (((b + m12 - 1926607734) | 0) + (d ^ (a & (c ^ d)))) | 0
+  b = (((t << 20) | (t >>> 12)) + c) | 0
+  // round 3
+  t = (((a + m5 - 378558) | 0) + (b ^ c ^ d)) | 0
+  a = (((t << 4) | (t >>> 28)) + b) | 0
+  t = (((d + m8 - 2022574463) | 0) + (a ^ b ^ c)) | 0
+  d = (((t << 11) | (t >>> 21)) + a) | 0
+  t = (((c + m11 + 1839030562) | 0) + (d ^ a ^ b)) | 0
+  c = (((t << 16) | (t >>> 16)) + d) | 0
+  t = (((b + m14 - 35309556) | 0) + (c ^ d ^ a)) | 0
+  b = (((t << 23) | (t >>> 9)) + c) | 0
+  t = (((a + m1 - 1530992060) | 0) + (b ^ c ^ d)) | 0
+  a = (((t << 4) | (t >>> 28)) + b) | 0
+  t = (((d + m4 + 1272893353) | 0) + (a ^ b ^ c)) | 0
+  d = (((t << 11) | (t >>> 21)) + a) | 0
+  t = (((c + m7 - 155497632) | 0) + (d ^ a ^ b)) | 0
+  c = (((t << 16) | (t >>> 16)) + d) | 0
+  t = (((b + m10 - 1094730640) | 0) + (c ^ d ^ a)) | 0
+  b = (((t << 23) | (t >>> 9)) + c) | 0
+  t = (((a + m13 + 681279174) | 0) + (b ^ c ^ d)) | 0
+  a = (((t << 4) | (t >>> 28)) + b) | 0
+  t = (((d + m0 - 358537222) | 0) + (a ^ b ^ c)) | 0
+  d = (((t << 11) | (t >>> 21)) + a) | 0
+  t = (((c + m3 - 722521979) | 0) + (d ^ a ^ b)) | 0
+  c = (((t << 16) | (t >>> 16)) + d) | 0
+  t = (((b + m6 + 76029189) | 0) + (c ^ d ^ a)) | 0
+  b = (((t << 23) | (t >>> 9)) + c) | 0
+  t = (((a + m9 - 640364487) | 0) + (b ^ c ^ d)) | 0
+  a = (((t << 4) | (t >>> 28)) + b) | 0
+  t = (((d + m12 - 421815835) | 0) + (a ^ b ^ c)) | 0
+  d = (((t << 11) | (t >>> 21)) + a) | 0
+  t = (((c + m15 + 530742520) | 0) + (d ^ a ^ b)) | 0
+  c = (((t << 16) | (t >>> 16)) + d) | 0
+  t = (((b + m2 - 995338651) | 0) + (c ^ d ^ a)) | 0
+  b = (((t << 23) | (t >>> 9)) + c) | 0
+  // round 4
+  t = (((a + m0 - 198630844) | 0) + (c ^ (b | ~d))) | 0
+  a = (((t << 6) | (t >>> 26)) + b) | 0
+  t = (((d + m7 + 1126891415) | 0) + (b ^ (a | ~c))) | 0
+  d = (((t << 10) | (t >>> 22)) + a) | 0
+  t = (((c + m14 - 1416354905) | 0) + (a ^ (d | ~b))) | 0
+  c = (((t << 15) | (t >>> 17)) + d) | 0
+  t = (((b + m5 - 57434055) | 0) + (d ^ (c | ~a))) | 0
+  b = (((t << 21) | (t >>> 11)) + c) | 0
+  t = (((a + m12 + 1700485571) | 0) + (c ^ (b | ~d))) | 0
+  a = (((t << 6) | (t >>> 26)) + b) | 0
+  t = (((d + m3 - 1894986606) | 0) + (b ^ (a | ~c))) | 0
+  d = (((t << 10) | (t >>> 22)) + a) | 0
+  t = (((c + m10 - 1051523) | 0) + (a ^ (d | ~b))) | 0
+  c = (((t << 15) | (t >>> 17)) + d) | 0
+  t = (((b + m1 - 2054922799) | 0) + (d ^ (c | ~a))) | 0
+  b = (((t << 21) | (t >>> 11)) + c) | 0
+  t = (((a + m8 + 1873313359) | 0) + (c ^ (b | ~d))) | 0
+  a = (((t << 6) | (t >>> 26)) + b) | 0
+  t = (((d + m15 - 30611744) | 0) + (b ^ (a | ~c))) | 0
+  d = (((t << 10) | (t >>> 22)) + a) | 0
+  t = (((c + m6 - 1560198380) | 0) + (a ^ (d | ~b))) | 0
+  c = (((t << 15) | (t >>> 17)) + d) | 0
+  t = (((b + m13 + 1309151649) | 0) + (d ^ (c | ~a))) | 0
+  b = (((t << 21) | (t >>> 11)) + c) | 0
+  t = (((a + m4 - 145523070) | 0) + (c ^ (b | ~d))) | 0
+  a = (((t << 6) | (t >>> 26)) + b) | 0
+  t = (((d + m11 - 1120210379) | 0) + (b ^ (a | ~c))) | 0
+  d = (((t << 10) | (t >>> 22)) + a) | 0
+  t = (((c + m2 + 718787259) | 0) + (a ^ (d | ~b))) | 0
+  c = (((t << 15) | (t >>> 17)) + d) | 0
+  t = (((b + m9 - 343485551) | 0) + (d ^ (c | ~a))) | 0
+  b = (((t << 21) | (t >>> 11)) + c) | 0
+  state[0] = a0 + a
+  state[1] = b0 + b
+  state[2] = c0 + c
+  state[3] = d0 + d
+}
