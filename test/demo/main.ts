@@ -1,0 +1,30 @@
+/** `npm run demo`: real flights through Kinesis, with splits, merges, a stopped and a killed worker on the way, and a proof at the end. */
+import { runDemo } from './demo.js'
+import { parseDemoOptions, USAGE, UsageError } from './demo-options.js'
+import { passed } from './verdict.js'
+
+const EXIT_USAGE = 2
+const EXIT_INTERRUPTED = 130
+
+try {
+  const options = parseDemoOptions(process.argv.slice(2))
+  if (options === 'help') process.stdout.write(USAGE)
+  else {
+    const interruption = new AbortController()
+    for (const signal of ['SIGINT', 'SIGTERM'] as const)
+      process.on(signal, () => interruption.abort(new Error(`Interrupted by ${signal}`)))
+    try {
+      const result = await runDemo(options, interruption.signal)
+      if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`)
+      process.exitCode = passed(result) ? 0 : 1
+    } catch (error) {
+      if (!interruption.signal.aborted) throw error
+      process.stderr.write(`${interruption.signal.reason.message}; everything was stopped and nothing is left behind.\n`)
+      process.exitCode = EXIT_INTERRUPTED
+    }
+  }
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error
+  process.stderr.write(`${error.message}\n\n${USAGE}`)
+  process.exitCode = EXIT_USAGE
+}
