@@ -1,0 +1,52 @@
+import type { HashKeyRange } from '@shardwise/core/hash-key'
+import type { ChildShard } from '@shardwise/core/kinesis-port'
+import type { Position } from '../checkpoints/position.js'
+
+/**
+ * What a shard worker sees of the lease that it works under: one acquisition. When the lease is lost and won again that is another object.
+ *
+ * The worker ends every lease by exactly one call of `endShard` or `release`, also after a loss (release is then only the word that the
+ * worker has finished). Until then this process does not take the shard again, so that two workers never run on one shard here.
+ */
+export interface HeldLease {
+  readonly leaseKey: string
+  readonly shardId: string
+  /** The last completed record (resume after it), or a sentinel. Where this acquisition begins; it does not change. */
+  readonly resumeFrom: Position
+  /** Epoch milliseconds for `latest` and `at-timestamp`. Undefined with `latest`: a row made by KCL, start at the tip. */
+  readonly startAt: number | undefined
+  readonly range: HashKeyRange | undefined
+  /** Grows with every acquisition of this lease by anyone: a fencing token. */
+  readonly generation: number
+  /** Aborts with LeaseLostError as soon as the lease is known to be lost. */
+  readonly signal: AbortSignal
+  /**
+   * Aborts when the worker should finish what is in hand, checkpoint and call `release`: the coordinator is stopping, or another worker
+   * shall go on with this shard (release then transfers to it). Until then the lease stays ours.
+   */
+  readonly drain: AbortSignal
+  /**
+   * Whether work may be done under this lease at this moment. Ask synchronously before each handler call, delivery and checkpoint.
+   * False may also mean "not sure": renewals have not succeeded for too long, or the machine was suspended. Then `revalidate` finds out.
+   */
+  isOurs(): boolean
+  /**
+   * Renews at once when not sure. True: ours, and nobody else had it meanwhile, go on. False: lost. Pending while the table cannot be
+   * reached.
+   */
+  revalidate(): Promise<boolean>
+  /** Remembers a completed position; the next renewal carries it. Only forward: a position at or before the known one does nothing. */
+  checkpoint(position: Position): void
+  /** As `checkpoint`, written at once. Has landed when it resolves; rejects with LeaseLostError. */
+  checkpointNow(position: Position): Promise<void>
+  /**
+   * All of the shard is completed: creates its children's leases, then marks this one SHARD_END; the lease is then no longer held.
+   * An empty list makes the coordinator look the children up. Rejects with LeaseLostError.
+   */
+  endShard(children: readonly ChildShard[]): Promise<void>
+  /**
+   * Writes the pending checkpoint and gives up ownership, to the next owner when a handoff is pending. Never rejects: a lease that is
+   * lost has nothing to give up, and one that cannot be given up within the failover time expires.
+   */
+  release(): Promise<void>
+}

@@ -1,0 +1,62 @@
+import type { CallOptions } from '@shardwise/core/kinesis-port'
+import type { Position } from '../checkpoints/position.js'
+import type { Lease, NewLease } from './lease.js'
+
+/**
+ * Where leases live. Every write is one atomic conditional write; docs/lease-protocol.md says for each what its condition protects.
+ *
+ * A write that resolves with `done: false` did not take effect. A call that *rejects* may have taken effect (lost response, time-out): the
+ * caller finds out by sending it again, since each condition includes the counter or owner that the write changes. Implementations make
+ * one attempt per call.
+ */
+export interface LeaseStore {
+  /** Makes the table ready, creating it when missing. Rejects when it exists and is not a lease table. */
+  open(options?: CallOptions): Promise<void>
+  /** All leases. May be a little stale unless `consistent`. */
+  list(options?: CallOptions & { readonly consistent?: boolean }): Promise<LeaseListing>
+  /** The row as it is now. */
+  read(leaseKey: string, options?: CallOptions): Promise<Lease | undefined>
+  /** False when there is one already. */
+  create(lease: NewLease, options?: CallOptions): Promise<boolean>
+  /** Makes `workerId` the owner, provided that counter and owners are still those of `lease`. */
+  take(lease: Lease, workerId: string, options?: CallOptions): Promise<LeaseWrite>
+  /** Moves the counter and, when given, the checkpoint, provided that the counter is that of `lease` and `workerId` the actual owner. */
+  renew(
+    lease: Lease,
+    workerId: string,
+    progress: { readonly checkpoint?: Position | undefined },
+    options?: CallOptions,
+  ): Promise<LeaseWrite>
+  /**
+   * Gives up ownership, with a last checkpoint: to `to`, or to nobody. The condition of `renew`, and that the pending handoff is to `to`
+   * (with `to` undefined: that none is pending).
+   */
+  handOver(
+    lease: Lease,
+    workerId: string,
+    last: { readonly to: string | undefined; readonly checkpoint?: Position | undefined },
+    options?: CallOptions,
+  ): Promise<LeaseWrite>
+  /** SHARD_END: no owner any more. The condition of `renew`. */
+  end(lease: Lease, workerId: string, childShardIds: readonly string[], options?: CallOptions): Promise<LeaseWrite>
+  /** Asks the owner of `lease`, a Shardwise worker, to hand it over to `to`. The counter stays. */
+  requestHandoff(lease: Lease, to: string, options?: CallOptions): Promise<LeaseWrite>
+  /** Takes such a request back, provided that it is still pending. The counter stays. */
+  withdrawHandoff(lease: Lease, to: string, options?: CallOptions): Promise<LeaseWrite>
+}
+
+/** `lease` is the row after the write, or, where the condition did not hold, the row that was found (undefined: no such row). */
+export type LeaseWrite =
+  | { readonly done: true; readonly lease: Lease }
+  | { readonly done: false; readonly lease: Lease | undefined }
+
+export interface LeaseListing {
+  readonly leases: readonly Lease[]
+  /** Rows that look like leases and cannot be read, each with the reason. They are left alone. */
+  readonly malformed: readonly MalformedLease[]
+}
+
+export interface MalformedLease {
+  readonly leaseKey: string
+  readonly reason: string
+}

@@ -1,0 +1,52 @@
+import type { HashKeyRange } from '@shardwise/core/hash-key'
+import type { Position } from '../checkpoints/position.js'
+
+/**
+ * One row of the lease table: which worker reads a shard, and how far it is. The attributes are KCL's
+ * (DynamoDBLeaseSerializer.java); those of our own start with `sw`, and KCL's updates preserve them.
+ */
+export interface Lease {
+  /** Single stream: the shard id. */
+  readonly leaseKey: string
+  readonly shardId: string
+  /** The owner; while a handoff is pending, the *next* owner. */
+  readonly leaseOwner: string | undefined
+  /** Only while a handoff is pending: the current owner. */
+  readonly checkpointOwner: string | undefined
+  /** Moves by one with each write of an owner. A counter that stands still is how a dead owner is seen. */
+  readonly leaseCounter: number
+  readonly ownerSwitchesSinceCheckpoint: number
+  readonly checkpoint: Position
+  readonly parentShardIds: readonly string[]
+  readonly childShardIds: readonly string[]
+  readonly range: HashKeyRange | undefined
+  /** `swStartAt`: epoch milliseconds that a `latest` or `at-timestamp` checkpoint means (decision 18). */
+  readonly startAt: number | undefined
+  /** `swOwner`: who took this lease as a Shardwise worker. The owner is a Shardwise worker exactly when this equals `leaseOwner`. */
+  readonly shardwiseOwner: string | undefined
+}
+
+/** What a lease is created with: no owner, counter 0. */
+export interface NewLease {
+  readonly leaseKey: string
+  readonly checkpoint: Position
+  readonly parentShardIds: readonly string[]
+  readonly range: HashKeyRange | undefined
+  readonly startAt: number | undefined
+}
+
+/** Who may read the shard and write its checkpoint. */
+export function actualOwner(lease: Lease): string | undefined {
+  return lease.checkpointOwner ?? lease.leaseOwner
+}
+
+/** The worker that should give this lease away and to whom, or undefined when no handoff is pending. */
+export function pendingHandoff(lease: Lease): { readonly from: string; readonly to: string } | undefined {
+  const { checkpointOwner: from, leaseOwner: to } = lease
+  return from === undefined || to === undefined || from === to ? undefined : { from, to }
+}
+
+/** The shard has been read to its end: nobody needs to own this lease. */
+export function hasEnded(lease: Lease): boolean {
+  return lease.checkpoint.kind === 'shard-end'
+}
