@@ -1,0 +1,86 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { constants, type Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+
+export interface WireRequest {
+  readonly method: string
+  readonly path: string
+  /** Names in lower case. Over HTTP/2 the pseudo headers (`:authority`) are among them. */
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+  readonly body: Buffer
+}
+
+export interface WireAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Uint8Array
+}
+
+/** `'drop'` breaks the connection (HTTP/1.1) or the stream (HTTP/2) without an answer. `signal` aborts when the server stops. */
+export type WireHandler = (request: WireRequest, signal: AbortSignal) => Promise<WireAnswer | 'drop'>
+
+/** PutRecords takes 10 MiB of data and keys, which base64 makes 13.4 MiB, plus the JSON around up to 500 entries. */
+export const MAX_BODY_BYTES: number = 24 * 1024 * 1024
+
+/** What is read, and thrown away, of a larger body so that its sender gets to see the refusal. Beyond it the connection is cut. */
+const MAX_DISCARDED_BYTES = 8 * MAX_BODY_BYTES
+
+/** One request and its answer, over HTTP/1.1 or HTTP/2. `handler` is not called for a request that broke off or is too large. */
+export function exchange(
+  request: IncomingMessage | Http2ServerRequest,
+  response: ServerResponse | Http2ServerResponse,
+  handler: WireHandler,
+  signal: AbortSignal,
+): void {
+  const chunks: Buffer[] = []
+  let received = 0
+  let brokenOff = false
+  request.on('data', (chunk: Buffer) => {
+    received += chunk.length
+    if (received <= MAX_BODY_BYTES) return void chunks.push(chunk)
+    chunks.length = 0
+    if (received > MAX_DISCARDED_BYTES) breakOff(request, response)
+  })
+  // Over HTTP/2 a request that is reset half-way still ends, with the bytes so far.
+  request.on('aborted', () => {
+    brokenOff = true
+  })
+  request.on('error', () => {
+    brokenOff = true
+  })
+  response.on('error', () => response.destroy())
+  request.on('end', () => {
+    if (brokenOff) return
+    if (received > MAX_BODY_BYTES) return send(response, tooLarge(received))
+    const wire: WireRequest = {
+      method: request.method ?? '',
+      path: request.url ?? '/',
+      headers: request.headers,
+      body: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, received),
+    }
+    handler(wire, signal).then(
+      (answer) => (answer === 'drop' ? breakOff(request, response) : send(response, answer)),
+      // Only the stop of this server rejects a handler, and then the connection is gone or about to go.
+      () => breakOff(request, response),
+    )
+  })
+}
+
+function tooLarge(received: number): WireAnswer {
+  const body = Buffer.from(
+    `The request body has ${received} bytes; at most ${MAX_BODY_BYTES} are taken. Send fewer records at a time.\n`,
+  )
+  return { status: 413, headers: { 'content-type': 'text/plain' }, body }
+}
+
+function send(response: ServerResponse | Http2ServerResponse, answer: WireAnswer): void {
+  if (response.destroyed) return
+  const headers = { ...answer.headers, 'content-length': String(answer.body.byteLength) }
+  if (response instanceof Http2ServerResponse) response.writeHead(answer.status, headers)
+  else response.writeHead(answer.status, headers)
+  response.end(answer.body)
+}
+
+function breakOff(request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse): void {
+  if (response instanceof Http2ServerResponse) response.stream?.close(constants.NGHTTP2_INTERNAL_ERROR)
+  else request.socket.destroy()
+}

@@ -1,0 +1,35 @@
+/** https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html */
+const RECORDS_PER_SECOND = 1000
+const BYTES_PER_SECOND = 1_048_576
+
+/**
+ * What one shard takes: 1,000 records and 1 MiB (partition keys included) a second, as two token buckets. Each holds at most one
+ * second's worth and refills evenly, so any window of one second sees at most twice the rate, and any longer time the rate itself
+ * plus one second's worth.
+ *
+ * A record larger than 1 MiB, on a stream that allows it, is taken when the byte bucket is full and leaves it in debt: nothing more is
+ * taken until the debt is refilled (ten seconds for 10 MiB). The service describes this as a tank that a large record drains:
+ * https://docs.aws.amazon.com/streams/latest/dev/large-records.html
+ */
+export class WriteQuota {
+  #records = RECORDS_PER_SECOND
+  #bytes = BYTES_PER_SECOND
+  #refilledAt = 0
+
+  /** Whether a record of this size is taken at `now` (monotonic milliseconds). One that is not costs nothing. */
+  take(size: number, now: number): boolean {
+    if (now > this.#refilledAt) {
+      const seconds = (now - this.#refilledAt) / 1000
+      this.#records = Math.min(RECORDS_PER_SECOND, this.#records + seconds * RECORDS_PER_SECOND)
+      this.#bytes = Math.min(BYTES_PER_SECOND, this.#bytes + seconds * BYTES_PER_SECOND)
+      this.#refilledAt = now
+    }
+    // Refilling in fractions leaves the sum a hair below the whole number that it stands for.
+    if (this.#records < 1 - ROUNDING || this.#bytes < Math.min(size, BYTES_PER_SECOND) - ROUNDING) return false
+    this.#records -= 1
+    this.#bytes -= size
+    return true
+  }
+}
+
+const ROUNDING = 1e-6
