@@ -111,7 +111,9 @@ export interface ShardListing {
   readonly ParentShardId?: string | undefined
   readonly AdjacentParentShardId?: string | undefined
   readonly HashKeyRange?: HashKeyRangeText | undefined
-  readonly SequenceNumberRange?: { readonly StartingSequenceNumber?: string | undefined; readonly EndingSequenceNumber?: string | undefined } | undefined
+  readonly SequenceNumberRange?:
+    | { readonly StartingSequenceNumber?: string | undefined; readonly EndingSequenceNumber?: string | undefined }
+    | undefined
 }
 
 export interface ListShardsOutput {

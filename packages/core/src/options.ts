@@ -76,7 +76,8 @@ export function stringOption(
 /** Refuses keys that are not options, so that a misspelt one is not silently ignored. */
 export function refuseUnknownOptions(given: object, known: readonly string[]): void {
   for (const key of Object.keys(given)) {
-    if (!known.includes(key)) throw new InvalidOptionError(key, `one of the known options (${known.join(', ')})`, Reflect.get(given, key))
+    if (!known.includes(key))
+      throw new InvalidOptionError(key, `one of the known options (${known.join(', ')})`, Reflect.get(given, key))
   }
 }
 
