@@ -98,17 +98,21 @@ export class Shard {
 
   close(wallTime: number): void {
     this.#closedAt = Math.max(wallTime, this.#records.at(-1)?.arrivedAt ?? 0)
-    this.#endingSequenceNumber = this.#boundary(END_POSITION, Math.max(Math.floor(this.#closedAt / 1000), this.origin.beganSecond))
+    this.#endingSequenceNumber = this.#boundary(
+      END_POSITION,
+      Math.max(Math.floor(this.#closedAt / 1000), this.origin.beganSecond),
+    )
   }
 
   /** Forgets the records that arrived before `horizon`. */
   trim(horizon: number): void {
     const oldest = this.#records[this.#head]
     if (oldest === undefined || oldest.arrivedAt >= horizon) return
+    const before = this.#head
     this.#head = this.#firstIndexArrivedFrom(horizon)
     if (this.#head * 2 < this.#records.length) {
-      // The slots stay until half the array is trimmed (then each record has been moved at most once), but their data must not.
-      this.#records.fill(TRIMMED, 0, this.#head)
+      // Moving the rest waits until it is the smaller half, so that trimming costs no more than appending did. The data goes now.
+      this.#records.fill(TRIMMED, before, this.#head)
       return
     }
     this.#records = this.#records.slice(this.#head)

@@ -1,0 +1,2 @@
+export { KinesisModelError } from './kinesis-error.js'
+export { KinesisModel, type KinesisModelOptions } from './kinesis-model.js'
