@@ -30,9 +30,9 @@ describe('decodeBase64', () => {
 
   it('gives back what was encoded, and accepts nothing outside the alphabet', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) =>
-        expect(decodeBase64(encodeBase64(bytes))).toEqual(Buffer.from(bytes)),
-      ),
+      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
+        expect(decodeBase64(encodeBase64(bytes))).toEqual(Buffer.from(bytes))
+      }),
     )
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 12 }), (text) => {
