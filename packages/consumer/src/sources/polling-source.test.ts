@@ -1,0 +1,340 @@
+import { ManualClock } from '@shardwise/core/clock'
+import type {
+  GetRecordsInput,
+  GetRecordsOutput,
+  GetShardIteratorInput,
+  KinesisPort,
+  ShardListing,
+} from '@shardwise/core/kinesis-port'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { LATEST, type Position, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
+import { PollingSource } from './polling-source.js'
+import type { FetchedBatch, SourceEvent } from './record-source.js'
+
+const T = Date.UTC(2026, 0, 1)
+type Answer<T> = T | Error | 'silence'
+
+/** Answers calls from lists, in order, and remembers what was asked. The last answer of a list repeats. */
+class ScriptedPort implements KinesisPort {
+  readonly iterators: GetShardIteratorInput[] = []
+  readonly reads: GetRecordsInput[] = []
+  listings = 0
+  onIterator: Answer<string>[] = []
+  onRead: Answer<GetRecordsOutput>[] = []
+  onList: Answer<ShardListing[]>[] = []
+
+  async getShardIterator(input: GetShardIteratorInput): Promise<{ ShardIterator: string }> {
+    this.iterators.push(input)
+    return { ShardIterator: await take(this.onIterator, `iterator-${this.iterators.length}`) }
+  }
+  async getRecords(input: GetRecordsInput): Promise<GetRecordsOutput> {
+    this.reads.push(input)
+    return await take(this.onRead, { Records: [], NextShardIterator: 'next', MillisBehindLatest: 0 })
+  }
+  async listShards(): Promise<{ Shards: ShardListing[] }> {
+    this.listings++
+    return { Shards: await take(this.onList, []) }
+  }
+  putRecords(): never {
+    throw new Error('A consumer does not write')
+  }
+  describeStreamSummary(): never {
+    throw new Error('A source does not describe the stream')
+  }
+}
+
+async function take<T>(answers: Answer<T>[], otherwise: T): Promise<T> {
+  const answer = answers.length > 1 ? answers.shift()! : (answers[0] ?? otherwise)
+  if (answer === 'silence') return new Promise(() => {})
+  if (answer instanceof Error) throw answer
+  return answer
+}
+
+function failure(name: string, message = 'said the service'): Error {
+  return Object.assign(new Error(message), { name })
+}
+
+function records(...sequenceNumbers: string[]): GetRecordsOutput {
+  return {
+    Records: sequenceNumbers.map((SequenceNumber) => ({ SequenceNumber, PartitionKey: 'a', Data: new Uint8Array(10) })),
+    NextShardIterator: `after-${sequenceNumbers.at(-1)}`,
+    MillisBehindLatest: 60_000,
+  }
+}
+
+const CHILDREN = [{ ShardId: 'child', ParentShards: ['shard'], HashKeyRange: { StartingHashKey: '0', EndingHashKey: '9' } }]
+const LISTED_CHILD: ShardListing = {
+  ShardId: 'child',
+  ParentShardId: 'shard',
+  HashKeyRange: { StartingHashKey: '0', EndingHashKey: '9' },
+}
+const END: GetRecordsOutput = { Records: [], MillisBehindLatest: 0, ChildShards: CHILDREN }
+
+function setUp(resumeFrom: Position = TRIM_HORIZON, startAt?: number) {
+  const clock = new ManualClock({ wallTime: T })
+  const port = new ScriptedPort()
+  const events: SourceEvent[] = []
+  const stop = new AbortController()
+  const source = new PollingSource({
+    port,
+    stream: { StreamName: 'flights' },
+    shardId: 'shard',
+    resumeFrom,
+    startAt,
+    idleTimeBetweenReadsMs: 500,
+    maxRecordsPerRead: 10_000,
+    clock,
+    random: () => 0.5,
+    emit: (event) => events.push(event),
+  })
+  /** The next batch, with as much time as it takes. */
+  const next = async (limitMs = 600_000): Promise<FetchedBatch> => {
+    let settled = false
+    const batch = source.next(stop.signal).finally(() => {
+      settled = true
+    })
+    batch.catch(() => {})
+    await clock.advanceAsync(0)
+    const end = clock.now() + limitMs
+    while (!settled && clock.nextTimerAt !== undefined && clock.nextTimerAt <= end) {
+      await clock.advanceAsync(clock.nextTimerAt - clock.now())
+    }
+    if (!settled) throw new Error(`No batch within ${limitMs} ms`)
+    return batch
+  }
+  onTestFinished(() => expect(clock.pendingTimers).toBe(0))
+  return { clock, port, events, source, next, stop, types: () => events.map((event) => event.type) }
+}
+
+describe('PollingSource', () => {
+  it('reads on from iterator to iterator', async () => {
+    const { port, next } = setUp()
+    port.onRead = [records('1', '2'), records('3')]
+    expect((await next()).records.map((r) => r.SequenceNumber)).toEqual(['1', '2'])
+    const second = await next()
+    expect(second.records.map((r) => r.SequenceNumber)).toEqual(['3'])
+    expect(second).toMatchObject({ bytes: 10, millisBehindLatest: 60_000, children: undefined })
+    expect(port.iterators).toEqual([{ StreamName: 'flights', ShardId: 'shard', ShardIteratorType: 'TRIM_HORIZON' }])
+    expect(port.reads).toEqual([
+      { ShardIterator: 'iterator-1', Limit: 10_000 },
+      { ShardIterator: 'after-2', Limit: 10_000 },
+    ])
+  })
+
+  it('pauses when caught up, and keeps to five reads a second when behind', async () => {
+    const { clock, port, next } = setUp()
+    port.onRead = [records('1'), { Records: [], NextShardIterator: 'i', MillisBehindLatest: 0 }]
+    await next()
+    expect(clock.now()).toBe(0)
+    await next()
+    expect(clock.now()).toBe(200)
+    await next()
+    expect(clock.now()).toBe(700)
+  })
+
+  describe('an expired iterator', () => {
+    it('goes on after the last fetched record', async () => {
+      const { port, next, events } = setUp()
+      port.onRead = [records('1', '2'), failure('ExpiredIteratorException'), records('3')]
+      await next()
+      expect((await next()).records[0]?.SequenceNumber).toBe('3')
+      expect(port.iterators[1]).toMatchObject({ ShardIteratorType: 'AFTER_SEQUENCE_NUMBER', StartingSequenceNumber: '2' })
+      expect(events).toEqual([{ type: 'iterator-expired', shardId: 'shard' }])
+    })
+
+    it('begins again where it began when nothing was fetched', async () => {
+      const { port, next } = setUp(LATEST, T - 5000)
+      port.onRead = [failure('ExpiredIteratorException'), records('3')]
+      await next()
+      expect(port.iterators).toHaveLength(2)
+      expect(port.iterators[1]).toMatchObject({ ShardIteratorType: 'AT_TIMESTAMP', Timestamp: new Date(T - 5000) })
+    })
+
+    it('never asks for LATEST a second time, for that would skip records', async () => {
+      const { port, next } = setUp(LATEST)
+      port.onRead = [failure('ExpiredIteratorException'), records('3')]
+      await next()
+      expect(port.iterators[0]).toMatchObject({ ShardIteratorType: 'LATEST' })
+      expect(port.iterators[1]).toMatchObject({ ShardIteratorType: 'AT_TIMESTAMP', Timestamp: new Date(T - 300_000) })
+    })
+
+    it('that expires at once, for ever, makes no busy loop', async () => {
+      const { port, next } = setUp()
+      port.onRead = [failure('ExpiredIteratorException')]
+      await expect(next(60_000)).rejects.toThrow('No batch within')
+      expect(port.reads.length).toBeLessThan(20)
+      port.onRead = [records('1')]
+    })
+  })
+
+  it.each([
+    { name: 'ProvisionedThroughputExceededException', event: 'read-throttled', most: 20 },
+    { name: 'KMSThrottlingException', event: 'read-throttled', most: 20 },
+    { name: 'InternalFailureException', event: 'read-failed', most: 20 },
+    { name: 'AccessDeniedException', event: 'read-failed', most: 10 },
+    { name: 'KMSAccessDeniedException', event: 'read-failed', most: 10 },
+    { name: 'SomethingNobodyKnows', event: 'read-failed', most: 10 },
+  ])('outlasts a minute of $name at the same place, without a busy loop', async ({ name, event, most }) => {
+    const { port, next, types, source, stop, clock } = setUp()
+    port.onRead = [records('1'), failure(name)]
+    await next()
+    const pending = source.next(stop.signal)
+    await clock.advanceAsync(60_000)
+    expect(new Set(types())).toEqual(new Set([event]))
+    expect(port.reads.length).toBeGreaterThan(3)
+    expect(port.reads.length).toBeLessThan(most)
+    port.onRead = [records('2')]
+    await clock.advanceAsync(60_000)
+    expect((await pending).records[0]?.SequenceNumber).toBe('2')
+    expect(port.reads.at(-1)).toEqual({ ShardIterator: 'after-1', Limit: 10_000 })
+    expect(port.iterators).toHaveLength(1)
+  })
+
+  it('gives up a call that is never answered, and repeats it', async () => {
+    const { port, next, events, clock } = setUp()
+    port.onRead = ['silence', records('1')]
+    expect((await next()).records[0]?.SequenceNumber).toBe('1')
+    expect(clock.now()).toBeGreaterThanOrEqual(30_000)
+    expect(events[0]).toMatchObject({ type: 'read-failed', failure: { kind: 'timeout' }, attempt: 1 })
+  })
+
+  it('ends at once when told to, in a call and in a pause', async () => {
+    const { port, source, clock } = setUp()
+    for (const answers of [['silence' as const], [failure('AccessDeniedException')]]) {
+      port.onRead = answers
+      const stop = new AbortController()
+      const pending = source.next(stop.signal)
+      const settled = expect(pending).rejects.toThrow('enough')
+      await clock.advanceAsync(10)
+      stop.abort(new Error('enough'))
+      await settled
+    }
+  })
+
+  describe('the end of a shard', () => {
+    it('is told with its children', async () => {
+      const { port, next } = setUp()
+      port.onRead = [records('1'), END]
+      expect((await next()).children).toBeUndefined()
+      expect((await next()).children).toEqual(CHILDREN)
+      expect(port.listings).toBe(0)
+    })
+
+    it('comes at once for a closed shard without records', async () => {
+      const { port, next } = setUp()
+      port.onRead = [END]
+      expect(await next()).toMatchObject({ records: [], children: CHILDREN })
+    })
+
+    it('may come with the last records', async () => {
+      const { port, next } = setUp()
+      port.onRead = [{ ...records('1'), NextShardIterator: undefined, ChildShards: CHILDREN }]
+      expect(await next()).toMatchObject({ records: [{ SequenceNumber: '1' }], children: CHILDREN })
+    })
+
+    it('without children delivers the records, then finds the children in the list of shards', async () => {
+      const { port, next } = setUp()
+      port.onRead = [{ ...records('1'), NextShardIterator: undefined }]
+      const closed: ShardListing = { ShardId: 'shard', SequenceNumberRange: { EndingSequenceNumber: '1' } }
+      port.onList = [[closed], [closed, { ...LISTED_CHILD, AdjacentParentShardId: 'other' }]]
+      expect(await next()).toMatchObject({ records: [{ SequenceNumber: '1' }], children: undefined })
+      expect(await next()).toEqual({
+        records: [],
+        bytes: 0,
+        millisBehindLatest: 0,
+        children: [{ ShardId: 'child', ParentShards: ['shard', 'other'], HashKeyRange: LISTED_CHILD.HashKeyRange }],
+      })
+      expect(port.listings).toBe(2)
+      expect(port.reads).toHaveLength(1)
+    })
+
+    it('of a shard that is still open was a slip: goes on after the last record', async () => {
+      const { port, next } = setUp()
+      port.onRead = [{ ...records('1'), NextShardIterator: undefined }, records('2')]
+      port.onList = [[{ ShardId: 'shard', SequenceNumberRange: { StartingSequenceNumber: '0' } }]]
+      await next()
+      expect((await next()).records[0]?.SequenceNumber).toBe('2')
+      expect(port.iterators[1]).toMatchObject({ ShardIteratorType: 'AFTER_SEQUENCE_NUMBER', StartingSequenceNumber: '1' })
+    })
+  })
+
+  describe('what is gone', () => {
+    it('a stream: asks again, slowly, and goes on where it was when the stream is back', async () => {
+      const { port, next, clock, source, stop, events } = setUp()
+      port.onRead = [records('1'), failure('ResourceNotFoundException'), records('2')]
+      port.onList = [failure('ResourceNotFoundException', 'Stream flights not found')]
+      port.onIterator = ['first', failure('ResourceNotFoundException')]
+      await next()
+      const pending = source.next(stop.signal)
+      await clock.advanceAsync(600_000)
+      expect(events.length).toBeGreaterThan(5)
+      expect(events.length).toBeLessThan(25)
+      expect(events[0]).toMatchObject({ type: 'stream-not-found', message: expect.stringContaining('Stream flights not found') })
+      port.onIterator = ['again']
+      await clock.advanceAsync(60_000)
+      expect((await pending).records[0]?.SequenceNumber).toBe('2')
+      expect(port.iterators.at(-1)).toMatchObject({ ShardIteratorType: 'AFTER_SEQUENCE_NUMBER', StartingSequenceNumber: '1' })
+    })
+
+    it('a shard that the stream has dropped: says so and goes on with its children, once it is sure', async () => {
+      const { port, next, events } = setUp(sequencePosition('7'))
+      port.onIterator = [failure('ResourceNotFoundException')]
+      port.onList = [[LISTED_CHILD]]
+      expect((await next()).children).toMatchObject([{ ShardId: 'child' }])
+      expect(port.listings).toBe(3)
+      expect(events.at(-1)).toMatchObject({ type: 'records-expired', reason: 'shard-trimmed', after: '7' })
+    })
+
+    it('not a shard that is in the list', async () => {
+      const { port, next, types } = setUp()
+      const not = failure('ResourceNotFoundException')
+      port.onIterator = [not, not, not, not, not, 'found']
+      port.onList = [[LISTED_CHILD], [LISTED_CHILD], [{ ShardId: 'shard' }, LISTED_CHILD], [LISTED_CHILD], [LISTED_CHILD]]
+      port.onRead = [records('1')]
+      expect((await next()).children).toBeUndefined()
+      expect(new Set(types())).toEqual(new Set(['read-failed']))
+    })
+
+    it('the checkpoint: says so and goes on at the oldest record', async () => {
+      const { port, next, events } = setUp(sequencePosition('7'))
+      port.onIterator = [failure('InvalidArgumentException', 'StartingSequenceNumber 7 is invalid'), 'oldest']
+      port.onRead = [records('9')]
+      expect((await next()).records[0]?.SequenceNumber).toBe('9')
+      expect(port.iterators[1]).toMatchObject({ ShardIteratorType: 'TRIM_HORIZON' })
+      expect(events).toEqual([
+        {
+          type: 'records-expired',
+          shardId: 'shard',
+          reason: 'checkpoint-refused',
+          after: '7',
+          message: expect.stringContaining('after sequence number 7 may have left the stream unread'),
+        },
+      ])
+    })
+
+    it('the checkpointed record, which the service does not mention', async () => {
+      const { port, next, events } = setUp(sequencePosition('7'))
+      port.onRead = [{ Records: [], NextShardIterator: 'i', MillisBehindLatest: 5000 }, records('9'), records('10')]
+      await next()
+      await next()
+      await next()
+      expect(events).toMatchObject([{ type: 'records-expired', reason: 'checkpoint-trimmed', after: '7' }])
+    })
+
+    it('nothing, when the first record is the checkpointed one', async () => {
+      const { port, next, events } = setUp(sequencePosition('7', 3))
+      port.onRead = [records('7', '9')]
+      expect((await next()).records).toHaveLength(2)
+      expect(events).toEqual([])
+    })
+  })
+
+  it('gets a new iterator when the service does not accept one, and does not go back for it', async () => {
+    const { port, next, types } = setUp()
+    port.onRead = [records('1'), failure('InvalidArgumentException', 'Invalid ShardIterator'), records('2')]
+    await next()
+    await next()
+    expect(types()).toEqual(['read-failed'])
+    expect(port.iterators[1]).toMatchObject({ ShardIteratorType: 'AFTER_SEQUENCE_NUMBER', StartingSequenceNumber: '1' })
+  })
+})

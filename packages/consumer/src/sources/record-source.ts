@@ -1,0 +1,56 @@
+import type { ChildShard, KinesisRecord } from '@shardwise/core/kinesis-port'
+import type { ServiceFailure } from '@shardwise/core/service-error'
+
+/** What one read of a shard brought, in shard order. It may be empty. */
+export interface FetchedBatch {
+  readonly records: readonly KinesisRecord[]
+  /** Payload bytes of `records`. */
+  readonly bytes: number
+  /** How far the end of this batch is behind the newest record of the shard; undefined when the service did not say. */
+  readonly millisBehindLatest: number | undefined
+  /**
+   * Present when the shard is closed and nothing comes after this batch: its children. The list is empty only when the shard and all
+   * that came of it have left the stream (retention).
+   */
+  readonly children: readonly ChildShard[] | undefined
+}
+
+/**
+ * Brings the records of one shard, from a start position to the shard's end, each at least once and in order. A source that is pushed to
+ * (enhanced fan-out) queues what arrives within a bound and hands it out here, so that a slow reader is felt upstream.
+ */
+export interface RecordSource {
+  /**
+   * The next batch. Call it again only after it settled, and not after a batch with `children`. Failures of the service are retried
+   * inside and announced as events: it rejects only when `signal` aborts, with the signal's reason, and may be called again then.
+   */
+  next(signal: AbortSignal): Promise<FetchedBatch>
+}
+
+/** What a source announces. */
+export type SourceEvent =
+  /** The shard's read quota is used up (5 reads and 2 MiB a second over all applications), or KMS throttles decryption. */
+  | { readonly type: 'read-throttled'; readonly shardId: string; readonly code: string; readonly retryInMs: number }
+  /** A read failed for another reason and is repeated. `attempt` counts failures in a row. */
+  | {
+      readonly type: 'read-failed'
+      readonly shardId: string
+      readonly failure: ServiceFailure
+      readonly attempt: number
+      readonly retryInMs: number
+    }
+  /** The stream does not exist (any more). It is asked for again, slowly. */
+  | { readonly type: 'stream-not-found'; readonly shardId: string; readonly message: string; readonly retryInMs: number }
+  /** An iterator was not used for five minutes, because the handler was slow. Reading goes on at the same place: nothing is lost. */
+  | { readonly type: 'iterator-expired'; readonly shardId: string }
+  /**
+   * The place to go on from has left the stream: records after `after` may have expired before this application read them. Reading goes
+   * on at the oldest record there is (`checkpoint-trimmed`, `checkpoint-refused`) or at the children (`shard-trimmed`).
+   */
+  | {
+      readonly type: 'records-expired'
+      readonly shardId: string
+      readonly reason: 'checkpoint-trimmed' | 'checkpoint-refused' | 'shard-trimmed'
+      readonly after: string | undefined
+      readonly message: string
+    }
