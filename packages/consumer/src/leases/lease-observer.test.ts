@@ -1,0 +1,112 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { Lease } from './lease.js'
+import { LeaseObserver } from './lease-observer.js'
+import { aLease } from './lease-rows.fixture.js'
+
+const FAILOVER = 9_000
+
+function observer(): LeaseObserver {
+  return new LeaseObserver({ failoverTimeMs: FAILOVER, scanIntervalMs: 1_000 })
+}
+
+function at(leaseCounter: number): Lease {
+  return aLease('s1', { leaseOwner: 'other', leaseCounter })
+}
+
+/** Scans every second from `from` to `to`, both included, showing the counter that `counterAt` gives. */
+function scan(watch: LeaseObserver, from: number, to: number, counterAt: (now: number) => number): void {
+  for (let now = from; now <= to; now += 1_000) watch.observe([at(counterAt(now))], now)
+}
+
+describe('expiry', () => {
+  test('a lease never seen has not expired, and the first sight gives it the whole failover time', () => {
+    const watch = observer()
+    expect(watch.hasExpired(at(1), 1e9)).toBe(false)
+    scan(watch, 50_000, 59_000, () => 1)
+    expect(watch.hasExpired(at(1), 59_000)).toBe(false)
+    expect(watch.hasExpired(at(1), 59_001)).toBe(true)
+    expect(watch.expiresAt(at(1))).toBe(59_000)
+  })
+
+  test('a tick of the counter starts the time again', () => {
+    const watch = observer()
+    scan(watch, 0, 12_000, (now) => (now < 8_000 ? 1 : 2))
+    expect(watch.hasExpired(at(2), 12_000)).toBe(false)
+    expect(watch.hasExpired(at(2), 17_001)).toBe(true)
+  })
+
+  test('a row with another counter than the one that stood still has not expired', () => {
+    const watch = observer()
+    scan(watch, 0, 12_000, () => 1)
+    expect(watch.hasExpired(at(2), 12_000)).toBe(false)
+  })
+
+  test('a pause of our own scans over a third of the failover time forgets all: no raid after an outage', () => {
+    const watch = observer()
+    scan(watch, 0, 8_000, () => 1)
+    scan(watch, 11_001, 12_001, () => 1)
+    expect(watch.hasExpired(at(1), 12_001)).toBe(false)
+    expect(watch.hasExpired(at(1), 20_001)).toBe(false)
+    expect(watch.hasExpired(at(1), 20_002)).toBe(true)
+  })
+
+  test('a shorter pause does not', () => {
+    const watch = observer()
+    scan(watch, 0, 8_000, () => 1)
+    scan(watch, 11_000, 11_000, () => 1)
+    expect(watch.hasExpired(at(1), 11_000)).toBe(true)
+  })
+
+  test('with a slow scan of a large table two missed scans are the limit', () => {
+    const slow = new LeaseObserver({ failoverTimeMs: FAILOVER, scanIntervalMs: 4_000 })
+    for (const now of [0, 4_000, 12_000]) slow.observe([at(1)], now)
+    expect(slow.hasExpired(at(1), 12_000)).toBe(true)
+  })
+
+  test('reset forgets, and a lease that left the table and came back is new', () => {
+    const watch = observer()
+    scan(watch, 0, 10_000, () => 1)
+    expect(watch.hasExpired(at(1), 10_000)).toBe(true)
+    watch.observe([], 11_000)
+    watch.observe([at(1)], 12_000)
+    expect(watch.hasExpired(at(1), 12_000)).toBe(false)
+    scan(watch, 13_000, 22_000, () => 1)
+    watch.reset()
+    expect(watch.hasExpired(at(1), 22_000)).toBe(false)
+  })
+
+  test('free for more than two scans is overdue; for one with an owner the failover time comes first', () => {
+    const watch = observer()
+    const free = aLease('s1')
+    watch.observe([free], 0)
+    expect(watch.isOverdue(free, 2_000)).toBe(false)
+    expect(watch.isOverdue(free, 2_001)).toBe(true)
+    expect(watch.isOverdue({ ...free, leaseOwner: 'dead' }, FAILOVER + 2_000)).toBe(false)
+    expect(watch.isOverdue({ ...free, leaseOwner: 'dead' }, FAILOVER + 2_001)).toBe(true)
+  })
+})
+
+test('whatever the scans, a lease whose counter moved within the failover time is never called expired', () => {
+  const steps = fc.array(fc.record({ wait: fc.integer({ min: 1, max: 6_000 }), moves: fc.boolean() }), {
+    minLength: 1,
+    maxLength: 60,
+  })
+  fc.assert(
+    fc.property(steps, (sequence) => {
+      const watch = observer()
+      let now = 0
+      let counter = 0
+      let movedAt = 0
+      for (const { wait, moves } of sequence) {
+        now += wait
+        if (moves) {
+          counter++
+          movedAt = now
+        }
+        watch.observe([at(counter)], now)
+        if (now - movedAt <= FAILOVER) expect(watch.hasExpired(at(counter), now)).toBe(false)
+      }
+    }),
+  )
+})

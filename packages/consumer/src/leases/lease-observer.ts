@@ -1,0 +1,67 @@
+import type { Lease } from './lease.js'
+
+/** A third of the failover time, as the tick of renewals: shorter pauses between our own scans prove nothing about the others. */
+const LONGEST_GAP = 1 / 3
+
+/**
+ * When did *this worker* last see the counter of each lease move? A lease has expired when that is longer ago than the failover time. No
+ * time is stored in the table, and no two machines' clocks are compared (KCL does the same; docs/lease-protocol.md "Expiry").
+ *
+ * Pure: `now` is monotonic and never goes back.
+ */
+export class LeaseObserver {
+  readonly #failoverTimeMs: number
+  readonly #scanIntervalMs: number
+  readonly #longestGapMs: number
+  readonly #seen = new Map<string, { counter: number; at: number }>()
+  #lastScanAt: number | undefined
+
+  /** `scanIntervalMs`: how far apart the scans are meant to be. */
+  constructor(options: { readonly failoverTimeMs: number; readonly scanIntervalMs: number }) {
+    this.#failoverTimeMs = options.failoverTimeMs
+    this.#scanIntervalMs = options.scanIntervalMs
+    this.#longestGapMs = Math.max(options.failoverTimeMs * LONGEST_GAP, options.scanIntervalMs * 2)
+  }
+
+  /**
+   * All leases, as a scan has shown them. `now`: when the scan *ended*. Taking an earlier time would date a change before it happened, and
+   * an owner's trust would outlast our patience.
+   */
+  observe(leases: readonly Lease[], now: number): void {
+    if (this.#lastScanAt !== undefined && now - this.#lastScanAt > this.#longestGapMs) this.reset()
+    this.#lastScanAt = now
+    const before = new Map(this.#seen)
+    this.#seen.clear()
+    for (const { leaseKey, leaseCounter } of leases) {
+      const known = before.get(leaseKey)
+      this.#seen.set(leaseKey, known?.counter === leaseCounter ? known : { counter: leaseCounter, at: now })
+    }
+  }
+
+  /** Forgets everything: whatever stood still may have done so because nobody could write. */
+  reset(): void {
+    this.#seen.clear()
+  }
+
+  /** Whether this lease, with this counter, has stood still for the failover time. */
+  hasExpired(lease: Lease, now: number): boolean {
+    const known = this.#seen.get(lease.leaseKey)
+    return known !== undefined && known.counter === lease.leaseCounter && now - known.at > this.#failoverTimeMs
+  }
+
+  /**
+   * Whether this lease has been free to take for two scans and more and nobody took it: an owner that is leaving still counts as a member, but
+   * takes no share.
+   */
+  isOverdue(lease: Lease, now: number): boolean {
+    const known = this.#seen.get(lease.leaseKey)
+    if (known === undefined) return false
+    return now - known.at > 2 * this.#scanIntervalMs + (lease.leaseOwner === undefined ? 0 : this.#failoverTimeMs)
+  }
+
+  /** When this lease expires if its counter stays, undefined when it has never been seen. */
+  expiresAt(lease: Lease): number | undefined {
+    const known = this.#seen.get(lease.leaseKey)
+    return known === undefined ? undefined : known.at + this.#failoverTimeMs
+  }
+}
