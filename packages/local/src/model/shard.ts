@@ -175,6 +175,12 @@ export function shardIdOf(index: number): string {
   return `shardId-${String(index).padStart(12, '0')}`
 }
 
+/** The service takes the number after the dash for the shard: `shardId-7` is `shardId-000000000007`. Undefined where there is none. */
+export function resolveShardId(given: string): string | undefined {
+  const digits = given.split('-')[1] ?? given
+  return /^\d+$/.test(digits) && Number(digits) < 2 ** 31 ? shardIdOf(Number(digits)) : undefined
+}
+
 export function rangeText(range: HashKeyRange): HashKeyRangeText {
   return { StartingHashKey: range.start.toString(), EndingHashKey: range.end.toString() }
 }

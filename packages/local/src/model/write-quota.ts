@@ -18,6 +18,14 @@ export class WriteQuota {
 
   /** Whether a record of this size is taken at `now` (monotonic milliseconds). One that is not costs nothing. */
   take(size: number, now: number): boolean {
+    if (!this.allows(size, now)) return false
+    this.#records -= 1
+    this.#bytes -= size
+    return true
+  }
+
+  /** Whether `take` would. */
+  allows(size: number, now: number): boolean {
     if (now > this.#refilledAt) {
       const seconds = (now - this.#refilledAt) / 1000
       this.#records = Math.min(RECORDS_PER_SECOND, this.#records + seconds * RECORDS_PER_SECOND)
@@ -25,10 +33,7 @@ export class WriteQuota {
       this.#refilledAt = now
     }
     // Refilling in fractions leaves the sum a hair below the whole number that it stands for.
-    if (this.#records < 1 - ROUNDING || this.#bytes < Math.min(size, BYTES_PER_SECOND) - ROUNDING) return false
-    this.#records -= 1
-    this.#bytes -= size
-    return true
+    return this.#records >= 1 - ROUNDING && this.#bytes >= Math.min(size, BYTES_PER_SECOND) - ROUNDING
   }
 }
 

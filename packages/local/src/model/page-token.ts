@@ -1,0 +1,28 @@
+import type { Account } from './account.js'
+import { invalidArgument, KinesisModelError } from './kinesis-error.js'
+
+/** Where the next page of a listing starts: after the item named `after`. `context` is what else the listing must remember. */
+export interface PageStart {
+  readonly after: string
+  readonly context: readonly (string | number)[]
+}
+
+/** https://docs.aws.amazon.com/kinesis/latest/APIReference/API_ListShards.html */
+const LIFETIME_MS = 300_000
+
+export function sealPageToken(account: Account, listing: 'shards' | 'streams', start: PageStart): string {
+  return account.options.tokens.seal([listing, account.wallTime, start.after, ...start.context])
+}
+
+/** Throws InvalidArgumentException for what is no token of this listing, ExpiredNextTokenException 300 seconds after it was given. */
+export function openPageToken(account: Account, listing: 'shards' | 'streams', token: string): PageStart {
+  const [kind, givenAt, after, ...context] = account.options.tokens.open(token) ?? []
+  if (kind !== listing || typeof givenAt !== 'number' || typeof after !== 'string') throw invalidArgument('Invalid NextToken.')
+  if (account.wallTime - givenAt > LIFETIME_MS) {
+    throw new KinesisModelError(
+      'ExpiredNextTokenException',
+      `NextToken expired: it was given more than ${LIFETIME_MS} milliseconds ago.`,
+    )
+  }
+  return { after, context }
+}
