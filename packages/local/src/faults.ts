@@ -7,7 +7,7 @@ import {
   refuseUnknownOptions,
   stringOption,
 } from '@shardwise/core/options'
-import { OPERATION_NAMES } from './operation-names.js'
+import { operationNames } from './operation-names.js'
 import { type EntryRejection, rejectingEntries } from './rejected-entries.js'
 import { WireError } from './wire-error.js'
 
@@ -15,6 +15,8 @@ import { WireError } from './wire-error.js'
 export interface FaultScope {
   /** How many calls, from now on; default 1. `Infinity`: until the rule is removed. */
   readonly times?: number
+  /** Default: whichever service has an operation of this name. Needed for the few names that both have, such as TagResource. */
+  readonly service?: 'kinesis' | 'dynamodb'
   /** Only calls whose input this accepts; the others do not count. The input has the API's own shape: `Data` as bytes, times as Date. */
   readonly when?: (input: ServiceInput) => boolean
 }
@@ -141,7 +143,7 @@ export class FaultControl {
     let ended = false
     for (const entry of this.#rules.get(call.operation) ?? []) {
       const ends = 'fail' in entry.rule || 'drop' in entry.rule
-      if ((ends && ended) || entry.rule.when?.(call.input) === false) continue
+      if ((ends && ended) || !meets(entry.rule, call)) continue
       ended ||= ends
       entry.hits++
       entry.left--
@@ -163,6 +165,10 @@ export class FaultControl {
     await rule.hold.catch(() => undefined)
     signal.throwIfAborted()
   }
+}
+
+function meets(rule: FaultRule, call: Call): boolean {
+  return (rule.service ?? call.service) === call.service && rule.when?.(call.input) !== false
 }
 
 type Outcome =
@@ -205,14 +211,10 @@ function tell(observe: (call: ObservedCall) => void, call: ObservedCall): void {
 }
 
 function checkRule(operation: string, rule: FaultRule): void {
-  if (!OPERATION_NAMES.includes(operation)) {
-    throw new InvalidOptionError(
-      'operation',
-      `the name of an operation this service has (${OPERATION_NAMES.join(', ')})`,
-      operation,
-    )
-  }
-  refuseUnknownOptions(rule, ['times', 'when', 'phase', ...EFFECTS])
+  if (rule.service !== undefined) choiceOption('service', rule.service, ['kinesis', 'dynamodb'], rule.service)
+  const known = operationNames(rule.service ?? 'both')
+  if (!known.includes(operation)) throw new InvalidOptionError('operation', `one of ${known.join(', ')}`, operation)
+  refuseUnknownOptions(rule, ['times', 'service', 'when', 'phase', ...EFFECTS])
   const effects = EFFECTS.filter((effect) => effect in rule)
   if (effects.length !== 1) throw new InvalidOptionError('rule', `an object with exactly one of ${EFFECTS.join(', ')}`, rule)
   if (rule.times !== Number.POSITIVE_INFINITY) integerOption('times', rule.times, { min: 1, fallback: 1 })

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { createServer as createHttp1Server, type IncomingMessage, type ServerResponse } from 'node:http'
 import {
   createServer as createHttp2Server,
@@ -48,6 +49,8 @@ export class HttpServer {
   async start(): Promise<void> {
     if (this.#state.is !== 'idle') throw new Error(`This server is ${this.#state.is}: make another one`)
     const front = createServer({ noDelay: true })
+    // Every call that waits listens to it; eleven are no leak.
+    setMaxListeners(0, this.#stopping.signal)
     this.#state = { is: 'started', front }
     const accept = this.#options.tls === undefined ? this.#acceptClear() : this.#acceptSecure(this.#options.tls)
     front.on('connection', (socket) => {

@@ -1,32 +1,6 @@
-/** Of Kinesis, what the model does (https://docs.aws.amazon.com/kinesis/latest/APIReference/API_Operations.html). */
-const KINESIS_OPERATIONS = [
-  'AddTagsToStream',
-  'CreateStream',
-  'DecreaseStreamRetentionPeriod',
-  'DeleteStream',
-  'DescribeLimits',
-  'DescribeStream',
-  'DescribeStreamSummary',
-  'GetRecords',
-  'GetShardIterator',
-  'IncreaseStreamRetentionPeriod',
-  'ListShards',
-  'ListStreams',
-  'ListTagsForStream',
-  'MergeShards',
-  'PutRecord',
-  'PutRecords',
-  'RemoveTagsFromStream',
-  'SplitShard',
-  'StartStreamEncryption',
-  'StopStreamEncryption',
-  'UpdateMaxRecordSize',
-  'UpdateShardCount',
-  'UpdateStreamMode',
-  'UpdateStreamRecordDistributionStrategy',
-]
+import { operations } from './model/operations.js'
 
-/** Of DynamoDB, what dynalite does. */
+/** What dynalite does of DynamoDB. */
 const DYNAMODB_OPERATIONS = [
   'BatchGetItem',
   'BatchWriteItem',
@@ -47,5 +21,8 @@ const DYNAMODB_OPERATIONS = [
   'UpdateTable',
 ]
 
-/** No name is in both services, so one stands for its service too. */
-export const OPERATION_NAMES: readonly string[] = [...KINESIS_OPERATIONS, ...DYNAMODB_OPERATIONS]
+/** The operations that the local services have, in the order of the alphabet. */
+export function operationNames(service: 'kinesis' | 'dynamodb' | 'both'): readonly string[] {
+  const kinesis = service === 'dynamodb' ? [] : operations.keys()
+  return [...new Set([...kinesis, ...(service === 'kinesis' ? [] : DYNAMODB_OPERATIONS)])].sort()
+}
