@@ -1,6 +1,7 @@
 import { AggregationError, described } from './aggregation-error.js'
 import { writeTrailer } from './body-digest.js'
 import { BufferPool } from './buffer-pool.js'
+import { isUint8Array } from './byte-array.js'
 import { KeyTable } from './key-table.js'
 import { PooledAggregate, type SealedAggregate } from './sealed-aggregate.js'
 import { tagsBytes, writeTags } from './tag-fields.js'
@@ -168,9 +169,4 @@ export class AggregateBuilder {
     this.#partitionKeys.clear()
     this.#explicitHashKeys.clear()
   }
-}
-
-/** Also true for an array of another realm, such as a Jest sandbox or a vm context, where instanceof is false. */
-function isUint8Array(data: unknown): data is Uint8Array {
-  return data instanceof Uint8Array || Object.prototype.toString.call(data) === '[object Uint8Array]'
 }

@@ -77,11 +77,11 @@ class IndexedAggregate implements DecodedAggregate {
   }
 
   #field(i: number, field: number): number {
-    const value = this.#index.records[i * RECORD_FIELDS + field]
-    if (value === undefined || i < 0 || i >= this.length) {
+    // Also catches a fraction, which would hit another field of some record.
+    if (i >>> 0 !== i || i >= this.length) {
       throw new AggregationError(`There is no user record ${i}: this aggregate has ${this.length}, counted from 0`)
     }
-    return value
+    return this.#index.records[i * RECORD_FIELDS + field]!
   }
 
   #text(entry: number): string {

@@ -1,6 +1,7 @@
 import { decodeAggregate } from './aggregate-decoder.js'
 import { AggregationError, described } from './aggregation-error.js'
 import { decodeBase64 } from './base64.js'
+import { isUint8Array } from './byte-array.js'
 import type { Tag } from './user-record.js'
 
 /** A record as GetRecords and SubscribeToShard of the AWS SDK v3 give it (`_Record`). */
@@ -98,7 +99,7 @@ function commonFields(record: KinesisRecord, position: number): CommonFields {
         approximateArrivalTimestamp: seconds === undefined ? undefined : new Date(Math.round(seconds * 1000)),
       }
     }
-    if ('Data' in record && ArrayBuffer.isView(record.Data)) {
+    if ('Data' in record && isUint8Array(record.Data)) {
       return {
         partitionKey: record.PartitionKey ?? '',
         data: record.Data,

@@ -1,0 +1,43 @@
+import { createHash } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import { bodyDigest, trailerMatches, writeTrailer } from './body-digest.js'
+import { md5 } from './md5.js'
+
+const refusing = {
+  hash: () => {
+    throw new Error('error:0308010C:digital envelope routines::unsupported')
+  },
+}
+
+describe('bodyDigest', () => {
+  it.each([
+    ['a browser', undefined],
+    ['a runtime before getBuiltinModule', {}],
+    ['a runtime without node:crypto', { getBuiltinModule: () => undefined }],
+    ['a node:crypto without hash', { getBuiltinModule: () => ({}) }],
+    ['Node in FIPS mode, which refuses MD5', { getBuiltinModule: () => refusing }],
+  ])('is our own in %s', (_, runtime) => {
+    expect(bodyDigest(runtime)).toBe(md5)
+  })
+
+  it('is OpenSSL here, with the same bytes', () => {
+    const native = bodyDigest(process)
+    expect(native).not.toBe(md5)
+    for (const length of [0, 1, 55, 56, 64, 1000, 51_200]) {
+      const bytes = new Uint8Array(length).map((_, i) => i * 7)
+      expect(Buffer.from(native(bytes)).toString('hex')).toBe(createHash('md5').update(bytes).digest('hex'))
+      expect(Buffer.from(md5(bytes)).equals(native(bytes))).toBe(true)
+    }
+  })
+})
+
+it('a trailer matches what it was written over and nothing else', () => {
+  const aggregate = new Uint8Array(4 + 100 + 16).fill(7)
+  writeTrailer(aggregate, 104)
+  expect(trailerMatches(aggregate)).toBe(true)
+  for (let i = 4; i < aggregate.length; i++) {
+    aggregate[i]! ^= 1
+    expect(trailerMatches(aggregate)).toBe(false)
+    aggregate[i]! ^= 1
+  }
+})
