@@ -15,6 +15,8 @@ export interface KinesisPort {
 
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined
+  /** Milliseconds until the answer must be complete, for each attempt. Default: that of the port. */
+  readonly timeoutMs?: number | undefined
 }
 
 /** Exactly one of the two. */

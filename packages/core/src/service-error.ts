@@ -114,6 +114,7 @@ const EXPIRED_TOKEN_OF_LIST: Meaning = {
   ...INVALID,
   advice: 'A list was left alone for more than 300 seconds between pages: list from the start',
 }
+const INVALID_OPTION: Meaning = { ...INVALID, advice: 'Correct the option that the message names' }
 const DRY_RUN: Meaning = { ...INVALID, advice: 'DryRun was set: the permissions suffice, and nothing was written' }
 const EXPIRED_ITERATOR: Meaning = {
   kind: 'expired-iterator',
@@ -228,6 +229,7 @@ const BY_NAME: ReadonlyMap<string, Meaning> = new Map([
     'InvalidEndpoint',
   ]),
   ...each(EXPIRED_TOKEN_OF_LIST, ['ExpiredNextToken']),
+  ...each(INVALID_OPTION, ['InvalidOptionError']),
   ...each(DRY_RUN, ['DryRunOperation']),
   ...each(IN_USE, ['ResourceInUse', 'TableInUse', 'TableAlreadyExists']),
   ...each(CONFLICT, ['TransactionConflict', 'TransactionInProgress', 'ReplicatedWriteConflict']),

@@ -1,0 +1,90 @@
+import {
+  type $Command,
+  DynamoDBClient,
+  type DynamoDBClientConfig,
+  type DynamoDBClientResolvedConfig,
+  type ServiceInputTypes,
+  type ServiceOutputTypes,
+} from '@aws-sdk/client-dynamodb'
+import { type Clock, systemClock } from '../clock.js'
+import type { CallOptions } from '../kinesis-port.js'
+import { integerOption } from '../options.js'
+import { abortError, boundedCall } from './bounded-call.js'
+import { type ControlRetryOptions, controlRetry, withControlRetry } from './control-retry.js'
+import { checkedEndpoint, explained } from './endpoint.js'
+import { type HttpOptions, httpHandler, quietLogger } from './http-handler.js'
+import { sendOnce } from './one-attempt.js'
+
+/** Where and how to reach DynamoDB. What is left out, the SDK finds as it always does. */
+export interface DynamoDBConnectionOptions extends HttpOptions, ControlRetryOptions {
+  /** A client of your own, used as it is and never destroyed; even so each call is sent once. */
+  readonly client?: DynamoDBClient | undefined
+  readonly region?: string | undefined
+  /** A URL. Default: AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, the profile, else that of the region. */
+  readonly endpoint?: string | undefined
+  readonly credentials?: DynamoDBClientConfig['credentials'] | undefined
+  /** Milliseconds until an answer must be complete, for each attempt. Default 30,000, 1 to 600,000. */
+  readonly requestTimeoutMs?: number | undefined
+  readonly clock?: Clock | undefined
+}
+
+export interface DynamoDBCallOptions extends CallOptions {
+  /** For control-plane calls (CreateTable, DescribeTable): send again while the failure may pass by itself. Default false: one attempt. */
+  readonly retry?: boolean | undefined
+}
+
+export type DynamoDBCommand<Input extends ServiceInputTypes, Output extends ServiceOutputTypes> = $Command<
+  Input,
+  Output,
+  DynamoDBClientResolvedConfig,
+  ServiceInputTypes,
+  ServiceOutputTypes
+>
+
+export interface DynamoDBConnection {
+  readonly client: DynamoDBClient
+  /** Sends a fresh command. Rejects as the SDK does, with AbortError when the signal aborts, with TimeoutError when time is up. */
+  send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+    command: DynamoDBCommand<Input, Output>,
+    options?: DynamoDBCallOptions,
+  ): Promise<Output>
+  /** Closes the connections of a client that was made here. One that was passed in stays as it is. */
+  close(): void
+}
+
+/** Opens nothing: connections are made by the first call. Throws InvalidOptionError. */
+export function connectDynamoDB(options: DynamoDBConnectionOptions = {}): DynamoDBConnection {
+  const timeoutMs = integerOption('requestTimeoutMs', options.requestTimeoutMs, { min: 1, max: 600_000, fallback: 30_000 })
+  const retry = controlRetry(options)
+  const client = options.client ?? ownClient(options)
+  const clock = options.clock ?? systemClock
+  const send = async <Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+    command: DynamoDBCommand<Input, Output>,
+    call: DynamoDBCallOptions = {},
+  ): Promise<Output> => {
+    const name = command.constructor.name.replace(/Command$/, '')
+    const { signal } = call
+    const bounds = { name, clock, timeoutMs: call.timeoutMs ?? timeoutMs, signal }
+    sendOnce(command)
+    const attempt = (): Promise<Output> => boundedCall((abortSignal) => client.send(command, { abortSignal }), bounds)
+    try {
+      return await (call.retry === true ? withControlRetry(retry, signal, attempt) : attempt())
+    } catch (error) {
+      throw signal?.aborted === true ? abortError(name, signal) : explained(error)
+    }
+  }
+  const close = (): void => {
+    if (options.client === undefined) client.destroy()
+  }
+  return { client, send, close }
+}
+
+function ownClient(options: DynamoDBConnectionOptions): DynamoDBClient {
+  return new DynamoDBClient({
+    requestHandler: httpHandler(options),
+    logger: quietLogger,
+    ...(options.region !== undefined && { region: options.region }),
+    ...(options.endpoint !== undefined && { endpoint: checkedEndpoint('endpoint', options.endpoint) }),
+    ...(options.credentials !== undefined && { credentials: options.credentials }),
+  })
+}

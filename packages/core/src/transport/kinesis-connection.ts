@@ -1,0 +1,193 @@
+import {
+  DescribeStreamSummaryCommand,
+  GetRecordsCommand,
+  GetShardIteratorCommand,
+  KinesisClient,
+  type KinesisClientConfig,
+  ListShardsCommand,
+  PutRecordsCommand,
+} from '@aws-sdk/client-kinesis'
+import { type Clock, systemClock } from '../clock.js'
+import type { CallOptions, KinesisPort } from '../kinesis-port.js'
+import { choiceOption, InvalidOptionError, integerOption } from '../options.js'
+import { abortError, boundedCall } from './bounded-call.js'
+import { type ControlRetryOptions, controlRetry, withControlRetry } from './control-retry.js'
+import { checkedEndpoint, explained } from './endpoint.js'
+import { type HttpOptions, httpHandler, quietLogger } from './http-handler.js'
+import { sendOnce } from './one-attempt.js'
+import { type ReadChoice, ReadNegotiation, type WireEncoding } from './read-negotiation.js'
+import { cborFormat, jsonFormat } from './wire-format.js'
+import { speakFormat } from './wire-protocol.js'
+
+/** Where and how to reach Kinesis. What is left out, the SDK finds as it always does (environment, profile, instance role). */
+export interface AwsConnection {
+  /**
+   * A client of your own, used as it is, with its own region, endpoint, credentials, connections and protocol; it is never destroyed. Even
+   * so each data-plane call is sent once. Default: a client with HTTP/1.1 keep-alive connections.
+   */
+  readonly client?: KinesisClient | undefined
+  readonly region?: string | undefined
+  /** A URL, `http://127.0.0.1:4567`. Default: AWS_ENDPOINT_URL_KINESIS, AWS_ENDPOINT_URL, the profile, else that of the region. */
+  readonly endpoint?: string | undefined
+  readonly credentials?: KinesisClientConfig['credentials'] | undefined
+  /**
+   * Bodies of requests and answers. `reads`: `negotiate` (default) tries CBOR with the first control call and falls back to JSON when it is
+   * refused; with CBOR a read costs a fraction of the processor time. `writes`: `json` (default) or `cbor`, which AWS does not document.
+   */
+  readonly wire?: { readonly reads?: ReadChoice | undefined; readonly writes?: WireEncoding | undefined } | undefined
+}
+
+export interface KinesisConnectionOptions extends AwsConnection, HttpOptions, ControlRetryOptions {
+  /** Milliseconds until an answer must be complete, for each attempt. Default 30,000, 1 to 600,000. */
+  readonly requestTimeoutMs?: number | undefined
+  readonly clock?: Clock | undefined
+}
+
+export interface KinesisConnection {
+  readonly port: KinesisPort
+  /** For calls that the port does not have. It retries as the SDK does. */
+  readonly client: KinesisClient
+  /** Closes the connections of a client that was made here. One that was passed in stays as it is. */
+  close(): void
+}
+
+/** Opens nothing: connections are made by the first call. Throws InvalidOptionError. */
+export function connectKinesis(options: KinesisConnectionOptions = {}): KinesisConnection {
+  const timeoutMs = integerOption('requestTimeoutMs', options.requestTimeoutMs, { min: 1, max: 600_000, fallback: 30_000 })
+  const retry = controlRetry(options)
+  const clients = options.client === undefined ? ownClients(options) : foreignClient(options.client, options)
+  const writes = choiceOption('wire.writes', options.wire?.writes, ['json', 'cbor'], 'json')
+  const reads = choiceOption('wire.reads', options.wire?.reads, ['json', 'cbor', 'negotiate'], 'negotiate')
+  const negotiation = new ReadNegotiation(options.client === undefined ? reads : 'json')
+  const clock = options.clock ?? systemClock
+
+  type Send<Output> = (client: KinesisClient, abortSignal: AbortSignal) => Promise<Output>
+
+  const once = <Output>(name: string, encoding: WireEncoding, call: CallOptions, send: Send<Output>): Promise<Output> =>
+    boundedCall((signal) => send(clients.speaking(encoding), signal), {
+      name,
+      clock,
+      timeoutMs: call.timeoutMs ?? timeoutMs,
+      signal: call.signal,
+    }).catch((error: unknown) => {
+      throw explained(error)
+    })
+
+  const read = async <Output>(
+    name: string,
+    kind: 'control' | 'records',
+    call: CallOptions,
+    send: Send<Output>,
+  ): Promise<Output> => {
+    const encoding = negotiation.encodingFor(kind)
+    try {
+      const output = await once(name, encoding, call, send)
+      negotiation.accepted(encoding)
+      return output
+    } catch (error) {
+      if (!negotiation.fallsBack(encoding, error)) throw error
+      return once(name, 'json', call, send)
+    }
+  }
+
+  const control = async <Output>(name: string, call: CallOptions, send: Send<Output>): Promise<Output> => {
+    try {
+      return await withControlRetry(retry, call.signal, () => read(name, 'control', call, send))
+    } catch (error) {
+      if (call.signal?.aborted === true) throw abortError(name, call.signal)
+      throw error
+    }
+  }
+
+  const port: KinesisPort = {
+    putRecords: (input, call = {}) =>
+      once('PutRecords', writes, call, (client, abortSignal) => {
+        const command = new PutRecordsCommand({ ...input, Records: input.Records as PutRecordsCommand['input']['Records'] })
+        sendOnce(command)
+        return client.send(command, { abortSignal })
+      }),
+    getShardIterator: (input, call = {}) =>
+      read('GetShardIterator', 'records', call, (client, abortSignal) => {
+        const command = new GetShardIteratorCommand(input)
+        sendOnce(command)
+        return client.send(command, { abortSignal })
+      }),
+    getRecords: (input, call = {}) =>
+      read('GetRecords', 'records', call, (client, abortSignal) => {
+        const command = new GetRecordsCommand(input)
+        sendOnce(command)
+        return client.send(command, { abortSignal })
+      }),
+    listShards: (input, call = {}) =>
+      control('ListShards', call, (client, abortSignal) => {
+        const command = new ListShardsCommand(input)
+        sendOnce(command)
+        return client.send(command, { abortSignal })
+      }),
+    describeStreamSummary: (input, call = {}) =>
+      control('DescribeStreamSummary', call, async (client, abortSignal) => {
+        const command = new DescribeStreamSummaryCommand(input)
+        let serviceTime: number | undefined
+        sendOnce(command, (response) => {
+          serviceTime = dateOf(response)
+        })
+        return { ...(await client.send(command, { abortSignal })), serviceTime }
+      }),
+  }
+  return { port, client: clients.client, close: clients.close }
+}
+
+interface Clients {
+  readonly client: KinesisClient
+  speaking(encoding: WireEncoding): KinesisClient
+  close(): void
+}
+
+function foreignClient(client: KinesisClient, options: AwsConnection): Clients {
+  for (const direction of ['reads', 'writes'] as const) {
+    const choice = options.wire?.[direction]
+    if (choice === 'cbor') {
+      throw new InvalidOptionError(
+        `wire.${direction}`,
+        "left out or 'json' where `client` is given: it keeps its own protocol",
+        choice,
+      )
+    }
+  }
+  return { client, speaking: () => client, close: () => {} }
+}
+
+/** Our clients share credentials and connections. One for each encoding, because a protocol belongs to a client. */
+function ownClients(options: KinesisConnectionOptions): Clients {
+  const requestHandler = httpHandler(options)
+  const config: KinesisClientConfig = {
+    requestHandler,
+    logger: quietLogger,
+    ...(options.region !== undefined && { region: options.region }),
+    ...(options.endpoint !== undefined && { endpoint: checkedEndpoint('endpoint', options.endpoint) }),
+    ...(options.credentials !== undefined && { credentials: options.credentials }),
+  }
+  const client = new KinesisClient(config)
+  const made = new Map<WireEncoding, KinesisClient>()
+  const speaking = (encoding: WireEncoding): KinesisClient => {
+    const known = made.get(encoding)
+    if (known !== undefined) return known
+    const fresh = new KinesisClient({ ...config, credentials: client.config.credentials })
+    speakFormat(fresh, encoding === 'cbor' ? cborFormat : jsonFormat)
+    made.set(encoding, fresh)
+    return fresh
+  }
+  return { client, speaking, close: () => requestHandler.destroy() }
+}
+
+/** The service's clock, as it signs each answer with. */
+function dateOf(response: unknown): number | undefined {
+  const headers: unknown = typeof response === 'object' && response !== null ? Reflect.get(response, 'headers') : undefined
+  if (typeof headers !== 'object' || headers === null) return undefined
+  for (const [name, value] of Object.entries(headers)) {
+    if (name.toLowerCase() !== 'date' || typeof value !== 'string') continue
+    const time = Date.parse(value)
+    return Number.isNaN(time) ? undefined : time
+  }
+  return undefined
+}

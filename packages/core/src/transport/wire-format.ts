@@ -1,0 +1,96 @@
+import { decodeCbor, encodeCbor } from '../cbor.js'
+
+/** An answer that can be decoded and yet is not of the shape that the API has. */
+export class MalformedAnswerError extends Error {
+  override readonly name = 'MalformedAnswerError'
+}
+
+/** How the bodies of one operation's requests and answers are written. `undefined` leaves that body to the SDK's own serialisation. */
+export interface WireFormat {
+  readonly contentType: string
+  encode(operation: string, input: object): Uint8Array | string | undefined
+  /** Undefined when the SDK decodes the answer of this operation. */
+  decoder(operation: string): ((body: Uint8Array) => object) | undefined
+}
+
+/**
+ * AWS JSON 1.1, the API's documented protocol, with the two large bodies written and read by hand: the SDK's base64 is plain JavaScript
+ * and takes half of all processor time of a 5 MiB PutRecords, and more than that of a GetRecords answer.
+ */
+export const jsonFormat: WireFormat = {
+  contentType: 'application/x-amz-json-1.1',
+  encode: (operation, input) => (operation === 'PutRecords' ? putRecordsJson(input) : undefined),
+  decoder: (operation) => (operation === 'GetRecords' || operation === 'PutRecords' ? decodeJson : undefined),
+}
+
+/**
+ * `application/x-amz-cbor-1.1`, what the Java SDK speaks to Kinesis: no base64, and answers decode without copying the data.
+ * Source: https://github.com/aws/aws-sdk-java-v2/blob/master/services/kinesis/src/main/resources/codegen-resources/customization.config
+ */
+export const cborFormat: WireFormat = {
+  contentType: 'application/x-amz-cbor-1.1',
+  encode: (_operation, input) => encodeCbor(input),
+  decoder: () => (body) => (body.length === 0 ? {} : normalised(decodeCbor(body))),
+}
+
+export function isCborContent(contentType: string | undefined): boolean {
+  return contentType !== undefined && /cbor/i.test(contentType)
+}
+
+function decodeJson(body: Uint8Array): object {
+  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8')
+  return normalised(text === '' ? {} : JSON.parse(text))
+}
+
+/** Data of a record as bytes, as users pass it. Undefined for an input with members that are not known here: the SDK may know them. */
+function putRecordsJson(input: object): string | undefined {
+  const { Records: records, ...rest } = input as { readonly Records?: unknown }
+  if (!Array.isArray(records)) return undefined
+  const parts: string[] = []
+  for (const record of records) {
+    const {
+      Data: data,
+      PartitionKey: partitionKey,
+      ExplicitHashKey: explicitHashKey,
+      ...more
+    } = record as Record<string, unknown>
+    if (!(data instanceof Uint8Array) || Object.keys(more).length > 0) return undefined
+    const base64 = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64')
+    const key = explicitHashKey === undefined ? '' : `,"ExplicitHashKey":${JSON.stringify(explicitHashKey)}`
+    parts.push(`{"Data":"${base64}","PartitionKey":${JSON.stringify(partitionKey)}${key}}`)
+  }
+  const head = JSON.stringify(rest)
+  return `${head.slice(0, -1)}${head === '{}' ? '' : ','}"Records":[${parts.join(',')}]}`
+}
+
+/** Turns what the wire has in place of bytes and dates into these, wherever the operations of our port have them. */
+function normalised(answer: unknown): object {
+  if (typeof answer !== 'object' || answer === null || Array.isArray(answer))
+    throw new MalformedAnswerError('The answer is not an object')
+  const { Records: records, StreamDescriptionSummary: summary } = answer as Record<string, unknown>
+  if (Array.isArray(records)) for (const record of records) normaliseRecord(record)
+  if (isObject(summary)) normaliseTime(summary, 'StreamCreationTimestamp')
+  return answer
+}
+
+function normaliseRecord(record: unknown): void {
+  if (!isObject(record)) throw new MalformedAnswerError('A record of the answer is not an object')
+  if (typeof record.Data === 'string') record.Data = Buffer.from(record.Data, 'base64')
+  normaliseTime(record, 'ApproximateArrivalTimestamp')
+}
+
+/** Earlier than 1973 in milliseconds, and beyond the year 5000 in seconds: which of the two a number is shows in its size. */
+const LARGEST_SECONDS = 1e11
+
+function normaliseTime(holder: Record<string, unknown>, member: string): void {
+  const given = holder[member]
+  if (given === undefined || given === null) return
+  const time = given instanceof Date ? given.getTime() : Number(given)
+  const date = new Date(Math.round(Math.abs(time) < LARGEST_SECONDS ? time * 1000 : time))
+  if (Number.isNaN(date.getTime())) throw new MalformedAnswerError(`${member} of the answer is not a time: ${String(given)}`)
+  holder[member] = date
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}
