@@ -1,0 +1,232 @@
+import {
+  type AttributeValue,
+  CreateTableCommand,
+  DeleteTableCommand,
+  DescribeTableCommand,
+  DynamoDBClient,
+  GetItemCommand,
+  PutItemCommand,
+  UpdateItemCommand,
+} from '@aws-sdk/client-dynamodb'
+import { ManualClock, systemClock } from '@shardwise/core/clock'
+import { type LocalServices, startLocal } from '@shardwise/local'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
+import { DynamoDBLeaseStore, type DynamoDBPort } from './dynamodb-lease-store.js'
+import { aLease } from './lease-rows.fixture.js'
+import { leaseStoreSuite } from './lease-store.suite.js'
+
+let local: LocalServices
+let dynamodb: DynamoDBClient
+let tables = 0
+let tableName: string
+
+beforeAll(async () => {
+  local = await startLocal({ kinesis: false })
+  const credentials = { accessKeyId: 'key', secretAccessKey: 'secret' }
+  dynamodb = new DynamoDBClient({ endpoint: local.dynamodbEndpoint, region: 'us-east-1', credentials, maxAttempts: 1 })
+})
+
+afterAll(async () => {
+  dynamodb.destroy()
+  await local.stop()
+})
+
+beforeEach(() => {
+  tableName = `leases-${++tables}`
+})
+
+async function opened(): Promise<DynamoDBLeaseStore> {
+  const store = new DynamoDBLeaseStore({ dynamodb: dynamodb as unknown as DynamoDBPort, tableName, clock: systemClock })
+  await store.open()
+  return store
+}
+
+async function rowOf(leaseKey: string): Promise<Record<string, AttributeValue> | undefined> {
+  return (await dynamodb.send(new GetItemCommand({ TableName: tableName, Key: { leaseKey: { S: leaseKey } } }))).Item
+}
+
+async function put(row: Record<string, AttributeValue>): Promise<void> {
+  await dynamodb.send(new PutItemCommand({ TableName: tableName, Item: row }))
+}
+
+leaseStoreSuite('DynamoDB', opened)
+
+describe('the row is KCL’s', () => {
+  test('at creation', async () => {
+    const store = await opened()
+    await store.create({
+      leaseKey: 's3',
+      checkpoint: TRIM_HORIZON,
+      parentShardIds: ['s1', 's2'],
+      range: { start: 0n, end: 9n },
+      startAt: 5,
+    })
+    expect(await rowOf('s3')).toEqual({
+      leaseKey: { S: 's3' },
+      entityType: { S: 'LEASE' },
+      leaseCounter: { N: '0' },
+      ownerSwitchesSinceCheckpoint: { N: '0' },
+      checkpoint: { S: 'TRIM_HORIZON' },
+      checkpointSubSequenceNumber: { N: '0' },
+      parentShardIds: { SS: ['s1', 's2'] },
+      startingHashKey: { S: '0' },
+      endingHashKey: { S: '9' },
+      swStartAt: { N: '5' },
+    })
+  })
+
+  test('made by KCL 2.x: what we do not know stays, a checkpoint of ours ends its two-phase checkpoint, entityType is not added', async () => {
+    const store = await opened()
+    const pending = {
+      pendingCheckpoint: { S: '9' },
+      pendingCheckpointSubSequenceNumber: { N: '0' },
+      pendingCheckpointState: { B: new Uint8Array([1]) },
+    }
+    const kept = { throughputKBps: { N: '1.5' }, futureAttribute: { M: { a: { S: 'b' } } }, childShardIds: { SS: ['s9'] } }
+    const counts = { leaseCounter: { N: '41' }, ownerSwitchesSinceCheckpoint: { N: '2' } }
+    const position = { checkpoint: { S: '8' }, checkpointSubSequenceNumber: { N: '3' } }
+    await put({ leaseKey: { S: 's1' }, leaseOwner: { S: 'java' }, ...counts, ...position, ...pending, ...kept })
+    const { leases } = await store.list()
+    expect(leases).toMatchObject([
+      { leaseKey: 's1', leaseOwner: 'java', leaseCounter: 41, checkpoint: sequencePosition('8', 3), shardwiseOwner: undefined },
+    ])
+    const write = await store.take(leases[0]!, 'me')
+    expect(await rowOf('s1')).toMatchObject({ ...pending, ...kept, ownerSwitchesSinceCheckpoint: { N: '3' } })
+    await store.renew(write.lease!, 'me', { checkpoint: sequencePosition('10') })
+    expect(await rowOf('s1')).toEqual({
+      leaseKey: { S: 's1' },
+      leaseOwner: { S: 'me' },
+      swOwner: { S: 'me' },
+      leaseCounter: { N: '43' },
+      ownerSwitchesSinceCheckpoint: { N: '0' },
+      checkpoint: { S: '10' },
+      checkpointSubSequenceNumber: { N: '0' },
+      ...kept,
+    })
+  })
+
+  test('a KCL worker is never asked for a handoff, also on a lease that was ours before', async () => {
+    const store = await opened()
+    const position = { checkpoint: { S: '8' }, checkpointSubSequenceNumber: { N: '0' } }
+    await put({ leaseKey: { S: 's1' }, leaseOwner: { S: 'java' }, swOwner: { S: 'me' }, leaseCounter: { N: '1' }, ...position })
+    expect((await store.requestHandoff((await store.read('s1'))!, 'me')).done).toBe(false)
+  })
+
+  test('rows that are no leases are passed over, rows that cannot be read are named', async () => {
+    const store = await opened()
+    const lease = { leaseCounter: { N: '0' }, checkpoint: { S: 'LATEST' }, checkpointSubSequenceNumber: { N: '0' } }
+    await put({ leaseKey: { S: 'worker' }, entityType: { S: 'WORKER_METRIC_STATS' }, leaseCounter: { N: '1' } })
+    await put({ leaseKey: { S: 'Leader' }, ownerName: { S: 'x' } })
+    await put({ leaseKey: { S: 'good' }, ...lease })
+    await put({ leaseKey: { S: 'bad checkpoint' }, ...lease, checkpoint: { S: 'NOWHERE' } })
+    await put({ leaseKey: { S: 'bad counter' }, ...lease, leaseCounter: { N: '1.5' } })
+    await put({ leaseKey: { S: 'acct:stream:1:s1' }, ...lease, streamName: { S: 'acct:stream:1' } })
+    const { leases, malformed } = await store.list()
+    expect(leases.map((each) => each.leaseKey)).toEqual(['good'])
+    expect(new Map(malformed.map((each) => [each.leaseKey, each.reason]))).toEqual(
+      new Map([
+        ['bad checkpoint', expect.stringContaining('NOWHERE')],
+        ['bad counter', expect.stringContaining('1.5')],
+        ['acct:stream:1:s1', expect.stringContaining('several streams')],
+      ]),
+    )
+  })
+
+  test('more than a page of rows', async () => {
+    const store = await opened()
+    const padding = { filler: { S: 'x'.repeat(300_000) } }
+    for (let i = 0; i < 8; i++) {
+      await put({
+        leaseKey: { S: `s${i}` },
+        leaseCounter: { N: '0' },
+        checkpoint: { S: 'LATEST' },
+        checkpointSubSequenceNumber: { N: '0' },
+        ...padding,
+      })
+    }
+    expect((await store.list()).leases).toHaveLength(8)
+  })
+})
+
+describe('the table', () => {
+  const describeTable = async (): Promise<string | undefined> =>
+    (await dynamodb.send(new DescribeTableCommand({ TableName: tableName }))).Table?.BillingModeSummary?.BillingMode
+
+  test('is made on demand, by several workers at once', async () => {
+    await Promise.all([opened(), opened(), opened()])
+    expect(await describeTable()).toBe('PAY_PER_REQUEST')
+  })
+
+  test('that exists is used as it is, whatever its capacity', async () => {
+    await dynamodb.send(
+      new CreateTableCommand({
+        TableName: tableName,
+        AttributeDefinitions: [{ AttributeName: 'leaseKey', AttributeType: 'S' }],
+        KeySchema: [{ AttributeName: 'leaseKey', KeyType: 'HASH' }],
+        ProvisionedThroughput: { ReadCapacityUnits: 1, WriteCapacityUnits: 1 },
+      }),
+    )
+    expect(await (await opened()).list()).toEqual({ leases: [], malformed: [] })
+    expect(await describeTable()).not.toBe('PAY_PER_REQUEST')
+  })
+
+  test.each([
+    [[['id', 'HASH', 'S']], 'id (HASH)'],
+    [[['leaseKey', 'HASH', 'N']], 'leaseKey (HASH)'],
+    [
+      [
+        ['leaseKey', 'HASH', 'S'],
+        ['at', 'RANGE', 'N'],
+      ],
+      'leaseKey (HASH), at (RANGE)',
+    ],
+  ] as const)('with another key is refused: %j', async (attributes, shown) => {
+    await dynamodb.send(
+      new CreateTableCommand({
+        TableName: tableName,
+        AttributeDefinitions: attributes.map(([AttributeName, , AttributeType]) => ({ AttributeName, AttributeType })),
+        KeySchema: attributes.map(([AttributeName, KeyType]) => ({ AttributeName, KeyType })),
+        BillingMode: 'PAY_PER_REQUEST',
+      }),
+    )
+    await expect(opened()).rejects.toMatchObject({ name: 'LeaseTableError', tableName, message: expect.stringContaining(shown) })
+  })
+
+  test('that goes away fails as the service says', async () => {
+    const store = await opened()
+    await dynamodb.send(new DeleteTableCommand({ TableName: tableName }))
+    await expect(store.list()).rejects.toMatchObject({ name: 'ResourceNotFoundException' })
+  })
+
+  test.each([
+    ['DELETING', 'is being deleted'],
+    ['CREATING', 'still not ACTIVE after 180 s'],
+  ])('that stays %s is an error with advice', async (TableStatus, message) => {
+    const clock = new ManualClock()
+    const port = { send: async () => ({ Table: { TableStatus } }) } as unknown as DynamoDBPort
+    const outcome = new DynamoDBLeaseStore({ dynamodb: port, tableName, clock }).open().then(
+      () => 'opened',
+      (error: Error) => error.message,
+    )
+    await clock.advanceAsync(200_000)
+    expect(await outcome).toContain(message)
+    expect(clock.pendingTimers).toBe(0)
+  })
+})
+
+test('the row that failed a condition is used when DynamoDB sends it, without another read', async () => {
+  const sent: string[] = []
+  const Item = { leaseKey: { S: 's1' }, leaseCounter: { N: '8' }, leaseOwner: { S: 'other' }, checkpoint: { S: 'LATEST' } }
+  const port = {
+    send: async (command: object) => {
+      sent.push(command.constructor.name)
+      expect((command as UpdateItemCommand).input.ReturnValuesOnConditionCheckFailure).toBe('ALL_OLD')
+      throw Object.assign(new Error('The conditional request failed'), { name: 'ConditionalCheckFailedException', Item })
+    },
+  } as unknown as DynamoDBPort
+  const store = new DynamoDBLeaseStore({ dynamodb: port, tableName, clock: systemClock })
+  const row = aLease('s1', { leaseOwner: 'me', leaseCounter: 7 })
+  expect(await store.renew(row, 'me', {})).toMatchObject({ done: false, lease: { leaseOwner: 'other', leaseCounter: 8 } })
+  expect(sent).toEqual([UpdateItemCommand.name])
+})

@@ -1,0 +1,155 @@
+import type { AttributeValue } from '@aws-sdk/client-dynamodb'
+import { parseHashKey } from '@shardwise/core/hash-key'
+import { formatPosition, type Position, parsePosition } from '../checkpoints/position.js'
+import type { Lease, NewLease } from './lease.js'
+import type { MalformedLease } from './lease-store.js'
+import type { ChangeableAttribute, LeaseChange, LeaseCondition } from './lease-writes.js'
+
+export type Row = Record<string, AttributeValue>
+
+/** Our names for the attributes, where they differ from KCL's (DynamoDBLeaseSerializer.java). */
+const ATTRIBUTES: Record<Exclude<ChangeableAttribute, 'checkpoint'>, string> = {
+  leaseOwner: 'leaseOwner',
+  checkpointOwner: 'checkpointOwner',
+  leaseCounter: 'leaseCounter',
+  ownerSwitchesSinceCheckpoint: 'ownerSwitchesSinceCheckpoint',
+  childShardIds: 'childShardIds',
+  shardwiseOwner: 'swOwner',
+}
+
+/** A checkpoint ends KCL's two-phase checkpoint, whoever had begun it. */
+const PENDING = ['pendingCheckpoint', 'pendingCheckpointSubSequenceNumber', 'pendingCheckpointState']
+
+export type ParsedRow =
+  | { readonly kind: 'lease'; readonly lease: Lease }
+  | { readonly kind: 'malformed'; readonly malformed: MalformedLease }
+  /** A row of KCL 3.5's that shares the table (worker metrics, leader lock, migration state). */
+  | { readonly kind: 'other' }
+
+export function parseRow(row: Row): ParsedRow {
+  const leaseKey = row.leaseKey?.S
+  const entityType = row.entityType?.S ?? 'LEASE'
+  if (leaseKey === undefined || entityType !== 'LEASE' || row.leaseCounter === undefined) return { kind: 'other' }
+  const malformed = (reason: string): ParsedRow => ({ kind: 'malformed', malformed: { leaseKey, reason } })
+  if (row.streamName !== undefined) return malformed('it belongs to an application that reads several streams')
+  const leaseCounter = wholeNumber(row.leaseCounter)
+  if (leaseCounter === undefined) return malformed(`leaseCounter is ${JSON.stringify(row.leaseCounter)}, not a whole number`)
+  const checkpoint = parseCheckpoint(row)
+  if (checkpoint === undefined) {
+    const { checkpoint: text, checkpointSubSequenceNumber: sub } = row
+    return malformed(`checkpoint ${JSON.stringify(text)} with sub-sequence number ${JSON.stringify(sub)} is no position`)
+  }
+  const start = parseHashKey(row.startingHashKey?.S ?? '')
+  const end = parseHashKey(row.endingHashKey?.S ?? '')
+  const lease: Lease = {
+    leaseKey,
+    shardId: row.shardId?.S ?? leaseKey,
+    leaseOwner: row.leaseOwner?.S,
+    checkpointOwner: row.checkpointOwner?.S,
+    leaseCounter,
+    ownerSwitchesSinceCheckpoint: wholeNumber(row.ownerSwitchesSinceCheckpoint) ?? 0,
+    checkpoint,
+    parentShardIds: row.parentShardIds?.SS ?? [],
+    childShardIds: row.childShardIds?.SS ?? [],
+    range: start !== undefined && end !== undefined ? { start, end } : undefined,
+    startAt: wholeNumber(row.swStartAt),
+    shardwiseOwner: row.swOwner?.S,
+  }
+  return { kind: 'lease', lease }
+}
+
+function wholeNumber(value: AttributeValue | undefined): number | undefined {
+  const number = Number(value?.N)
+  return Number.isSafeInteger(number) && number >= 0 ? number : undefined
+}
+
+function parseCheckpoint(row: Row): Position | undefined {
+  const checkpoint = row.checkpoint?.S
+  const checkpointSubSequenceNumber = Number(row.checkpointSubSequenceNumber?.N ?? 0)
+  if (checkpoint === undefined) return undefined
+  try {
+    return parsePosition({ checkpoint, checkpointSubSequenceNumber })
+  } catch {
+    return undefined
+  }
+}
+
+/** Only here is `entityType` written: KCL before 3.5 does not know it, and keeps it. Empty sets are refused by DynamoDB, so left out. */
+export function newRow(lease: NewLease): Row {
+  return {
+    leaseKey: { S: lease.leaseKey },
+    entityType: { S: 'LEASE' },
+    leaseCounter: { N: '0' },
+    ownerSwitchesSinceCheckpoint: { N: '0' },
+    ...checkpointAttributes(lease.checkpoint),
+    ...(lease.parentShardIds.length > 0 && { parentShardIds: { SS: [...lease.parentShardIds] } }),
+    ...(lease.range && { startingHashKey: { S: `${lease.range.start}` }, endingHashKey: { S: `${lease.range.end}` } }),
+    ...(lease.startAt !== undefined && { swStartAt: { N: `${lease.startAt}` } }),
+  }
+}
+
+function checkpointAttributes(position: Position): Row {
+  const { checkpoint, checkpointSubSequenceNumber } = formatPosition(position)
+  return { checkpoint: { S: checkpoint }, checkpointSubSequenceNumber: { N: `${checkpointSubSequenceNumber}` } }
+}
+
+export interface UpdateExpressions {
+  readonly UpdateExpression: string
+  readonly ConditionExpression: string
+  readonly ExpressionAttributeNames: Record<string, string>
+  readonly ExpressionAttributeValues: Row
+}
+
+/** Every name goes by an alias, since which words DynamoDB reserves is its own affair. */
+export function updateExpressions({ where, set }: LeaseChange): UpdateExpressions {
+  const names: Record<string, string> = {}
+  const values: Row = {}
+  const name = (attribute: string): string => {
+    names[`#${attribute}`] = attribute
+    return `#${attribute}`
+  }
+  const value = (alias: string, given: AttributeValue): string => {
+    values[`:${alias}`] = given
+    return `:${alias}`
+  }
+  const { checkpoint, ...rest } = set
+  const written: Row = checkpoint === undefined ? {} : checkpointAttributes(checkpoint)
+  const removed = checkpoint === undefined ? [] : [...PENDING]
+  for (const [key, given] of Object.entries(rest) as [keyof typeof rest, (typeof rest)[keyof typeof rest]][]) {
+    if (given === undefined) removed.push(ATTRIBUTES[key])
+    else if (typeof given === 'number') written[ATTRIBUTES[key]] = { N: `${given}` }
+    else if (typeof given === 'string') written[ATTRIBUTES[key]] = { S: given }
+    else if (given.length > 0) written[ATTRIBUTES[key]] = { SS: [...given] }
+  }
+  const sets = Object.entries(written).map(([attribute, given]) => `${name(attribute)} = ${value(`new_${attribute}`, given)}`)
+  const removes = removed.map(name)
+  return {
+    UpdateExpression: `SET ${sets.join(', ')}${removes.length > 0 ? ` REMOVE ${removes.join(', ')}` : ''}`,
+    ConditionExpression: conditions(where, name, value).join(' AND '),
+    ExpressionAttributeNames: names,
+    ExpressionAttributeValues: values,
+  }
+}
+
+function conditions(
+  where: LeaseCondition,
+  name: (attribute: string) => string,
+  value: (alias: string, given: AttributeValue) => string,
+): string[] {
+  const clauses: string[] = [`attribute_exists(${name('leaseKey')})`]
+  if (where.leaseCounter !== undefined)
+    clauses.push(`${name('leaseCounter')} = ${value('counter', { N: `${where.leaseCounter}` })}`)
+  for (const key of ['leaseOwner', 'checkpointOwner', 'shardwiseOwner'] as const) {
+    if (!(key in where)) continue
+    const owner = where[key]
+    const attribute = name(ATTRIBUTES[key])
+    clauses.push(owner === undefined ? `attribute_not_exists(${attribute})` : `${attribute} = ${value(key, { S: owner })}`)
+  }
+  if (where.actualOwner !== undefined) {
+    const owner = value('actualOwner', { S: where.actualOwner })
+    const [next, current] = [name('leaseOwner'), name('checkpointOwner')]
+    clauses.push(`(${current} = ${owner} OR (attribute_not_exists(${current}) AND ${next} = ${owner}))`)
+  }
+  if (where.ended === false) clauses.push(`${name('checkpoint')} <> ${value('ended', { S: 'SHARD_END' })}`)
+  return clauses
+}

@@ -1,0 +1,278 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import { LATEST, SHARD_END, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
+import type { Lease, NewLease } from './lease.js'
+import type { LeaseStore, LeaseWrite } from './lease-store.js'
+
+const NEW: NewLease = {
+  leaseKey: 'shardId-000000000003',
+  checkpoint: LATEST,
+  parentShardIds: ['shardId-000000000001', 'shardId-000000000002'],
+  range: { start: 0n, end: 2n ** 128n - 1n },
+  startAt: 1_767_225_600_000,
+}
+const KEY = NEW.leaseKey
+
+/** What every lease store does. `open` gives an empty, opened store. */
+export function leaseStoreSuite(name: string, open: () => Promise<LeaseStore>): void {
+  describe(`${name}: lease store`, () => {
+    let store: LeaseStore
+
+    beforeEach(async () => {
+      store = await open()
+    })
+
+    async function created(): Promise<Lease> {
+      await store.create(NEW)
+      return (await store.read(KEY))!
+    }
+
+    async function taken(by = 'a'): Promise<Lease> {
+      return landed(await store.take(await created(), by))
+    }
+
+    test('has nothing at first, and opens again', async () => {
+      await store.open()
+      expect(await store.list()).toEqual({ leases: [], malformed: [] })
+      expect(await store.read(KEY)).toBe(undefined)
+    })
+
+    test('creates a lease without owner, once', async () => {
+      expect(await store.create(NEW)).toBe(true)
+      const row = await store.read(KEY)
+      expect(row).toEqual({
+        ...NEW,
+        shardId: KEY,
+        leaseOwner: undefined,
+        checkpointOwner: undefined,
+        shardwiseOwner: undefined,
+        leaseCounter: 0,
+        ownerSwitchesSinceCheckpoint: 0,
+        childShardIds: [],
+      })
+      expect((await store.list({ consistent: true })).leases).toEqual([row])
+    })
+
+    test('create does not write over what another has done', async () => {
+      const row = await taken()
+      expect(await store.create({ ...NEW, checkpoint: TRIM_HORIZON })).toBe(false)
+      expect(await store.read(KEY)).toEqual(row)
+    })
+
+    test('a lease without parents, range and time', async () => {
+      await store.create({
+        leaseKey: 'plain',
+        checkpoint: TRIM_HORIZON,
+        parentShardIds: [],
+        range: undefined,
+        startAt: undefined,
+      })
+      expect(await store.read('plain')).toMatchObject({ parentShardIds: [], range: undefined, startAt: undefined })
+    })
+
+    describe('take', () => {
+      test('of a free lease', async () => {
+        expect(await taken()).toMatchObject({
+          leaseOwner: 'a',
+          shardwiseOwner: 'a',
+          leaseCounter: 1,
+          ownerSwitchesSinceCheckpoint: 0,
+        })
+      })
+
+      test('from another counts as a switch of owner, from oneself not', async () => {
+        const again = landed(await store.take(await taken(), 'a'))
+        expect(again).toMatchObject({ leaseOwner: 'a', leaseCounter: 2, ownerSwitchesSinceCheckpoint: 0 })
+        expect(landed(await store.take(again, 'b'))).toMatchObject({
+          leaseOwner: 'b',
+          shardwiseOwner: 'b',
+          ownerSwitchesSinceCheckpoint: 1,
+        })
+      })
+
+      test('two that saw the same row: one wins, the other sees the winner', async () => {
+        const free = await created()
+        const writes = await Promise.all(['a', 'b', 'c', 'd'].map((worker) => store.take(free, worker)))
+        const winner = writes.find((write) => write.done)!
+        expect(writes.filter((write) => write.done)).toHaveLength(1)
+        for (const write of writes) expect(write.lease).toEqual(winner.lease)
+      })
+
+      test('fails when the owner renewed meanwhile', async () => {
+        const seen = await taken()
+        const renewed = landed(await store.renew(seen, 'a', {}))
+        expect(await store.take(seen, 'b')).toEqual({ done: false, lease: renewed })
+      })
+
+      test('fails when a handoff was requested meanwhile, though the counter stands', async () => {
+        const seen = await taken()
+        const requested = landed(await store.requestHandoff(seen, 'c'))
+        expect(requested.leaseCounter).toBe(seen.leaseCounter)
+        expect(await store.take(seen, 'b')).toEqual({ done: false, lease: requested })
+      })
+
+      test('ends a handoff of which the owner died', async () => {
+        const requested = landed(await store.requestHandoff(await taken(), 'c'))
+        expect(landed(await store.take(requested, 'b'))).toMatchObject({
+          leaseOwner: 'b',
+          checkpointOwner: undefined,
+          leaseCounter: 2,
+        })
+      })
+
+      test('does not make a row', async () => {
+        const seen = await created()
+        expect(await store.take({ ...seen, leaseKey: 'gone' }, 'a')).toEqual({ done: false, lease: undefined })
+        expect(await store.read('gone')).toBe(undefined)
+      })
+    })
+
+    describe('renew', () => {
+      test('moves the counter and nothing else', async () => {
+        const row = await taken()
+        expect(landed(await store.renew(row, 'a', {}))).toEqual({ ...row, leaseCounter: 2 })
+      })
+
+      test('carries a checkpoint, which resets the switches of owner', async () => {
+        const row = landed(await store.take(await taken(), 'b'))
+        const checkpoint = sequencePosition('49590338271490256608559692538361571095921575989136588898', 12)
+        const after = landed(await store.renew(row, 'b', { checkpoint }))
+        expect(after).toEqual({ ...row, leaseCounter: 3, checkpoint, ownerSwitchesSinceCheckpoint: 0 })
+        expect(await store.read(KEY)).toEqual(after)
+      })
+
+      test('fails for who lost it, also with the counter of the new owner', async () => {
+        const mine = await taken()
+        const theirs = landed(await store.take(mine, 'b'))
+        for (const seen of [mine, theirs]) {
+          expect(await store.renew(seen, 'a', { checkpoint: SHARD_END })).toEqual({ done: false, lease: theirs })
+        }
+      })
+
+      test('of a late packet fails: no checkpoint goes back', async () => {
+        const row = await taken()
+        const after = landed(await store.renew(row, 'a', { checkpoint: sequencePosition('120') }))
+        expect(await store.renew(row, 'a', { checkpoint: sequencePosition('100') })).toEqual({ done: false, lease: after })
+      })
+
+      test('goes on for the actual owner during a handoff and shows it; the next owner may not', async () => {
+        const row = await taken()
+        await store.requestHandoff(row, 'b')
+        const after = landed(await store.renew(row, 'a', {}))
+        expect(after).toMatchObject({ leaseOwner: 'b', checkpointOwner: 'a', leaseCounter: 2 })
+        expect((await store.renew(after, 'b', {})).done).toBe(false)
+      })
+
+      test('of a row that is gone does not make one', async () => {
+        expect(await store.renew({ ...(await taken()), leaseKey: 'gone' }, 'a', {})).toEqual({ done: false, lease: undefined })
+      })
+    })
+
+    describe('hand over', () => {
+      const checkpoint = sequencePosition('77')
+
+      test('to nobody, with the last checkpoint', async () => {
+        const row = landed(await store.handOver(await taken(), 'a', { to: undefined, checkpoint }))
+        expect(row).toMatchObject({ leaseOwner: undefined, checkpointOwner: undefined, checkpoint, leaseCounter: 2 })
+      })
+
+      test('to the one that asked', async () => {
+        const row = await taken()
+        await store.requestHandoff(row, 'b')
+        const after = landed(await store.handOver(row, 'a', { to: 'b', checkpoint }))
+        expect(after).toMatchObject({
+          leaseOwner: 'b',
+          checkpointOwner: undefined,
+          checkpoint,
+          leaseCounter: 2,
+          ownerSwitchesSinceCheckpoint: 1,
+        })
+        expect(landed(await store.take(after, 'b'))).toMatchObject({ leaseOwner: 'b', shardwiseOwner: 'b', leaseCounter: 3 })
+      })
+
+      test('to nobody fails when somebody has asked', async () => {
+        const row = await taken()
+        const requested = landed(await store.requestHandoff(row, 'b'))
+        expect(await store.handOver(row, 'a', { to: undefined, checkpoint })).toEqual({ done: false, lease: requested })
+      })
+
+      test('fails to one that has withdrawn, or did not ask', async () => {
+        const row = await taken()
+        const withdrawn = landed(await store.withdrawHandoff(landed(await store.requestHandoff(row, 'b')), 'b'))
+        expect(withdrawn).toEqual(row)
+        expect(await store.handOver(row, 'a', { to: 'b', checkpoint })).toEqual({ done: false, lease: row })
+      })
+
+      test('fails for who lost it', async () => {
+        const mine = await taken()
+        const theirs = landed(await store.take(mine, 'b'))
+        expect(await store.handOver(mine, 'a', { to: undefined, checkpoint })).toEqual({ done: false, lease: theirs })
+        expect(await store.handOver(theirs, 'a', { to: undefined, checkpoint })).toEqual({ done: false, lease: theirs })
+      })
+    })
+
+    describe('end', () => {
+      test('SHARD_END with the children and without owner', async () => {
+        const row = landed(await store.end(await taken(), 'a', ['shardId-000000000004', 'shardId-000000000005']))
+        expect(row).toMatchObject({ checkpoint: SHARD_END, leaseOwner: undefined, leaseCounter: 2 })
+        expect([...row.childShardIds].sort()).toEqual(['shardId-000000000004', 'shardId-000000000005'])
+      })
+
+      test('without children, in the middle of a handoff', async () => {
+        const row = await taken()
+        await store.requestHandoff(row, 'b')
+        expect(landed(await store.end(row, 'a', []))).toMatchObject({
+          checkpoint: SHARD_END,
+          leaseOwner: undefined,
+          checkpointOwner: undefined,
+        })
+      })
+
+      test('fails for who lost it', async () => {
+        const mine = await taken()
+        const theirs = landed(await store.take(mine, 'b'))
+        expect(await store.end(mine, 'a', [])).toEqual({ done: false, lease: theirs })
+      })
+    })
+
+    describe('request a handoff', () => {
+      test('shows the current and the next owner', async () => {
+        expect(landed(await store.requestHandoff(await taken(), 'b'))).toMatchObject({
+          leaseOwner: 'b',
+          checkpointOwner: 'a',
+          leaseCounter: 1,
+        })
+      })
+
+      test('two ask: one wins', async () => {
+        const row = await taken()
+        const writes = await Promise.all(['b', 'c'].map((worker) => store.requestHandoff(row, worker)))
+        expect(writes.filter((write) => write.done)).toHaveLength(1)
+      })
+
+      test('fails when the owner gave it up, lost it, or came to the end', async () => {
+        const row = await taken()
+        await store.handOver(row, 'a', { to: undefined })
+        expect((await store.requestHandoff(row, 'c')).done).toBe(false)
+        const next = landed(await store.take((await store.read(KEY))!, 'b'))
+        expect((await store.requestHandoff(row, 'c')).done).toBe(false)
+        await store.end(next, 'b', [])
+        expect((await store.requestHandoff(next, 'c')).done).toBe(false)
+      })
+
+      test('withdrawn: only while it is pending', async () => {
+        const row = await taken()
+        const requested = landed(await store.requestHandoff(row, 'b'))
+        const given = landed(await store.handOver(row, 'a', { to: 'b' }))
+        expect(await store.withdrawHandoff(requested, 'b')).toEqual({ done: false, lease: given })
+      })
+    })
+  })
+}
+
+function landed(write: LeaseWrite): Lease {
+  if (!write.done)
+    throw new Error(
+      `The condition did not hold; the row is ${JSON.stringify(write.lease, (_, value) => (typeof value === 'bigint' ? `${value}` : value))}`,
+    )
+  return write.lease
+}

@@ -1,0 +1,110 @@
+import { type Position, SHARD_END } from '../checkpoints/position.js'
+import type { Lease } from './lease.js'
+
+/**
+ * One conditional write as data. What each protects is written in docs/lease-protocol.md; the stores only carry them out.
+ */
+export interface LeaseChange {
+  readonly leaseKey: string
+  readonly where: LeaseCondition
+  /** Attributes to write. One that is present and undefined is removed. */
+  readonly set: Partial<Pick<Lease, ChangeableAttribute>>
+}
+
+export type ChangeableAttribute =
+  | 'leaseOwner'
+  | 'checkpointOwner'
+  | 'leaseCounter'
+  | 'ownerSwitchesSinceCheckpoint'
+  | 'checkpoint'
+  | 'childShardIds'
+  | 'shardwiseOwner'
+
+/** All of these hold. An owner that is present and undefined must be absent from the row. */
+export interface LeaseCondition {
+  readonly leaseCounter?: number
+  readonly leaseOwner?: string | undefined
+  readonly checkpointOwner?: string | undefined
+  readonly shardwiseOwner?: string | undefined
+  readonly actualOwner?: string
+  readonly ended?: false
+}
+
+export function takeChange(lease: Lease, workerId: string): LeaseChange {
+  // KCL's count (DynamoDBLeaseSerializer.java): another owner than before, or the end of a handoff.
+  const switches = (lease.leaseOwner !== undefined && lease.leaseOwner !== workerId) || lease.checkpointOwner === workerId
+  return {
+    leaseKey: lease.leaseKey,
+    where: { leaseCounter: lease.leaseCounter, leaseOwner: lease.leaseOwner, checkpointOwner: lease.checkpointOwner },
+    set: {
+      leaseOwner: workerId,
+      shardwiseOwner: workerId,
+      checkpointOwner: undefined,
+      leaseCounter: lease.leaseCounter + 1,
+      ...(switches && { ownerSwitchesSinceCheckpoint: lease.ownerSwitchesSinceCheckpoint + 1 }),
+    },
+  }
+}
+
+export function renewChange(lease: Lease, workerId: string, checkpoint: Position | undefined): LeaseChange {
+  return {
+    leaseKey: lease.leaseKey,
+    where: { leaseCounter: lease.leaseCounter, actualOwner: workerId },
+    set: { leaseCounter: lease.leaseCounter + 1, ...(checkpoint && { checkpoint, ownerSwitchesSinceCheckpoint: 0 }) },
+  }
+}
+
+export function handOverChange(
+  lease: Lease,
+  workerId: string,
+  last: { readonly to: string | undefined; readonly checkpoint?: Position | undefined },
+): LeaseChange {
+  const { to, checkpoint } = last
+  const owners =
+    to === undefined ? { leaseOwner: workerId, checkpointOwner: undefined } : { leaseOwner: to, checkpointOwner: workerId }
+  const switches = (checkpoint === undefined ? lease.ownerSwitchesSinceCheckpoint : 0) + (to === undefined ? 0 : 1)
+  return {
+    leaseKey: lease.leaseKey,
+    where: { leaseCounter: lease.leaseCounter, ...owners },
+    set: {
+      leaseOwner: to,
+      checkpointOwner: undefined,
+      leaseCounter: lease.leaseCounter + 1,
+      ownerSwitchesSinceCheckpoint: switches,
+      ...(checkpoint && { checkpoint }),
+    },
+  }
+}
+
+export function endChange(lease: Lease, workerId: string, childShardIds: readonly string[]): LeaseChange {
+  return {
+    leaseKey: lease.leaseKey,
+    where: { leaseCounter: lease.leaseCounter, actualOwner: workerId },
+    set: {
+      leaseOwner: undefined,
+      checkpointOwner: undefined,
+      leaseCounter: lease.leaseCounter + 1,
+      ownerSwitchesSinceCheckpoint: 0,
+      checkpoint: SHARD_END,
+      childShardIds,
+    },
+  }
+}
+
+export function requestHandoffChange(lease: Lease, to: string): LeaseChange {
+  const owner = lease.leaseOwner
+  return {
+    leaseKey: lease.leaseKey,
+    where: { leaseOwner: owner, checkpointOwner: undefined, shardwiseOwner: owner, ended: false },
+    set: { leaseOwner: to, checkpointOwner: owner },
+  }
+}
+
+export function withdrawHandoffChange(lease: Lease, to: string): LeaseChange {
+  const owner = lease.checkpointOwner
+  return {
+    leaseKey: lease.leaseKey,
+    where: { leaseOwner: to, checkpointOwner: owner },
+    set: { leaseOwner: owner, checkpointOwner: undefined },
+  }
+}

@@ -1,0 +1,90 @@
+import type { Position } from '../checkpoints/position.js'
+import { actualOwner, hasEnded, type Lease, type NewLease } from './lease.js'
+import type { LeaseListing, LeaseStore, LeaseWrite } from './lease-store.js'
+import {
+  endChange,
+  handOverChange,
+  type LeaseChange,
+  type LeaseCondition,
+  renewChange,
+  requestHandoffChange,
+  takeChange,
+  withdrawHandoffChange,
+} from './lease-writes.js'
+
+/** Leases in this process's memory: for one process, and for tests. Several coordinators may share one. Nothing survives the process. */
+export class MemoryLeaseStore implements LeaseStore {
+  readonly #rows = new Map<string, Lease>()
+
+  async open(): Promise<void> {}
+
+  async list(): Promise<LeaseListing> {
+    return { leases: [...this.#rows.values()], malformed: [] }
+  }
+
+  async read(leaseKey: string): Promise<Lease | undefined> {
+    return this.#rows.get(leaseKey)
+  }
+
+  async create(lease: NewLease): Promise<boolean> {
+    if (this.#rows.has(lease.leaseKey)) return false
+    this.#rows.set(lease.leaseKey, {
+      ...lease,
+      shardId: lease.leaseKey,
+      leaseOwner: undefined,
+      checkpointOwner: undefined,
+      shardwiseOwner: undefined,
+      leaseCounter: 0,
+      ownerSwitchesSinceCheckpoint: 0,
+      childShardIds: [],
+    })
+    return true
+  }
+
+  async take(lease: Lease, workerId: string): Promise<LeaseWrite> {
+    return this.#apply(takeChange(lease, workerId))
+  }
+
+  async renew(lease: Lease, workerId: string, progress: { readonly checkpoint?: Position | undefined }): Promise<LeaseWrite> {
+    return this.#apply(renewChange(lease, workerId, progress.checkpoint))
+  }
+
+  async handOver(
+    lease: Lease,
+    workerId: string,
+    last: { readonly to: string | undefined; readonly checkpoint?: Position | undefined },
+  ): Promise<LeaseWrite> {
+    return this.#apply(handOverChange(lease, workerId, last))
+  }
+
+  async end(lease: Lease, workerId: string, childShardIds: readonly string[]): Promise<LeaseWrite> {
+    return this.#apply(endChange(lease, workerId, childShardIds))
+  }
+
+  async requestHandoff(lease: Lease, to: string): Promise<LeaseWrite> {
+    return this.#apply(requestHandoffChange(lease, to))
+  }
+
+  async withdrawHandoff(lease: Lease, to: string): Promise<LeaseWrite> {
+    return this.#apply(withdrawHandoffChange(lease, to))
+  }
+
+  #apply({ leaseKey, where, set }: LeaseChange): LeaseWrite {
+    const row = this.#rows.get(leaseKey)
+    if (row === undefined || !holds(where, row)) return { done: false, lease: row }
+    const lease = { ...row, ...set }
+    this.#rows.set(leaseKey, lease)
+    return { done: true, lease }
+  }
+}
+
+function holds(where: LeaseCondition, row: Lease): boolean {
+  return (
+    (where.leaseCounter === undefined || row.leaseCounter === where.leaseCounter) &&
+    (!('leaseOwner' in where) || row.leaseOwner === where.leaseOwner) &&
+    (!('checkpointOwner' in where) || row.checkpointOwner === where.checkpointOwner) &&
+    (!('shardwiseOwner' in where) || row.shardwiseOwner === where.shardwiseOwner) &&
+    (where.actualOwner === undefined || actualOwner(row) === where.actualOwner) &&
+    (where.ended === undefined || hasEnded(row) === where.ended)
+  )
+}
