@@ -24,6 +24,9 @@ describe('the shard worker’s states', () => {
     { name: 'the lease lost while running', inputs: ['ready', 'lease-lost'], end: 'lost' },
     { name: 'the lease lost while draining', inputs: ['ready', 'drain', 'lease-lost'], end: 'lost' },
     { name: 'the lease lost while ending', inputs: ['ready', 'all-completed', 'lease-lost'], end: 'lost' },
+    { name: 'a fault while running', inputs: ['ready', 'failed', 'release-recorded'], end: 'released' },
+    { name: 'a fault while ending', inputs: ['ready', 'all-completed', 'failed', 'release-recorded'], end: 'released' },
+    { name: 'a fault after the lease was lost', inputs: ['ready', 'lease-lost', 'failed'], end: 'lost' },
     { name: 'the lease lost while releasing', inputs: ['ready', 'drain', 'drained', 'lease-lost'], end: 'lost' },
   ])('$name', ({ inputs, end }) => {
     expect(inputs.reduce(transition, 'starting')).toBe(end)

@@ -1,0 +1,113 @@
+import { ManualClock } from '@shardwise/core/clock'
+import { describe, expect, it } from 'vitest'
+import { Checkpointer } from './checkpointer.js'
+import type { Position } from './position.js'
+
+class RecordingLease {
+  readonly remembered: string[] = []
+  readonly written: string[] = []
+  ours = true
+  finishWrite: (() => void) | undefined
+  failWrite: ((error: Error) => void) | undefined
+
+  isOurs(): boolean {
+    return this.ours
+  }
+  checkpoint(position: Position): void {
+    this.remembered.push(text(position))
+  }
+  checkpointNow(position: Position): Promise<void> {
+    this.written.push(text(position))
+    return new Promise((resolve, reject) => {
+      this.finishWrite = resolve
+      this.failWrite = reject
+    })
+  }
+}
+
+function text(position: Position): string {
+  return position.kind === 'sequence' ? `${position.sequenceNumber}/${position.subSequenceNumber}` : position.kind
+}
+
+function setUp(writeAfterMs?: number) {
+  const clock = new ManualClock()
+  const lease = new RecordingLease()
+  return { clock, lease, checkpointer: new Checkpointer({ lease, writeAfterMs, clock }) }
+}
+
+const at = (sequenceNumber: string, subSequenceNumber = 0) => ({ sequenceNumber, subSequenceNumber })
+
+describe('Checkpointer', () => {
+  it('tells the lease at once, so that each renewal carries the newest position, and writes nothing itself', async () => {
+    const { clock, lease, checkpointer } = setUp()
+    checkpointer.completed(at('7', 2))
+    checkpointer.completed(at('8'))
+    expect(lease.remembered).toEqual(['7/2', '8/0'])
+    expect(clock.pendingTimers).toBe(0)
+    await checkpointer.close()
+    expect(lease.written).toEqual([])
+  })
+
+  it('writes once a period where that is asked for: the newest position', async () => {
+    const { clock, lease, checkpointer } = setUp(1000)
+    checkpointer.completed(at('7'))
+    clock.advance(500)
+    checkpointer.completed(at('8'))
+    await clock.advanceAsync(499)
+    expect(lease.written).toEqual([])
+    await clock.advanceAsync(1)
+    expect(lease.written).toEqual(['8/0'])
+    lease.finishWrite?.()
+    await clock.advanceAsync(10_000)
+    expect(lease.written).toEqual(['8/0'])
+  })
+
+  it('has one write under way at most, and follows up what was completed meanwhile', async () => {
+    const { clock, lease, checkpointer } = setUp(1000)
+    checkpointer.completed(at('7'))
+    await clock.advanceAsync(1000)
+    checkpointer.completed(at('8'))
+    await clock.advanceAsync(5000)
+    expect(lease.written).toEqual(['7/0'])
+    lease.finishWrite?.()
+    await clock.advanceAsync(1000)
+    expect(lease.written).toEqual(['7/0', '8/0'])
+    lease.finishWrite?.()
+    await checkpointer.close()
+  })
+
+  it('does not write while the lease is in doubt', async () => {
+    const { clock, lease, checkpointer } = setUp(1000)
+    checkpointer.completed(at('7'))
+    lease.ours = false
+    await clock.advanceAsync(1000)
+    expect(lease.written).toEqual([])
+    expect(lease.remembered).toEqual(['7/0'])
+  })
+
+  it('survives the loss of the lease during a write', async () => {
+    const { clock, lease, checkpointer } = setUp(1000)
+    checkpointer.completed(at('7'))
+    await clock.advanceAsync(1000)
+    lease.failWrite?.(new Error('lost'))
+    await checkpointer.close()
+    expect(clock.pendingTimers).toBe(0)
+  })
+
+  it('starts no write after it was closed, and waits for the one under way', async () => {
+    const { clock, lease, checkpointer } = setUp(1000)
+    checkpointer.completed(at('7'))
+    await clock.advanceAsync(1000)
+    let closed = false
+    const closing = checkpointer.close().then(() => {
+      closed = true
+    })
+    checkpointer.completed(at('8'))
+    await clock.advanceAsync(5000)
+    expect(closed).toBe(false)
+    lease.finishWrite?.()
+    await closing
+    expect(lease.written).toEqual(['7/0'])
+    expect(clock.pendingTimers).toBe(0)
+  })
+})

@@ -1,0 +1,65 @@
+import type { Clock, Scheduled } from '@shardwise/core/clock'
+import type { RecordPosition } from '../delivery/completed-prefix.js'
+import type { HeldLease } from '../leases/held-lease.js'
+import { type Position, sequencePosition } from './position.js'
+
+export interface CheckpointerOptions {
+  readonly lease: Pick<HeldLease, 'isOurs' | 'checkpoint' | 'checkpointNow'>
+  /** Milliseconds from completion to a write of its own. Undefined: renewals carry checkpoints, and are written anyway. */
+  readonly writeAfterMs: number | undefined
+  readonly clock: Clock
+}
+
+/**
+ * Brings the completed prefix of one shard into its lease. Handing it over is no write: the lease remembers it, and whatever it writes
+ * next carries it, under the condition that the lease is still ours. Where renewals are too seldom, one write a period is added.
+ */
+export class Checkpointer {
+  readonly #options: CheckpointerOptions
+  #newest: Position | undefined
+  #timer: Scheduled | undefined
+  #writing: Promise<void> | undefined
+  #closed = false
+
+  constructor(options: CheckpointerOptions) {
+    this.#options = options
+  }
+
+  /** `position` is the last record of the completed prefix. */
+  completed(position: RecordPosition): void {
+    const newest = sequencePosition(position.sequenceNumber, position.subSequenceNumber)
+    this.#newest = newest
+    this.#options.lease.checkpoint(newest)
+    this.#arm()
+  }
+
+  /** No write of its own begins any more. Resolves when none is under way. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#timer?.cancel()
+    this.#timer = undefined
+    await this.#writing
+  }
+
+  #arm(): void {
+    const { writeAfterMs, clock } = this.#options
+    if (writeAfterMs === undefined || this.#closed || this.#timer !== undefined || this.#writing !== undefined) return
+    this.#timer = clock.schedule(writeAfterMs, () => {
+      this.#timer = undefined
+      this.#writing = this.#write()
+    })
+  }
+
+  async #write(): Promise<void> {
+    const { lease } = this.#options
+    const position = this.#newest!
+    try {
+      // In doubt the lease renews by itself first, and that carries the checkpoint.
+      if (lease.isOurs()) await lease.checkpointNow(position)
+    } catch {
+      // The lease is lost: its signal says so to everyone concerned.
+    }
+    this.#writing = undefined
+    if (position !== this.#newest) this.#arm()
+  }
+}

@@ -1,0 +1,33 @@
+import type { ConsumedRecord } from './user-records.js'
+
+/** What a handler is told beside the records. */
+export interface HandlerContext {
+  readonly shardId: string
+  /**
+   * Aborts when the lease of the shard is lost, with LeaseLostError as its reason: another worker delivers these records again, so whatever
+   * can still be given up should be. Stopping the consumer does not abort it: the call in hand may finish.
+   */
+  readonly signal: AbortSignal
+  /** How far these records are behind the newest of the shard. Undefined when Kinesis did not say. */
+  readonly millisBehindLatest: number | undefined
+  /** 1, and one more each time the same records are handed over again because the handler failed. */
+  readonly attempt: number
+}
+
+/**
+ * Called for one record after the other, in the order of the shard. The record is completed when the call returns, or when the promise
+ * that it returned resolves; the next call waits for that. Shards are handled side by side.
+ * A call that throws or rejects is repeated, with growing pauses, for as long as the lease is held. It is never skipped.
+ */
+export type EachRecord = (record: ConsumedRecord, context: HandlerContext) => unknown
+
+/**
+ * Called for the user records of one read, in the order of the shard: 1 to 10,000. All are completed together, when the call returns or
+ * its promise resolves. A failed call is repeated with the same records.
+ */
+export type EachBatch = (records: readonly ConsumedRecord[], context: HandlerContext) => unknown
+
+/** One of the two. */
+export type Handlers =
+  | { readonly eachRecord: EachRecord; readonly eachBatch?: never }
+  | { readonly eachBatch: EachBatch; readonly eachRecord?: never }

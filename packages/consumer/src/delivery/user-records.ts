@@ -1,0 +1,147 @@
+import { type DecodedAggregate, decodeAggregate } from '@shardwise/aggregation'
+import { type HashKeyRange, hashKeyWords, parseHashKey, toWords } from '@shardwise/core/hash-key'
+import type { KinesisRecord } from '@shardwise/core/kinesis-port'
+import { compareSequenceNumbers, type Position } from '../checkpoints/position.js'
+
+/** A user record: what a producer put, taken out of its aggregate where it came in one. */
+export interface ConsumedRecord {
+  /** Name or ARN, as given in the options. */
+  readonly stream: string
+  readonly shardId: string
+  readonly partitionKey: string
+  /** Known for members of aggregates only: Kinesis does not give it back. */
+  readonly explicitHashKey: string | undefined
+  /** For a member of an aggregate a view of the aggregate's bytes. Copy it to keep it long: the view keeps all of them alive. */
+  readonly data: Uint8Array
+  /** Of the Kinesis record. Members of one aggregate share it. */
+  readonly sequenceNumber: string
+  /** Index in the aggregate, from 0; 0 for a record that came alone. */
+  readonly subSequenceNumber: number
+  readonly aggregated: boolean
+  /**
+   * The record's hash key does not belong to this shard: a producer aggregated by an outdated shard map while the stream was
+   * resharded. KCL drops the whole aggregate and KPL sends it again, so such a record is often delivered a second time.
+   */
+  readonly outsideShardRange: boolean
+  /** When Kinesis stored it, to the millisecond, by its clock; order in the shard does not follow it exactly. */
+  readonly arrivedAt: Date | undefined
+}
+
+/** As many as GetRecords gives Kinesis records. A read of 10 MiB may hold a million tiny user records: they come in parts. */
+export const MAX_BATCH_RECORDS = 10_000
+
+const NOTHING: Uint8Array = new Uint8Array(0)
+/** Keys remembered with their verdict. Few keys make most records. */
+const REMEMBERED_KEYS = 1024
+
+/** Takes the user records of one shard out of its Kinesis records: all of them, without those up to the checkpoint. */
+export class UserRecords {
+  readonly #stream: string
+  readonly #shardId: string
+  readonly #range: { readonly start: Uint32Array; readonly end: Uint32Array } | undefined
+  readonly #words: Uint32Array = new Uint32Array(4)
+  readonly #outside: Map<string, boolean> = new Map()
+  #completed: Extract<Position, { kind: 'sequence' }> | undefined
+
+  constructor(options: {
+    readonly stream: string
+    readonly shardId: string
+    readonly range: HashKeyRange | undefined
+    readonly resumeFrom: Position
+  }) {
+    this.#stream = options.stream
+    this.#shardId = options.shardId
+    this.#range = options.range === undefined ? undefined : { start: words(options.range.start), end: words(options.range.end) }
+    this.#completed = options.resumeFrom.kind === 'sequence' ? options.resumeFrom : undefined
+  }
+
+  /** The user records of one read, in order, in non-empty parts of at most MAX_BATCH_RECORDS. Take all parts before the next read. */
+  *batches(records: Iterable<KinesisRecord>): Generator<ConsumedRecord[], void, undefined> {
+    let batch: ConsumedRecord[] = []
+    for (const record of records) {
+      const aggregate = decodeAggregate(record.Data ?? NOTHING)
+      const count = aggregate?.length ?? 1
+      for (let index = this.#firstToDeliver(record.SequenceNumber!, count); index < count; index++) {
+        batch.push(aggregate === undefined ? this.#plain(record) : this.#member(record, aggregate, index))
+        if (batch.length < MAX_BATCH_RECORDS) continue
+        yield batch
+        batch = []
+      }
+    }
+    if (batch.length > 0) yield batch
+  }
+
+  /** The index of the first member behind the checkpoint. */
+  #firstToDeliver(sequenceNumber: string, count: number): number {
+    if (this.#completed === undefined) return 0
+    const order = compareSequenceNumbers(sequenceNumber, this.#completed.sequenceNumber)
+    if (order < 0) return count
+    if (order === 0) return this.#completed.subSequenceNumber + 1
+    this.#completed = undefined
+    return 0
+  }
+
+  #plain(record: KinesisRecord): ConsumedRecord {
+    return {
+      stream: this.#stream,
+      shardId: this.#shardId,
+      partitionKey: record.PartitionKey ?? '',
+      explicitHashKey: undefined,
+      data: record.Data ?? NOTHING,
+      sequenceNumber: record.SequenceNumber!,
+      subSequenceNumber: 0,
+      aggregated: false,
+      outsideShardRange: false,
+      arrivedAt: record.ApproximateArrivalTimestamp,
+    }
+  }
+
+  #member(record: KinesisRecord, aggregate: DecodedAggregate, index: number): ConsumedRecord {
+    const partitionKey = aggregate.partitionKey(index)
+    const explicitHashKey = aggregate.explicitHashKey(index)
+    return {
+      stream: this.#stream,
+      shardId: this.#shardId,
+      partitionKey,
+      explicitHashKey,
+      data: aggregate.data(index),
+      sequenceNumber: record.SequenceNumber!,
+      subSequenceNumber: index,
+      aggregated: true,
+      outsideShardRange: this.#isOutside(partitionKey, explicitHashKey),
+      arrivedAt: record.ApproximateArrivalTimestamp,
+    }
+  }
+
+  #isOutside(partitionKey: string, explicitHashKey: string | undefined): boolean {
+    if (this.#range === undefined) return false
+    const explicit = explicitHashKey === undefined ? undefined : parseHashKey(explicitHashKey)
+    if (explicit !== undefined) {
+      toWords(explicit, this.#words)
+      return !between(this.#words, this.#range)
+    }
+    let outside = this.#outside.get(partitionKey)
+    if (outside === undefined) {
+      hashKeyWords(partitionKey, this.#words)
+      outside = !between(this.#words, this.#range)
+      if (this.#outside.size >= REMEMBERED_KEYS) this.#outside.clear()
+      this.#outside.set(partitionKey, outside)
+    }
+    return outside
+  }
+}
+
+function words(hashKey: bigint): Uint32Array {
+  const out = new Uint32Array(4)
+  toWords(hashKey, out)
+  return out
+}
+
+function between(hash: Uint32Array, range: { readonly start: Uint32Array; readonly end: Uint32Array }): boolean {
+  return compareWords(hash, range.start) >= 0 && compareWords(hash, range.end) <= 0
+}
+
+function compareWords(a: Uint32Array, b: Uint32Array): number {
+  for (let word = 0; word < 4; word++) if (a[word] !== b[word]) return a[word]! - b[word]!
+  return 0
+}

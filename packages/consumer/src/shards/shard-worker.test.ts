@@ -1,0 +1,470 @@
+import { AggregateBuilder } from '@shardwise/aggregation'
+import { ManualClock } from '@shardwise/core/clock'
+import type { ChildShard, KinesisRecord } from '@shardwise/core/kinesis-port'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { type Position, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
+import type { Handlers } from '../delivery/handler.js'
+import type { HeldLease } from '../leases/held-lease.js'
+import { LeaseLostError } from '../leases/lease-lost-error.js'
+import type { FetchedBatch, RecordSource } from '../sources/record-source.js'
+import { ShardWorker, type ShardWorkerEvent } from './shard-worker.js'
+
+const CHILDREN: ChildShard[] = [{ ShardId: 'child', ParentShards: ['shard'] }]
+
+class FakeLease implements HeldLease {
+  readonly leaseKey = 'shard'
+  readonly shardId = 'shard'
+  readonly startAt = undefined
+  readonly range = undefined
+  readonly generation = 1
+  readonly #lost = new AbortController()
+  readonly #drain = new AbortController()
+  readonly signal = this.#lost.signal
+  readonly drain = this.#drain.signal
+  readonly resumeFrom: Position
+  /** What happened to the lease, in order. */
+  readonly log: string[] = []
+  trusted = true
+  asked = 0
+  answerDoubt: ((ours: boolean) => void) | undefined
+  onEnd: () => Promise<void> = async () => {}
+  constructor(resumeFrom: Position) {
+    this.resumeFrom = resumeFrom
+  }
+  isOurs(): boolean {
+    this.asked++
+    return this.trusted && !this.signal.aborted
+  }
+  revalidate(): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.answerDoubt = resolve
+    })
+  }
+  checkpoint(position: Position): void {
+    this.log.push(
+      position.kind === 'sequence' ? `checkpoint ${position.sequenceNumber}/${position.subSequenceNumber}` : position.kind,
+    )
+  }
+  async checkpointNow(): Promise<void> {
+    throw new Error('not used here')
+  }
+  async endShard(children: readonly ChildShard[]): Promise<void> {
+    await this.onEnd()
+    this.log.push(`end ${children.map((child) => child.ShardId)}`)
+  }
+  async release(): Promise<void> {
+    this.log.push('release')
+  }
+  lose(): void {
+    this.#lost.abort(new LeaseLostError('shard', 'me', 'another worker took it'))
+  }
+  askToDrain(): void {
+    this.#drain.abort()
+  }
+}
+
+/** Hands out what a test gives it. */
+class FakeSource implements RecordSource {
+  readonly #waiting: FetchedBatch[] = []
+  #arrived: (() => void) | undefined
+  calls = 0
+  give(...batches: Partial<FetchedBatch>[]): void {
+    this.#waiting.push(
+      ...batches.map((batch) => ({ records: [], bytes: 100, millisBehindLatest: 0, children: undefined, ...batch })),
+    )
+    this.#arrived?.()
+  }
+  async next(signal: AbortSignal): Promise<FetchedBatch> {
+    this.calls++
+    for (;;) {
+      signal.throwIfAborted()
+      const batch = this.#waiting.shift()
+      if (batch !== undefined) return batch
+      await new Promise<void>((resolve) => {
+        this.#arrived = resolve
+        signal.addEventListener('abort', () => resolve(), { once: true })
+      })
+    }
+  }
+}
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+function plain(...sequenceNumbers: number[]): KinesisRecord[] {
+  return sequenceNumbers.map((n) => ({ SequenceNumber: String(n), PartitionKey: 'a', Data: bytes(String(n)) }))
+}
+
+function aggregate(sequenceNumber: number, count: number): KinesisRecord {
+  const builder = new AggregateBuilder({ maxBytes: 100_000 })
+  for (let i = 0; i < count; i++) builder.tryAdd('a', bytes(`${sequenceNumber}-${i}`))
+  return { SequenceNumber: String(sequenceNumber), PartitionKey: 'a', Data: builder.seal().bytes.slice() }
+}
+
+/** A handler whose calls wait until the test lets them go. */
+class GatedHandler {
+  readonly started: string[] = []
+  readonly signals: AbortSignal[] = []
+  readonly #gates: { readonly resolve: () => void; readonly reject: (error: Error) => void }[] = []
+  readonly handlers: Handlers = {
+    eachRecord: (record, context) => {
+      this.started.push(`${record.sequenceNumber}/${record.subSequenceNumber}`)
+      this.signals.push(context.signal)
+      return new Promise<void>((resolve, reject) => {
+        this.#gates.push({ resolve, reject })
+      })
+    },
+  }
+  finish(): void {
+    this.#gates.shift()!.resolve()
+  }
+  fail(): void {
+    this.#gates.shift()!.reject(new Error('handler says no'))
+  }
+}
+
+/** Lets promise callbacks run. */
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+function setUp(handlers: Handlers, resumeFrom: Position = TRIM_HORIZON) {
+  const clock = new ManualClock()
+  const lease = new FakeLease(resumeFrom)
+  const source = new FakeSource()
+  const events: ShardWorkerEvent[] = []
+  const worker = new ShardWorker({
+    stream: 'flights',
+    lease,
+    source,
+    handlers,
+    handlerBackoff: { baseMs: 100, maxMs: 30_000 },
+    checkpointWriteAfterMs: undefined,
+    clock,
+    random: () => 0,
+    emit: (event) => events.push(event),
+  })
+  onTestFinished(() => expect(clock.pendingTimers).toBe(0))
+  return { clock, lease, source, events, worker, types: () => events.map((event) => event.type) }
+}
+
+describe('ShardWorker', () => {
+  it('delivers in order, checkpoints what is completed, and ends the shard after its last record', async () => {
+    const seen: string[] = []
+    const { lease, source, worker, types, events } = setUp({
+      eachRecord: (record) => {
+        lease.log.push(`handled ${record.sequenceNumber}/${record.subSequenceNumber}`)
+        seen.push(new TextDecoder().decode(record.data))
+      },
+    })
+    source.give({ records: [...plain(1), aggregate(2, 2)] }, { records: plain(3), children: CHILDREN })
+    await worker.run()
+    expect(seen).toEqual(['1', '2-0', '2-1', '3'])
+    expect(lease.log).toEqual([
+      ...['1/0', '2/0', '2/1', '3/0'].flatMap((at) => [`handled ${at}`, `checkpoint ${at}`]),
+      'end child',
+    ])
+    expect(worker.state).toBe('ended')
+    expect(types()).toEqual(['shard-started', 'batch-completed', 'batch-completed', 'shard-stopped'])
+    expect(events[1]).toMatchObject({ records: 3, kinesisRecords: 2, millisBehindLatest: 0, outsideShardRange: 0 })
+    expect(events[3]).toMatchObject({ outcome: 'ended' })
+  })
+
+  it('hands over the user records of one read as a batch, completed together', async () => {
+    const batches: string[][] = []
+    const { lease, source, worker } = setUp({
+      eachBatch: async (records, context) => {
+        batches.push(records.map((record) => `${record.sequenceNumber}/${record.subSequenceNumber}`))
+        expect(context).toMatchObject({ shardId: 'shard', millisBehindLatest: 77, attempt: 1 })
+      },
+    })
+    source.give({ records: [...plain(1), aggregate(2, 2)], millisBehindLatest: 77 }, { children: CHILDREN })
+    await worker.run()
+    expect(batches).toEqual([['1/0', '2/0', '2/1']])
+    expect(lease.log).toEqual(['checkpoint 2/1', 'end child'])
+  })
+
+  it('scenario 24: ends a closed shard without records, calling no handler', async () => {
+    const { lease, source, worker } = setUp({ eachBatch: () => expect.unreachable() })
+    source.give({ children: CHILDREN })
+    await worker.run()
+    expect(lease.log).toEqual(['end child'])
+  })
+
+  it('scenario 25: resumes in mid-aggregate at the member after the checkpoint', async () => {
+    const seen: string[] = []
+    const { source, worker } = setUp(
+      { eachRecord: (record) => void seen.push(`${record.sequenceNumber}/${record.subSequenceNumber}`) },
+      sequencePosition('2', 1),
+    )
+    source.give({ records: [aggregate(2, 4), ...plain(3)] }, { children: CHILDREN })
+    await worker.run()
+    expect(seen).toEqual(['2/2', '2/3', '3/0'])
+  })
+
+  describe('when the handler fails', () => {
+    it('repeats the same record with growing pauses and never goes on without it', async () => {
+      const calls: string[] = []
+      const { clock, lease, source, worker, events } = setUp({
+        eachRecord: (record, { attempt }) => {
+          calls.push(`${record.sequenceNumber} attempt ${attempt} at ${clock.now()}`)
+          if (record.sequenceNumber === '2' && attempt <= 3) throw new Error('no')
+        },
+      })
+      source.give({ records: plain(1, 2, 3) }, { children: CHILDREN })
+      const run = worker.run()
+      await clock.advanceAsync(10_000)
+      await run
+      expect(calls).toEqual([
+        '1 attempt 1 at 0',
+        '2 attempt 1 at 0',
+        '2 attempt 2 at 50',
+        '2 attempt 3 at 150',
+        '2 attempt 4 at 350',
+        '3 attempt 1 at 350',
+      ])
+      expect(lease.log).toEqual(['checkpoint 1/0', 'checkpoint 2/0', 'checkpoint 3/0', 'end child'])
+      expect(events.filter((event) => event.type === 'handler-failed')).toMatchObject([
+        { sequenceNumber: '2', records: 1, attempt: 1, retryInMs: 50 },
+        { attempt: 2 },
+        { attempt: 3, retryInMs: 200 },
+      ])
+    })
+
+    it('repeats a whole batch, and checkpoints none of it before', async () => {
+      let calls = 0
+      const { clock, lease, source, worker } = setUp({
+        eachBatch: async () => {
+          if (++calls < 3) throw new Error('no')
+        },
+      })
+      source.give({ records: plain(1, 2) })
+      const run = worker.run()
+      await clock.advanceAsync(100)
+      expect(calls).toBe(2)
+      expect(lease.log).toEqual([])
+      await clock.advanceAsync(100)
+      expect(lease.log).toEqual(['checkpoint 2/0'])
+      lease.askToDrain()
+      await run
+    })
+
+    it('gives the record up to the next owner when stopped meanwhile', async () => {
+      const { clock, lease, source, worker } = setUp({
+        eachRecord: (record) => {
+          if (record.sequenceNumber === '2') throw new Error('no')
+        },
+      })
+      source.give({ records: plain(1, 2, 3) })
+      const run = worker.run()
+      await clock.advanceAsync(5_000)
+      lease.askToDrain()
+      await run
+      expect(lease.log).toEqual(['checkpoint 1/0', 'release'])
+      expect(worker.state).toBe('released')
+    })
+
+    it('scenario 20: a shard whose last record fails does not end', async () => {
+      const { clock, lease, source, worker } = setUp({
+        eachRecord: () => {
+          throw new Error('no')
+        },
+      })
+      source.give({ records: plain(1), children: CHILDREN })
+      const run = worker.run()
+      await clock.advanceAsync(3_600_000)
+      expect(lease.log).toEqual([])
+      lease.askToDrain()
+      await run
+      expect(lease.log).toEqual(['release'])
+    })
+  })
+
+  describe('when asked to drain', () => {
+    it('finishes the call in hand, checkpoints it, begins no other, and releases', async () => {
+      const handler = new GatedHandler()
+      const { lease, source, worker } = setUp(handler.handlers)
+      source.give({ records: plain(1, 2, 3) })
+      const run = worker.run()
+      await turn()
+      lease.askToDrain()
+      await turn()
+      expect(worker.state).toBe('draining')
+      expect(handler.signals[0]?.aborted).toBe(false)
+      expect(lease.log).toEqual([])
+      handler.finish()
+      await run
+      expect(handler.started).toEqual(['1/0'])
+      expect(lease.log).toEqual(['checkpoint 1/0', 'release'])
+      expect(worker.state).toBe('released')
+    })
+
+    it('scenario 23: releases at once when nothing is going on', async () => {
+      const { lease, worker, events } = setUp({ eachBatch: () => {} })
+      const run = worker.run()
+      await turn()
+      lease.askToDrain()
+      await run
+      expect(lease.log).toEqual(['release'])
+      expect(events.at(-1)).toEqual({ type: 'shard-stopped', shardId: 'shard', outcome: 'released' })
+    })
+
+    it('reads nothing when it was asked before it ran', async () => {
+      const { lease, source, worker, types } = setUp({ eachBatch: () => {} })
+      lease.askToDrain()
+      await worker.run()
+      expect(source.calls).toBe(0)
+      expect(lease.log).toEqual(['release'])
+      expect(types()).toEqual(['shard-stopped'])
+    })
+
+    it('ends the shard all the same when the call in hand was the last', async () => {
+      const handler = new GatedHandler()
+      const { lease, source, worker } = setUp(handler.handlers)
+      source.give({ records: plain(1), children: CHILDREN })
+      const run = worker.run()
+      await turn()
+      lease.askToDrain()
+      handler.finish()
+      await run
+      expect(lease.log).toEqual(['checkpoint 1/0', 'end child'])
+      expect(worker.state).toBe('ended')
+    })
+  })
+
+  describe('when the lease is lost', () => {
+    it('scenario 23: tells the blocked handler, waits for it, calls it no more and does not end the shard', async () => {
+      const handler = new GatedHandler()
+      const { lease, source, worker } = setUp(handler.handlers)
+      source.give({ records: plain(1, 2), children: CHILDREN })
+      const run = worker.run()
+      await turn()
+      lease.lose()
+      await turn()
+      expect(handler.signals[0]?.reason).toBeInstanceOf(LeaseLostError)
+      expect(lease.log).toEqual([])
+      handler.finish()
+      await run
+      expect(handler.started).toEqual(['1/0'])
+      expect(lease.log.at(-1)).toBe('release')
+      expect(lease.log).not.toContain('end child')
+      expect(worker.state).toBe('lost')
+    })
+
+    it('reads nothing when it was lost before it ran', async () => {
+      const { lease, source, worker } = setUp({ eachBatch: () => {} })
+      lease.lose()
+      await worker.run()
+      expect(source.calls).toBe(0)
+      expect(worker.state).toBe('lost')
+    })
+
+    it('does not go on retrying a failing handler', async () => {
+      const { clock, lease, source, worker } = setUp({
+        eachRecord: () => {
+          throw new Error('no')
+        },
+      })
+      source.give({ records: plain(1) })
+      const run = worker.run()
+      await clock.advanceAsync(1_000)
+      lease.lose()
+      await run
+      expect(worker.state).toBe('lost')
+    })
+
+    it('notices it at the end of the shard', async () => {
+      const { lease, source, worker, events } = setUp({ eachBatch: () => {} })
+      lease.onEnd = async () => {
+        throw new LeaseLostError('shard', 'me', 'another worker took it')
+      }
+      source.give({ children: CHILDREN })
+      await worker.run()
+      expect(worker.state).toBe('lost')
+      expect(events.at(-1)).toMatchObject({ outcome: 'lost' })
+    })
+  })
+
+  describe('when the lease is in doubt', () => {
+    it('starts no handler call before that is settled', async () => {
+      const handler = new GatedHandler()
+      const { lease, source, worker } = setUp(handler.handlers)
+      source.give({ records: plain(1, 2), children: CHILDREN })
+      const run = worker.run()
+      await turn()
+      lease.trusted = false
+      handler.finish()
+      await turn()
+      expect(handler.started).toEqual(['1/0'])
+      lease.trusted = true
+      lease.answerDoubt?.(true)
+      await turn()
+      expect(handler.started).toEqual(['1/0', '2/0'])
+      handler.finish()
+      await run
+      expect(worker.state).toBe('ended')
+    })
+
+    it('stops when asked to, without waiting for the table', async () => {
+      const { lease, source, worker } = setUp({ eachBatch: () => expect.unreachable() })
+      lease.trusted = false
+      source.give({ records: plain(1) })
+      const run = worker.run()
+      await turn()
+      lease.askToDrain()
+      await run
+      expect(lease.log).toEqual(['release'])
+    })
+
+    it('asks right before each call', async () => {
+      const asked: number[] = []
+      const { lease, source, worker } = setUp({ eachRecord: () => void asked.push(lease.asked) })
+      source.give({ records: plain(1, 2, 3), children: CHILDREN })
+      await worker.run()
+      expect(asked).toEqual([1, 2, 3])
+    })
+  })
+
+  describe('reading ahead', () => {
+    it('fetches one batch while the handler works, not more', async () => {
+      const handler = new GatedHandler()
+      const { lease, source, worker } = setUp(handler.handlers)
+      source.give({ records: plain(1) }, { records: plain(2) }, { records: plain(3) })
+      const run = worker.run()
+      await turn()
+      expect(source.calls).toBe(2)
+      handler.finish()
+      await turn()
+      expect(source.calls).toBe(3)
+      lease.askToDrain()
+      handler.finish()
+      await run
+    })
+
+    it('fetches nothing while a large batch is in memory', async () => {
+      const handler = new GatedHandler()
+      const { lease, source, worker } = setUp(handler.handlers)
+      source.give({ records: plain(1), bytes: 9 * 1024 * 1024 }, { records: plain(2) })
+      const run = worker.run()
+      await turn()
+      expect(source.calls).toBe(1)
+      handler.finish()
+      await turn()
+      expect(source.calls).toBe(3)
+      lease.askToDrain()
+      handler.finish()
+      await run
+    })
+  })
+
+  it('gives the lease up and says so when something goes wrong that nobody expected', async () => {
+    const { lease, source, worker, events } = setUp({ eachBatch: () => {} })
+    source.next = async () => {
+      throw new TypeError('bug')
+    }
+    await worker.run()
+    expect(events).toMatchObject([
+      { type: 'shard-started' },
+      { type: 'shard-failed', error: { message: 'bug' } },
+      { type: 'shard-stopped', outcome: 'released' },
+    ])
+    expect(lease.log).toEqual(['release'])
+  })
+})

@@ -1,0 +1,193 @@
+import type { Clock } from '@shardwise/core/clock'
+import type { ChildShard } from '@shardwise/core/kinesis-port'
+import type { Random } from '@shardwise/core/random'
+import type { Backoff } from '../backoff.js'
+import { Checkpointer } from '../checkpoints/checkpointer.js'
+import type { Position } from '../checkpoints/position.js'
+import type { Handlers } from '../delivery/handler.js'
+import { type DeliveryEvent, InOrderDelivery } from '../delivery/in-order-delivery.js'
+import { UserRecords } from '../delivery/user-records.js'
+import type { HeldLease } from '../leases/held-lease.js'
+import { LeaseLostError } from '../leases/lease-lost-error.js'
+import type { FetchedBatch, RecordSource, SourceEvent } from '../sources/record-source.js'
+import { type ShardWorkerInput, type ShardWorkerState, transition } from './shard-worker-state.js'
+
+export interface ShardWorkerOptions {
+  /** As given in the consumer's options. */
+  readonly stream: string
+  readonly lease: HeldLease
+  readonly source: RecordSource
+  readonly handlers: Handlers
+  readonly handlerBackoff: Backoff
+  /** See Checkpointer. */
+  readonly checkpointWriteAfterMs: number | undefined
+  readonly clock: Clock
+  readonly random: Random
+  readonly emit: (event: ShardWorkerEvent) => void
+}
+
+export type ShardWorkerEvent =
+  | SourceEvent
+  | DeliveryEvent
+  /** This process begins to read a shard, after `resumeFrom`. */
+  | { readonly type: 'shard-started'; readonly shardId: string; readonly resumeFrom: Position }
+  /** All user records of one read are completed. Empty reads count too, since they tell the lag. */
+  | {
+      readonly type: 'batch-completed'
+      readonly shardId: string
+      readonly records: number
+      readonly kinesisRecords: number
+      readonly bytes: number
+      /** Members of aggregates that do not belong to this shard: see ConsumedRecord. */
+      readonly outsideShardRange: number
+      readonly millisBehindLatest: number | undefined
+      /** From having the records to their completion. */
+      readonly durationMs: number
+    }
+  /** This process is done with a shard: it was read to its end, its lease was given up, or lost. */
+  | { readonly type: 'shard-stopped'; readonly shardId: string; readonly outcome: 'ended' | 'released' | 'lost' }
+  /** A fault of this library, or a lease row that makes no sense. The lease is given up, and the shard tried again by whoever takes it. */
+  | { readonly type: 'shard-failed'; readonly shardId: string; readonly error: unknown }
+
+/** What may lie in memory, uncompleted, before the next read begins: with one read on top, no more than about 18 MiB a shard. */
+const PREFETCH_BELOW_BYTES = 8 * 1024 * 1024
+
+/**
+ * Reads one shard under one lease and delivers it, until the shard ends, the lease is to be given up, or is lost. While the handler works
+ * on one read the next is fetched, and no more: a slow handler is felt by the source.
+ */
+export class ShardWorker {
+  readonly #options: ShardWorkerOptions
+  readonly #delivery: InOrderDelivery
+  readonly #checkpointer: Checkpointer
+  readonly #records: UserRecords
+  /** Aborts as soon as nothing new may begin. */
+  readonly #halt = new AbortController()
+  #state: ShardWorkerState = 'starting'
+
+  constructor(options: ShardWorkerOptions) {
+    this.#options = options
+    const { lease, stream, handlers, handlerBackoff, checkpointWriteAfterMs, clock, random, emit } = options
+    this.#records = new UserRecords({ stream, shardId: lease.shardId, range: lease.range, resumeFrom: lease.resumeFrom })
+    this.#checkpointer = new Checkpointer({ lease, writeAfterMs: checkpointWriteAfterMs, clock })
+    this.#delivery = new InOrderDelivery({
+      lease,
+      handlers,
+      backoff: handlerBackoff,
+      clock,
+      random,
+      halt: this.#halt.signal,
+      completed: (position) => this.#checkpointer.completed(position),
+      emit,
+    })
+  }
+
+  get state(): ShardWorkerState {
+    return this.#state
+  }
+
+  /** Runs once. Resolves when this worker touches neither records nor lease any more; never rejects. */
+  async run(): Promise<void> {
+    const { lease, emit } = this.#options
+    const { shardId } = lease
+    const drain = (): void => this.#take('drain')
+    const lost = (): void => this.#take('lease-lost')
+    if (lease.signal.aborted) lost()
+    else if (lease.drain.aborted) drain()
+    lease.signal.addEventListener('abort', lost)
+    lease.drain.addEventListener('abort', drain)
+    try {
+      const children = this.#state === 'starting' ? await this.#process() : undefined
+      await this.#checkpointer.close()
+      if (children === undefined) await this.#release()
+      else await this.#end(children)
+    } catch (error) {
+      this.#take('failed')
+      emit({ type: 'shard-failed', shardId, error })
+      await this.#checkpointer.close()
+      await this.#release()
+    } finally {
+      lease.signal.removeEventListener('abort', lost)
+      lease.drain.removeEventListener('abort', drain)
+    }
+    emit({ type: 'shard-stopped', shardId, outcome: this.#state as 'ended' | 'released' | 'lost' })
+  }
+
+  /** The children, when all of the shard is completed; undefined when halted before. */
+  async #process(): Promise<readonly ChildShard[] | undefined> {
+    const { source, lease, emit } = this.#options
+    const halt = this.#halt.signal
+    this.#take('ready')
+    emit({ type: 'shard-started', shardId: lease.shardId, resumeFrom: lease.resumeFrom })
+    let reading: Promise<FetchedBatch> | undefined
+    try {
+      for (;;) {
+        const batch = await (reading ?? source.next(halt))
+        const readOn = batch.children === undefined && batch.bytes < PREFETCH_BELOW_BYTES
+        reading = readOn ? source.next(halt) : undefined
+        // It may fail, by the halt, while nobody waits for it.
+        reading?.catch(() => {})
+        if (!(await this.#deliver(batch))) return undefined
+        if (batch.children !== undefined) return batch.children
+      }
+    } catch (error) {
+      if (halt.aborted) return undefined
+      throw error
+    } finally {
+      // Also when it was a fault that brought us here: nothing of this worker runs on.
+      this.#halt.abort()
+      await reading?.catch(() => {})
+    }
+  }
+
+  /** False when halted before all of it was completed. */
+  async #deliver(batch: FetchedBatch): Promise<boolean> {
+    const { clock, lease, emit } = this.#options
+    const since = clock.now()
+    let count = 0
+    let outsideShardRange = 0
+    for (const records of this.#records.batches(batch.records)) {
+      count += records.length
+      for (const record of records) if (record.outsideShardRange) outsideShardRange++
+      if (!(await this.#delivery.deliver(records, batch.millisBehindLatest))) return false
+    }
+    emit({
+      type: 'batch-completed',
+      shardId: lease.shardId,
+      records: count,
+      kinesisRecords: batch.records.length,
+      bytes: batch.bytes,
+      outsideShardRange,
+      millisBehindLatest: batch.millisBehindLatest,
+      durationMs: clock.now() - since,
+    })
+    return true
+  }
+
+  async #end(children: readonly ChildShard[]): Promise<void> {
+    const { lease } = this.#options
+    if (this.#state === 'lost') return lease.release()
+    if (this.#delivery.outstanding > 0)
+      throw new Error(`Shard ${lease.shardId} cannot end: ${this.#delivery.outstanding} records are not completed`)
+    this.#take('all-completed')
+    try {
+      await lease.endShard(children)
+      this.#take('end-recorded')
+    } catch (error) {
+      if (!(error instanceof LeaseLostError)) throw error
+      this.#take('lease-lost')
+    }
+  }
+
+  /** Also after a loss: then it is the word that this worker has finished. */
+  async #release(): Promise<void> {
+    if (this.#state === 'draining') this.#take('drained')
+    await this.#options.lease.release()
+    if (this.#state === 'releasing') this.#take('release-recorded')
+  }
+
+  #take(input: ShardWorkerInput): void {
+    this.#state = transition(this.#state, input)
+    if (this.#state !== 'starting' && this.#state !== 'running') this.#halt.abort()
+  }
+}
