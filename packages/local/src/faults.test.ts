@@ -198,7 +198,7 @@ it.each<[string, string, unknown, string]>([
   ],
   ['no effect', 'GetRecords', {}, 'exactly one of fail, drop,'],
   ['two effects', 'GetRecords', { drop: 'after-work', delayMs: 5 }, 'exactly one of fail, drop,'],
-  ['a misspelt option', 'GetRecords', { drop: 'after-work', time: 5 }, '`time` must be one of the known options'],
+  ['a misspelt option', 'GetRecords', { drop: 'after-work', time: 5 }, '`time` must be left out: there is no such option'],
   ['no times', 'GetRecords', { drop: 'after-work', times: 0 }, '`times` must be a whole number from 1 up, got 0'],
   ['a negative delay', 'GetRecords', { delayMs: -1 }, '`delayMs` must be a number from 0 up, got -1'],
   ['an unknown phase', 'GetRecords', { drop: 'during' }, "`drop` must be 'before-work' or 'after-work', got 'during'"],

@@ -28,6 +28,11 @@ export interface HttpServerOptions {
 const HTTP2_OPTIONS = { settings: { initialWindowSize: 4 * 1024 * 1024 }, maxSessionMemory: 512 } as const
 const HTTP2_CONNECTION_WINDOW_BYTES = 32 * 1024 * 1024
 
+const WILDCARDS: ReadonlyMap<string, string> = new Map([
+  ['0.0.0.0', '127.0.0.1'],
+  ['::', '::1'],
+])
+
 type State = { readonly is: 'idle' } | { readonly is: 'started'; readonly front: Server } | { readonly is: 'stopped' }
 
 /**
@@ -70,11 +75,11 @@ export class HttpServer {
     })
   }
 
-  /** Host and port as they stand in a URL. Only while started. */
+  /** Host and port as a client's URL has them: loopback where all addresses are listened on. Only while started. */
   get authority(): string {
     const address = this.#state.is === 'started' ? (this.#state.front.address() as AddressInfo | null) : null
     if (address === null) throw new Error(`This server has no address: it is ${this.#state.is}`)
-    const { host } = this.#options
+    const host = WILDCARDS.get(this.#options.host) ?? this.#options.host
     return `${host.includes(':') ? `[${host}]` : host}:${address.port}`
   }
 
