@@ -1,0 +1,151 @@
+import { AggregateBuilder, BufferPool, type SealedAggregate } from '@shardwise/aggregation'
+import { Entry, type PackedBytes } from './entry.js'
+import type { UserRecord } from './user-record.js'
+
+export interface AggregatorOptions {
+  readonly lingerMs: number
+  /** Encoded size of an aggregate. */
+  readonly maxBytes: number
+  readonly maxRecords: number
+}
+
+/** An aggregate that takes members. Its slot, builder included, is used again for the shard's next one. */
+interface Slot {
+  readonly builder: AggregateBuilder
+  records: UserRecord[]
+  shardId: string
+  deadline: number
+}
+
+/** Memory kept for reuse in buffers that hold nothing. */
+const IDLE_POOL_BYTES = 16 * 1024 * 1024
+
+/**
+ * Packs user records into one open aggregate per predicted shard. A record that would not gain goes plain: one too large for an aggregate,
+ * and one that is alone when its aggregate closes, as in the KPL (aws/kinesis/core/kinesis_record.cc).
+ *
+ * Entries of one shard come out in the order in which their records came in. There is one deadline an aggregate, that of its first
+ * member; because the linger is the same for all, the order of opening is the order of deadlines.
+ */
+export class Aggregator {
+  readonly #options: AggregatorOptions
+  readonly #pool: BufferPool
+  readonly #slots: (Slot | undefined)[] = []
+  /** Slots with members, by deadline. */
+  readonly #open = new Set<Slot>()
+
+  constructor(options: AggregatorOptions) {
+    this.#options = options
+    this.#pool = new BufferPool({ bufferBytes: options.maxBytes, maxIdle: Math.ceil(IDLE_POOL_BYTES / options.maxBytes) })
+  }
+
+  get openAggregates(): number {
+    return this.#open.size
+  }
+
+  /** When the next aggregate is due, or undefined. */
+  get nextDue(): number | undefined {
+    for (const slot of this.#open) return slot.deadline
+    return undefined
+  }
+
+  /** Adds a record that is predicted for the shard at `index` of the present map, and appends to `out` what this completes. */
+  add(record: UserRecord, index: number, shardId: string, now: number, out: Entry[]): void {
+    let slot = this.#slots[index]
+    if (slot === undefined) {
+      const builder = new AggregateBuilder({ maxBytes: this.#options.maxBytes, pool: this.#pool })
+      slot = this.#slots[index] = { builder, records: [], shardId, deadline: 0 }
+    }
+    const { builder } = slot
+    if (!builder.tryAdd(record.partitionKey, record.data, record.explicitHashKey)) {
+      if (slot.records.length > 0) out.push(this.#close(slot))
+      if (!builder.tryAdd(record.partitionKey, record.data, record.explicitHashKey)) {
+        out.push(Entry.plain(record, shardId, now + this.#options.lingerMs))
+        return
+      }
+    }
+    if (slot.records.length === 0) {
+      slot.deadline = now + this.#options.lingerMs
+      slot.shardId = shardId
+      this.#open.add(slot)
+    }
+    slot.records.push(record)
+    if (slot.records.length >= this.#options.maxRecords) out.push(this.#close(slot))
+  }
+
+  closeDue(now: number, out: Entry[]): void {
+    for (const slot of this.#open) {
+      if (slot.deadline > now) return
+      out.push(this.#close(slot))
+    }
+  }
+
+  /** Closes every aggregate: for a flush, and before the map changes, since indexes are those of one map. */
+  closeAll(out: Entry[]): void {
+    for (const slot of this.#open) out.push(this.#close(slot))
+  }
+
+  /** Closes every aggregate and forgets the indexes. The next `add` is by another map. */
+  changeMap(out: Entry[]): void {
+    this.closeAll(out)
+    this.#slots.length = 0
+  }
+
+  /**
+   * Packs records that were sent before: at once, apart from what is open, in their order. `predict` gives the index of a record's shard.
+   */
+  repack(
+    records: readonly UserRecord[],
+    predict: (record: UserRecord) => number,
+    shardIdAt: (index: number) => string,
+    now: number,
+  ): Entry[] {
+    const out: Entry[] = []
+    const closed: Slot[] = []
+    const slots = new Map<number, Slot>()
+    for (const record of records) {
+      const index = predict(record)
+      let slot = slots.get(index)
+      if (slot === undefined) {
+        const builder = new AggregateBuilder({ maxBytes: this.#options.maxBytes, pool: this.#pool })
+        slot = { builder, records: [], shardId: shardIdAt(index), deadline: now }
+        slots.set(index, slot)
+        closed.push(slot)
+      }
+      const added =
+        slot.records.length < this.#options.maxRecords &&
+        slot.builder.tryAdd(record.partitionKey, record.data, record.explicitHashKey)
+      if (added) {
+        slot.records.push(record)
+        continue
+      }
+      if (slot.records.length > 0) out.push(this.#close(slot))
+      if (slot.builder.tryAdd(record.partitionKey, record.data, record.explicitHashKey)) slot.records.push(record)
+      else out.push(Entry.plain(record, slot.shardId, now))
+    }
+    for (const slot of closed) if (slot.records.length > 0) out.push(this.#close(slot))
+    return out
+  }
+
+  #close(slot: Slot): Entry {
+    this.#open.delete(slot)
+    const { records, shardId, deadline, builder } = slot
+    slot.records = []
+    if (records.length === 1) {
+      builder.discard()
+      return Entry.plain(records[0]!, shardId, deadline)
+    }
+    return Entry.aggregate(records, shardId, fitted(builder.seal(), this.#options.maxBytes), deadline)
+  }
+}
+
+/**
+ * An aggregate that its deadline closed half empty moves to bytes of its own size. Otherwise a slow trickle over many shards, while the
+ * service is down, would pile up whole buffers with a few records in each, far beyond what admission counts.
+ */
+function fitted(sealed: SealedAggregate, bufferBytes: number): PackedBytes {
+  if (sealed.bytes.byteLength * 2 > bufferBytes) return sealed
+  const bytes = sealed.bytes.slice()
+  sealed.release()
+  return { bytes, release() {} }
+}

@@ -1,0 +1,36 @@
+import { DeliveryFailedError } from './producer-error.js'
+import type { UserRecord } from './user-record.js'
+
+/** The words for records that finally failed. The record must have been taken out of its entry. */
+
+export function expired(record: UserRecord, ttlMs: number): DeliveryFailedError {
+  const { lastFailure, attempts } = record
+  const told =
+    attempts > 0
+      ? `after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}; the last one: ${lastFailure?.code}: ${lastFailure?.message}`
+      : lastFailure === undefined
+        ? "and was never sent: the shard's write limit, the requests in flight or earlier records held it back. Put less, or add shards"
+        : `and was never sent: ${lastFailure.message}`
+  return failure(record, 'expired', `was not delivered within recordTtlMs (${ttlMs}), ${told}`)
+}
+
+export function refused(record: UserRecord): DeliveryFailedError {
+  const { code, message } = record.lastFailure!
+  return failure(record, 'refused', `was refused for good: ${code}: ${message}`)
+}
+
+export function misunderstood(record: UserRecord): DeliveryFailedError {
+  return failure(record, 'malformed-response', `has an unknown fate: ${record.lastFailure!.message}`)
+}
+
+function failure(record: UserRecord, reason: DeliveryFailedError['reason'], problem: string): DeliveryFailedError {
+  const { partitionKey, attempts, lastFailure } = record
+  const written = record.mayBeWritten ? 'unknown' : 'no'
+  const hint = record.mayBeWritten ? ' (it may have been written; putting it again may duplicate it)' : ''
+  const key = JSON.stringify(partitionKey.length > 60 ? `${partitionKey.slice(0, 60)}...` : partitionKey)
+  return new DeliveryFailedError(
+    `The record with partition key ${key} ${problem}${hint}`,
+    { partitionKey, written, attempts, reason, serviceCode: lastFailure?.code },
+    lastFailure?.cause === undefined ? {} : { cause: lastFailure.cause },
+  )
+}

@@ -1,0 +1,138 @@
+import { effectiveHashKey, type HashKeyRange, inRange } from '@shardwise/core/hash-key'
+import type { PutRecordsEntry } from '@shardwise/core/kinesis-port'
+import type { AttemptFailure, UserRecord } from './user-record.js'
+
+/** Bytes in a pooled buffer, to be given back once. */
+export interface PackedBytes {
+  readonly bytes: Uint8Array
+  release(): void
+}
+
+/**
+ * One Kinesis record on its way: an aggregate of two or more user records, or a single one sent plain. It is the unit of limits, of order,
+ * of retry and of settlement: its members settle together or go back together.
+ */
+export class Entry {
+  readonly records: readonly UserRecord[]
+  /** The shard that the map predicts for every member; undefined where the service places records as it likes (AUTO). */
+  readonly shardId: string | undefined
+  readonly wire: PutRecordsEntry
+  /** What it counts in a request and against the shard's limits: data and partition key. */
+  readonly bytes: number
+  /** Ready to send by then at the latest: the first member's acceptance plus the linger. */
+  deadline: number
+  /** When its first member expires. */
+  readonly expiresAt: number
+  /** When its last member does. */
+  readonly lastExpiresAt: number
+  /** PutRecords requests that carried this very entry. */
+  attempts = 0
+  /** Whether one of them may have written it. */
+  mayBeWritten = false
+  lastFailure: AttemptFailure | undefined = undefined
+  #packed: PackedBytes | undefined
+  #span: HashKeyRange | undefined
+
+  private constructor(
+    records: readonly UserRecord[],
+    shardId: string | undefined,
+    wire: PutRecordsEntry,
+    deadline: number,
+    packed: PackedBytes | undefined,
+  ) {
+    this.records = records
+    this.shardId = shardId
+    this.wire = wire
+    this.bytes = wire.Data.byteLength + Buffer.byteLength(wire.PartitionKey)
+    this.deadline = deadline
+    let first = Number.POSITIVE_INFINITY
+    let last = Number.NEGATIVE_INFINITY
+    for (const { expiresAt } of records) {
+      if (expiresAt < first) first = expiresAt
+      if (expiresAt > last) last = expiresAt
+    }
+    this.expiresAt = first
+    this.lastExpiresAt = last
+    this.#packed = packed
+  }
+
+  /** As the caller gave it: its own key, and an explicit hash key only if it has one. */
+  static plain(record: UserRecord, shardId: string | undefined, deadline: number): Entry {
+    const { data: Data, partitionKey: PartitionKey, explicitHashKey } = record
+    const wire = explicitHashKey === undefined ? { Data, PartitionKey } : { Data, PartitionKey, ExplicitHashKey: explicitHashKey }
+    return new Entry([record], shardId, wire, deadline, undefined)
+  }
+
+  /**
+   * The outer partition key is the first member's and not the KPL's constant `a`, so that readers which spread work by partition key
+   * can; the explicit hash key, the first member's too, is what routes it.
+   */
+  static aggregate(records: readonly UserRecord[], shardId: string, packed: PackedBytes, deadline: number): Entry {
+    const first = records[0]!
+    const ExplicitHashKey = effectiveHashKey(first.partitionKey, first.explicitHashKey).toString()
+    return new Entry(
+      records,
+      shardId,
+      { Data: packed.bytes, PartitionKey: first.partitionKey, ExplicitHashKey },
+      deadline,
+      packed,
+    )
+  }
+
+  get isAggregate(): boolean {
+    return this.records.length > 1
+  }
+
+  /** Attempts of its most tried member, over all entries it was in. */
+  get totalAttempts(): number {
+    let before = 0
+    for (const record of this.records) if (record.attempts > before) before = record.attempts
+    return before + this.attempts
+  }
+
+  /** The least and the greatest hash key of its members. Worked out when first asked: only a reshard or a misplacement asks. */
+  get span(): HashKeyRange {
+    if (this.#span === undefined) {
+      let start: bigint | undefined
+      let end = 0n
+      for (const record of this.records) {
+        const hashKey = effectiveHashKey(record.partitionKey, record.explicitHashKey)
+        if (start === undefined || hashKey < start) start = hashKey
+        if (hashKey > end) end = hashKey
+      }
+      this.#span = { start: start ?? 0n, end }
+    }
+    return this.#span
+  }
+
+  /** Whether every member lies in the range. */
+  fits(range: HashKeyRange): boolean {
+    return inRange(this.span.start, range) && inRange(this.span.end, range)
+  }
+
+  /** The hash key that the service routes this entry by. */
+  get routingHashKey(): bigint {
+    const first = this.records[0]!
+    return effectiveHashKey(first.partitionKey, first.explicitHashKey)
+  }
+
+  /** Ends it: its members carry on what it knows, its bytes are free. It must not be sent or asked about again. */
+  dissolve(): readonly UserRecord[] {
+    for (const record of this.records) {
+      record.attempts += this.attempts
+      record.mayBeWritten ||= this.mayBeWritten
+      record.lastFailure = this.lastFailure ?? record.lastFailure
+    }
+    this.#packed?.release()
+    this.#packed = undefined
+    return this.records
+  }
+
+  /**
+   * Leaves the bytes to the garbage collector instead of giving them back. For an entry whose request was given up while it ran: whoever
+   * still reads them for the old request must not find the next aggregate there.
+   */
+  keepBytes(): void {
+    this.#packed = undefined
+  }
+}

@@ -1,0 +1,29 @@
+export { Producer } from './producer.js'
+export {
+  DeliveryFailedError,
+  LaneHaltedError,
+  ProducerClosedError,
+  RecordRejectedError,
+  StreamUnusableError,
+  type Written,
+} from './producer-error.js'
+export type {
+  BackpressureOff,
+  BackpressureOn,
+  DistributionChanged,
+  LaneHalted,
+  MapRefreshed,
+  ProbeDenied,
+  ProducerEvent,
+  RecordFailed,
+  RecordRetried,
+  RequestFailed,
+  RequestSent,
+  RequestSucceeded,
+  ShardMapFailed,
+  StreamUnusable,
+  WrongShard,
+} from './producer-events.js'
+export type { ProducerOptions } from './producer-options.js'
+export type { ProducerStats } from './producer-stats.js'
+export type { PutInput, PutResult } from './user-record.js'

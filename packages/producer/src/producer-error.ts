@@ -1,0 +1,94 @@
+/**
+ * What a caller can decide on, one class a decision: mend the record (RecordRejectedError), write it again or put it aside
+ * (DeliveryFailedError), take care of order first (LaneHaltedError), mend the stream or the set-up (StreamUnusableError), or stop putting
+ * (ProducerClosedError). Options are refused with InvalidOptionError of @shardwise/core.
+ */
+
+/** Whether the record may lie in the stream in spite of the failure: 'no' is certain, 'unknown' means a reader may see it. */
+export type Written = 'no' | 'unknown'
+
+/** The record itself cannot be sent: wrong key, no bytes, too large. Nothing was sent; the same record will be refused again. */
+export class RecordRejectedError extends Error {
+  override readonly name = 'RecordRejectedError'
+  readonly code = 'ERR_SHARDWISE_RECORD_REJECTED'
+  /** The field of the record that breaks a rule. */
+  readonly field: 'partitionKey' | 'explicitHashKey' | 'data'
+
+  constructor(field: RecordRejectedError['field'], problem: string) {
+    super(`The record was not accepted: \`${field}\` ${problem}`)
+    this.field = field
+  }
+}
+
+/** An accepted record finally failed. Putting it again is safe when `written` is 'no' and may duplicate it when 'unknown'. */
+export class DeliveryFailedError extends Error {
+  override readonly name = 'DeliveryFailedError'
+  readonly code = 'ERR_SHARDWISE_DELIVERY_FAILED'
+  readonly partitionKey: string
+  readonly written: Written
+  /** PutRecords requests that carried the record. */
+  readonly attempts: number
+  /** `expired`: retried until `recordTtlMs`. `refused`: the service said no for good. `malformed-response`: it could not be understood. */
+  readonly reason: 'expired' | 'refused' | 'malformed-response'
+  /** The service's last error code, such as ProvisionedThroughputExceededException; undefined when nothing was sent. */
+  readonly serviceCode: string | undefined
+
+  constructor(
+    message: string,
+    fields: Pick<DeliveryFailedError, 'partitionKey' | 'written' | 'attempts' | 'reason' | 'serviceCode'>,
+    options: ErrorOptions = {},
+  ) {
+    super(message, options)
+    this.partitionKey = fields.partitionKey
+    this.written = fields.written
+    this.attempts = fields.attempts
+    this.reason = fields.reason
+    this.serviceCode = fields.serviceCode
+  }
+}
+
+/**
+ * With `ordering: 'perShard'`: an earlier record of this lane finally failed (`cause`), so this one was not sent, or, if `written` is
+ * 'unknown', not sent again. The lane takes no records until `resume()`: put the failed ones again in their order, or give them up.
+ */
+export class LaneHaltedError extends Error {
+  override readonly name = 'LaneHaltedError'
+  readonly code = 'ERR_SHARDWISE_LANE_HALTED'
+  readonly partitionKey: string
+  readonly written: Written
+
+  constructor(partitionKey: string, written: Written, cause: Error) {
+    super(
+      `Not sent, to keep the order: an earlier record for the same shard failed (${cause.message}). ` +
+        `Put the failed records again after resume(), or drop them`,
+      { cause },
+    )
+    this.partitionKey = partitionKey
+    this.written = written
+  }
+}
+
+/** The stream cannot be written to as things are: missing, being deleted, no permission, no credentials, unreachable, or unordered. */
+export class StreamUnusableError extends Error {
+  override readonly name = 'StreamUnusableError'
+  readonly code = 'ERR_SHARDWISE_STREAM_UNUSABLE'
+  readonly stream: string
+  /** The service's error code, or `StreamDeleting`, `AutoDistribution`. */
+  readonly serviceCode: string
+
+  constructor(stream: string, serviceCode: string, problem: string, options: ErrorOptions = {}) {
+    super(`Stream ${stream} cannot be written to: ${problem}`, options)
+    this.stream = stream
+    this.serviceCode = serviceCode
+  }
+}
+
+/** The producer was closed, or is closing: this record was not accepted. */
+export class ProducerClosedError extends Error {
+  override readonly name = 'ProducerClosedError'
+  readonly code = 'ERR_SHARDWISE_PRODUCER_CLOSED'
+
+  constructor(stream: string) {
+    super(`The producer for stream ${stream} is closed and takes no more records: make a new one`)
+  }
+}

@@ -1,0 +1,133 @@
+import type { StreamUnusableError, Written } from './producer-error.js'
+
+/** All that a producer announces, one union for logs, metrics, tracing and tests. Times are milliseconds. */
+export type ProducerEvent =
+  | MapRefreshed
+  | ShardMapFailed
+  | StreamUnusable
+  | DistributionChanged
+  | ProbeDenied
+  | RequestSent
+  | RequestSucceeded
+  | RequestFailed
+  | RecordRetried
+  | WrongShard
+  | RecordFailed
+  | LaneHalted
+  | BackpressureOn
+  | BackpressureOff
+
+/** The shard map was loaded or replaced. */
+export interface MapRefreshed {
+  readonly type: 'map-refreshed'
+  readonly openShards: number
+  /** Shards open now that were not before, and the reverse. */
+  readonly opened: readonly string[]
+  readonly closed: readonly string[]
+}
+
+/** The shard map or the stream's description could not be had. The old map stays in use. */
+export interface ShardMapFailed {
+  readonly type: 'shard-map-failed'
+  readonly code: string
+  readonly message: string
+  readonly retryable: boolean
+}
+
+/** What waited for the stream was rejected. */
+export interface StreamUnusable {
+  readonly type: 'stream-unusable'
+  readonly error: StreamUnusableError
+}
+
+/** The service places records itself (`auto`): nothing is aggregated or predicted; or it goes by partition keys again. */
+export interface DistributionChanged {
+  readonly type: 'distribution-changed'
+  readonly distribution: 'partition-key' | 'auto'
+}
+
+/** DescribeStreamSummary is not permitted: records of up to 1 MiB and placement by partition key are assumed. */
+export interface ProbeDenied {
+  readonly type: 'probe-denied'
+  readonly message: string
+}
+
+export interface RequestSent {
+  readonly type: 'request-sent'
+  readonly requestId: number
+  readonly kinesisRecords: number
+  readonly userRecords: number
+  readonly bytes: number
+}
+
+/** The request was answered; entries of it may have been refused. */
+export interface RequestSucceeded {
+  readonly type: 'request-succeeded'
+  readonly requestId: number
+  readonly tookMs: number
+  readonly refusedKinesisRecords: number
+}
+
+/** The request as a whole failed, or its answer was lost or makes no sense. */
+export interface RequestFailed {
+  readonly type: 'request-failed'
+  readonly requestId: number
+  readonly tookMs: number
+  readonly kinesisRecords: number
+  readonly code: string
+  readonly message: string
+  readonly retryable: boolean
+  readonly written: Written
+}
+
+/** A Kinesis record was refused and will be sent again; `throttled` when the shard's quota was the reason. */
+export interface RecordRetried {
+  readonly type: 'record-retried'
+  readonly shardId: string | undefined
+  readonly code: string
+  readonly throttled: boolean
+  readonly userRecords: number
+  readonly attempts: number
+  readonly delayMs: number
+}
+
+/** A Kinesis record landed outside the predicted shard. `resent` when that made its readers drop it, so that all of it goes again. */
+export interface WrongShard {
+  readonly type: 'wrong-shard'
+  readonly predictedShardId: string
+  readonly shardId: string
+  readonly userRecords: number
+  readonly outcome: 'delivered' | 'resent' | 'undecided'
+}
+
+/** A user record finally failed; the error is what its put rejects with. */
+export interface RecordFailed {
+  readonly type: 'record-failed'
+  readonly partitionKey: string
+  readonly explicitHashKey: string | undefined
+  readonly data: Uint8Array
+  readonly error: Error
+}
+
+/** With `ordering: 'perShard'`: the hash keys from `startingHashKey` to `endingHashKey` take no records until `resume()`. */
+export interface LaneHalted {
+  readonly type: 'lane-halted'
+  readonly shardId: string
+  readonly startingHashKey: bigint
+  readonly endingHashKey: bigint
+  readonly cause: Error
+}
+
+/** A record found no room in the buffer. */
+export interface BackpressureOn {
+  readonly type: 'backpressure-on'
+  readonly bufferedRecords: number
+  readonly bufferedBytes: number
+}
+
+/** There is room again for everything that found none. */
+export interface BackpressureOff {
+  readonly type: 'backpressure-off'
+  readonly bufferedRecords: number
+  readonly bufferedBytes: number
+}

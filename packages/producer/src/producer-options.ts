@@ -1,0 +1,148 @@
+import type { Clock } from '@shardwise/core/clock'
+import { systemClock } from '@shardwise/core/clock'
+import type { KinesisPort } from '@shardwise/core/kinesis-port'
+import { choiceOption, InvalidOptionError, integerOption, refuseUnknownOptions, stringOption } from '@shardwise/core/options'
+import type { Random } from '@shardwise/core/random'
+import { systemRandom } from '@shardwise/core/random'
+import { MAX_RECORD_BYTES_CEILING } from '@shardwise/core/service-limits'
+import type { AwsConnection } from '@shardwise/core/transport'
+import type { RetryOptions } from './retry-policy.js'
+
+const MIB = 1024 * 1024
+
+/**
+ * Options of a producer. Each default holds where the option is absent or undefined. `client`, `region`, `endpoint`, `credentials` and
+ * `wire` are those of `AwsConnection` (@shardwise/core/transport); without them the AWS SDK's usual sources decide.
+ */
+export interface ProducerOptions extends AwsConnection {
+  /** Name or ARN of the stream. Required. */
+  readonly stream: string
+  /** How to reach Kinesis, in place of an AWS client: for tests and simulations. It must not keep `Data` after a call has settled. */
+  readonly kinesis?: KinesisPort | undefined
+  /**
+   * `shard` (default): records for the same shard travel together in the KPL's aggregated format, so every reader of the stream must
+   * de-aggregate, as the KCL, Lambda's helper and @shardwise/consumer do. `off`: each record is a Kinesis record.
+   * On streams with service-managed distribution (AUTO) nothing is aggregated.
+   */
+  readonly aggregation?: 'shard' | 'off' | undefined
+  /**
+   * Bytes of an aggregate. Default 51200, as the KPL's AggregationMaxSize; 64 to 10485760, and never above what the stream takes.
+   * Larger means fewer Kinesis records; a lost answer then repeats more.
+   */
+  readonly aggregateMaxBytes?: number | undefined
+  /** User records in an aggregate. Default 10000; 1 to 1000000. */
+  readonly aggregateMaxRecords?: number | undefined
+  /**
+   * Milliseconds a record may wait for company, from `put` to ready-to-send. Default 100, as the KPL's RecordMaxBufferedTime; 0 to 60000,
+   * at most `recordTtlMs`. Waits for shard limits, for order and for retries come on top.
+   */
+  readonly lingerMs?: number | undefined
+  /**
+   * Bytes (data and keys) of records accepted and not settled, over all stages. Default 67108864 (64 MiB); 1048576 up. At the limit
+   * `put` waits in line and `offer` returns false. While records are packed the process holds up to about twice as much.
+   */
+  readonly maxBufferedBytes?: number | undefined
+  /** Records accepted and not settled. Default 100000; 1 up. */
+  readonly maxBufferedRecords?: number | undefined
+  /** PutRecords requests at a time. Default 24, as the KPL's MaxConnections; 1 to 256. */
+  readonly maxRequestsInFlight?: number | undefined
+  /**
+   * `none` (default): records may overtake each other. `perShard`: records of one shard, and so of one partition key, are first written in
+   * the order in which they were put, at the price of one Kinesis record in flight per shard. When a record finally fails, its shard's
+   * hash keys take no more records until `resume()`. Refused on streams with service-managed distribution.
+   */
+  readonly ordering?: 'none' | 'perShard' | undefined
+  /**
+   * Milliseconds from acceptance after which a record is not sent again and fails. Default 30000, as the KPL's RecordTtl; 100 up. A
+   * request that is under way then is still waited for.
+   */
+  readonly recordTtlMs?: number | undefined
+  /**
+   * Milliseconds after which the answer to a PutRecords counts as lost and its records are sent again, which may duplicate them.
+   * Default 10000; 100 to 600000 (the KPL's RequestTimeout is 6000).
+   */
+  readonly requestTimeoutMs?: number | undefined
+  /** Waits between attempts are uniform in [0, min(maxMs, baseMs * 2^n)). Defaults 100 and 5000; 1 to 60000. */
+  readonly retry?: { readonly baseMs?: number | undefined; readonly maxMs?: number | undefined } | undefined
+  /** Default: the machine's. */
+  readonly clock?: Clock | undefined
+  /** For jitter. Default: Math.random. */
+  readonly random?: Random | undefined
+}
+
+const KNOWN = [
+  ...['stream', 'kinesis', 'client', 'region', 'endpoint', 'credentials', 'wire', 'aggregation', 'aggregateMaxBytes'],
+  ...[
+    'aggregateMaxRecords',
+    'lingerMs',
+    'maxBufferedBytes',
+    'maxBufferedRecords',
+    'maxRequestsInFlight',
+    'ordering',
+    'recordTtlMs',
+  ],
+  ...['requestTimeoutMs', 'retry', 'clock', 'random'],
+]
+
+/** Options checked and complete. */
+export interface Settings {
+  readonly stream: string
+  readonly aggregation: 'shard' | 'off'
+  readonly aggregateMaxBytes: number
+  readonly aggregateMaxRecords: number
+  readonly lingerMs: number
+  readonly maxBufferedBytes: number
+  readonly maxBufferedRecords: number
+  readonly maxRequestsInFlight: number
+  readonly ordering: 'none' | 'perShard'
+  readonly recordTtlMs: number
+  readonly requestTimeoutMs: number
+  readonly retry: RetryOptions
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/** https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html: StreamName and StreamARN. */
+const STREAM = /^([a-zA-Z0-9_.-]{1,128}|arn:aws[\w-]*:kinesis:[a-z0-9-]+:\d{12}:stream\/[a-zA-Z0-9_.-]{1,128})$/
+
+/** Throws InvalidOptionError. Does not touch the caller's object. */
+export function checkOptions(options: ProducerOptions): Settings {
+  if (typeof options !== 'object' || options === null) throw new InvalidOptionError('options', 'an object', options)
+  refuseUnknownOptions(options, KNOWN)
+  const retry = options.retry ?? {}
+  refuseUnknownOptions(retry, ['baseMs', 'maxMs'])
+  const recordTtlMs = integerOption('recordTtlMs', options.recordTtlMs, { min: 100, fallback: 30_000 })
+  const lingerMs = integerOption('lingerMs', options.lingerMs, { min: 0, max: 60_000, fallback: Math.min(100, recordTtlMs) })
+  if (lingerMs > recordTtlMs) throw new InvalidOptionError('lingerMs', `at most recordTtlMs (${recordTtlMs})`, lingerMs)
+  const baseMs = integerOption('retry.baseMs', retry.baseMs, { min: 1, max: 60_000, fallback: 100 })
+  return {
+    stream: stringOption('stream', options.stream, {
+      pattern: STREAM,
+      says: 'the name (1 to 128 of a-z, A-Z, 0-9, _ . -) or the ARN of a stream',
+    }),
+    aggregation: choiceOption('aggregation', options.aggregation, ['shard', 'off'], 'shard'),
+    aggregateMaxBytes: integerOption('aggregateMaxBytes', options.aggregateMaxBytes, {
+      min: 64,
+      max: MAX_RECORD_BYTES_CEILING,
+      fallback: 51_200,
+    }),
+    aggregateMaxRecords: integerOption('aggregateMaxRecords', options.aggregateMaxRecords, {
+      min: 1,
+      max: 1_000_000,
+      fallback: 10_000,
+    }),
+    lingerMs,
+    maxBufferedBytes: integerOption('maxBufferedBytes', options.maxBufferedBytes, { min: MIB, fallback: 64 * MIB }),
+    maxBufferedRecords: integerOption('maxBufferedRecords', options.maxBufferedRecords, { min: 1, fallback: 100_000 }),
+    maxRequestsInFlight: integerOption('maxRequestsInFlight', options.maxRequestsInFlight, { min: 1, max: 256, fallback: 24 }),
+    ordering: choiceOption('ordering', options.ordering, ['none', 'perShard'], 'none'),
+    recordTtlMs,
+    requestTimeoutMs: integerOption('requestTimeoutMs', options.requestTimeoutMs, { min: 100, max: 600_000, fallback: 10_000 }),
+    retry: {
+      baseMs,
+      maxMs: integerOption('retry.maxMs', retry.maxMs, { min: baseMs, max: 60_000, fallback: Math.max(5000, baseMs) }),
+    },
+    clock: options.clock ?? systemClock,
+    random: options.random ?? systemRandom,
+  }
+}

@@ -1,0 +1,67 @@
+/** Counts since the producer was made, and what it holds at this moment. */
+export interface ProducerStats {
+  /** User records accepted and not settled, and their bytes (data and keys). */
+  readonly bufferedRecords: number
+  readonly bufferedBytes: number
+  /** Puts that wait for room. */
+  readonly waitingForRoom: number
+  readonly openAggregates: number
+  /** Packed and not yet sent. */
+  readonly queuedKinesisRecords: number
+  /** Written to a shard that is not known yet. */
+  readonly heldKinesisRecords: number
+  readonly requestsInFlight: number
+  /** Of the present shard map; 0 before it is loaded. */
+  readonly openShards: number
+
+  /** User records. */
+  readonly accepted: number
+  readonly delivered: number
+  readonly failed: number
+  /** Delivered by an attempt after one that may have written them too. */
+  readonly possibleDuplicates: number
+  /** Kinesis records sent, retries included. */
+  readonly kinesisRecords: number
+  /** PutRecords requests sent, and those that failed as a whole. */
+  readonly requests: number
+  readonly requestsFailed: number
+  /** Kinesis records sent again. */
+  readonly retries: number
+  /** Kinesis records that the service refused for a shard's quota. */
+  readonly throttled: number
+  /** Aggregates that landed outside their members' shard and were sent again. */
+  readonly wrongShard: number
+  /** Times that a Kinesis record was kept back because of its shard's write limit. */
+  readonly limited: number
+  /** Shard maps put to use. */
+  readonly mapRefreshes: number
+}
+
+type Gauge =
+  | 'bufferedRecords'
+  | 'bufferedBytes'
+  | 'waitingForRoom'
+  | 'openAggregates'
+  | 'queuedKinesisRecords'
+  | 'heldKinesisRecords'
+  | 'requestsInFlight'
+  | 'openShards'
+
+export class ProducerCounters implements Omit<ProducerStats, Gauge> {
+  accepted = 0
+  delivered = 0
+  failed = 0
+  possibleDuplicates = 0
+  kinesisRecords = 0
+  requests = 0
+  requestsFailed = 0
+  retries = 0
+  throttled = 0
+  wrongShard = 0
+  limited = 0
+  mapRefreshes = 0
+
+  snapshot(gauges: Pick<ProducerStats, Gauge>): ProducerStats {
+    return { ...gauges, ...this }
+  }
+}

@@ -1,0 +1,76 @@
+import { MAX_PUT_REQUEST_BYTES, MAX_RECORDS_PER_PUT } from '@shardwise/core/service-limits'
+import type { Entry } from './entry.js'
+
+export interface BatchLimits {
+  readonly maxRecords: number
+  /** A request is sent when it reaches this. A single entry may be larger, up to the service's limit. */
+  readonly targetBytes: number
+  /** A request is sent early when one shard has this much in it: waiting would not fill it, and holds that shard up. */
+  readonly shardBytes: number
+}
+
+/** 500 records, 5 MiB and 256 KiB of one shard, as in the KPL (CollectionMaxCount, CollectionMaxSize, aws/kinesis/core/collector.h). */
+export const BATCH_LIMITS: BatchLimits = {
+  maxRecords: MAX_RECORDS_PER_PUT,
+  targetBytes: MAX_PUT_REQUEST_BYTES / 2,
+  shardBytes: 256 * 1024,
+}
+
+/**
+ * Collects entries of several shards for one PutRecords. It holds at most one request's worth: what does not fit stays in its lane.
+ */
+export class RequestBatcher {
+  readonly #limits: BatchLimits
+  #entries: Entry[] = []
+  #bytes = 0
+  #dueAt = Number.POSITIVE_INFINITY
+  readonly #shardBytes = new Map<string, number>()
+
+  constructor(limits: BatchLimits = BATCH_LIMITS) {
+    this.#limits = limits
+  }
+
+  get count(): number {
+    return this.#entries.length
+  }
+
+  /** When the request must go; -Infinity when at once, Infinity while it is empty. */
+  get dueAt(): number {
+    return this.#dueAt
+  }
+
+  /** Whether an entry of this size can still join. When not, the request is due. */
+  accepts(bytes: number): boolean {
+    if (this.#entries.length === 0) return true
+    const fits = this.#entries.length < this.#limits.maxRecords && this.#bytes + bytes <= this.#limits.targetBytes
+    if (!fits) this.hurry()
+    return fits
+  }
+
+  add(entry: Entry): void {
+    this.#entries.push(entry)
+    this.#bytes += entry.bytes
+    if (entry.deadline < this.#dueAt) this.#dueAt = entry.deadline
+    if (this.#entries.length >= this.#limits.maxRecords || this.#bytes >= this.#limits.targetBytes) this.hurry()
+    if (entry.shardId !== undefined) {
+      const ofShard = (this.#shardBytes.get(entry.shardId) ?? 0) + entry.bytes
+      this.#shardBytes.set(entry.shardId, ofShard)
+      if (ofShard >= this.#limits.shardBytes) this.hurry()
+    }
+  }
+
+  /** What there is goes at the next occasion. */
+  hurry(): void {
+    if (this.#entries.length > 0) this.#dueAt = Number.NEGATIVE_INFINITY
+  }
+
+  /** Empties it. */
+  take(): Entry[] {
+    const entries = this.#entries
+    this.#entries = []
+    this.#bytes = 0
+    this.#dueAt = Number.POSITIVE_INFINITY
+    this.#shardBytes.clear()
+    return entries
+  }
+}

@@ -1,0 +1,233 @@
+import type { KinesisPort, StreamReference } from '@shardwise/core/kinesis-port'
+import type { Random } from '@shardwise/core/random'
+import { classifyFailure } from '@shardwise/core/service-error'
+import { DEFAULT_MAX_RECORD_BYTES } from '@shardwise/core/service-limits'
+import { listAllShards, ShardListingError, type ShardMap } from '@shardwise/core/shard-map'
+import { describeStream, StreamDescriptionError } from '@shardwise/core/stream-description'
+import { StreamUnusableError } from './producer-error.js'
+import type { RetryOptions } from './retry-policy.js'
+import { ShardDirectory } from './shard-directory.js'
+
+/** What the pipeline needs to know of the stream itself. */
+export interface StreamTraits {
+  readonly maxRecordBytes: number
+  readonly distribution: 'partition-key' | 'auto'
+}
+
+export interface StreamViewListener {
+  /** The first map is there, or another one. `before` is undefined for the first. */
+  mapChanged(map: ShardMap, before: ShardMap | undefined): void
+  /** A listing came and changed nothing, except perhaps that closed shards are known now. */
+  mapConfirmed(): void
+  traitsKnown(traits: StreamTraits): void
+  probeDenied(message: string): void
+  /** `fatal` when trying again will not help. */
+  failed(error: StreamUnusableError, fatal: boolean): void
+  /** A call has ended: `nextAt` may have changed. Comes after the others. */
+  idle(): void
+  now(): number
+}
+
+/** A second refresh waits at least this long: a stream that answers oddly must not be listed in a loop. */
+const LEAST_REFRESH_INTERVAL_MS = 100
+
+/**
+ * Keeps the shard map and the stream's traits: loads both before the first record is routed, and renews what is asked for, one call at a
+ * time. What was asked for while a call runs is asked again after it, since the running one may have been answered before the cause arose.
+ *
+ * It has no timer: `nextAt` says when to call `tick`.
+ */
+export class StreamView {
+  readonly #port: KinesisPort
+  readonly #reference: StreamReference
+  readonly #name: string
+  readonly #ordered: boolean
+  readonly #retry: RetryOptions
+  readonly #random: Random
+  readonly #listener: StreamViewListener
+  readonly #abort = new AbortController()
+  #directory = new ShardDirectory()
+  #traits: StreamTraits | undefined
+  /** The directory that the running call is for. `forget` replaces it, and the call's answer is then dropped. */
+  #running: ShardDirectory | undefined
+  #wanted: { list: boolean; closedToo: boolean; probe: boolean } = { list: false, closedToo: false, probe: false }
+  #notBefore = Number.NEGATIVE_INFINITY
+  /** Calls in a row that failed or changed nothing. */
+  #fruitless = 0
+
+  constructor(
+    port: KinesisPort,
+    reference: StreamReference,
+    options: { readonly name: string; readonly ordered: boolean; readonly retry: RetryOptions; readonly random: Random },
+    listener: StreamViewListener,
+  ) {
+    this.#port = port
+    this.#reference = reference
+    this.#name = options.name
+    this.#ordered = options.ordered
+    this.#retry = options.retry
+    this.#random = options.random
+    this.#listener = listener
+  }
+
+  get map(): ShardMap | undefined {
+    return this.#directory.map
+  }
+
+  get traits(): StreamTraits | undefined {
+    return this.#traits
+  }
+
+  get isReady(): boolean {
+    return this.#directory.map !== undefined && this.#traits !== undefined
+  }
+
+  rangeOf: ShardDirectory['rangeOf'] = (shardId) => this.#directory.rangeOf(shardId)
+
+  isOpen(shardId: string): boolean {
+    return this.#directory.isOpen(shardId)
+  }
+
+  /** When `tick` has something to do, or undefined. */
+  get nextAt(): number | undefined {
+    return this.#running === undefined && (this.#wanted.list || this.#wanted.probe) ? this.#notBefore : undefined
+  }
+
+  /** Asks for what is missing. */
+  load(now: number): void {
+    if (this.isReady || this.#running === this.#directory) return
+    this.#wanted.list ||= this.#directory.map === undefined
+    this.#wanted.probe ||= this.#traits === undefined
+    this.tick(now)
+  }
+
+  /** Asks for a newer map; `closedToo` to learn of shards that have closed already, which the usual listing leaves out. */
+  refresh(now: number, closedToo = false): void {
+    this.#wanted.list = true
+    this.#wanted.closedToo ||= closedToo
+    this.tick(now)
+  }
+
+  /** Asks for the stream's traits anew. */
+  probe(now: number): void {
+    this.#wanted.probe = true
+    this.tick(now)
+  }
+
+  /** Forgets everything: the stream is gone, or cannot be used as it is. The next `load` starts afresh. */
+  forget(): void {
+    this.#directory = new ShardDirectory()
+    this.#traits = undefined
+    this.#wanted = { list: false, closedToo: false, probe: false }
+  }
+
+  tick(now: number): void {
+    if (this.nextAt === undefined || this.#notBefore > now || this.#abort.signal.aborted) return
+    const wanted = this.#wanted
+    this.#wanted = { list: false, closedToo: false, probe: false }
+    this.#running = this.#directory
+    void this.#call(wanted)
+  }
+
+  stop(): void {
+    this.#abort.abort(new Error('The producer was closed'))
+  }
+
+  async #call(wanted: { list: boolean; closedToo: boolean; probe: boolean }): Promise<void> {
+    const directory = this.#directory
+    const { signal } = this.#abort
+    let fruitful = false
+    let tell: (() => void) | undefined
+    try {
+      if (wanted.probe) {
+        const traits = await this.#probe()
+        if (signal.aborted || directory !== this.#directory) return
+        this.#traits = traits
+        this.#listener.traitsKnown(traits)
+        wanted.probe = false
+        fruitful = true
+      }
+      if (wanted.list) {
+        const filter = wanted.closedToo ? {} : { filter: { Type: 'AT_LATEST' } as const }
+        const listing = await listAllShards(this.#port, this.#reference, { ...filter, signal })
+        if (directory !== this.#directory) return
+        const before = directory.map
+        const verdict = directory.accept(listing)
+        if (verdict.kind === 'unusable') throw new ShardListingError(undefined, verdict.why)
+        fruitful = verdict.kind === 'changed'
+        tell =
+          verdict.kind === 'changed' ? () => this.#listener.mapChanged(verdict.map, before) : () => this.#listener.mapConfirmed()
+      }
+    } catch (cause) {
+      if (signal.aborted || directory !== this.#directory) return
+      const [error, fatal] = this.#describe(cause)
+      if (!fatal) {
+        this.#wanted.list ||= wanted.list
+        this.#wanted.closedToo ||= wanted.closedToo
+        this.#wanted.probe ||= wanted.probe
+      }
+      fruitful = false
+      tell = () => this.#listener.failed(error, fatal)
+    } finally {
+      this.#running = undefined
+      this.#fruitless = fruitful ? 0 : this.#fruitless + 1
+      if (!signal.aborted) {
+        this.#notBefore = this.#listener.now() + this.#pause()
+        tell?.()
+        this.#listener.idle()
+      }
+    }
+  }
+
+  #pause(): number {
+    if (this.#fruitless === 0) return LEAST_REFRESH_INTERVAL_MS
+    const ceiling = Math.min(this.#retry.maxMs, this.#retry.baseMs * 2 ** (this.#fruitless - 1))
+    return Math.max(LEAST_REFRESH_INTERVAL_MS, (ceiling * (1 + this.#random())) / 2)
+  }
+
+  async #probe(): Promise<StreamTraits> {
+    try {
+      const { status, maxRecordBytes, distribution } = await describeStream(this.#port, this.#reference, {
+        signal: this.#abort.signal,
+      })
+      if (status === 'DELETING') {
+        throw new StreamUnusableError(
+          this.#name,
+          'StreamDeleting',
+          'it is being deleted. Wait until it is gone and create it again',
+        )
+      }
+      if (status === 'CREATING') throw new NotYetActive()
+      if (distribution === 'auto' && this.#ordered) {
+        throw new StreamUnusableError(
+          this.#name,
+          'AutoDistribution',
+          "its records are distributed by the service (RecordDistributionStrategy AUTO), so no order can be kept. Use ordering: 'none', " +
+            'or switch the stream to USER_PARTITION_KEY',
+        )
+      }
+      return { maxRecordBytes, distribution }
+    } catch (cause) {
+      const failure = classifyFailure(cause)
+      if (failure.kind !== 'access-denied') throw cause
+      this.#listener.probeDenied(`${failure.message}. ${failure.advice}`)
+      return { maxRecordBytes: DEFAULT_MAX_RECORD_BYTES, distribution: 'partition-key' }
+    }
+  }
+
+  #describe(cause: unknown): [StreamUnusableError, fatal: boolean] {
+    if (cause instanceof StreamUnusableError) return [cause, true]
+    if (cause instanceof NotYetActive) {
+      return [new StreamUnusableError(this.#name, 'StreamCreating', 'it is still being created. Wait until it is ACTIVE'), false]
+    }
+    if (cause instanceof ShardListingError || cause instanceof StreamDescriptionError) {
+      const fatal = cause instanceof StreamDescriptionError
+      return [new StreamUnusableError(this.#name, cause.code, cause.message, { cause }), fatal]
+    }
+    const { code, message, advice, retryable } = classifyFailure(cause)
+    return [new StreamUnusableError(this.#name, code, `${code}: ${message}. ${advice}`, { cause }), !retryable]
+  }
+}
+
+/** Only between `#probe` and `#describe`. */
+class NotYetActive extends Error {}

@@ -1,0 +1,114 @@
+import { parseHashKey } from '@shardwise/core/hash-key'
+import { MAX_PARTITION_KEY_CHARACTERS, MAX_RECORD_BYTES_CEILING } from '@shardwise/core/service-limits'
+import { RecordRejectedError } from './producer-error.js'
+
+/** What a caller puts. */
+export interface PutInput {
+  /** 1 to 256 Unicode characters. Records with equal keys go to the same shard, and keep their order when `ordering` is 'perShard'. */
+  readonly partitionKey: string
+  /** A decimal integer from 0 to 2^128-1 that decides the shard in place of the partition key's MD5. */
+  readonly explicitHashKey?: string | undefined
+  /** The payload. It is not copied before it is packed: do not change it until the record has settled. */
+  readonly data: Uint8Array
+}
+
+/** Where an acknowledged record lies. */
+export interface PutResult {
+  readonly shardId: string
+  readonly sequenceNumber: string
+  /** Index of the record in its aggregate; 0 for a record that was sent plain. */
+  readonly subSequenceNumber: number
+  /** How many PutRecords requests carried the record. Above 1, readers may see duplicates of it. */
+  readonly attempts: number
+}
+
+/** Why an attempt did not deliver. */
+export interface AttemptFailure {
+  /** The service's or the platform's name of it. */
+  readonly code: string
+  /** What happened and what to do. */
+  readonly message: string
+  readonly cause: unknown
+}
+
+/** One record that a caller put, from acceptance to settlement. Flat, because there may be a hundred thousand of them. */
+export class UserRecord {
+  readonly partitionKey: string
+  readonly explicitHashKey: string | undefined
+  readonly data: Uint8Array
+  /** Data and partition key (UTF-8): what the record counts in the buffer and against the stream's record size. */
+  readonly bytes: number
+  /** On the clock's `now` scale: from then on it is not sent again. Set when the record is admitted. */
+  expiresAt = 0
+  /** Which flush waits for it. See outstanding.ts. */
+  epoch = 0
+  /** Requests that carried it, in all the Kinesis records that it was packed into before the present one. */
+  attempts = 0
+  /** Whether one of those requests may have written it. */
+  mayBeWritten = false
+  lastFailure: AttemptFailure | undefined = undefined
+  /** Absent for offered records, whose failures are announced by event alone. */
+  resolve: ((result: PutResult) => void) | undefined = undefined
+  reject: ((error: Error) => void) | undefined = undefined
+
+  constructor(partitionKey: string, explicitHashKey: string | undefined, data: Uint8Array, bytes: number) {
+    this.partitionKey = partitionKey
+    this.explicitHashKey = explicitHashKey
+    this.data = data
+    this.bytes = bytes
+  }
+}
+
+/** Checks what a caller put. Throws RecordRejectedError. The stream's own record size is checked when the stream is known. */
+export function toUserRecord(input: PutInput): UserRecord {
+  const { partitionKey, explicitHashKey, data } = input
+  if (typeof partitionKey !== 'string' || !isPartitionKey(partitionKey)) throw badPartitionKey(partitionKey)
+  if (explicitHashKey !== undefined && (typeof explicitHashKey !== 'string' || parseHashKey(explicitHashKey) === undefined)) {
+    throw new RecordRejectedError(
+      'explicitHashKey',
+      `must be a decimal integer from 0 to 2^128-1 without sign or leading zeros, got ${brief(explicitHashKey)}`,
+    )
+  }
+  if (!(data instanceof Uint8Array)) {
+    throw new RecordRejectedError('data', `must be a Uint8Array or Buffer, got ${brief(data)}: encode it first`)
+  }
+  const record = new UserRecord(partitionKey, explicitHashKey, data, data.byteLength + Buffer.byteLength(partitionKey))
+  if (record.bytes > MAX_RECORD_BYTES_CEILING) throw tooLarge(record.bytes, MAX_RECORD_BYTES_CEILING, 'any stream')
+  return record
+}
+
+export function tooLarge(bytes: number, limit: number, whose: string): RecordRejectedError {
+  return new RecordRejectedError(
+    'data',
+    `and partitionKey together have ${bytes} bytes, and ${whose} takes at most ${limit}: split the record or store it elsewhere`,
+  )
+}
+
+/**
+ * The service counts Unicode characters, where JavaScript's `length` counts UTF-16 units (API_PutRecordsRequestEntry). A lone surrogate
+ * has no UTF-8 form: the key that arrives, and with it the shard, would depend on who encodes it.
+ */
+function isPartitionKey(key: string): boolean {
+  if (key.length === 0 || key.length > 2 * MAX_PARTITION_KEY_CHARACTERS) return false
+  if (key.length > MAX_PARTITION_KEY_CHARACTERS && [...key].length > MAX_PARTITION_KEY_CHARACTERS) return false
+  return (key as string & { isWellFormed(): boolean }).isWellFormed()
+}
+
+function badPartitionKey(given: unknown): RecordRejectedError {
+  const rule = `must be a string of 1 to ${MAX_PARTITION_KEY_CHARACTERS} Unicode characters`
+  if (typeof given !== 'string') return new RecordRejectedError('partitionKey', `${rule}, got ${brief(given)}`)
+  const characters = [...given].length
+  if (characters > 0 && characters <= MAX_PARTITION_KEY_CHARACTERS) {
+    return new RecordRejectedError('partitionKey', `${rule}, got ${brief(given)}, which has half of a surrogate pair`)
+  }
+  return new RecordRejectedError('partitionKey', `${rule}, got ${characters} characters`)
+}
+
+function brief(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}...` : value)
+  return value === null
+    ? 'null'
+    : typeof value === 'object'
+      ? `an object (${value.constructor?.name ?? 'no class'})`
+      : String(value)
+}
