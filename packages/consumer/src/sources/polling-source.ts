@@ -88,7 +88,7 @@ export class PollingSource implements RecordSource {
       ...(stream.StreamARN && { StreamARN: stream.StreamARN }),
     }
     const sentAt = clock.now()
-    const answer = await this.#call(signal, (options) => port.getRecords(request, options))
+    const answer = await port.getRecords(request, { signal, timeoutMs: REQUEST_TIMEOUT_MS })
     const records = answer.Records ?? []
     const bytes = payloadBytes(records)
     this.#gone = 0
@@ -124,8 +124,9 @@ export class PollingSource implements RecordSource {
     const start = iteratorStart(this.#place)
     const asked = clock.wallTime()
     this.#opening = true
-    const { ShardIterator } = await this.#call(signal, (options) =>
-      port.getShardIterator({ ...stream, ShardId: shardId, ...start }, options),
+    const { ShardIterator } = await port.getShardIterator(
+      { ...stream, ShardId: shardId, ...start },
+      { signal, timeoutMs: REQUEST_TIMEOUT_MS },
     )
     this.#opening = false
     if (!ShardIterator) throw new Error(`GetShardIterator of ${shardId} gave no iterator`)
@@ -243,7 +244,7 @@ export class PollingSource implements RecordSource {
 
   #listShards(signal: AbortSignal): Promise<ShardListing[]> {
     const { port, stream } = this.#options
-    return this.#call(signal, (options) => listAllShards(port, stream, options))
+    return listAllShards(port, stream, { signal })
   }
 
   #expired(
@@ -264,25 +265,6 @@ export class PollingSource implements RecordSource {
 
   #retryIn(): number {
     return Math.max(0, this.#pace.readAt - this.#options.clock.now())
-  }
-
-  /** Runs a call that ends with `signal`, and with a time limit of its own. */
-  async #call<T>(signal: AbortSignal, call: (options: { signal: AbortSignal }) => Promise<T>): Promise<T> {
-    signal.throwIfAborted()
-    const limit = new AbortController()
-    const forward = (): void => limit.abort(signal.reason)
-    signal.addEventListener('abort', forward, { once: true })
-    const timer = this.#options.clock.schedule(REQUEST_TIMEOUT_MS, () => limit.abort(timeout()))
-    // The port may take a while to notice, or never do: the abort wins.
-    const aborted = new Promise<never>((_, reject) => {
-      limit.signal.addEventListener('abort', () => reject(limit.signal.reason), { once: true })
-    })
-    try {
-      return await Promise.race([call({ signal: limit.signal }), aborted])
-    } finally {
-      timer.cancel()
-      signal.removeEventListener('abort', forward)
-    }
   }
 }
 
@@ -310,8 +292,4 @@ function missing(shardId: string): ServiceFailure {
   return {
     ...classifyFailure({ name: 'ResourceNotFoundException', message: `Shard ${shardId} is not among the shards of the stream` }),
   }
-}
-
-function timeout(): Error {
-  return Object.assign(new Error(`No answer within ${REQUEST_TIMEOUT_MS} ms`), { name: 'TimeoutError' })
 }

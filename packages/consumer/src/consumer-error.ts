@@ -1,0 +1,30 @@
+/**
+ * The consumer could not start, and trying again as it is would not help: something must be set up or corrected first. Nothing was
+ * delivered. `cause` is the error of the service, the network or the credentials.
+ */
+export class ConsumerStartError extends Error {
+  override readonly name = 'ConsumerStartError'
+  readonly code = 'ERR_SHARDWISE_CONSUMER_START'
+  readonly stream: string
+  readonly applicationName: string
+
+  constructor(
+    at: { readonly stream: string; readonly applicationName: string },
+    problem: string,
+    options: { readonly cause?: unknown } = {},
+  ) {
+    super(`Consumer of stream ${at.stream} (application ${at.applicationName}) cannot start: ${problem}`, options)
+    this.stream = at.stream
+    this.applicationName = at.applicationName
+  }
+}
+
+/** `run` was called a second time. A consumer runs once: make another for another run. */
+export class ConsumerRanError extends Error {
+  override readonly name = 'ConsumerRanError'
+  readonly code = 'ERR_SHARDWISE_CONSUMER_RAN'
+
+  constructor() {
+    super('A consumer runs once, and `run` was called before: make a new Consumer')
+  }
+}

@@ -1,0 +1,90 @@
+import { InvalidOptionError } from '@shardwise/core/options'
+import { describe, expect, it } from 'vitest'
+import { type ConsumerOptions, checkHandlers, checkOptions } from './consumer-options.js'
+import type { Handlers } from './delivery/handler.js'
+
+const REQUIRED = { stream: 'flights', applicationName: 'delays' }
+
+describe('checkOptions', () => {
+  it('fills in the defaults', () => {
+    expect(checkOptions(REQUIRED)).toMatchObject({
+      stream: 'flights',
+      applicationName: 'delays',
+      leaseTable: 'delays',
+      workerId: undefined,
+      failoverTimeMs: 10_000,
+      initialPosition: 'latest',
+      checkpointWriteAfterMs: undefined,
+      idleTimeBetweenReadsMs: 500,
+      maxRecordsPerRead: 10_000,
+      handlerBackoff: { baseMs: 200, maxMs: 30_000 },
+    })
+  })
+
+  it('keeps a default where undefined is given, and never touches the caller’s object', () => {
+    const given = Object.freeze({ ...REQUIRED, failoverTimeMs: undefined, retry: Object.freeze({ maxMs: 500 }) })
+    expect(checkOptions(given)).toMatchObject({ failoverTimeMs: 10_000, handlerBackoff: { baseMs: 200, maxMs: 500 } })
+  })
+
+  it.each([
+    { failoverTimeMs: 10_000, checkpointIntervalMs: 3333, writeAfter: undefined },
+    { failoverTimeMs: 10_000, checkpointIntervalMs: 60_000, writeAfter: undefined },
+    { failoverTimeMs: 10_000, checkpointIntervalMs: 1000, writeAfter: 1000 },
+    { failoverTimeMs: 3000, checkpointIntervalMs: 1000, writeAfter: undefined },
+  ])('leaves checkpoints to renewals unless they are to be more frequent: %o', ({ writeAfter, ...given }) => {
+    expect(checkOptions({ ...REQUIRED, ...given }).checkpointWriteAfterMs).toBe(writeAfter)
+  })
+
+  it('takes a copy of a date', () => {
+    const at = new Date(5)
+    const settings = checkOptions({ ...REQUIRED, initialPosition: { at } })
+    at.setTime(9)
+    expect(settings.initialPosition).toEqual({ at: new Date(5) })
+  })
+
+  it('lets a short application name pass where it names no table', () => {
+    expect(checkOptions({ ...REQUIRED, applicationName: 'a', leaseTable: 'leases' }).leaseTable).toBe('leases')
+  })
+
+  it.each<{ given: object; option: string; message: string }>([
+    { given: { stream: undefined }, option: 'stream', message: 'the name' },
+    { given: { stream: 'flight numbers' }, option: 'stream', message: "'flight numbers'" },
+    { given: { stream: 'arn:aws:sqs:us-east-1:123456789012:flights' }, option: 'stream', message: 'ARN of a stream' },
+    { given: { applicationName: '' }, option: 'applicationName', message: '1 to 128' },
+    { given: { applicationName: 'ab' }, option: 'applicationName', message: 'unless `leaseTable` is given' },
+    { given: { leaseTable: 'a b c' }, option: 'leaseTable', message: '3 to 255' },
+    { given: { workerId: 'a b' }, option: 'workerId', message: 'without blanks' },
+    { given: { failoverTimeMs: 999 }, option: 'failoverTimeMs', message: 'from 1000 to 600000' },
+    { given: { checkpointIntervalMs: 0 }, option: 'checkpointIntervalMs', message: 'from 100' },
+    { given: { idleTimeBetweenReadsMs: 100 }, option: 'idleTimeBetweenReadsMs', message: 'from 200' },
+    { given: { maxRecordsPerRead: 10_001 }, option: 'maxRecordsPerRead', message: 'from 1 to 10000' },
+    { given: { retry: { baseMs: 100, maxMs: 50 } }, option: 'retry.maxMs', message: 'from 100' },
+    { given: { retry: { tries: 5 } }, option: 'tries', message: 'no such option' },
+    { given: { initialPosition: 'earliest' }, option: 'initialPosition', message: "'earliest'" },
+    { given: { initialPosition: { at: new Date(Number.NaN) } }, option: 'initialPosition', message: '{ at: Date }' },
+    { given: { aplicationName: 'x' }, option: 'aplicationName', message: 'no such option' },
+  ])('refuses $given', ({ given, option, message }) => {
+    const check = (): unknown => checkOptions({ ...REQUIRED, ...given } as ConsumerOptions)
+    expect(check).toThrow(InvalidOptionError)
+    expect(check).toThrow(message)
+    expect(check).toThrow(expect.objectContaining({ option }))
+  })
+})
+
+describe('checkHandlers', () => {
+  it('takes one of the two', () => {
+    expect(() => checkHandlers({ eachRecord: () => {} })).not.toThrow()
+    expect(() => checkHandlers({ eachBatch: () => {} })).not.toThrow()
+  })
+
+  it.each<{ name: string; given: unknown }>([
+    { name: 'nothing', given: undefined },
+    { name: 'a function', given: () => {} },
+    { name: 'none', given: {} },
+    { name: 'both', given: { eachRecord: () => {}, eachBatch: () => {} } },
+    { name: 'another', given: { eachMessage: () => {} } },
+    { name: 'something else than a function', given: { eachRecord: 'print' } },
+  ])('refuses $name', ({ given }) => {
+    expect(() => checkHandlers(given as Handlers)).toThrow(InvalidOptionError)
+  })
+})

@@ -1,0 +1,199 @@
+import type { DynamoDBClient } from '@aws-sdk/client-dynamodb'
+import { type Clock, systemClock } from '@shardwise/core/clock'
+import type { KinesisPort } from '@shardwise/core/kinesis-port'
+import { InvalidOptionError, integerOption, refuseUnknownOptions, stringOption } from '@shardwise/core/options'
+import { type Random, systemRandom } from '@shardwise/core/random'
+import { MAX_GET_RECORDS } from '@shardwise/core/service-limits'
+import type { AwsConnection } from '@shardwise/core/transport'
+import type { Backoff } from './backoff.js'
+import type { Handlers } from './delivery/handler.js'
+import type { LeaseStore } from './leases/lease-store.js'
+
+/** Where an application begins to read a stream: at what is written from now on, at the oldest record there is, or at a time. */
+export type InitialPosition = 'latest' | 'trim-horizon' | { readonly at: Date }
+
+/**
+ * Options of a consumer. Each default holds where the option is absent or undefined. `client`, `region`, `endpoint`, `credentials` and
+ * `wire` are those of `AwsConnection` (@shardwise/core/transport); without them the AWS SDK's usual sources decide.
+ */
+export interface ConsumerOptions extends AwsConnection {
+  /** Name or ARN of the stream. Required. */
+  readonly stream: string
+  /**
+   * All consumers with this name share the shards, and each record goes to one of them; applications with different names each get all
+   * records. 1 to 128 of a-z, A-Z, 0-9, _ . -; it names the lease table, for which DynamoDB asks at least 3. Required.
+   */
+  readonly applicationName: string
+  /** Name of the DynamoDB table with the leases, in KCL's schema; made when missing. Default: `applicationName`, as in KCL. */
+  readonly leaseTable?: string | undefined
+  /** A DynamoDB client of your own, used as it is and never destroyed. Default: one with the same region and credentials as for Kinesis. */
+  readonly dynamodb?: DynamoDBClient | undefined
+  /** URL of DynamoDB. Default: AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, the profile, else that of the region. */
+  readonly dynamodbEndpoint?: string | undefined
+  /** How to reach Kinesis, in place of an AWS client: for tests and simulations. */
+  readonly kinesis?: KinesisPort | undefined
+  /** Where leases live, in place of DynamoDB. Workers that share shards must share it. */
+  readonly leaseStore?: LeaseStore | undefined
+  /** Begins this worker's id in lease rows and events; a random ending is added, for no two workers may have the same. Default: the host name. */
+  readonly workerId?: string | undefined
+  /**
+   * Milliseconds after which the shards of a worker that died are taken over. Default 10000, as KCL's failoverTimeMillis; 1000 to 600000.
+   * Each lease is renewed three times within it: less means quicker takeover and more writes. All workers of an application must
+   * have the same.
+   */
+  readonly failoverTimeMs?: number | undefined
+  /**
+   * Where to begin when the application has no leases yet; afterwards its checkpoints decide. Default `latest`, as KCL: what is written
+   * from the start of the first worker on, also if that worker dies before its first checkpoint.
+   */
+  readonly initialPosition?: InitialPosition | undefined
+  /**
+   * Milliseconds from the completion of a record to its checkpoint in the table, about, and so how much a crash repeats. Default
+   * `failoverTimeMs` / 3, when each lease is written anyway; 100 to 600000. Less adds a DynamoDB write per shard and period; more
+   * saves nothing.
+   */
+  readonly checkpointIntervalMs?: number | undefined
+  /**
+   * Milliseconds between two reads of a shard that has nothing new. Default 500 (KCL 1500); 200 to 60000. A shard gives five reads a
+   * second to all its applications together (API_GetRecords): 500 leaves room for another one at this pace. While it is behind,
+   * a consumer reads as often as the shard allows.
+   */
+  readonly idleTimeBetweenReadsMs?: number | undefined
+  /** Kinesis records in one read, so also the most of a batch that are not aggregated. Default 10000, as KCL; 1 to 10000. */
+  readonly maxRecordsPerRead?: number | undefined
+  /**
+   * Milliseconds before a failed handler call is repeated: about `baseMs`, doubled each time up to `maxMs`, less up to half at random.
+   * Defaults 200 and 30000; 1 to 600000.
+   */
+  readonly retry?: { readonly baseMs?: number | undefined; readonly maxMs?: number | undefined } | undefined
+  /** Default: the machine's. */
+  readonly clock?: Clock | undefined
+  /** For jitter, ids and the order of taking leases. Default: Math.random. */
+  readonly random?: Random | undefined
+}
+
+const KNOWN = [
+  ...[
+    'stream',
+    'applicationName',
+    'leaseTable',
+    'client',
+    'region',
+    'endpoint',
+    'credentials',
+    'wire',
+    'dynamodb',
+    'dynamodbEndpoint',
+  ],
+  ...['kinesis', 'leaseStore', 'workerId', 'failoverTimeMs', 'initialPosition', 'checkpointIntervalMs', 'idleTimeBetweenReadsMs'],
+  ...['maxRecordsPerRead', 'retry', 'clock', 'random'],
+]
+
+/** Options checked and complete. */
+export interface ConsumerSettings {
+  readonly stream: string
+  readonly applicationName: string
+  readonly leaseTable: string
+  readonly workerId: string | undefined
+  readonly failoverTimeMs: number
+  readonly initialPosition: InitialPosition
+  /** Undefined: the renewals are often enough. */
+  readonly checkpointWriteAfterMs: number | undefined
+  readonly idleTimeBetweenReadsMs: number
+  readonly maxRecordsPerRead: number
+  readonly handlerBackoff: Backoff
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/** https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html: StreamARN, and StreamName elsewhere there. */
+const STREAM = /^([a-zA-Z0-9_.-]{1,128}|arn:aws[\w-]*:kinesis:[a-z0-9-]+:\d{12}:stream\/[a-zA-Z0-9_.-]{1,128})$/
+/** https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html: TableName. */
+const TABLE = /^[a-zA-Z0-9_.-]{3,255}$/
+
+/** Throws InvalidOptionError. Does not touch the caller's object. */
+export function checkOptions(options: ConsumerOptions): ConsumerSettings {
+  if (typeof options !== 'object' || options === null) throw new InvalidOptionError('options', 'an object', options)
+  refuseUnknownOptions(options, KNOWN)
+  const retry = options.retry ?? {}
+  refuseUnknownOptions(retry, ['baseMs', 'maxMs'])
+  const failoverTimeMs = integerOption('failoverTimeMs', options.failoverTimeMs, { min: 1000, max: 600_000, fallback: 10_000 })
+  const renewalMs = Math.floor(failoverTimeMs / 3)
+  const checkpointMs = integerOption('checkpointIntervalMs', options.checkpointIntervalMs, {
+    min: 100,
+    max: 600_000,
+    fallback: renewalMs,
+  })
+  const baseMs = integerOption('retry.baseMs', retry.baseMs, { min: 1, max: 600_000, fallback: 200 })
+  const applicationName = stringOption('applicationName', options.applicationName, {
+    pattern: /^[a-zA-Z0-9_.-]{1,128}$/,
+    says: 'a name of 1 to 128 of a-z, A-Z, 0-9, _ . -',
+  })
+  return {
+    stream: stringOption('stream', options.stream, {
+      pattern: STREAM,
+      says: 'the name (1 to 128 of a-z, A-Z, 0-9, _ . -) or the ARN of a stream',
+    }),
+    applicationName,
+    leaseTable: leaseTable(options, applicationName),
+    workerId:
+      options.workerId === undefined
+        ? undefined
+        : stringOption('workerId', options.workerId, {
+            pattern: /^[\x21-\x7e]{1,128}$/,
+            says: '1 to 128 printable characters without blanks',
+          }),
+    failoverTimeMs,
+    initialPosition: initialPosition(options.initialPosition),
+    checkpointWriteAfterMs: checkpointMs < renewalMs ? checkpointMs : undefined,
+    idleTimeBetweenReadsMs: integerOption('idleTimeBetweenReadsMs', options.idleTimeBetweenReadsMs, {
+      min: 200,
+      max: 60_000,
+      fallback: 500,
+    }),
+    maxRecordsPerRead: integerOption('maxRecordsPerRead', options.maxRecordsPerRead, {
+      min: 1,
+      max: MAX_GET_RECORDS,
+      fallback: MAX_GET_RECORDS,
+    }),
+    handlerBackoff: {
+      baseMs,
+      maxMs: integerOption('retry.maxMs', retry.maxMs, { min: baseMs, max: 600_000, fallback: Math.max(30_000, baseMs) }),
+    },
+    clock: options.clock ?? systemClock,
+    random: options.random ?? systemRandom,
+  }
+}
+
+/** Throws InvalidOptionError unless exactly one handler is given. */
+export function checkHandlers(handlers: Handlers): Handlers {
+  if (typeof handlers !== 'object' || handlers === null) {
+    throw new InvalidOptionError('handlers', '{ eachRecord } or { eachBatch }', handlers)
+  }
+  refuseUnknownOptions(handlers, ['eachRecord', 'eachBatch'])
+  const { eachRecord, eachBatch } = handlers
+  if ((eachRecord === undefined) === (eachBatch === undefined)) {
+    throw new InvalidOptionError('handlers', 'either { eachRecord } or { eachBatch }, one of the two', handlers)
+  }
+  for (const [name, handler] of Object.entries({ eachRecord, eachBatch })) {
+    if (handler !== undefined && typeof handler !== 'function') throw new InvalidOptionError(name, 'a function', handler)
+  }
+  return handlers
+}
+
+function leaseTable({ leaseTable, leaseStore }: ConsumerOptions, applicationName: string): string {
+  if (leaseStore !== undefined) return leaseTable ?? applicationName
+  const says = 'a DynamoDB table name: 3 to 255 of a-z, A-Z, 0-9, _ . -'
+  if (leaseTable !== undefined) return stringOption('leaseTable', leaseTable, { pattern: TABLE, says })
+  return stringOption('applicationName', applicationName, { pattern: TABLE, says: `${says}, unless \`leaseTable\` is given` })
+}
+
+function initialPosition(given: InitialPosition | undefined): InitialPosition {
+  if (given === undefined) return 'latest'
+  if (given === 'latest' || given === 'trim-horizon') return given
+  const at: unknown = typeof given === 'object' && given !== null ? given.at : undefined
+  if (!(at instanceof Date) || Number.isNaN(at.getTime())) {
+    throw new InvalidOptionError('initialPosition', "'latest', 'trim-horizon' or { at: Date }", given)
+  }
+  return { at: new Date(at) }
+}
