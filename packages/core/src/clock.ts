@@ -29,9 +29,14 @@ export const systemClock: Clock = {
   schedule(delayMs, run, options) {
     const due = performance.now() + delayMs
     let timer: ReturnType<typeof setTimeout>
+    // Node's timers cut off fractions and may fire up to a millisecond early: only this clock says when it is time.
+    const fire = (): void => {
+      if (performance.now() < due) arm()
+      else run()
+    }
     const arm = (): void => {
-      const left = due - performance.now()
-      timer = setTimeout(left > LONGEST_TIMEOUT_MS ? arm : run, Math.min(Math.max(left, 0), LONGEST_TIMEOUT_MS))
+      const left = Math.ceil(due - performance.now())
+      timer = setTimeout(fire, Math.min(Math.max(left, 0), LONGEST_TIMEOUT_MS))
       if (options?.background === true) timer.unref()
     }
     arm()
@@ -93,20 +98,25 @@ export class ManualClock implements Clock {
 
   /** Moves time forward, running what falls due in order of due time. Promise callbacks do not run in between: see `advanceAsync`. */
   advance(byMs: number): void {
-    const end = this.#now + byMs
+    const end = this.#endOf(byMs)
     for (let timer = this.#next(); timer !== undefined && timer.due <= end; timer = this.#next()) this.#fire(timer)
-    this.#now = end
+    this.#now = Math.max(this.#now, end)
   }
 
   /** As `advance`, letting all promise callbacks and I/O that is ready run before the first timer and after each one. */
   async advanceAsync(byMs: number): Promise<void> {
-    const end = this.#now + byMs
+    const end = this.#endOf(byMs)
     await settle()
     for (let timer = this.#next(); timer !== undefined && timer.due <= end; timer = this.#next()) {
       this.#fire(timer)
       await settle()
     }
-    this.#now = end
+    this.#now = Math.max(this.#now, end)
+  }
+
+  #endOf(byMs: number): number {
+    if (!(byMs >= 0)) throw new RangeError(`A clock moves forward by 0 ms or more, got ${byMs}`)
+    return this.#now + byMs
   }
 
   #next(): ManualTimer | undefined {

@@ -5,18 +5,23 @@ export class InvalidOptionError extends TypeError {
   override readonly name = 'InvalidOptionError'
   readonly code = 'ERR_SHARDWISE_INVALID_OPTION'
   readonly option: string
-  readonly value: unknown
+  /** Not enumerable: a logger that prints the error prints no credentials. */
+  declare readonly value: unknown
 
   constructor(option: string, rule: string, value: unknown) {
-    super(`Option \`${option}\` must be ${rule}, got ${shown(value)}`)
+    super(`Option \`${option}\` must be ${rule}, got ${SECRET_NAME.test(option) ? '[hidden]' : shown(value)}`)
     this.option = option
-    this.value = value
+    Object.defineProperty(this, 'value', { value, enumerable: false })
   }
 }
 
-/** A value as an error message shows it: short, with its type where that is the surprise. */
+const SECRET_NAME = /secret|token|password|credential/i
+const SECRET = /\b(secretAccessKey|sessionToken|password|key): (?:'[^']*'|"[^"]*"|`[^`]*`|<Buffer[^>]*>)/g
+
+/** A value as an error message shows it: short, without secrets, with its type where that is the surprise. */
 function shown(value: unknown): string {
-  const text = inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY, maxStringLength: 80, maxArrayLength: 5 })
+  const inspected = inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY, maxStringLength: 80, maxArrayLength: 5 })
+  const text = inspected.replace(SECRET, '$1: [hidden]')
   return typeof value === 'object' || value === undefined ? text : `${text} (${typeof value})`
 }
 
@@ -77,7 +82,11 @@ export function stringOption(
 export function refuseUnknownOptions(given: object, known: readonly string[]): void {
   for (const key of Object.keys(given)) {
     if (!known.includes(key))
-      throw new InvalidOptionError(key, `one of the known options (${known.join(', ')})`, Reflect.get(given, key))
+      throw new InvalidOptionError(
+        key,
+        `left out: there is no such option (there are ${known.join(', ')})`,
+        Reflect.get(given, key),
+      )
   }
 }
 
