@@ -78,7 +78,7 @@ describe('taking', () => {
     ],
     ['not what it holds, even if its renewals stand still', 'a', ownedBy('a', '1'), { busy: ['1'], expired: ['1'] }, []],
     ['not what its last worker has not left', 'a', [free('1')], { busy: ['1'] }, []],
-    ['not yet what is being handed to it', 'a', [aLease('1', { leaseOwner: 'a', checkpointOwner: 'b' })], {}, []],
+    ['not yet what is being handed to it', 'a', [aLease('1', { leaseOwner: 'a', checkpointOwner: 'b' })], { busy: [] }, []],
   ])('%s', (_name, workerId, leases, more, expected) => {
     expect(keys(plan(workerId, leases, more).take)).toEqual(expected)
   })

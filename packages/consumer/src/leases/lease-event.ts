@@ -1,0 +1,32 @@
+import type { ServiceFailure } from '@shardwise/core/service-error'
+import type { Position } from '../checkpoints/position.js'
+import type { LeaseLostError } from './lease-lost-error.js'
+
+/** What happens to leases, for logs, metrics and tests. */
+export type LeaseEvent =
+  | { readonly type: 'lease-created'; readonly leaseKey: string; readonly checkpoint: Position }
+  /** `from`: the owner before, undefined when it had none. */
+  | { readonly type: 'lease-taken'; readonly leaseKey: string; readonly from: string | undefined; readonly resumeFrom: Position }
+  /** We asked `from` to hand this lease over to us. */
+  | { readonly type: 'lease-requested'; readonly leaseKey: string; readonly from: string | undefined }
+  /** `to`: the worker it was handed over to, undefined when it is free now. */
+  | { readonly type: 'lease-released'; readonly leaseKey: string; readonly to: string | undefined }
+  | { readonly type: 'lease-ended'; readonly leaseKey: string; readonly childShardIds: readonly string[] }
+  | { readonly type: 'lease-lost'; readonly leaseKey: string; readonly error: LeaseLostError }
+  /** Renewals have not succeeded for so long that the lease may be lost: nothing is delivered until one does. */
+  | { readonly type: 'lease-in-doubt'; readonly leaseKey: string }
+  /** A row that looks like a lease and cannot be used. Its shard is not read until the row is repaired. Once per row. */
+  | { readonly type: 'lease-malformed'; readonly leaseKey: string; readonly reason: string }
+  /** KCL made this row with LATEST: records that arrived before now and were not read by KCL are skipped, as in KCL. */
+  | { readonly type: 'lease-starts-at-tip'; readonly leaseKey: string }
+  /** A call to the lease table failed; it is repeated. `leaseKey`: undefined for a scan. */
+  | {
+      readonly type: 'lease-store-failed'
+      readonly operation: LeaseOperation
+      readonly leaseKey: string | undefined
+      readonly failure: ServiceFailure
+    }
+  /** The shards of the stream could not be compared with the leases; tried again at the next audit. */
+  | { readonly type: 'shard-audit-failed'; readonly failure: ServiceFailure }
+
+export type LeaseOperation = 'scan' | 'take' | 'renew' | 'release' | 'end' | 'create-children' | 'request-handoff' | 'clean-up'

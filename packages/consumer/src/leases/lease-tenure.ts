@@ -1,0 +1,319 @@
+import { type Scheduled, sleep } from '@shardwise/core/clock'
+import type { HashKeyRange } from '@shardwise/core/hash-key'
+import type { ChildShard } from '@shardwise/core/kinesis-port'
+import type { Random } from '@shardwise/core/random'
+import { classifyFailure, type ServiceFailure } from '@shardwise/core/service-error'
+import { backoffDelay } from '../backoff.js'
+import { comparePositions, formatPosition, type Position } from '../checkpoints/position.js'
+import type { HeldLease } from './held-lease.js'
+import { hasEnded, type Lease, pendingHandoff } from './lease.js'
+import type { LeaseEvent, LeaseOperation } from './lease-event.js'
+import { LeaseLostError } from './lease-lost-error.js'
+import type { LeaseStore } from './lease-store.js'
+import { OwnedRow, type OwnedRowOptions, type WriteOutcome } from './owned-row.js'
+
+export interface LeaseTenureOptions extends OwnedRowOptions {
+  readonly store: LeaseStore
+  readonly startAt: number | undefined
+  readonly random: Random
+  /** Creates the leases of the children. May be called again after a failure. */
+  readonly createChildren: (lease: Lease, children: readonly ChildShard[], signal: AbortSignal) => Promise<readonly string[]>
+  readonly emit: (event: LeaseEvent) => void
+}
+
+type TenureState =
+  | { readonly is: 'held' }
+  /** Handed over, or ended, by ourselves. */
+  | { readonly is: 'given-up' }
+  | { readonly is: 'lost'; readonly error: LeaseLostError }
+
+interface Waiting<T> {
+  readonly resolve: (value: T) => void
+  readonly reject: (error: unknown) => void
+}
+
+interface Ending extends Waiting<void> {
+  readonly childShardIds: readonly string[]
+}
+
+/** Renewals a failover time. Three leave room for two that fail. */
+const TICKS = 3
+
+/**
+ * One acquisition of one lease. One loop does all of its writes, one after the other, so that a checkpoint can never meet a renewal of the
+ * same process (decision 13), and a write is known to have landed, or not, before the next one differs from it (decision 14).
+ */
+export class LeaseTenure implements HeldLease {
+  readonly leaseKey: string
+  readonly shardId: string
+  readonly resumeFrom: Position
+  readonly startAt: number | undefined
+  readonly range: HashKeyRange | undefined
+  readonly generation: number
+  readonly #options: LeaseTenureOptions
+  readonly #tickMs: number
+  readonly #lost = new AbortController()
+  readonly #drain = new AbortController()
+  readonly #vacated = new AbortController()
+  #state: TenureState = { is: 'held' }
+  readonly #owned: OwnedRow
+  #failures = 0
+  #inDoubt = false
+  #pending: Position | undefined
+  #dueAt: number
+  #timer: Scheduled | undefined
+  #wake: (() => void) | undefined
+  #landing: (Waiting<void> & { readonly position: Position })[] = []
+  #trusting: Waiting<boolean>[] = []
+  #releasing: Waiting<void>[] = []
+  #ending: Ending | undefined
+
+  constructor(options: LeaseTenureOptions) {
+    const { lease, startAt, sent, failoverTimeMs } = options
+    this.#options = options
+    this.leaseKey = lease.leaseKey
+    this.shardId = lease.shardId
+    this.resumeFrom = lease.checkpoint
+    this.startAt = startAt
+    this.range = lease.range
+    this.generation = lease.leaseCounter
+    this.#owned = new OwnedRow(options)
+    this.#tickMs = failoverTimeMs / TICKS
+    this.#dueAt = sent.now + this.#tickMs
+  }
+
+  get signal(): AbortSignal {
+    return this.#lost.signal
+  }
+
+  get drain(): AbortSignal {
+    return this.#drain.signal
+  }
+
+  /** Aborts when the worker has finished: the shard may be taken again by this process. */
+  get vacated(): AbortSignal {
+    return this.#vacated.signal
+  }
+
+  isOurs(): boolean {
+    return this.#state.is === 'held' && this.#owned.isTrusted()
+  }
+
+  /** Held as far as we know, and not trusted: see isOurs. */
+  isInDoubt(): boolean {
+    return this.#state.is === 'held' && !this.#owned.isTrusted()
+  }
+
+  /** By our `endShard`. */
+  hasEnded(): boolean {
+    return this.#state.is === 'given-up' && this.#ending !== undefined
+  }
+
+  revalidate(): Promise<boolean> {
+    if (this.#state.is !== 'held' || this.isOurs()) return Promise.resolve(this.#state.is === 'held')
+    return new Promise((resolve, reject) => {
+      this.#trusting.push({ resolve, reject })
+      this.#writeSoon()
+    })
+  }
+
+  checkpoint(position: Position): void {
+    if (position.kind !== 'sequence') {
+      throw new RangeError(
+        `A checkpoint must be a sequence number, got ${formatPosition(position).checkpoint}; endShard ends a shard`,
+      )
+    }
+    if (this.#state.is === 'held' && comparePositions(position, this.#pending ?? this.#owned.row.checkpoint) > 0)
+      this.#pending = position
+  }
+
+  checkpointNow(position: Position): Promise<void> {
+    this.checkpoint(position)
+    if (this.#state.is === 'lost') return Promise.reject(this.#state.error)
+    if (this.#state.is === 'given-up') return Promise.reject(this.#lossBecause('it was given up before this checkpoint'))
+    if (comparePositions(position, this.#owned.row.checkpoint) <= 0) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      this.#landing.push({ position, resolve, reject })
+      this.#writeSoon()
+    })
+  }
+
+  async endShard(children: readonly ChildShard[]): Promise<void> {
+    try {
+      const childShardIds = await this.#withChildren(children)
+      await new Promise<void>((resolve, reject) => {
+        if (this.#state.is !== 'held') throw this.#lossBecause('it was given up before its end')
+        this.#ending = { childShardIds, resolve, reject }
+        this.#writeSoon()
+      })
+      this.#vacated.abort()
+    } catch (error) {
+      if (this.#state.is !== 'lost') throw error
+      this.#vacated.abort()
+      throw this.#state.error
+    }
+  }
+
+  async release(): Promise<void> {
+    if (this.#state.is === 'held') {
+      await new Promise<void>((resolve, reject) => {
+        this.#releasing.push({ resolve, reject })
+        this.#writeSoon()
+      })
+    }
+    this.#vacated.abort()
+  }
+
+  /** Asks the worker to finish and release. */
+  requestDrain(): void {
+    this.#drain.abort()
+  }
+
+  /** What a scan has shown of our row. It may be stale: a hint, never a proof. */
+  observe(row: Lease): void {
+    if (pendingHandoff(row)?.from === this.#options.workerId) this.requestDrain()
+    // Somebody else has written: find out at once, instead of at the next tick.
+    if (row.leaseCounter > this.#owned.row.leaseCounter + 1) this.#writeSoon()
+  }
+
+  /** Renews until the lease is given up or lost. Resolves when nothing of it runs. */
+  async run(): Promise<void> {
+    while (this.#state.is === 'held') {
+      const { clock } = this.#options
+      if (clock.now() < this.#dueAt) await this.#idle()
+      else if (this.#ending !== undefined) await this.#end(this.#ending)
+      else if (this.#releasing.length > 0) await this.#handOver()
+      else await this.#renew()
+    }
+  }
+
+  async #renew(): Promise<void> {
+    const { store, workerId } = this.#options
+    const checkpoint = this.#unwritten()
+    const outcome = await this.#attempt('renew', (row, signal) => store.renew(row, workerId, { checkpoint }, { signal }))
+    if (outcome.is === 'refused') this.#lose(outcome.found)
+  }
+
+  async #handOver(): Promise<void> {
+    const { store, workerId, clock, failoverTimeMs, emit } = this.#options
+    const to = pendingHandoff(this.#owned.row)?.to
+    const checkpoint = this.#unwritten()
+    const outcome = await this.#attempt('release', (row, signal) => store.handOver(row, workerId, { to, checkpoint }, { signal }))
+    if (outcome.is === 'refused' && !outcome.uncertain) this.#lose(outcome.found)
+    else if (outcome.is === 'refused' || outcome.is === 'landed') {
+      emit({ type: 'lease-released', leaseKey: this.leaseKey, to })
+      this.#giveUp()
+    } else if (clock.now() - this.#owned.confirmedAt > failoverTimeMs) this.#giveUp()
+  }
+
+  async #end(ending: Ending): Promise<void> {
+    const { store, workerId, emit } = this.#options
+    const { childShardIds } = ending
+    const outcome = await this.#attempt('end', (row, signal) => store.end(row, workerId, childShardIds, { signal }))
+    const landedBefore = outcome.is === 'refused' && outcome.uncertain && outcome.found !== undefined && hasEnded(outcome.found)
+    if (outcome.is === 'landed' || landedBefore) {
+      emit({ type: 'lease-ended', leaseKey: this.leaseKey, childShardIds })
+      this.#giveUp()
+      ending.resolve()
+    } else if (outcome.is === 'refused') this.#lose(outcome.found)
+  }
+
+  async #attempt(operation: LeaseOperation, send: Parameters<OwnedRow['attempt']>[1]): Promise<WriteOutcome> {
+    const { clock, workerId } = this.#options
+    this.#dueAt = clock.now() + this.#tickMs
+    const outcome = await this.#owned.attempt(this.#tickMs, send)
+    if (outcome.is === 'failed') {
+      this.#failed(operation, outcome.failure)
+      return outcome
+    }
+    this.#failures = 0
+    if (outcome.is === 'refused') return outcome
+    this.#inDoubt = false
+    if (outcome.is === 'changed') this.#dueAt = clock.now()
+    if (pendingHandoff(this.#owned.row)?.from === workerId) this.requestDrain()
+    this.#settleWaiting()
+    return outcome
+  }
+
+  #failed(operation: LeaseOperation, failure: ServiceFailure): void {
+    const { clock, random, emit } = this.#options
+    this.#failures++
+    this.#dueAt = clock.now() + backoffDelay(this.#failures, { baseMs: 50, maxMs: this.#tickMs }, random)
+    emit({ type: 'lease-store-failed', operation, leaseKey: this.leaseKey, failure })
+    if (this.#inDoubt || this.#owned.isTrusted()) return
+    this.#inDoubt = true
+    emit({ type: 'lease-in-doubt', leaseKey: this.leaseKey })
+  }
+
+  #settleWaiting(): void {
+    const landed = this.#landing.filter(({ position }) => comparePositions(position, this.#owned.row.checkpoint) <= 0)
+    this.#landing = this.#landing.filter((each) => !landed.includes(each))
+    for (const { resolve } of landed) resolve()
+    if (this.isOurs()) for (const { resolve } of this.#trusting.splice(0)) resolve(true)
+    if (this.#landing.length > 0 || this.#trusting.length > 0) this.#dueAt = this.#options.clock.now()
+  }
+
+  #unwritten(): Position | undefined {
+    return this.#pending !== undefined && comparePositions(this.#pending, this.#owned.row.checkpoint) > 0
+      ? this.#pending
+      : undefined
+  }
+
+  #giveUp(): void {
+    this.#state = { is: 'given-up' }
+    this.#rejectWaiting(this.#lossBecause('it was given up'))
+  }
+
+  #lose(found: Lease | undefined): void {
+    const why = found === undefined ? 'its row is gone' : 'another worker has taken it'
+    const error = this.#lossBecause(why, found?.leaseOwner)
+    this.#state = { is: 'lost', error }
+    this.#options.emit({ type: 'lease-lost', leaseKey: this.leaseKey, error })
+    this.#lost.abort(error)
+    this.#ending?.reject(error)
+    this.#rejectWaiting(error)
+  }
+
+  #rejectWaiting(error: LeaseLostError): void {
+    for (const { reject } of this.#landing.splice(0)) reject(error)
+    for (const { resolve } of this.#trusting.splice(0)) resolve(false)
+    for (const { resolve } of this.#releasing.splice(0)) resolve()
+  }
+
+  #lossBecause(why: string, owner?: string): LeaseLostError {
+    return new LeaseLostError(this.leaseKey, this.#options.workerId, why, { owner })
+  }
+
+  /** The renewals go on meanwhile. */
+  async #withChildren(children: readonly ChildShard[]): Promise<readonly string[]> {
+    const { createChildren, clock, random, emit } = this.#options
+    for (let failures = 1; ; failures++) {
+      try {
+        return await createChildren(this.#owned.row, children, this.signal)
+      } catch (error) {
+        const failure = classifyFailure(error)
+        if (this.#state.is !== 'held' || failure.kind === 'unknown') throw error
+        emit({ type: 'lease-store-failed', operation: 'create-children', leaseKey: this.leaseKey, failure })
+        await sleep(clock, backoffDelay(failures, { baseMs: 100, maxMs: this.#tickMs }, random), { signal: this.signal })
+      }
+    }
+  }
+
+  #writeSoon(): void {
+    // While a failing write waits for its next attempt, more callers must not shorten the pause.
+    if (this.#failures === 0) this.#dueAt = this.#options.clock.now()
+    this.#wake?.()
+  }
+
+  #idle(): Promise<void> {
+    const { clock } = this.#options
+    return new Promise((resolve) => {
+      this.#wake = () => {
+        this.#timer?.cancel()
+        this.#wake = undefined
+        resolve()
+      }
+      this.#timer = clock.schedule(this.#dueAt - clock.now(), () => this.#wake?.())
+    })
+  }
+}

@@ -1,0 +1,26 @@
+import type { Clock } from '@shardwise/core/clock'
+
+/** One moment on both clocks. */
+export interface Moment {
+  readonly now: number
+  readonly wallTime: number
+}
+
+/** Kept back from the failover time: more than two oscillators drift apart in it, and what a scheduler's hiccup costs. */
+const MARGIN = 0.1
+/** How far the wall clock may run ahead of the monotonic one before we take it for a suspended machine. */
+const SUSPENSION_MS = 1_000
+
+export function momentOf(clock: Clock): Moment {
+  return { now: clock.now(), wallTime: clock.wallTime() }
+}
+
+/**
+ * Whether a lease may still be trusted at `at` when the last write known to have landed was *sent* at `sent`. Others take it no earlier than
+ * the failover time after the write has landed (docs/lease-protocol.md "Trust"). The monotonic clock stands still while a machine is
+ * suspended; the wall clock shows that.
+ */
+export function isTrusted(sent: Moment, at: Moment, failoverTimeMs: number): boolean {
+  const elapsed = at.now - sent.now
+  return elapsed < failoverTimeMs * (1 - MARGIN) && at.wallTime - sent.wallTime - elapsed < SUSPENSION_MS
+}
