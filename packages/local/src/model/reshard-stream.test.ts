@@ -125,6 +125,40 @@ describe('MergeShards', () => {
   })
 })
 
+it('children’s numbers are above their parents’ however often shards follow each other within a second', () => {
+  model = new KinesisModel({ clock, random: seededRandom(1), transitionMs: { create: 0, update: 0 } })
+  create(1)
+  const put = (): string => call('PutRecord', { PartitionKey: 'k', Data: new Uint8Array(1), ExplicitHashKey: '7' }).SequenceNumber
+  const numbers = [put()]
+  for (let i = 0; i < 20; i++) {
+    const [only] = open()
+    call('SplitShard', { ShardToSplit: only!.ShardId, NewStartingHashKey: '1000' })
+    numbers.push(put())
+    const [lower, upper] = open()
+    call('MergeShards', { ShardToMerge: lower!.ShardId, AdjacentShardToMerge: upper!.ShardId })
+    numbers.push(put())
+  }
+  expect([...numbers].sort()).toEqual(numbers)
+  expect(new Set(numbers).size).toBe(41)
+})
+
+it('the parents of a merge close at one time, not before their last record, even when the wall clock went back', () => {
+  model = new KinesisModel({ clock, random: seededRandom(1), transitionMs: { create: 0, update: 0 } })
+  create(2)
+  call('PutRecord', { PartitionKey: 'k', Data: new Uint8Array(1), ExplicitHashKey: '7' })
+  const arrived = clock.wallTime()
+  clock.jumpWallTime(-60_000)
+  call('MergeShards', { ShardToMerge: '0', AdjacentShardToMerge: '1' })
+  clock.advance(60_000)
+  const at = (offset: number): number =>
+    call('ListShards', { ShardFilter: { Type: 'AT_TIMESTAMP', Timestamp: new Date(arrived + offset) } }).Shards.length
+  expect([at(-1), at(0), at(1)]).toEqual([2, 3, 1])
+  clock.jumpWallTime(DAY)
+  expect(shards()).toHaveLength(3)
+  clock.advance(1)
+  expect(shards()).toHaveLength(1)
+})
+
 describe('UpdateShardCount', () => {
   it.each([
     [1, 2],

@@ -15,12 +15,14 @@ export interface ReshardStep {
 export function reshardShards(router: ShardRouter, step: ReshardStep, wallTime: number, nextIndex: () => number): Shard[] {
   const upper = shardAt(router, step.at)
   const parents = step.kind === 'split' ? [upper] : [shardAt(router, step.at - 1n), upper]
-  for (const parent of parents) parent.close(wallTime)
+  // Both parents of a merge close at one time, so that they also expire at one time and leave their place to the child together.
+  const closedAt = Math.max(wallTime, ...parents.map((parent) => parent.lastArrivedAt))
+  for (const parent of parents) parent.close(closedAt)
   const [first, second] = parents
   const born = {
-    beganAt: Math.max(...parents.map((parent) => parent.closedAt!)),
+    beganAt: closedAt,
     // Sequence numbers start with the second in which the shard began: a later one puts the children's above their parents'.
-    beganSecond: Math.max(Math.floor(wallTime / 1000), ...parents.map((parent) => parent.origin.beganSecond)) + 1,
+    beganSecond: Math.max(Math.floor(closedAt / 1000), ...parents.map((parent) => parent.origin.beganSecond)) + 1,
     parentShardId: first!.shardId,
     ...(second === undefined ? {} : { adjacentParentShardId: second.shardId }),
   }

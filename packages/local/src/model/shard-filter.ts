@@ -26,9 +26,8 @@ export interface ShardSelection {
 export function selectShards(present: readonly Shard[], selection: ShardSelection): Shard[] {
   const { filter, after } = selection
   const ids = new Set(present.map((shard) => shard.shardId))
-  const isRoot = ({ origin }: Shard): boolean =>
-    (origin.parentShardId === undefined || !ids.has(origin.parentShardId)) &&
-    (origin.adjacentParentShardId === undefined || !ids.has(origin.adjacentParentShardId))
+  // Both parents of a merged shard expire together.
+  const isRoot = ({ origin }: Shard): boolean => origin.parentShardId === undefined || !ids.has(origin.parentShardId)
   const earliest = Math.min(...present.map((shard) => shard.origin.beganAt))
   const at = Math.max(selection.timestamp ?? 0, earliest)
 

@@ -80,9 +80,13 @@ export class Shard {
     return position < this.firstPosition ? undefined : this.#records[position - this.#base]
   }
 
+  /** Epoch milliseconds at which the newest record arrived. */
+  get lastArrivedAt(): number {
+    return this.#records.at(-1)?.arrivedAt ?? 0
+  }
+
   append(record: Omit<StoredRecord, 'sequenceNumber' | 'arrivedAt'>, wallTime: number): StoredRecord {
-    const last = this.#records.at(-1)
-    const arrivedAt = last === undefined ? wallTime : Math.max(wallTime, last.arrivedAt)
+    const arrivedAt = Math.max(wallTime, this.lastArrivedAt)
     const second = Math.max(Math.floor(arrivedAt / 1000), this.origin.beganSecond)
     const stored = {
       sequenceNumber: this.#numbers.issue(this.nextPosition, second),
