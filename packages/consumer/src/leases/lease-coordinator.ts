@@ -11,7 +11,7 @@ import { actualOwner, hasEnded, type Lease } from './lease.js'
 import type { LeaseEvent, LeaseOperation } from './lease-event.js'
 import { LeaseObserver } from './lease-observer.js'
 import { planLeases } from './lease-planner.js'
-import type { LeaseStore } from './lease-store.js'
+import type { LeaseStore, LeaseWrite } from './lease-store.js'
 import { LeaseTenure } from './lease-tenure.js'
 import { withinTime } from './time-limit.js'
 import { momentOf } from './trust-window.js'
@@ -62,6 +62,11 @@ export class LeaseCoordinator {
   #state: CoordinatorState = { is: 'new' }
   /** The table as last scanned, with what our own writes have shown since. */
   #leases = new Map<string, Lease>()
+  /**
+   * Leases with a write of ours of unknown outcome: to be left alone until the next scan. Their rows stay in `#leases`, since a parent
+   * without a row counts as gone, and its children could be taken before it has been read.
+   */
+  readonly #unsure = new Set<string>()
   #inDoubt = false
   #wake = new AbortController()
   #scans = 0
@@ -147,6 +152,7 @@ export class LeaseCoordinator {
       const { leases, malformed } = await this.#call('scan', undefined, (signal) => store.list({ signal, consistent }))
       this.#scanFailures = 0
       this.#leases = new Map(leases.map((lease) => [lease.leaseKey, lease]))
+      this.#unsure.clear()
       this.#observer.observe(leases, clock.now())
       for (const lease of leases) this.#tenures.get(lease.leaseKey)?.observe(lease)
       for (const { leaseKey, reason } of malformed) this.#report(leaseKey, reason)
@@ -169,7 +175,7 @@ export class LeaseCoordinator {
       workerId,
       hasExpired: (lease) => this.#observer.hasExpired(lease, now),
       isOverdue: (lease) => this.#observer.isOverdue(lease, now),
-      busy: new Set(this.#tenures.keys()),
+      busy: new Set([...this.#tenures.keys(), ...this.#unsure]),
       random,
     })
     const startAts = [...this.#leases.values()].flatMap(({ startAt }) => startAt ?? [])
@@ -195,7 +201,7 @@ export class LeaseCoordinator {
     if (this.#halt.signal.aborted || this.#tenures.has(leaseKey)) return
     const sent = momentOf(clock)
     const write = await this.#call('take', leaseKey, (signal) => store.take(seen, workerId, { signal })).catch(() => undefined)
-    this.#remember(leaseKey, write?.lease)
+    this.#remember(leaseKey, write)
     // Stopped meanwhile: the clean-up gives it back.
     if (write?.done !== true || this.#halt.signal.aborted) return
     const { lease } = write
@@ -231,7 +237,7 @@ export class LeaseCoordinator {
     if (this.#halt.signal.aborted) return
     const send = (signal: AbortSignal) => store.requestHandoff(lease, workerId, { signal })
     const write = await this.#call('request-handoff', leaseKey, send).catch(() => undefined)
-    this.#remember(leaseKey, write?.lease)
+    this.#remember(leaseKey, write)
     if (write?.done === true) emit({ type: 'lease-requested', leaseKey, from: lease.leaseOwner })
   }
 
@@ -276,10 +282,10 @@ export class LeaseCoordinator {
     for (let i = 0; i < leases.length; i += WRITES_AT_ONCE) await Promise.all(leases.slice(i, i + WRITES_AT_ONCE).map(act))
   }
 
-  /** Undefined: unknown, or gone. The next scan shows it. */
-  #remember(leaseKey: string, lease: Lease | undefined): void {
-    if (lease === undefined) this.#leases.delete(leaseKey)
-    else this.#leases.set(leaseKey, lease)
+  #remember(leaseKey: string, write: LeaseWrite | undefined): void {
+    if (write === undefined) this.#unsure.add(leaseKey)
+    else if (write.lease === undefined) this.#leases.delete(leaseKey)
+    else this.#leases.set(leaseKey, write.lease)
   }
 
   #report(leaseKey: string, reason: string): void {

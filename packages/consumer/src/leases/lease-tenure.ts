@@ -96,7 +96,9 @@ export class LeaseTenure implements HeldLease {
   }
 
   isOurs(): boolean {
-    return this.#state.is === 'held' && this.#owned.isTrusted()
+    // Once the write that gives the lease away is on its way, another may have it before the answer is here.
+    const giving = this.#releasing.length > 0 || this.#ending !== undefined
+    return this.#state.is === 'held' && !giving && this.#owned.isTrusted()
   }
 
   /** Held as far as we know, and not trusted: see isOurs. */

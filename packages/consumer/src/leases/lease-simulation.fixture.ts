@@ -1,0 +1,273 @@
+import { type Clock, ManualClock, type Scheduled, sleep } from '@shardwise/core/clock'
+import { type Random, seededRandom } from '@shardwise/core/random'
+import type { Shard } from '@shardwise/core/shard-map'
+import { comparePositions, sequencePosition } from '../checkpoints/position.js'
+import { missingLeases, parentIds } from '../shards/shard-lineage.js'
+import type { HeldLease } from './held-lease.js'
+import { hasEnded, type Lease } from './lease.js'
+import { LeaseCoordinator } from './lease-coordinator.js'
+import type { LeaseEvent } from './lease-event.js'
+import { LeaseLostError } from './lease-lost-error.js'
+import type { LeaseStore } from './lease-store.js'
+import type { MemoryLeaseStore } from './memory-lease-store.js'
+
+export interface Faults {
+  /** Of each call: the request is lost; its answer is lost; it lands late, long after the caller has given up. */
+  lost: number
+  unanswered: number
+  late: number
+  /** Nothing reaches the table. */
+  outage: boolean
+}
+
+/** Shards of a stream that was split and merged, with the number of records in each; undefined: open, records without end. */
+export type Stream = ReadonlyMap<string, { readonly shard: Shard; readonly records: number | undefined }>
+
+/** One simulated world: a lease table, a stream, a clock, and what must be true in it at every moment. */
+export class World {
+  readonly clock: ManualClock = new ManualClock()
+  readonly random: Random
+  readonly faults: Faults = { lost: 0, unanswered: 0, late: 0, outage: false }
+  readonly workers: SimulatedWorker[] = []
+  readonly delivered: Map<string, number> = new Map()
+  readonly problems: string[] = []
+  readonly stream: Stream
+  readonly store: MemoryLeaseStore
+  readonly failoverTimeMs: number
+  deliveries = 0
+  #checkpoints = new Map<string, Lease>()
+
+  constructor(options: { seed: number; store: MemoryLeaseStore; stream: Stream; failoverTimeMs: number }) {
+    this.random = seededRandom(options.seed)
+    this.store = options.store
+    this.stream = options.stream
+    this.failoverTimeMs = options.failoverTimeMs
+  }
+
+  addWorker(): SimulatedWorker {
+    const worker = new SimulatedWorker(this, `w${this.workers.length}`)
+    this.workers.push(worker)
+    void worker.start()
+    return worker
+  }
+
+  /** Lets time pass, event by event, looking at everything after each. */
+  async pass(ms: number): Promise<void> {
+    const end = this.clock.now() + ms
+    while (this.clock.now() < end) {
+      const next = Math.min(this.clock.nextTimerAt ?? end, end)
+      await this.clock.advanceAsync(next - this.clock.now())
+      await this.#check()
+    }
+  }
+
+  async #check(): Promise<void> {
+    const now = Math.round(this.clock.now())
+    const trusting = new Map<string, string>()
+    // Also of workers that are paused, or gone: if they ran again at this very moment, this is what they would believe.
+    for (const worker of this.workers) {
+      for (const lease of worker.held) {
+        if (!lease.isOurs()) continue
+        const other = trusting.get(lease.leaseKey)
+        if (other !== undefined) this.problems.push(`${now}: ${other} and ${worker.id} both trust ${lease.leaseKey}`)
+        trusting.set(lease.leaseKey, worker.id)
+      }
+    }
+    for (const row of (await this.store.list()).leases) {
+      const before = this.#checkpoints.get(row.leaseKey)
+      if (before !== undefined && comparePositions(row.checkpoint, before.checkpoint) < 0) {
+        this.problems.push(`${now}: the checkpoint of ${row.leaseKey} went back`)
+      }
+      if (row.checkpoint.kind === 'sequence' && Number(row.checkpoint.sequenceNumber) > (this.delivered.get(row.leaseKey) ?? 0)) {
+        this.problems.push(`${now}: the checkpoint of ${row.leaseKey} is ahead of what was delivered`)
+      }
+      this.#checkpoints.set(row.leaseKey, row)
+    }
+  }
+
+  /** A worker hands record `position` of a shard to its handler. */
+  deliver(shardId: string, position: number, worker: string): void {
+    this.deliveries++
+    const before = this.delivered.get(shardId) ?? 0
+    if (position > before + 1) this.problems.push(`${worker} skips ${shardId} from ${before} to ${position}`)
+    for (const parent of parentIds(this.stream.get(shardId)!.shard)) {
+      if ((this.delivered.get(parent) ?? 0) < (this.stream.get(parent)?.records ?? 0)) {
+        this.problems.push(`${worker} reads ${shardId} before its parent ${parent} was read`)
+      }
+    }
+    this.delivered.set(shardId, Math.max(before, position))
+  }
+}
+
+/** A worker process on its own clock: it can be stopped for a while (SIGSTOP), killed, or stopped in order. */
+export class SimulatedWorker {
+  readonly id: string
+  /** Every lease that it ever held. */
+  readonly held: HeldLease[] = []
+  readonly events: LeaseEvent[] = []
+  readonly coordinator: LeaseCoordinator
+  readonly #world: World
+  readonly #clock: Clock
+  readonly #waiting: (() => void)[] = []
+  #running = true
+
+  constructor(world: World, id: string) {
+    this.#world = world
+    this.id = id
+    // Two oscillators differ by less than this.
+    const rate = 1 + (world.random() - 0.5) / 1_000
+    this.#clock = this.#clockAt(rate)
+    const store = this.#store()
+    this.coordinator = new LeaseCoordinator({
+      store,
+      discovery: {
+        createMissing: async () => {
+          const shards = [...world.stream.values()].map(({ shard }) => shard)
+          const { leases } = await store.list()
+          const created: string[] = []
+          for (const lease of missingLeases({ shards, leases, start: { kind: 'trim-horizon' } })) {
+            if (await store.create(lease)) created.push(lease.leaseKey)
+          }
+          return created
+        },
+        childrenOf: async () => [],
+      },
+      workerId: id,
+      failoverTimeMs: world.failoverTimeMs,
+      clock: this.#clock,
+      random: world.random,
+      onHeld: (lease) => {
+        this.held.push(lease)
+        void this.#work(lease)
+      },
+      emit: (event) => this.events.push(event),
+    })
+  }
+
+  async start(): Promise<void> {
+    for (;;) {
+      try {
+        await this.coordinator.start()
+        return
+      } catch {
+        await sleep(this.#clock, 200)
+      }
+    }
+  }
+
+  get paused(): boolean {
+    return !this.#running
+  }
+
+  pause(): void {
+    this.#running = false
+  }
+
+  resume(): void {
+    this.#running = true
+    // Timers and answers that came meanwhile run in any order.
+    const waiting = this.#waiting.splice(0)
+    while (waiting.length > 0) waiting.splice(Math.floor(this.#world.random() * waiting.length), 1)[0]!()
+  }
+
+  async #work(lease: HeldLease): Promise<void> {
+    const world = this.#world
+    const clock = this.#clock
+    const { records } = world.stream.get(lease.shardId)!
+    let position = lease.resumeFrom.kind === 'sequence' ? Number(lease.resumeFrom.sequenceNumber) : 0
+    const halt = AbortSignal.any([lease.signal, lease.drain])
+    try {
+      while (!halt.aborted) {
+        await sleep(clock, 20 + world.random() * 200, { signal: halt }).catch(() => {})
+        if (halt.aborted) break
+        if (!lease.isOurs() && !(await lease.revalidate())) break
+        if (!lease.isOurs()) continue
+        if (position === records) {
+          const children = [...world.stream.values()].filter(({ shard }) => parentIds(shard).includes(lease.shardId))
+          const HashKeyRange = { StartingHashKey: '0', EndingHashKey: '1' }
+          await lease.endShard(
+            children.map(({ shard }) => ({ ShardId: shard.shardId, ParentShards: parentIds(shard), HashKeyRange })),
+          )
+          return
+        }
+        position++
+        world.deliver(lease.shardId, position, this.id)
+        if (world.random() < 0.1) await lease.checkpointNow(sequencePosition(`${position}`))
+        else lease.checkpoint(sequencePosition(`${position}`))
+      }
+    } catch (error) {
+      if (!(error instanceof LeaseLostError)) throw error
+    }
+    // A handler that takes its time after the loss.
+    await sleep(clock, world.random() * 500)
+    await lease.release()
+  }
+
+  /** Runs when this process runs. */
+  #gate(run: () => void): void {
+    if (this.#running) run()
+    else this.#waiting.push(run)
+  }
+
+  #clockAt(rate: number): Clock {
+    const { clock } = this.#world
+    const offset = this.#world.random() * 1e6
+    return {
+      now: () => clock.now() * rate + offset,
+      wallTime: () => clock.wallTime(),
+      schedule: (delayMs, run): Scheduled => {
+        let cancelled = false
+        const timer = clock.schedule(delayMs / rate, () => this.#gate(() => cancelled || run()))
+        return {
+          cancel: () => {
+            cancelled = true
+            timer.cancel()
+          },
+        }
+      },
+    }
+  }
+
+  /** The shared table at the end of a bad network. */
+  #store(): LeaseStore {
+    const { store } = this.#world
+    return new Proxy(store, {
+      get: (_target, method) => {
+        if (method === 'open') return async () => {}
+        const call = Reflect.get(store, method) as (...args: unknown[]) => Promise<unknown>
+        return (...args: unknown[]) => this.#overNetwork(() => call.apply(store, args))
+      },
+    })
+  }
+
+  #overNetwork<T>(call: () => Promise<T>): Promise<T> {
+    const { clock, faults, random, failoverTimeMs } = this.#world
+    return new Promise((resolve, reject) => {
+      const fail = (): void => this.#gate(() => reject(Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' })))
+      const chance = random()
+      const late = chance < faults.late
+      const lost = !late && chance < faults.late + faults.lost
+      const unanswered = !late && !lost && chance < faults.late + faults.lost + faults.unanswered
+      const outward = late ? random() * failoverTimeMs * 3 : random() * 60
+      clock.schedule(outward, () => {
+        if (lost || faults.outage) clock.schedule(random() * 60, fail)
+        else {
+          void call().then((value) => {
+            if (unanswered) clock.schedule(random() * 60, fail)
+            else clock.schedule(random() * 60, () => this.#gate(() => resolve(value)))
+          })
+        }
+      })
+    })
+  }
+}
+
+/** Nothing more to read, or somebody reads it. */
+export function isServed(world: World, row: Lease): boolean {
+  return (
+    hasEnded(row) ||
+    world.workers.some(
+      (worker) => !worker.paused && worker.held.some((lease) => lease.leaseKey === row.leaseKey && lease.isOurs()),
+    )
+  )
+}

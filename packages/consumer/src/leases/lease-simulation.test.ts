@@ -1,0 +1,98 @@
+import type { Shard } from '@shardwise/core/shard-map'
+import { describe, expect, test } from 'vitest'
+import { hasEnded } from './lease.js'
+import { isServed, type Stream, World } from './lease-simulation.fixture.js'
+import { MemoryLeaseStore } from './memory-lease-store.js'
+
+const FAILOVER_MS = 3_000
+/** Each is another history. SHARDWISE_SEEDS runs more of them. */
+const SEEDS = Array.from({ length: Number(process.env.SHARDWISE_SEEDS ?? 12) }, (_, i) => i + 1)
+
+function shard(shardId: string, order: number, parents: readonly string[] = [], closed = false): Shard {
+  return {
+    shardId,
+    range: { start: 0n, end: 1n },
+    startingSequenceNumber: `${order}`,
+    ...(parents[0] !== undefined && { parentShardId: parents[0] }),
+    ...(parents[1] !== undefined && { adjacentParentShardId: parents[1] }),
+    ...(closed && { endingSequenceNumber: '1' }),
+  }
+}
+
+/** a splits into d and e; b and c merge into f; e and f merge into g, which needs the ends of both branches; h stays. */
+const STREAM: Stream = new Map(
+  [
+    { shard: shard('a', 1, [], true), records: 120 },
+    { shard: shard('b', 1, [], true), records: 60 },
+    { shard: shard('c', 1, [], true), records: 150 },
+    { shard: shard('d', 2, ['a']), records: undefined },
+    { shard: shard('e', 2, ['a'], true), records: 40 },
+    { shard: shard('f', 3, ['b', 'c'], true), records: 30 },
+    { shard: shard('g', 4, ['e', 'f']), records: undefined },
+    { shard: shard('h', 1), records: undefined },
+  ].map((each) => [each.shard.shardId, each]),
+)
+
+function aWorld(seed: number, store = new MemoryLeaseStore()): World {
+  return new World({ seed, store, stream: STREAM, failoverTimeMs: FAILOVER_MS })
+}
+
+/** Two minutes in which everything goes wrong, then quiet until it must have recovered. */
+async function history(world: World): Promise<void> {
+  const { random, faults } = world
+  for (let i = 0; i < 3; i++) world.addWorker()
+  Object.assign(faults, { lost: 0.05, unanswered: 0.08, late: 0.04 })
+  for (let step = 0; step < 40; step++) {
+    const alive = world.workers.filter((worker) => !gone.has(worker))
+    const worker = alive[Math.floor(random() * alive.length)]!
+    const chance = random()
+    if (chance < 0.3) {
+      worker.pause()
+      world.clock.schedule(random() * FAILOVER_MS * 3, () => gone.has(worker) || worker.resume())
+    } else if (chance < 0.4 && alive.length > 2) {
+      // SIGKILL: as a pause without end.
+      gone.add(worker)
+      worker.pause()
+    } else if (chance < 0.5 && alive.length > 2 && !worker.paused) {
+      gone.add(worker)
+      void worker.coordinator.stop()
+    } else if (chance < 0.65 && alive.length < 5) world.addWorker()
+    else if (chance < 0.72) {
+      faults.outage = true
+      world.clock.schedule(random() * FAILOVER_MS * 2, () => {
+        faults.outage = false
+      })
+    }
+    await world.pass(random() * FAILOVER_MS * 2)
+  }
+  Object.assign(faults, { lost: 0, unanswered: 0, late: 0, outage: false })
+  await world.pass(FAILOVER_MS * 3)
+  for (const worker of world.workers) if (!gone.has(worker) && worker.paused) worker.resume()
+  await world.pass(FAILOVER_MS * 20)
+}
+
+const gone = new WeakSet<object>()
+
+describe('many workers, a bad network, pauses, kills and stops', () => {
+  test.each(SEEDS)('history %d: one trusts, no checkpoint goes back, children after parents, all is read', async (seed) => {
+    const world = aWorld(seed)
+    await history(world)
+    expect(world.problems).toEqual([])
+
+    const { leases } = await world.store.list()
+    expect(leases.map((row) => row.leaseKey).sort()).toEqual([...STREAM.keys()])
+    for (const row of leases) {
+      expect(hasEnded(row)).toBe(STREAM.get(row.leaseKey)!.records !== undefined)
+      expect(isServed(world, row), `${row.leaseKey} is read by somebody: ${JSON.stringify(row.leaseOwner)}`).toBe(true)
+    }
+    const alive = world.workers.filter((worker) => !gone.has(worker))
+    const counts = alive.map((worker) => worker.held.filter((lease) => lease.isOurs()).length)
+    expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1)
+
+    // All stop in order: no row names an owner, and nothing is left running.
+    await Promise.all([...alive.map((worker) => worker.coordinator.stop()), world.pass(FAILOVER_MS * 4)])
+    const owners = (await world.store.list()).leases.flatMap((row) => row.leaseOwner ?? [])
+    expect(owners.filter((owner) => alive.some((worker) => worker.id === owner))).toEqual([])
+    expect(world.problems).toEqual([])
+  })
+})
