@@ -266,6 +266,7 @@ export class Pipeline implements StreamViewListener {
     if (this.#turning) return
     this.#release(lane, now)
     if (this.#sendDue(now)) this.#turn(now)
+    else this.#wakeForBatch()
   }
 
   /** Moves what may leave the lane into the batcher. True when the batcher takes no more. */
@@ -295,8 +296,12 @@ export class Pipeline implements StreamViewListener {
       // Lingering fills requests; here it would only hold up what waits behind in this lane.
       this.#batcher.hurry()
     }
-    this.#wakeBy(this.#batcher.dueAt)
     return false
+  }
+
+  /** A full house needs no timer: the next answer makes room. */
+  #wakeForBatch(): void {
+    if (this.#requests.size < this.#settings.maxRequestsInFlight) this.#wakeBy(this.#batcher.dueAt)
   }
 
   #releaseAll(now: number): void {
@@ -721,7 +726,7 @@ export class Pipeline implements StreamViewListener {
       while (this.#sendDue(now))
     } while (this.#admitWaiting(now))
     this.#wakeBy(this.#aggregator?.nextDue)
-    if (this.#requests.size < this.#settings.maxRequestsInFlight) this.#wakeBy(this.#batcher.dueAt)
+    this.#wakeForBatch()
     for (const { sentAt } of this.#requests) this.#wakeBy(sentAt + this.#settings.requestTimeoutMs)
     this.#ledger.wake()
   }
@@ -783,7 +788,8 @@ export class Pipeline implements StreamViewListener {
     if (this.#wakeAt === Number.POSITIVE_INFINITY) return
     this.#timerIsBackground = background
     this.#timer = this.#settings.clock.schedule(
-      this.#wakeAt - this.now(),
+      // Whole milliseconds: a remainder too small to move the clock would have the timer fire before its time, for ever.
+      Math.ceil(this.#wakeAt - this.now()),
       () => {
         this.#timer = undefined
         this.#timerAt = Number.POSITIVE_INFINITY

@@ -1,0 +1,160 @@
+import { ManualClock } from '@shardwise/core/clock'
+import { seededRandom } from '@shardwise/core/random'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { Producer } from './producer.js'
+import type { ProducerOptions } from './producer-options.js'
+import { type PutFault, SimulatedKinesis } from './testing/simulated-kinesis.js'
+import type { PutResult } from './user-record.js'
+
+type Step =
+  | { readonly kind: 'put'; readonly count: number; readonly keySeed: number; readonly size: number }
+  | { readonly kind: 'advance'; readonly ms: number }
+  | { readonly kind: 'split' | 'merge'; readonly index: number }
+  | { readonly kind: 'fault'; readonly fault: PutFault }
+  | { readonly kind: 'blind'; readonly ms: number }
+  | { readonly kind: 'flush' }
+
+const fault: fc.Arbitrary<PutFault> = fc.oneof(
+  fc.record({ kind: fc.constant('reject' as const), name: fc.constantFrom('ECONNRESET', 'InternalFailureException') }),
+  fc.record({ kind: fc.constantFrom('lose' as const, 'hang' as const) }),
+  fc.record({
+    kind: fc.constant('refuse' as const),
+    places: fc.array(fc.nat({ max: 20 }), { minLength: 1, maxLength: 4 }),
+    code: fc.constantFrom('ProvisionedThroughputExceededException', 'InternalFailure'),
+  }),
+)
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant('put' as const),
+      count: fc.integer({ min: 1, max: 40 }),
+      keySeed: fc.nat({ max: 1000 }),
+      size: fc.constantFrom(10, 10, 60, 400),
+    }),
+  },
+  { weight: 5, arbitrary: fc.record({ kind: fc.constant('advance' as const), ms: fc.integer({ min: 0, max: 150 }) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('split' as const, 'merge' as const), index: fc.nat({ max: 20 }) }) },
+  { weight: 2, arbitrary: fault.map((given) => ({ kind: 'fault' as const, fault: given })) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('blind' as const), ms: fc.integer({ min: 1, max: 400 }) }) },
+  { weight: 1, arbitrary: fc.constant({ kind: 'flush' as const }) },
+)
+
+interface Put {
+  readonly id: string
+  readonly partitionKey: string
+  settlements: number
+  result: PutResult | undefined
+}
+
+/** Runs the steps, closes, and checks every promise that the producer makes. */
+async function run(steps: readonly Step[], seed: number, options: Partial<ProducerOptions>): Promise<void> {
+  const clock = new ManualClock()
+  const kinesis = new SimulatedKinesis(clock, { stream: 'flights', shards: 3 })
+  const [maxBufferedRecords, maxBufferedBytes] = [60, 1_048_576]
+  const producer = new Producer({
+    ...{ stream: 'flights', kinesis, clock, random: seededRandom(seed), aggregateMaxBytes: 700, lingerMs: 20 },
+    ...{ maxBufferedRecords, maxBufferedBytes, maxRequestsInFlight: 3, requestTimeoutMs: 300, retry: { baseMs: 20, maxMs: 200 } },
+    ...{ recordTtlMs: 3_600_000, ...options },
+  })
+  const puts: Put[] = []
+  const flushes: Promise<void>[] = []
+  let blindUntil = 0
+  kinesis.controlFault = () =>
+    clock.now() < blindUntil ? Object.assign(new Error('x'), { name: 'LimitExceededException' }) : undefined
+  const checkBound = (): void => {
+    const { bufferedRecords, bufferedBytes } = producer.stats()
+    expect(bufferedRecords).toBeLessThanOrEqual(maxBufferedRecords)
+    expect(bufferedBytes).toBeLessThanOrEqual(maxBufferedBytes)
+  }
+  for (const step of steps) {
+    if (step.kind === 'put') {
+      for (let i = 0; i < step.count; i++) {
+        const id = `${puts.length}`.padEnd(step.size, '.')
+        const put: Put = { id, partitionKey: `key-${(step.keySeed + i * 7) % 23}`, settlements: 0, result: undefined }
+        puts.push(put)
+        producer.put({ partitionKey: put.partitionKey, data: Buffer.from(id) }).then(
+          (result) => {
+            put.settlements++
+            put.result = result
+          },
+          () => {
+            put.settlements++
+          },
+        )
+      }
+    } else if (step.kind === 'advance') await clock.advanceAsync(step.ms)
+    else if (step.kind === 'split') kinesis.split(step.index)
+    else if (step.kind === 'merge') kinesis.merge(step.index)
+    else if (step.kind === 'fault') kinesis.putFaults.push(step.fault)
+    else if (step.kind === 'blind') blindUntil = clock.now() + step.ms
+    else {
+      const before = puts.length
+      flushes.push(
+        producer.flush().then(() => {
+          expect(puts.slice(0, before).every((put) => put.settlements === 1)).toBe(true)
+        }),
+      )
+    }
+    checkBound()
+  }
+  let closed = false
+  const closing = producer.close().then(() => {
+    closed = true
+  })
+  for (let i = 0; i < 20_000 && !closed; i++) {
+    await clock.advanceAsync(Math.max(1, (clock.nextTimerAt ?? clock.now()) - clock.now()))
+    checkBound()
+  }
+  expect(closed, `close did not resolve: ${JSON.stringify(producer.stats())}`).toBe(true)
+  await Promise.all([closing, ...flushes])
+  expect(clock.pendingTimers).toBe(0)
+  expect(producer.stats()).toMatchObject({ bufferedRecords: 0, bufferedBytes: 0, requestsInFlight: 0, queuedKinesisRecords: 0 })
+
+  expect(puts.filter((put) => put.settlements !== 1)).toEqual([])
+  const readable = kinesis.readable()
+  const places = new Set(
+    readable.map((found) => `${found.id}|${found.shardId}|${found.sequenceNumber}|${found.subSequenceNumber}`),
+  )
+  for (const { id, result } of puts) {
+    if (result === undefined) continue
+    const { shardId, sequenceNumber, subSequenceNumber } = result
+    expect(places, `acknowledged and unreadable: ${id}`).toContain(`${id}|${shardId}|${sequenceNumber}|${subSequenceNumber}`)
+  }
+  if (options.ordering === 'perShard') checkOrder(puts, readable)
+}
+
+/** Of acknowledged records of one key, the first occurrences stand in the order of putting. */
+function checkOrder(puts: readonly Put[], readable: ReturnType<SimulatedKinesis['readable']>): void {
+  const order = new Map(puts.map((put, i) => [put.id, i]))
+  const acknowledged = new Set(puts.filter((put) => put.result !== undefined).map((put) => put.id))
+  const seen = new Set<string>()
+  const last = new Map<string, number>()
+  for (const { id, partitionKey } of readable) {
+    if (seen.has(id) || !acknowledged.has(id)) continue
+    seen.add(id)
+    expect(order.get(id), `order of ${partitionKey}`).toBeGreaterThan(last.get(partitionKey) ?? -1)
+    last.set(partitionKey, order.get(id)!)
+  }
+}
+
+const steps = fc.array(step, { minLength: 1, maxLength: 40 })
+const runs = Number(process.env['SHARDWISE_PROPERTY_RUNS'] ?? 150)
+
+describe('whatever happens, every put settles once, what is acknowledged is readable, and the buffer keeps its bound', () => {
+  test.each<[string, Partial<ProducerOptions>]>([
+    ['aggregated', {}],
+    ['plain', { aggregation: 'off' }],
+    ['aggregated in order', { ordering: 'perShard' }],
+    ['plain in order', { ordering: 'perShard', aggregation: 'off' }],
+    ['in order with records that expire', { ordering: 'perShard', recordTtlMs: 250 }],
+    ['aggregated with records that expire', { recordTtlMs: 250 }],
+  ])('%s', { timeout: 240_000 }, async (_, options) => {
+    await fc.assert(
+      fc.asyncProperty(steps, fc.nat(), (given, seed) => run(given, seed, options)),
+      { numRuns: runs },
+    )
+  })
+})

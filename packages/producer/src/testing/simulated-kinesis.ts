@@ -1,0 +1,188 @@
+import { decodeAggregate } from '@shardwise/aggregation'
+import type { ManualClock } from '@shardwise/core/clock'
+import { effectiveHashKey, inRange } from '@shardwise/core/hash-key'
+import type {
+  CallOptions,
+  DescribeStreamSummaryOutput,
+  GetRecordsOutput,
+  GetShardIteratorOutput,
+  KinesisPort,
+  ListShardsOutput,
+  PutRecordsInput,
+  PutRecordsOutput,
+} from '@shardwise/core/kinesis-port'
+import { ShardMap } from '@shardwise/core/shard-map'
+import { KinesisModel } from '@shardwise/local/model'
+
+/** What goes wrong with one PutRecords. */
+export type PutFault =
+  /** It never arrives. */
+  | { readonly kind: 'reject'; readonly name: string }
+  /** It does its work, and its answer is lost. */
+  | { readonly kind: 'lose' }
+  /** It does its work, and nobody hears of it until the caller gives up. */
+  | { readonly kind: 'hang' }
+  /** The entries at these places (modulo the number of entries) are refused, the others written. */
+  | { readonly kind: 'refuse'; readonly places: readonly number[]; readonly code: string }
+  /** All is written, and the last result is missing. */
+  | { readonly kind: 'miscount' }
+
+export interface StoredRecord {
+  readonly id: string
+  readonly partitionKey: string
+  readonly shardId: string
+  readonly sequenceNumber: bigint
+  readonly subSequenceNumber: number
+}
+
+/** Kinesis for tests, on a manual clock: the model behind a port that takes time and can fail. Requests arrive after half the latency. */
+export class SimulatedKinesis implements KinesisPort {
+  readonly model: KinesisModel
+  readonly requests: PutRecordsInput[] = []
+  latencyMs = 10
+  listShardsCalls = 0
+  describeCalls = 0
+  /** Taken from the front by the PutRecords that come; undefined lets one pass. */
+  readonly putFaults: (PutFault | undefined)[] = []
+  /** Asked by ListShards and DescribeStreamSummary; an error is thrown. */
+  controlFault: (operation: 'ListShards' | 'DescribeStreamSummary') => Error | undefined = () => undefined
+  readonly #clock: ManualClock
+  readonly #stream: string
+
+  constructor(clock: ManualClock, options: { readonly stream: string; readonly shards: number; readonly quotas?: boolean }) {
+    this.#clock = clock
+    this.#stream = options.stream
+    this.model = new KinesisModel({ clock, quotas: options.quotas ?? false, transitionMs: { create: 0, delete: 0, update: 0 } })
+    this.model.call('CreateStream', { StreamName: options.stream, ShardCount: options.shards })
+  }
+
+  async putRecords(input: PutRecordsInput, options: CallOptions = {}): Promise<PutRecordsOutput> {
+    // As it is at the moment of sending: what the caller does with its buffers later must not matter.
+    const Records = input.Records.map((entry) => ({ ...entry, Data: entry.Data.slice() }))
+    this.requests.push({ ...input, Records })
+    const fault = this.putFaults.shift()
+    await this.#wait(this.latencyMs / 2, options.signal)
+    if (fault?.kind === 'reject') throw named(fault.name)
+    const refused = new Set(fault?.kind === 'refuse' ? fault.places.map((place) => place % Records.length) : [])
+    const written = Records.filter((_, i) => !refused.has(i))
+    const output = (
+      written.length === 0 ? { Records: [] } : this.model.call('PutRecords', { ...input, Records: written })
+    ) as PutRecordsOutput
+    const results = [...output.Records!]
+    const answer = Records.map((_, i) =>
+      refused.has(i) && fault?.kind === 'refuse' ? { ErrorCode: fault.code, ErrorMessage: 'by the test' } : results.shift()!,
+    )
+    if (fault?.kind === 'hang') await this.#wait(3_600_000, options.signal)
+    await this.#wait(this.latencyMs / 2, options.signal)
+    if (fault?.kind === 'lose') throw named('ECONNRESET')
+    if (fault?.kind === 'miscount') answer.pop()
+    return { Records: answer }
+  }
+
+  async listShards(input: object, options: CallOptions = {}): Promise<ListShardsOutput> {
+    this.listShardsCalls++
+    await this.#wait(this.latencyMs, options.signal)
+    const fault = this.controlFault('ListShards')
+    if (fault !== undefined) throw fault
+    return this.model.call('ListShards', input)
+  }
+
+  async describeStreamSummary(input: object, options: CallOptions = {}): Promise<DescribeStreamSummaryOutput> {
+    this.describeCalls++
+    await this.#wait(this.latencyMs, options.signal)
+    const fault = this.controlFault('DescribeStreamSummary')
+    if (fault !== undefined) throw fault
+    return this.model.call('DescribeStreamSummary', input) as DescribeStreamSummaryOutput
+  }
+
+  async getShardIterator(input: object): Promise<GetShardIteratorOutput> {
+    return this.model.call('GetShardIterator', input) as GetShardIteratorOutput
+  }
+
+  async getRecords(input: object): Promise<GetRecordsOutput> {
+    return this.model.call('GetRecords', input) as GetRecordsOutput
+  }
+
+  /** All shards, closed ones too. */
+  map(): ShardMap {
+    return ShardMap.from((this.model.call('ListShards', { StreamName: this.#stream }) as ListShardsOutput).Shards!)
+  }
+
+  split(index: number): void {
+    const { open } = this.map()
+    const shard = open[index % open.length]!
+    const NewStartingHashKey = ((shard.range.start + shard.range.end) / 2n + 1n).toString()
+    this.model.call('SplitShard', { StreamName: this.#stream, ShardToSplit: shard.shardId, NewStartingHashKey })
+  }
+
+  merge(index: number): void {
+    const { open } = this.map()
+    if (open.length < 2) return
+    const at = index % (open.length - 1)
+    const [ShardToMerge, AdjacentShardToMerge] = [open[at]!.shardId, open[at + 1]!.shardId]
+    this.model.call('MergeShards', { StreamName: this.#stream, ShardToMerge, AdjacentShardToMerge })
+  }
+
+  /**
+   * What readers that follow the KCL see, in the order of writing: a whole aggregate is dropped when one member lies outside the range of
+   * the shard it is in (AggregatorUtil of the KCL). The payload of a record is its id.
+   */
+  readable(): StoredRecord[] {
+    const found: StoredRecord[] = []
+    const map = this.map()
+    const { Shards } = this.model.call('ListShards', { StreamName: this.#stream }) as ListShardsOutput
+    for (const { ShardId } of Shards!) {
+      const { shardId, range } = map.get(ShardId!)!
+      for (const { Data, PartitionKey, SequenceNumber } of this.#readShard(shardId)) {
+        const sequenceNumber = BigInt(SequenceNumber!)
+        const members = decodeAggregate(Data!)
+        if (members === undefined) {
+          const id = Buffer.from(Data!).toString()
+          found.push({ id, partitionKey: PartitionKey!, shardId, sequenceNumber, subSequenceNumber: 0 })
+          continue
+        }
+        const at = (i: number): string => members.partitionKey(i)
+        const indexes = Array.from({ length: members.length }, (_, i) => i)
+        if (!indexes.every((i) => inRange(effectiveHashKey(at(i), members.explicitHashKey(i)), range))) continue
+        for (const i of indexes) {
+          const id = Buffer.from(members.data(i)).toString()
+          found.push({ id, partitionKey: at(i), shardId, sequenceNumber, subSequenceNumber: i })
+        }
+      }
+    }
+    return found.sort((a, b) =>
+      a.sequenceNumber === b.sequenceNumber
+        ? a.subSequenceNumber - b.subSequenceNumber
+        : a.sequenceNumber < b.sequenceNumber
+          ? -1
+          : 1,
+    )
+  }
+
+  #readShard(ShardId: string): NonNullable<GetRecordsOutput['Records']>[number][] {
+    const records: NonNullable<GetRecordsOutput['Records']>[number][] = []
+    const input = { StreamName: this.#stream, ShardId, ShardIteratorType: 'TRIM_HORIZON' }
+    let { ShardIterator: iterator } = this.model.call('GetShardIterator', input) as GetShardIteratorOutput
+    while (iterator !== undefined) {
+      const page = this.model.call('GetRecords', { ShardIterator: iterator }) as GetRecordsOutput
+      records.push(...page.Records!)
+      iterator = page.Records!.length === 0 ? undefined : (page.NextShardIterator ?? undefined)
+    }
+    return records
+  }
+
+  #wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#clock.schedule(ms, resolve)
+      signal?.addEventListener('abort', () => {
+        timer.cancel()
+        reject(signal.reason)
+      })
+    })
+  }
+}
+
+/** An error as the SDK raises it: the code is its name. */
+export function named(name: string, message = `${name} by the test`): Error {
+  return name === 'ECONNRESET' ? Object.assign(new Error(message), { code: name }) : Object.assign(new Error(message), { name })
+}
