@@ -177,8 +177,8 @@ class Reader {
       }
     }
     const name = this.#text(size)
-    // Only ASCII compares byte by character above: elsewhere the two differ in length, or in value from 128 up.
-    if (isAscii(bytes, start, size)) cachedKeys[slot] = name
+    // A name that is not ASCII never matches above: it has fewer units than bytes, or U+FFFD in place of a byte.
+    cachedKeys[slot] = name
     return name
   }
 
@@ -233,11 +233,6 @@ class Reader {
         throw new CborError(info === INDEFINITE ? 'a break outside a list' : `the unknown simple value ${info}`, at - 1)
     }
   }
-}
-
-function isAscii(bytes: Uint8Array, start: number, size: number): boolean {
-  for (let at = start; at < start + size; at++) if (bytes[at]! > 0x7f) return false
-  return true
 }
 
 function halfFloat(half: number): number {

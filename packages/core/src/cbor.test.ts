@@ -117,6 +117,15 @@ describe('known forms', () => {
   })
 })
 
+test('texts and bytes of any length at any place of the buffer as it grows', () => {
+  for (let length = 0; length < 30; length++) {
+    for (let before = 225; before < 260; before++) {
+      const value = [Buffer.alloc(before), 'x'.repeat(length), Buffer.alloc(length), 'é'.repeat(length), before * 1e9]
+      expect(decodeCbor(encodeCbor(value))).toEqual(value)
+    }
+  }
+})
+
 describe('refused', () => {
   test.each<[string, string, RegExp]>([
     ['nothing', '', /ends too early at byte 0/],

@@ -46,3 +46,17 @@ test('does not call at all with an aborted signal', async () => {
   const bounds = { name: 'Call', clock: new ManualClock(), timeoutMs: 10, signal: AbortSignal.abort('before') }
   await expect(boundedCall(() => expect.fail('called'), bounds)).rejects.toMatchObject({ name: 'AbortError', cause: 'before' })
 })
+
+test('its timer does not keep the process alive: the connection does', async () => {
+  const given: unknown[] = []
+  const clock = new ManualClock()
+  const schedule = clock.schedule.bind(clock)
+  const noting = Object.assign(clock, {
+    schedule: (delayMs: number, run: () => void, options: unknown) => {
+      given.push(options)
+      return schedule(delayMs, run)
+    },
+  })
+  await boundedCall(async () => 1, { name: 'Call', clock: noting, timeoutMs: 10, signal: undefined })
+  expect(given).toEqual([{ background: true }])
+})

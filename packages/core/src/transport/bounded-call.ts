@@ -18,7 +18,6 @@ export function boundedCall<T>(
     const controller = new AbortController()
     const stop = (error: Error): void => {
       release()
-      // Before the abort: the call's own rejection must not come first.
       reject(error)
       controller.abort(error)
     }
