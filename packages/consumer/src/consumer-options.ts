@@ -8,9 +8,7 @@ import type { AwsConnection } from '@shardwise/core/transport'
 import type { Backoff } from './backoff.js'
 import type { Handlers } from './delivery/handler.js'
 import type { LeaseStore } from './leases/lease-store.js'
-
-/** Where an application begins to read a stream: at what is written from now on, at the oldest record there is, or at a time. */
-export type InitialPosition = 'latest' | 'trim-horizon' | { readonly at: Date }
+import type { InitialPosition } from './shards/shard-discovery.js'
 
 /**
  * Options of a consumer. Each default holds where the option is absent or undefined. `client`, `region`, `endpoint`, `credentials` and

@@ -1,0 +1,12 @@
+import { expect, it } from 'vitest'
+import * as consumer from './index.js'
+
+it('exports exactly this', () => {
+  expect(Object.keys(consumer).sort()).toEqual([
+    'Consumer',
+    'ConsumerRanError',
+    'ConsumerStartError',
+    'LeaseLostError',
+    'LeaseTableError',
+  ])
+})
