@@ -1,4 +1,4 @@
-import { defineConfig } from 'vitest/config'
+import { defineConfig, type ViteUserConfig } from 'vitest/config'
 
 // Tests run on the sources: this condition is the first entry of every package's "exports".
 const conditions = ['shardwise-source']
@@ -7,7 +7,7 @@ const source = {
   ssr: { resolve: { conditions, externalConditions: conditions } },
 }
 
-export default defineConfig({
+const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
       { ...source, test: { name: 'unit', include: ['packages/*/src/**/*.test.ts'], testTimeout: 30_000 } },
@@ -27,3 +27,5 @@ export default defineConfig({
     ],
   },
 })
+
+export default config

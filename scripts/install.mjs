@@ -1,0 +1,73 @@
+// What both commands need first: the right Node, and the dependencies of package-lock.json. Plain JavaScript without dependencies,
+// because it runs in a fresh clone.
+import { spawn } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)))
+
+/** Ends the process when this Node cannot `require` an ES module, which the packages promise (Node 20.19). */
+export function refuseOldNode() {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  if (major > 20 || (major === 20 && minor >= 19)) return
+  console.error(
+    `Shardwise needs Node 20.19 or newer; this is Node ${process.versions.node}. Install a newer one from https://nodejs.org.`,
+  )
+  process.exit(1)
+}
+
+/** Resolves with the exit code; a child that a signal ended counts as failed. */
+export function run(command, args, options = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd: root, stdio: 'inherit', ...options })
+    child.once('error', reject)
+    child.once('exit', (code) => resolve(code ?? 1))
+  })
+}
+
+/** Installs what package-lock.json lists unless it is there, and says in one line which of the two it was. */
+export async function installMissing() {
+  const lock = packagesOf(join(root, 'package-lock.json'))
+  const missing = Object.entries(lock).filter(([path, entry]) => path !== '' && !isThere(path, entry))
+  if (missing.length === 0) {
+    console.error(`Dependencies: everything was there (${Object.keys(lock).length - 1} packages).`)
+    return
+  }
+  console.error(`Dependencies: ${missing.length} of ${Object.keys(lock).length - 1} packages are missing, running npm ci ...`)
+  const started = Date.now()
+  const progress = setInterval(() => console.error(`Dependencies: still installing, ${seconds(started)} s ...`), 5_000)
+  // npm writes to our standard error: standard output belongs to the command itself (the demo's --json). npm.cmd needs a shell.
+  const code = await run('npm', ['ci', '--no-audit', '--no-fund'], {
+    stdio: ['ignore', 2, 2],
+    shell: process.platform === 'win32',
+  }).finally(() => clearInterval(progress))
+  if (code !== 0) {
+    console.error(
+      `npm ci failed (exit code ${code}). Its message above says why; check the network and your npm registry, then try again.`,
+    )
+    process.exit(1)
+  }
+  console.error(`Dependencies: installed ${Object.keys(lock).length - 1} packages in ${seconds(started)} s.`)
+}
+
+// npm leaves in node_modules/.package-lock.json what it has installed. Comparing versions, not file times, survives a git checkout.
+const installed = () => packagesOf(join(root, 'node_modules', '.package-lock.json'))
+let known
+
+function isThere(path, entry) {
+  known ??= installed()
+  if (entry.link === true) return existsSync(join(root, path))
+  // A workspace itself is part of the clone. A binary for another platform is never installed here.
+  if (!path.startsWith('node_modules/') && !path.includes('/node_modules/')) return true
+  if (entry.optional === true && known[path] === undefined && Object.keys(known).length > 0) return true
+  return known[path]?.version === entry.version && existsSync(join(root, path))
+}
+
+function packagesOf(file) {
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')).packages ?? {}) : {}
+}
+
+function seconds(since) {
+  return ((Date.now() - since) / 1000).toFixed(1)
+}

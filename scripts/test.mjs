@@ -1,0 +1,80 @@
+// npm test: everything that must hold before a change lands. `npm test -- unit types` runs only the named steps.
+// A failed step does not hide the later ones. The last line is `N passed, N failed`.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { installMissing, refuseOldNode, root, run } from './install.mjs'
+
+const bin = (name) => join(root, 'node_modules', name)
+const node = (script, ...args) =>
+  run(process.execPath, [script, ...args], { env: { ...process.env, TURBO_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1' } })
+
+const steps = {
+  lint: check(() => node(bin('@biomejs/biome/bin/biome'), 'check', '--error-on-warnings', '.')),
+  types: check(() => node(bin('typescript/bin/tsc'), '-p', 'tsconfig.json')),
+  build: check(() => node(bin('turbo/bin/turbo'), 'run', 'build', '--no-update-notifier', '--output-logs=new-only')),
+  unit: tests('unit'),
+  integration: tests('integration'),
+  packaging: tests('packaging'),
+}
+
+const asked = process.argv.slice(2)
+const unknown = asked.filter((name) => !Object.hasOwn(steps, name))
+if (unknown.length > 0) {
+  console.error(`No step named ${unknown.join(', ')}. The steps are: ${Object.keys(steps).join(', ')}.`)
+  process.exit(1)
+}
+
+refuseOldNode()
+await installMissing()
+
+const total = { passed: 0, failed: 0 }
+const report = []
+for (const [name, step] of Object.entries(steps)) {
+  if (asked.length > 0 && !asked.includes(name)) continue
+  console.log(`\n== ${name}`)
+  const started = Date.now()
+  const { passed, failed } = await step()
+  total.passed += passed
+  total.failed += failed
+  report.push(`${name}: ${passed} passed, ${failed} failed, ${((Date.now() - started) / 1000).toFixed(1)} s`)
+}
+console.log(`\n${report.join('\n')}`)
+console.log(`${total.passed} passed, ${total.failed} failed`)
+process.exitCode = total.failed > 0 ? 1 : 0
+
+/** One command is one check. */
+function check(command) {
+  return async () => ((await command()) === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 })
+}
+
+/** Each test of a vitest project is one check. A file that does not load, or a run that reports nothing, counts as one failure. */
+function tests(project) {
+  return async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'shardwise-test-'))
+    try {
+      const file = join(folder, 'report.json')
+      const code = await node(
+        bin('vitest/vitest.mjs'),
+        ...['run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`],
+      )
+      const { passed, failed } = counts(file)
+      return { passed, failed: code !== 0 && failed === 0 ? 1 : failed }
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+  }
+}
+
+function counts(file) {
+  let report
+  try {
+    report = JSON.parse(readFileSync(file, 'utf8'))
+  } catch {
+    return { passed: 0, failed: 1 }
+  }
+  const brokenFiles = report.testResults.filter(
+    (x) => x.status === 'failed' && x.assertionResults.every((y) => y.status !== 'failed'),
+  )
+  return { passed: report.numPassedTests, failed: report.numFailedTests + brokenFiles.length }
+}
