@@ -11,7 +11,7 @@ export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-export const USAGE = `npm run demo -- [--flights N] [--json]
+export const USAGE: string = `npm run demo -- [--flights N] [--json]
 
   --flights N  how many flights to carry, from 1000 to ${ALL_FLIGHTS} (default 300000)
   --json       print the result as one JSON object on the last line

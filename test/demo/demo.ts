@@ -102,8 +102,8 @@ class DemoRun {
       outOfOrder: this.#ledger.outOfOrder,
       answerMatches: this.#ledger.unknown === 0 && this.#ledger.answer.equals(answer),
       seconds: Math.round((performance.now() - started) / 100) / 10,
-      kinesisRecords: stats.kinesisRecordsPut,
-      putRecordsRequests: stats.putRecordsRequests,
+      kinesisRecords: stats.kinesisRecords,
+      putRecordsRequests: stats.requests,
       workersStopped: this.#workersStopped,
       workersKilled: this.#workersKilled,
       splits: this.#splits,
@@ -133,7 +133,9 @@ class DemoRun {
     this.#dynamodb = new DynamoDBClient({ ...account, endpoint: local.dynamodbEndpoint })
     await this.#kinesis.send(new CreateStreamCommand({ StreamName: STREAM, ShardCount: SHARDS }))
     await this.#untilActive()
-    this.#progress.say(`Kinesis and DynamoDB run on this machine; stream '${STREAM}' has ${SHARDS} shards of 1 MiB/s each`)
+    this.#progress.say(
+      `Kinesis (${local.kinesisEndpoint}) and DynamoDB run on this machine; '${STREAM}' has ${SHARDS} shards of 1 MiB/s each`,
+    )
     this.#producer = new Producer({
       ...account,
       stream: STREAM,
@@ -145,6 +147,8 @@ class DemoRun {
     this.#startWorker('B')
     this.#progress.start()
     void this.#watchLeases()
+    await this.#orBroken(this.#untilOwnedByTheLiving())
+    this.#progress.say(`workers A and B share the shards (pids ${this.#workers.map((worker) => worker.pid).join(', ')})`)
   }
 
   async #produce(): Promise<void> {
@@ -213,6 +217,9 @@ class DemoRun {
 
   async #replaceKilled(): Promise<void> {
     const worker = this.#worker('B')
+    // In the middle of its work, or there would be nothing to take over.
+    const delivered = worker.delivered
+    while (worker.delivered === delivered && !this.#ended) await delay(PAUSE_MS)
     await worker.kill()
     this.#workersKilled++
     this.#startWorker('D')
@@ -239,9 +246,8 @@ class DemoRun {
   }
 
   async #untilOwnedByTheLiving(): Promise<void> {
-    const living = () => this.#workers.filter((worker) => worker.state === 'running').map((worker) => worker.name)
-    const owned = (lease: LeaseRow): boolean => lease.ended || living().some((name) => lease.owner?.startsWith(name) === true)
-    while (!this.#ended && !(this.#leases.length > 0 && this.#leases.every(owned))) await delay(PAUSE_MS)
+    const living = this.#workers.filter((worker) => worker.state === 'running').map((worker) => worker.name)
+    while (!this.#ended && !sharedBy(living, this.#leases)) await delay(PAUSE_MS)
   }
 
   async #untilActive(): Promise<void> {
@@ -269,4 +275,12 @@ class DemoRun {
   #orBroken<T>(work: Promise<T>): Promise<T> {
     return Promise.race([work, this.#broken])
   }
+}
+
+/** Whether each open shard has an owner among these workers, and each of them has a shard. */
+function sharedBy(workers: readonly string[], leases: readonly LeaseRow[]): boolean {
+  const owners = leases
+    .filter((lease) => !lease.ended)
+    .map((lease) => workers.find((name) => lease.owner?.startsWith(`${name}:`)))
+  return owners.every((name) => name !== undefined) && workers.every((name) => owners.includes(name))
 }

@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet'
 import { compressors } from 'hyparquet-compressors'
 
@@ -15,7 +16,7 @@ export interface Flight {
 }
 
 /** US flights of January to June 2001, from npm `vega-datasets`. */
-const FILE = 'vega-datasets/data/flights-3m.parquet'
+const FILE = 'flights-3m.parquet'
 export const ALL_FLIGHTS = 3_000_000
 const ROWS_AT_A_TIME = 50_000
 
@@ -45,7 +46,7 @@ export interface DelayTotal {
 
 /** The demo's question: the mean delay per origin. Kept as two whole numbers, so that two ways to the answer can be compared exactly. */
 export class DelayPerOrigin {
-  readonly totals = new Map<string, DelayTotal>()
+  readonly totals: Map<string, DelayTotal> = new Map()
 
   add(origin: string, delay: number): void {
     const total = this.totals.get(origin)
@@ -81,6 +82,7 @@ export async function answerFromFile(count: number): Promise<DelayPerOrigin> {
   return answer
 }
 
+/** The package exports only its JavaScript (build/index.js); the data lies beside that folder. */
 function datasetPath(): string {
-  return createRequire(import.meta.url).resolve(FILE)
+  return join(dirname(createRequire(import.meta.url).resolve('vega-datasets')), '..', 'data', FILE)
 }

@@ -1,5 +1,4 @@
 /** `npm run demo`: real flights through Kinesis, with splits, merges, a stopped and a killed worker on the way, and a proof at the end. */
-import { runDemo } from './demo.js'
 import { parseDemoOptions, USAGE, UsageError } from './demo-options.js'
 import { passed } from './verdict.js'
 
@@ -14,6 +13,8 @@ try {
     for (const signal of ['SIGINT', 'SIGTERM'] as const)
       process.on(signal, () => interruption.abort(new Error(`Interrupted by ${signal}`)))
     try {
+      // Only now: loading two AWS clients takes a while, and a usage error should not wait for it.
+      const { runDemo } = await import('./demo.js')
       const result = await runDemo(options, interruption.signal)
       if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`)
       process.exitCode = passed(result) ? 0 : 1

@@ -9,7 +9,7 @@ export type ToWorker =
 /** From a worker process to its parent. */
 export type FromWorker =
   | { readonly type: 'delivered'; readonly batch: number; readonly records: DeliveredBatch; readonly millisBehindLatest: number }
-  | { readonly type: 'event'; readonly text: string }
+  | { readonly type: 'lost'; readonly shardId: string }
   | { readonly type: 'failed'; readonly message: string }
 
 export interface WorkerSetup {

@@ -12,7 +12,7 @@ export class WorkerProcess {
   state: 'running' | 'stopping' | 'killed' | 'stopped' = 'running'
   delivered = 0
   /** Milliseconds behind the tip of each shard, as this worker last saw it. */
-  readonly lag = new Map<string, number>()
+  readonly lag: Map<string, number> = new Map()
 
   constructor(
     setup: WorkerSetup,
@@ -33,15 +33,19 @@ export class WorkerProcess {
         this.delivered += message.records.rows.length
         this.lag.set(message.records.shardId, message.millisBehindLatest)
         this.#send({ type: 'confirm', batch: message.batch })
-      } else if (message.type === 'event') {
-        this.lag.delete(message.text.replace('lost ', ''))
-        options.onEvent(`worker ${this.name} ${message.text}`)
+      } else if (message.type === 'lost') {
+        this.lag.delete(message.shardId)
+        options.onEvent(`worker ${this.name} lost ${message.shardId}`)
       } else {
         this.state = 'stopping'
         options.onFailure(new Error(`Worker ${this.name} failed: ${message.message}`))
       }
     })
     this.#send({ type: 'start', worker: setup })
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid
   }
 
   /** Lets the worker finish what is in hand, checkpoint and hand over its shards. */

@@ -33,7 +33,7 @@ async function work(setup: WorkerSetup): Promise<void> {
     idleTimeBetweenReadsMs: 250,
     checkpointIntervalMs: 1000,
   })
-  consumer.events.on('lease-lost', (event) => send({ type: 'event', text: `lost ${event.shardId}` }))
+  consumer.events.on('lease-lost', (event) => send({ type: 'lost', shardId: event.leaseKey }))
   try {
     await consumer.run({ eachBatch: report })
     process.disconnect()

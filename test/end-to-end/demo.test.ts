@@ -1,0 +1,78 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { afterEach, describe, expect, test } from 'vitest'
+
+// `npm run demo` without its installer: the same program, with fewer flights.
+const MAIN = fileURLToPath(new URL('../demo/main.ts', import.meta.url))
+
+let demo: ChildProcess | undefined
+afterEach(() => {
+  demo?.kill('SIGKILL')
+})
+
+function startDemo(...args: string[]): { readonly lines: AsyncIterableIterator<string>; readonly exit: Promise<number | null> } {
+  demo = spawn(process.execPath, ['--no-warnings', '--import', 'tsx', '-C', 'shardwise-source', MAIN, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const lines = createInterface({ input: demo.stdout! })[Symbol.asyncIterator]() as AsyncIterableIterator<string>
+  return { lines, exit: once(demo, 'exit').then(([code]) => code as number | null) }
+}
+
+async function stderrOf(child: ChildProcess): Promise<string> {
+  let text = ''
+  for await (const chunk of child.stderr!) text += chunk
+  return text
+}
+
+test('carries flights through a split, a merge, a stopped and a killed worker, and proves it', async () => {
+  const { lines, exit } = startDemo('--flights', '60000', '--json')
+  let last = ''
+  for await (const line of lines) last = line
+  expect(JSON.parse(last)).toMatchObject({
+    records: 60_000,
+    acknowledged: 60_000,
+    delivered: 60_000,
+    lost: 0,
+    outOfOrder: 0,
+    answerMatches: true,
+    splits: 1,
+    merges: 1,
+    workersStopped: 1,
+    workersKilled: 1,
+  })
+  expect(await exit).toBe(0)
+})
+
+test('leaves no process and no port behind when it is interrupted', async () => {
+  const { lines, exit } = startDemo('--flights', '3000000')
+  let endpoint: URL | undefined
+  let workers: number[] = []
+  for await (const line of lines) {
+    const found = /(http:\/\/[^\s)]+)/.exec(line)
+    if (found !== null) endpoint = new URL(found[1]!)
+    const pids = /workers? .*\(pids? ([\d, ]+)\)/.exec(line)
+    if (pids !== null) workers = pids[1]!.split(',').map(Number)
+    if (line.includes('share the shards')) break
+  }
+  expect(workers).toHaveLength(2)
+  demo!.kill('SIGINT')
+  expect(await exit).toBe(130)
+  for (const pid of workers) expect(() => process.kill(pid, 0), `worker process ${pid}`).toThrow('ESRCH')
+  await expect(once(connect(Number(endpoint!.port), endpoint!.hostname), 'connect')).rejects.toThrow('ECONNREFUSED')
+})
+
+describe('refuses what it does not understand, naming it', () => {
+  test.each([
+    [['--flights', 'many'], "--flights must be a whole number from 1000 to 3000000, got 'many'"],
+    [['--flights', '3000001'], "got '3000001'"],
+    [['--fast'], "Unknown option '--fast'"],
+  ])('%j', async (args, message) => {
+    const { exit } = startDemo(...args)
+    const [stderr, code] = await Promise.all([stderrOf(demo!), exit])
+    expect(stderr).toContain(message)
+    expect(code).toBe(2)
+  })
+})
