@@ -10,13 +10,14 @@ import { fileURLToPath } from 'node:url'
 import { DynamoDBClient, ListTablesCommand } from '@aws-sdk/client-dynamodb'
 import { DescribeStreamSummaryCommand, KinesisClient, ListStreamsCommand } from '@aws-sdk/client-kinesis'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 
 const bin = fileURLToPath(new URL('./shardwise.ts', import.meta.url))
 const children: ChildProcess[] = []
 const folders: string[] = []
 
 afterEach(() => {
+  vi.unstubAllEnvs()
   for (const child of children.splice(0)) child.kill('SIGKILL')
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true })
 })
@@ -59,6 +60,12 @@ describe('shardwise local', () => {
     expect(shown).toContain(`Kinesis   ${value('AWS_ENDPOINT_URL_KINESIS')}\n`)
     expect(shown).toContain(`DynamoDB  ${value('AWS_ENDPOINT_URL_DYNAMODB')}\n`)
     expect(shown).toContain('Stream    orders, 3 shards\nStream    one, 1 shard\n')
+    // What the user would export is all that a client needs.
+    for (const [, name, content] of shown.matchAll(/^ {2}export (\w+)=(.+)$/gm)) vi.stubEnv(name!, content)
+    const exported = new KinesisClient()
+    expect((await exported.send(new ListStreamsCommand({}))).StreamNames).toHaveLength(2)
+    vi.unstubAllEnvs()
+    exported.destroy()
     const config = {
       region: value('AWS_REGION'),
       credentials: { accessKeyId: value('AWS_ACCESS_KEY_ID'), secretAccessKey: value('AWS_SECRET_ACCESS_KEY') },

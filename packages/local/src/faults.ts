@@ -25,7 +25,8 @@ export interface FaultScope {
  * What happens to the calls a rule meets:
  * - `fail`: they are refused with this error, without any work done. `status` is 400 by default, 500 for InternalFailure and
  *   InternalServerError, 503 for ServiceUnavailable.
- * - `drop`: the connection breaks (over HTTP/2 the stream is reset) and no answer comes: before the work, or with the work done.
+ * - `drop`: the connection breaks and no answer comes: before the work, or with the work done. Over HTTP/2 the other calls on the same
+ *   connection are lost too, as they would be.
  * - `delayMs` on the service's clock, before the work or, by default, between work and answer.
  * - `hold`: as `delayMs`, until this promise settles.
  * - `rejectEntries`: of a PutRecords, the entries that `when` accepts are refused one by one and not written; the others are.

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { constants, type Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+import { type Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 
 export interface WireRequest {
   readonly method: string
@@ -15,7 +15,7 @@ export interface WireAnswer {
   readonly body: Uint8Array
 }
 
-/** `'drop'` breaks the connection (HTTP/1.1) or the stream (HTTP/2) without an answer. `signal` aborts when the server stops. */
+/** `'drop'` breaks the connection without an answer, and with it what else it carries. `signal` aborts when the server stops. */
 export type WireHandler = (request: WireRequest, signal: AbortSignal) => Promise<WireAnswer | 'drop'>
 
 /** PutRecords takes 10 MiB of data and keys, which base64 makes 13.4 MiB, plus the JSON around up to 500 entries. */
@@ -47,7 +47,6 @@ export function exchange(
   request.on('error', () => {
     brokenOff = true
   })
-  response.on('error', () => response.destroy())
   request.on('end', () => {
     if (brokenOff) return
     if (received > MAX_BODY_BYTES) return send(response, tooLarge(received))
@@ -73,7 +72,6 @@ function tooLarge(received: number): WireAnswer {
 }
 
 function send(response: ServerResponse | Http2ServerResponse, answer: WireAnswer): void {
-  if (response.destroyed) return
   const headers = { ...answer.headers, 'content-length': String(answer.body.byteLength) }
   if (response instanceof Http2ServerResponse) response.writeHead(answer.status, headers)
   else response.writeHead(answer.status, headers)
@@ -81,6 +79,6 @@ function send(response: ServerResponse | Http2ServerResponse, answer: WireAnswer
 }
 
 function breakOff(request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse): void {
-  if (response instanceof Http2ServerResponse) response.stream?.close(constants.NGHTTP2_INTERNAL_ERROR)
+  if (response instanceof Http2ServerResponse) response.stream?.session?.destroy()
   else request.socket.destroy()
 }

@@ -104,6 +104,37 @@ describe.each([{ secure: false }, { secure: true }])('with TLS $secure', ({ secu
     }
   })
 
+  it('carries many large bodies at once over one HTTP/2 session', async () => {
+    const server = await serve(echo, { secure })
+    const session = connectHttp2(`${secure ? 'https' : 'http'}://${server.authority}`, {
+      ca: certificate.cert,
+      maxSessionMemory: 1000,
+    })
+    const sizes = Array.from({ length: 12 }, (_, index) => 5_000_000 + index)
+    const answers = await Promise.all(
+      sizes.map((size) => {
+        const stream = session.request({ ':method': 'POST' })
+        stream.end(Buffer.alloc(size))
+        return buffer(stream)
+      }),
+    )
+    expect(answers.map(({ length }) => length)).toEqual(sizes)
+    session.destroy()
+  })
+
+  it('goes on when clients reset their connections, at once or before they said what they speak', async () => {
+    const server = await serve(echo, { secure })
+    for (const said of ['', 'P', '\x16\x03', 'POST / HTTP/1.1\r\n']) {
+      const socket = connect(portOf(server), '127.0.0.1')
+      await once(socket, 'connect')
+      if (said !== '') await new Promise((resolve) => socket.write(Buffer.from(said, 'latin1'), resolve))
+      await overHttp1(server, Buffer.alloc(0), { secure })
+      socket.resetAndDestroy()
+      await once(socket, 'close')
+    }
+    expect((await overHttp1(server, Buffer.from('fine'), { secure })).body.toString()).toBe('fine')
+  })
+
   it('answers 413 to a body over the limit, with the limit, and goes on', async () => {
     const server = await serve(echo, { secure })
     const large = Buffer.alloc(MAX_BODY_BYTES + 1)
@@ -114,28 +145,55 @@ describe.each([{ secure: false }, { secure: true }])('with TLS $secure', ({ secu
     expect((await overHttp1(server, large.subarray(1), { secure })).status).toBe(200)
   })
 
-  it('breaks off without an answer when told to, and only that exchange', async () => {
-    const server = await serve(
-      async (request) => (request.body.length === 1 ? 'drop' : echo(request, new AbortController().signal)),
-      {
-        secure,
-      },
-    )
-    await expect(overHttp1(server, Buffer.alloc(1), { secure })).rejects.toMatchObject({ code: 'ECONNRESET' })
-    expect((await overHttp1(server, Buffer.alloc(2), { secure })).status).toBe(200)
+  it('breaks the connection without an answer when told to, and no other', async () => {
+    const server = await serve(async (request, signal) => (request.body.length === 1 ? 'drop' : echo(request, signal)), {
+      secure,
+    })
     const session = connectHttp2(`${secure ? 'https' : 'http'}://${server.authority}`, { ca: certificate.cert })
-    const dropped = session.request({ ':method': 'POST' })
-    const kept = session.request({ ':method': 'POST' })
-    kept.end('kept')
-    dropped.end('d')
-    const [[error], answer] = await Promise.all([once(dropped, 'error', {}).catch((e) => [e]), buffer(kept)])
-    expect(error).toMatchObject({ code: 'ERR_HTTP2_STREAM_ERROR' })
-    expect(dropped.rstCode).toBe(constants.NGHTTP2_INTERNAL_ERROR)
-    expect(answer.toString()).toBe('kept')
+    await once(session, 'connect')
+    await expect(overHttp1(server, Buffer.alloc(1), { secure })).rejects.toMatchObject({ code: 'ECONNRESET' })
+    await expect(overHttp2(server, Buffer.alloc(1), { secure })).rejects.toThrow('closed')
+    expect((await overHttp1(server, Buffer.alloc(2), { secure })).status).toBe(200)
+    const stream = session.request({ ':method': 'POST' })
+    stream.end('kept')
+    expect((await buffer(stream)).toString()).toBe('kept')
     session.destroy()
   })
 
+  it('goes on when a client leaves before its answer', async () => {
+    const begun: (() => void)[] = []
+    const server = await serve(
+      (request, signal) =>
+        request.body.length > 1
+          ? echo(request, signal)
+          : new Promise((resolve) => begun.push(() => resolve(echo(request, signal)))),
+      { secure },
+    )
+    const first = (secure ? httpsRequest : http1Request)({
+      host: '127.0.0.1',
+      port: portOf(server),
+      method: 'POST',
+      ca: certificate.cert,
+    })
+    first.on('error', () => {})
+    first.end('1')
+    const session = connectHttp2(`${secure ? 'https' : 'http'}://${server.authority}`, { ca: certificate.cert })
+    const second = session.request({ ':method': 'POST' })
+    second.on('error', () => {})
+    second.end('2')
+    while (begun.length < 2) await overHttp1(server, Buffer.alloc(2), { secure })
+    first.destroy()
+    session.destroy()
+    await overHttp1(server, Buffer.alloc(2), { secure })
+    for (const finish of begun) finish()
+    for (const call of [overHttp1, overHttp2])
+      expect((await call(server, Buffer.from('fine'), { secure })).body.toString()).toBe('fine')
+  })
+
   it('stops under load: calls break, the port is free, nothing waits', async () => {
+    const warnings: Error[] = []
+    const warned = (warning: Error): void => void warnings.push(warning)
+    process.on('warning', warned)
     let begun = 0
     let allBegun: () => void = () => {}
     const load = new Promise<void>((resolve) => {
@@ -170,6 +228,8 @@ describe.each([{ secure: false }, { secure: true }])('with TLS $secure', ({ secu
     await Promise.all([server.stop(), server.stop()])
     expect(new Set(await Promise.all(calls))).toEqual(new Set(['broken']))
     expect(aborted).toHaveLength(20)
+    process.off('warning', warned)
+    expect(warnings).toEqual([])
     const next = await serve(echo, { secure, port })
     expect((await overHttp1(next, Buffer.from('x'), { secure })).body.toString()).toBe('x')
     half.destroy()

@@ -118,7 +118,6 @@ export class HttpServer {
   #acceptSecure(tls: { readonly key: string; readonly cert: string }): (socket: Socket) => void {
     const secure = createSecureServer({ ...HTTP2_OPTIONS, ...tls, allowHTTP1: true }, this.#exchange)
     secure.on('session', (session) => session.setLocalWindowSize(HTTP2_CONNECTION_WINDOW_BYTES))
-    secure.on('secureConnection', (socket: Socket) => socket.on('error', () => socket.destroy()))
     return (socket) => {
       recognise(socket, (kind) => {
         if (kind === 'tls') secure.emit('connection', socket)

@@ -95,6 +95,13 @@ describe('AWS JSON 1.1', () => {
     expect(calls).toEqual([{ operation, input }])
   })
 
+  it('keeps every millisecond of a timestamp, which seconds with a fraction miss by a hair', async () => {
+    for (let ms = 0; ms < 1000; ms++) await send('GetShardIterator', JSON.stringify({ Timestamp: (1000 + ms) / 1000 }))
+    expect(calls.map(({ input }) => (input as { Timestamp: Date }).Timestamp.getTime() - 1000)).toEqual(
+      Array.from({ length: 1000 }, (_, ms) => ms),
+    )
+  })
+
   it('has an empty body where there is no output', async () => {
     expect((await send('CreateStream', '{}')).body).toHaveLength(0)
   })

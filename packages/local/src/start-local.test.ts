@@ -328,6 +328,33 @@ describe('DynamoDB', () => {
   })
 })
 
+it('passes on the very answer of DynamoDB, whether a fault rule looks on or not', async () => {
+  const local = await start()
+  const ask = async (): Promise<unknown[]> => {
+    const answer = await fetch(local.dynamodbEndpoint, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/x-amz-json-1.0',
+        'x-amz-target': 'DynamoDB_20120810.Scan',
+        'x-amz-date': '20260101T000000Z',
+        authorization: 'AWS4-HMAC-SHA256 Credential=a, SignedHeaders=b, Signature=c',
+      },
+      body: '{"TableName":"x"}',
+    })
+    return [answer.status, answer.headers.get('content-type'), answer.headers.get('x-amz-crc32'), await answer.text()]
+  }
+  const plain = await ask()
+  expect(plain).toMatchObject([
+    400,
+    'application/x-amz-json-1.0',
+    expect.any(String),
+    expect.stringContaining('ValidationException'),
+  ])
+  const handle = local.faults.on('Scan', { observe: () => {} })
+  expect(await ask()).toEqual(plain)
+  expect(handle.hits).toBe(1)
+})
+
 describe('options', () => {
   it('can leave out a service, whose endpoint then says so', async () => {
     const local = await start({ dynamodb: false })
