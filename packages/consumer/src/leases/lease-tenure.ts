@@ -231,7 +231,8 @@ export class LeaseTenure implements HeldLease {
     this.#failures = 0
     if (outcome.is === 'refused') return outcome
     this.#inDoubt = false
-    if (outcome.is === 'changed') this.#dueAt = clock.now()
+    // An earlier renewal that turns out to have landed is as good as this one, unless there is more to write.
+    if (outcome.is === 'changed' && (operation !== 'renew' || this.#unwritten() !== undefined)) this.#dueAt = clock.now()
     if (pendingHandoff(this.#owned.row)?.from === workerId) this.requestDrain()
     this.#settleWaiting()
     return outcome

@@ -1,0 +1,429 @@
+import { ManualClock } from '@shardwise/core/clock'
+import type { ChildShard } from '@shardwise/core/kinesis-port'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { SHARD_END, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
+import { FaultyLeaseStore } from './faulty-lease-store.fixture.js'
+import type { Lease } from './lease.js'
+import type { LeaseEvent } from './lease-event.js'
+import { LeaseTenure } from './lease-tenure.js'
+import { MemoryLeaseStore } from './memory-lease-store.js'
+import { momentOf } from './trust-window.js'
+
+const FAILOVER = 9_000
+const TICK = 3_000
+const at = (number: number): ReturnType<typeof sequencePosition> => sequencePosition(`${number}`)
+
+let clock: ManualClock
+let table: MemoryLeaseStore
+let network: FaultyLeaseStore
+let events: LeaseEvent[]
+let tenure: LeaseTenure
+let running: Promise<void>
+let createChildren: (children: readonly ChildShard[]) => Promise<readonly string[]>
+
+beforeEach(async () => {
+  clock = new ManualClock()
+  table = new MemoryLeaseStore()
+  network = new FaultyLeaseStore(table)
+  events = []
+  createChildren = async (children) => children.map(({ ShardId }) => ShardId!)
+  await table.create({ leaseKey: 's1', checkpoint: TRIM_HORIZON, parentShardIds: [], range: undefined, startAt: undefined })
+  const lease = (await table.take(await row(), 'me')).lease!
+  tenure = new LeaseTenure({
+    store: network.store,
+    lease,
+    startAt: undefined,
+    sent: momentOf(clock),
+    workerId: 'me',
+    failoverTimeMs: FAILOVER,
+    clock,
+    random: () => 0.5,
+    createChildren: (_lease, children) => createChildren(children),
+    emit: (event) => events.push(event),
+  })
+  running = tenure.run()
+})
+
+/** However a test ends: the tenure ends too, and leaves nothing on the clock. */
+afterEach(async () => {
+  network.outage = undefined
+  void tenure.release()
+  await clock.advanceAsync(FAILOVER * 2)
+  await running
+  expect(clock.pendingTimers).toBe(0)
+})
+
+async function row(): Promise<Lease> {
+  return (await table.read('s1'))!
+}
+
+/** As a fetch loop would see it: what a promise has come to. */
+function watch<T>(promise: Promise<T>): { outcome: unknown } {
+  const seen: { outcome: unknown } = { outcome: 'pending' }
+  promise.then(
+    (value) => {
+      seen.outcome = value ?? 'done'
+    },
+    (error: Error) => {
+      seen.outcome = error.name
+    },
+  )
+  return seen
+}
+
+async function stolen(): Promise<void> {
+  await table.take(await row(), 'thief')
+}
+
+describe('renewal', () => {
+  test('one write a third of the failover time, which carries the newest checkpoint', async () => {
+    tenure.checkpoint(at(5))
+    tenure.checkpoint(at(7))
+    tenure.checkpoint(at(6))
+    await clock.advanceAsync(TICK - 1)
+    expect(network.sent).toEqual([])
+    await clock.advanceAsync(1)
+    expect(network.sent).toEqual(['renew'])
+    expect(await row()).toMatchObject({ leaseCounter: 2, checkpoint: at(7) })
+    await clock.advanceAsync(TICK * 2)
+    expect(network.sent).toHaveLength(3)
+    expect(await row()).toMatchObject({ leaseCounter: 4, checkpoint: at(7), leaseOwner: 'me' })
+  })
+
+  test('a checkpoint now is written at once, and a renewal follows a tick later', async () => {
+    const landing = watch(tenure.checkpointNow(at(5)))
+    await clock.advanceAsync(0)
+    expect(landing.outcome).toBe('done')
+    expect(await row()).toMatchObject({ leaseCounter: 2, checkpoint: at(5) })
+    await tenure.checkpointNow(at(4))
+    await clock.advanceAsync(TICK - 1)
+    expect(network.sent).toEqual(['renew'])
+    await clock.advanceAsync(1)
+    expect(network.sent).toEqual(['renew', 'renew'])
+  })
+
+  test('only records are checkpoints', () => {
+    expect(() => tenure.checkpoint(SHARD_END)).toThrow('endShard')
+  })
+
+  test('taken by another: the signal says so, and nothing is written any more', async () => {
+    await stolen()
+    const landing = watch(tenure.checkpointNow(at(5)))
+    await clock.advanceAsync(0)
+    expect(landing.outcome).toBe('LeaseLostError')
+    expect(tenure.signal.reason).toMatchObject({ name: 'LeaseLostError', leaseKey: 's1', owner: 'thief' })
+    expect(tenure.isOurs()).toBe(false)
+    expect(await tenure.revalidate()).toBe(false)
+    tenure.checkpoint(at(9))
+    await expect(tenure.checkpointNow(at(9))).rejects.toThrow('another worker has taken it')
+    await expect(tenure.endShard([])).rejects.toThrow('another worker has taken it')
+    await clock.advanceAsync(TICK * 5)
+    expect(network.sent).toHaveLength(1)
+    expect(await row()).toMatchObject({ leaseOwner: 'thief', checkpoint: TRIM_HORIZON })
+    expect(events.map((event) => event.type)).toContain('lease-lost')
+  })
+})
+
+describe('unknown outcomes', () => {
+  test('the request was lost: sent again, with the same counter', async () => {
+    network.next('renew', 'lost')
+    tenure.checkpoint(at(5))
+    await clock.advanceAsync(TICK + 100)
+    expect(network.sent).toEqual(['renew', 'renew'])
+    expect(await row()).toMatchObject({ leaseCounter: 2, checkpoint: at(5) })
+  })
+
+  test('the answer was lost: the row shows that it landed, and the trust counts from the first sending', async () => {
+    network.next('renew', 'unanswered')
+    const landing = watch(tenure.checkpointNow(at(5)))
+    await clock.advanceAsync(100)
+    expect(landing.outcome).toBe('done')
+    expect(await row()).toMatchObject({ leaseCounter: 2, checkpoint: at(5) })
+    expect(tenure.signal.aborted).toBe(false)
+  })
+
+  test('an earlier attempt landed, with an older checkpoint: the newer one is sent from there', async () => {
+    network.next('renew', 'unanswered')
+    tenure.checkpoint(at(5))
+    await clock.advanceAsync(TICK)
+    const landing = watch(tenure.checkpointNow(at(6)))
+    await clock.advanceAsync(100)
+    expect(landing.outcome).toBe('done')
+    expect(await row()).toMatchObject({ leaseCounter: 3, checkpoint: at(6) })
+  })
+
+  test('a hanging call ends after a tick; when it lands in the end it changes nothing', async () => {
+    network.next('renew', 'late')
+    tenure.checkpoint(at(5))
+    await clock.advanceAsync(TICK * 2 + 100)
+    tenure.checkpoint(at(8))
+    await clock.advanceAsync(TICK)
+    const before = await row()
+    expect(before).toMatchObject({ checkpoint: at(8) })
+    await network.deliverLate()
+    expect(await row()).toEqual(before)
+  })
+
+  test('taken while the outcome was unknown, and handed back to us: another generation, lost', async () => {
+    network.next('renew', 'lost')
+    await clock.advanceAsync(TICK)
+    await stolen()
+    const theirs = await row()
+    await table.requestHandoff(theirs, 'me')
+    await table.handOver(theirs, 'thief', { to: 'me' })
+    expect(await row()).toMatchObject({ leaseOwner: 'me', leaseCounter: 3 })
+    await clock.advanceAsync(100)
+    expect(tenure.signal.aborted).toBe(true)
+  })
+
+  test('a refusal without such an attempt is a loss, even if the row names us', async () => {
+    await stolen()
+    await table.requestHandoff(await row(), 'me')
+    const theirs = await row()
+    await table.handOver(theirs, 'thief', { to: 'me' })
+    await clock.advanceAsync(TICK)
+    expect(tenure.signal.aborted).toBe(true)
+  })
+
+  test('throttled: certainly not written, tried again with a growing pause', async () => {
+    network.next('renew', 'throttled', 'throttled', 'throttled')
+    await clock.advanceAsync(TICK + 400)
+    expect(network.sent).toHaveLength(4)
+    expect(await row()).toMatchObject({ leaseCounter: 2 })
+    expect(events).toMatchObject(
+      Array(3).fill({ type: 'lease-store-failed', operation: 'renew', failure: { kind: 'throttled' } }),
+    )
+  })
+})
+
+describe('trust', () => {
+  test('ends by itself when renewals fail: nothing may be delivered, though nobody has taken the lease', async () => {
+    network.outage = 'lost'
+    await clock.advanceAsync(8_099)
+    expect(tenure.isOurs()).toBe(true)
+    await clock.advanceAsync(1)
+    expect(tenure.isOurs()).toBe(false)
+    expect(tenure.isInDoubt()).toBe(true)
+    expect(tenure.signal.aborted).toBe(false)
+    await clock.advanceAsync(TICK)
+    expect(events.filter((event) => event.type === 'lease-in-doubt')).toHaveLength(1)
+  })
+
+  test('counts from the sending of the write, not from its answer', async () => {
+    network.next('renew', 'unanswered')
+    await clock.advanceAsync(TICK)
+    // The retry, 37 ms later, finds that the first attempt has landed.
+    await clock.advanceAsync(100)
+    network.outage = 'lost'
+    await clock.advanceAsync(8_099 - 100)
+    expect(tenure.isOurs()).toBe(true)
+    await clock.advanceAsync(1)
+    expect(tenure.isOurs()).toBe(false)
+  })
+
+  test('a slow answer does not lengthen it', async () => {
+    let answer: () => void = () => {}
+    const renew = table.renew.bind(table)
+    table.renew = async (...args) => {
+      const write = await renew(...args)
+      await new Promise<void>((resolve) => {
+        answer = resolve
+      })
+      return write
+    }
+    await clock.advanceAsync(TICK + 2_000)
+    answer()
+    await clock.advanceAsync(0)
+    network.outage = 'lost'
+    await clock.advanceAsync(8_099 - 2_000)
+    expect(tenure.isOurs()).toBe(true)
+    await clock.advanceAsync(1)
+    expect(tenure.isOurs()).toBe(false)
+  })
+
+  test('comes back by revalidation, without a loss, when nobody had the lease', async () => {
+    network.outage = 'lost'
+    await clock.advanceAsync(20_000)
+    const answer = watch(tenure.revalidate())
+    network.outage = undefined
+    await clock.advanceAsync(TICK)
+    expect(answer.outcome).toBe(true)
+    expect(tenure.isOurs()).toBe(true)
+    expect(tenure.signal.aborted).toBe(false)
+  })
+
+  test('does not come back when somebody had it', async () => {
+    network.outage = 'lost'
+    await clock.advanceAsync(20_000)
+    await stolen()
+    network.outage = undefined
+    const answer = watch(tenure.revalidate())
+    await clock.advanceAsync(TICK)
+    expect(answer.outcome).toBe(false)
+    expect(tenure.signal.aborted).toBe(true)
+  })
+
+  test('after a suspension: the wall clock has run on, so ask first', async () => {
+    clock.jumpWallTime(60_000)
+    expect(tenure.isOurs()).toBe(false)
+    const answer = watch(tenure.revalidate())
+    await clock.advanceAsync(0)
+    expect(answer.outcome).toBe(true)
+    expect(network.sent).toEqual(['renew'])
+    expect(tenure.isOurs()).toBe(true)
+    expect(await tenure.revalidate()).toBe(true)
+    expect(network.sent).toEqual(['renew'])
+  })
+})
+
+describe('giving up', () => {
+  test('release writes the last checkpoint and leaves the lease free', async () => {
+    tenure.checkpoint(at(5))
+    const released = watch(tenure.release())
+    expect(tenure.isOurs()).toBe(false)
+    await clock.advanceAsync(0)
+    expect(released.outcome).toBe('done')
+    expect(tenure.vacated.aborted).toBe(true)
+    expect(tenure.signal.aborted).toBe(false)
+    expect(await row()).toMatchObject({ leaseOwner: undefined, leaseCounter: 2, checkpoint: at(5) })
+    expect(events).toEqual([{ type: 'lease-released', leaseKey: 's1', to: undefined }])
+    await tenure.release()
+  })
+
+  test('a request for a handoff, seen in a renewal, drains; release hands over', async () => {
+    await table.requestHandoff(await row(), 'next')
+    await clock.advanceAsync(TICK)
+    expect(tenure.drain.aborted).toBe(true)
+    expect(tenure.isOurs()).toBe(true)
+    tenure.checkpoint(at(5))
+    void tenure.release()
+    await clock.advanceAsync(0)
+    expect(await row()).toMatchObject({ leaseOwner: 'next', checkpointOwner: undefined, checkpoint: at(5) })
+  })
+
+  test('a request that arrives with the release is honoured', async () => {
+    await table.requestHandoff(await row(), 'next')
+    void tenure.release()
+    await clock.advanceAsync(0)
+    expect(await row()).toMatchObject({ leaseOwner: 'next', checkpointOwner: undefined })
+  })
+
+  test('a request that was withdrawn: to nobody', async () => {
+    await table.requestHandoff(await row(), 'next')
+    await clock.advanceAsync(TICK)
+    await table.withdrawHandoff(await row(), 'next')
+    void tenure.release()
+    await clock.advanceAsync(0)
+    expect(await row()).toMatchObject({ leaseOwner: undefined, checkpointOwner: undefined })
+  })
+
+  test('the answer to the release was lost', async () => {
+    network.next('handOver', 'unanswered')
+    const released = watch(tenure.release())
+    await clock.advanceAsync(100)
+    expect(released.outcome).toBe('done')
+    expect(await row()).toMatchObject({ leaseOwner: undefined, leaseCounter: 2 })
+    expect(events.at(-1)).toMatchObject({ type: 'lease-released' })
+  })
+
+  test('the answer to a renewal was lost just before', async () => {
+    network.next('renew', 'unanswered')
+    await clock.advanceAsync(TICK)
+    tenure.checkpoint(at(5))
+    void tenure.release()
+    await clock.advanceAsync(100)
+    expect(await row()).toMatchObject({ leaseOwner: undefined, leaseCounter: 3, checkpoint: at(5) })
+  })
+
+  test('during an outage it ends with the failover time', async () => {
+    network.outage = 'lost'
+    const released = watch(tenure.release())
+    await clock.advanceAsync(FAILOVER)
+    expect(released.outcome).toBe('pending')
+    await clock.advanceAsync(TICK * 2)
+    expect(released.outcome).toBe('done')
+  })
+
+  test('after a loss it is only the word that the worker has finished', async () => {
+    await stolen()
+    await clock.advanceAsync(TICK)
+    expect(tenure.vacated.aborted).toBe(false)
+    await tenure.release()
+    expect(tenure.vacated.aborted).toBe(true)
+    expect(await row()).toMatchObject({ leaseOwner: 'thief' })
+  })
+
+  test('a lease lost before the release is reported as lost', async () => {
+    await stolen()
+    const released = watch(tenure.release())
+    await clock.advanceAsync(0)
+    expect(released.outcome).toBe('done')
+    expect(events).toMatchObject([{ type: 'lease-lost' }])
+  })
+})
+
+describe('the end of the shard', () => {
+  const children: ChildShard[] = [{ ShardId: 's2' }, { ShardId: 's3' }]
+
+  test('children first, then SHARD_END without owner', async () => {
+    let before: Lease | undefined
+    createChildren = async () => {
+      before = await row()
+      return ['s2', 's3']
+    }
+    const ended = watch(tenure.endShard(children))
+    await clock.advanceAsync(0)
+    expect(ended.outcome).toBe('done')
+    expect(before).toMatchObject({ checkpoint: TRIM_HORIZON })
+    expect(await row()).toMatchObject({ checkpoint: SHARD_END, leaseOwner: undefined, childShardIds: ['s2', 's3'] })
+    expect(tenure.hasEnded() && tenure.vacated.aborted && !tenure.signal.aborted).toBe(true)
+    await tenure.release()
+  })
+
+  test('the children cannot be created for a while: the lease is renewed meanwhile', async () => {
+    let failures = 6
+    createChildren = async () => {
+      if (failures-- > 0) throw Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' })
+      return []
+    }
+    const ended = watch(tenure.endShard(children))
+    await clock.advanceAsync(TICK * 2)
+    expect(network.sent).toContain('renew')
+    expect(ended.outcome).toBe('done')
+  })
+
+  test('the children make no sense: the lease stays ours and the error is told', async () => {
+    createChildren = async () => {
+      throw new Error('A child shard must have ShardId')
+    }
+    await expect(tenure.endShard(children)).rejects.toThrow('A child shard must have')
+    expect(tenure.isOurs()).toBe(true)
+  })
+
+  test('the answer was lost', async () => {
+    network.next('end', 'unanswered')
+    const ended = watch(tenure.endShard(children))
+    await clock.advanceAsync(100)
+    expect(ended.outcome).toBe('done')
+    expect(await row()).toMatchObject({ checkpoint: SHARD_END, leaseCounter: 2 })
+  })
+
+  test('lost before: rejects, and the shard is not ended', async () => {
+    await stolen()
+    const ended = watch(tenure.endShard(children))
+    await clock.advanceAsync(0)
+    expect(ended.outcome).toBe('LeaseLostError')
+    expect(tenure.vacated.aborted).toBe(true)
+    expect(await row()).toMatchObject({ leaseOwner: 'thief', checkpoint: TRIM_HORIZON })
+  })
+
+  test('lost while the children cannot be created', async () => {
+    createChildren = async () => {
+      throw Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' })
+    }
+    const ended = watch(tenure.endShard(children))
+    await stolen()
+    await clock.advanceAsync(TICK * 3)
+    expect(ended.outcome).toBe('LeaseLostError')
+  })
+})
