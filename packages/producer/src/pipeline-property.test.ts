@@ -123,7 +123,10 @@ async function run(steps: readonly Step[], seed: number, options: Partial<Produc
     const { shardId, sequenceNumber, subSequenceNumber } = result
     expect(places, `acknowledged and unreadable: ${id}`).toContain(`${id}|${shardId}|${sequenceNumber}|${subSequenceNumber}`)
   }
-  if (options.ordering === 'perShard') checkOrder(puts, readable)
+  if (options.ordering === 'perShard') {
+    checkOrder(puts, readable)
+    checkHalts(puts)
+  }
 }
 
 /** Of acknowledged records of one key, the first occurrences stand in the order of putting. */
@@ -140,8 +143,17 @@ function checkOrder(puts: readonly Put[], readable: ReturnType<SimulatedKinesis[
   }
 }
 
+/** Nobody resumed, so after the first failed record of a key none of that key is acknowledged. */
+function checkHalts(puts: readonly Put[]): void {
+  const failed = new Set<string>()
+  for (const { id, partitionKey, result } of puts) {
+    if (result === undefined) failed.add(partitionKey)
+    else expect(failed, `${id} was acknowledged after a failure of ${partitionKey}`).not.toContain(partitionKey)
+  }
+}
+
 const steps = fc.array(step, { minLength: 1, maxLength: 40 })
-const runs = Number(process.env['SHARDWISE_PROPERTY_RUNS'] ?? 150)
+const runs = Number(process.env.SHARDWISE_PROPERTY_RUNS ?? 150)
 
 describe('whatever happens, every put settles once, what is acknowledged is readable, and the buffer keeps its bound', () => {
   test.each<[string, Partial<ProducerOptions>]>([

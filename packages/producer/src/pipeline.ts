@@ -177,19 +177,27 @@ export class Pipeline implements StreamViewListener {
         `with its key has ${record.bytes} bytes, more than maxBufferedBytes (${maxBufferedBytes})`,
       )
     }
+    const refusal = this.#refusal(record)
+    if (refusal !== undefined) throw refusal
+  }
+
+  /** Why the record cannot go, as far as is known now: asked again when it has waited. */
+  #refusal(record: UserRecord): Error | undefined {
     const limit = this.#view.traits?.maxRecordBytes
-    if (limit !== undefined && record.bytes > limit) throw tooLarge(record.bytes, limit, `stream ${stream}`)
-    if (this.#halts.any) {
-      const cause = this.#haltCause(record)
-      if (cause !== undefined) throw new LaneHaltedError(record.partitionKey, 'no', cause)
-    }
+    if (limit !== undefined && record.bytes > limit) return tooLarge(record.bytes, limit, `stream ${this.#settings.stream}`)
+    const cause = this.#halts.any
+      ? this.#halts.causeFor(effectiveHashKey(record.partitionKey, record.explicitHashKey))
+      : undefined
+    return cause && new LaneHaltedError(record.partitionKey, 'no', cause)
   }
 
   #admit(record: UserRecord, now: number): void {
     record.expiresAt = now + this.#settings.recordTtlMs
     this.#counters.accepted++
     if (this.#view.isReady && this.#unrouted.length === 0) {
-      this.#route(record, now)
+      const refusal = this.#refusal(record)
+      if (refusal === undefined) this.#route(record, now)
+      else this.#fail(record, refusal)
       return
     }
     this.#unrouted.push(record)
@@ -240,12 +248,12 @@ export class Pipeline implements StreamViewListener {
     const flushing = this.#unrouted.some((record) => this.#ledger.isFlushing(record))
     for (let i = 0; i < this.#unrouted.length; i++) {
       const record = this.#unrouted[i]!
-      const { maxRecordBytes } = this.#view.traits!
-      const cause = this.#halts.any ? this.#haltCause(record) : undefined
-      if (record.expiresAt <= now) this.#giveUp([record], [expired(this.#explained(record), this.#settings.recordTtlMs)], now)
-      else if (record.bytes > maxRecordBytes)
-        this.#fail(record, tooLarge(record.bytes, maxRecordBytes, `stream ${this.#settings.stream}`))
-      else if (cause !== undefined) this.#fail(record, new LaneHaltedError(record.partitionKey, 'no', cause))
+      if (record.expiresAt <= now) {
+        this.#giveUp([record], [expired(this.#explained(record), this.#settings.recordTtlMs)], now)
+        continue
+      }
+      const refusal = this.#refusal(record)
+      if (refusal !== undefined) this.#fail(record, refusal)
       else this.#route(record, now)
     }
     this.#unrouted.length = 0
@@ -583,10 +591,6 @@ export class Pipeline implements StreamViewListener {
       record.lastFailure = { code: serviceCode, message, cause }
     }
     return record
-  }
-
-  #haltCause(record: UserRecord): Error | undefined {
-    return this.#halts.causeFor(effectiveHashKey(record.partitionKey, record.explicitHashKey))
   }
 
   #rangeOf(entry: Entry): HashKeyRange | undefined {
