@@ -9,7 +9,7 @@ import {
 } from '@aws-sdk/client-kinesis'
 import { AggregateBuilder } from '@shardwise/aggregation'
 import { type ConsumedRecord, Consumer, type ConsumerEvent, type ConsumerOptions, type HandlerContext } from '@shardwise/consumer'
-import { type LocalServices, startLocal } from '@shardwise/local'
+import { type LocalOptions, type LocalServices, startLocal } from '@shardwise/local'
 
 export const CREDENTIALS = { accessKeyId: 'key', secretAccessKey: 'secret' }
 export const REGION = 'us-east-1'
@@ -26,8 +26,8 @@ export class StreamHarness implements AsyncDisposable {
     this.#kinesis = new KinesisClient({ endpoint: local.kinesisEndpoint, region: REGION, credentials: CREDENTIALS })
   }
 
-  static async start(shards: number): Promise<StreamHarness> {
-    const local = await startLocal({ transitionMs: { create: 0, delete: 0, update: 0 } })
+  static async start(shards: number, options: LocalOptions = {}): Promise<StreamHarness> {
+    const local = await startLocal({ transitionMs: { create: 0, delete: 0, update: 0 }, ...options })
     const harness = new StreamHarness(local)
     await harness.#kinesis.send(new CreateStreamCommand({ StreamName: harness.stream, ShardCount: shards }))
     return harness
