@@ -67,7 +67,7 @@ export class LeaseCoordinator {
    * without a row counts as gone, and its children could be taken before it has been read.
    */
   readonly #unsure = new Set<string>()
-  #inDoubt = false
+  #late = false
   #wake = new AbortController()
   #scans = 0
   #scanFailures = 0
@@ -168,7 +168,7 @@ export class LeaseCoordinator {
   /** Takes and asks for what the plan says. */
   async #act(): Promise<void> {
     const { clock, workerId, random } = this.#options
-    if (this.#halt.signal.aborted || this.#doubts()) return
+    if (this.#halt.signal.aborted || this.#cannotRenew()) return
     const now = clock.now()
     const plan = planLeases({
       leases: [...this.#leases.values()],
@@ -188,11 +188,11 @@ export class LeaseCoordinator {
    * While we cannot renew our own leases, others may not be able to renew theirs either: their counters prove nothing then, nor for the
    * failover time after it.
    */
-  #doubts(): boolean {
-    const inDoubt = [...this.#tenures.values()].some((tenure) => tenure.isInDoubt())
-    if (inDoubt || this.#inDoubt) this.#observer.reset()
-    this.#inDoubt = inDoubt
-    return inDoubt
+  #cannotRenew(): boolean {
+    const late = [...this.#tenures.values()].some((tenure) => tenure.isLate())
+    if (late || this.#late) this.#observer.reset()
+    this.#late = late
+    return late
   }
 
   async #take(seen: Lease, earliest: number | undefined): Promise<void> {

@@ -203,7 +203,7 @@ describe('trust', () => {
     expect(tenure.isOurs()).toBe(true)
     await clock.advanceAsync(1)
     expect(tenure.isOurs()).toBe(false)
-    expect(tenure.isInDoubt()).toBe(true)
+    expect(tenure.isLate()).toBe(true)
     expect(tenure.signal.aborted).toBe(false)
     await clock.advanceAsync(TICK)
     expect(events.filter((event) => event.type === 'lease-in-doubt')).toHaveLength(1)

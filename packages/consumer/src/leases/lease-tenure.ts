@@ -101,9 +101,10 @@ export class LeaseTenure implements HeldLease {
     return this.#state.is === 'held' && !giving && this.#owned.isTrusted()
   }
 
-  /** Held as far as we know, and not trusted: see isOurs. */
-  isInDoubt(): boolean {
-    return this.#state.is === 'held' && !this.#owned.isTrusted()
+  /** No renewal has succeeded for half of the failover time: more than one was missed. */
+  isLate(): boolean {
+    const { clock, failoverTimeMs } = this.#options
+    return this.#state.is === 'held' && clock.now() - this.#owned.confirmedAt > failoverTimeMs / 2
   }
 
   /** By our `endShard`. */
