@@ -20,8 +20,8 @@ export const STREAM_MODE: Rule = {
 }
 export const DISTRIBUTION: Rule = { type: 'string', choices: ['AUTO', 'USER_PARTITION_KEY'] }
 export const TAG_KEY: Rule = { type: 'string', min: 1, max: 128 }
-export const TAGS: Rule = { type: 'map', key: TAG_KEY, value: { type: 'string', max: 256 }, min: 1, max: 200 }
-export const TAG_KEYS: Rule = { type: 'list', of: TAG_KEY, min: 1, max: 50, shown: 'tag key' }
+export const TAGS: Rule = { type: 'map', key: TAG_KEY, value: { type: 'string', max: 256, required: true }, min: 1, max: 200 }
+export const TAG_KEYS: Rule = { type: 'list', of: { ...TAG_KEY, required: true }, min: 1, max: 50, shown: 'tag key' }
 
 export function required(rule: Rule): Rule {
   return { ...rule, required: true }

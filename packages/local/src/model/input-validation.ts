@@ -23,7 +23,7 @@ export type Fields = { readonly [name: string]: Rule }
 const MOST_REPORTED = 10
 
 /**
- * Checks a request against the rules and returns it. The first value of a wrong type is a SerializationException; constraints that do not
+ * Checks a request against the rules and returns its known fields, null ones left out. The first value of a wrong type is a SerializationException; constraints that do not
  * hold are collected, at most ten, into one ValidationException in the service's wording.
  */
 export function checkInput<T>(fields: Fields, input: unknown): T {
@@ -31,7 +31,30 @@ export function checkInput<T>(fields: Fields, input: unknown): T {
   const failures: string[] = []
   checkFields(fields, input, '', failures)
   if (failures.length > 0) throw constraintsFailed(failures)
-  return input as T
+  // Only what the operation has: a field of another one must not have an effect.
+  const known = Object.keys(fields).filter((name) => input[name] !== undefined && input[name] !== null)
+  return Object.fromEntries(known.map((name) => [name, withoutNulls(fields[name]!, input[name])])) as T
+}
+
+/** A field that is null is a field that is absent. Copies only what has one. */
+function withoutNulls(rule: Rule, value: unknown): unknown {
+  if (rule.type === 'list') {
+    const items = value as unknown[]
+    return rule.of.type === 'structure' ? items.map((item) => withoutNulls(rule.of, item)) : items
+  }
+  if (rule.type !== 'structure') return value
+  const given = value as Record<string, unknown>
+  let kept = given
+  for (const name of Object.keys(rule.fields)) {
+    const field = given[name]
+    if (field === undefined) continue
+    const cleaned = field === null ? undefined : withoutNulls(rule.fields[name]!, field)
+    if (cleaned === field) continue
+    if (kept === given) kept = { ...given }
+    if (cleaned === undefined) delete kept[name]
+    else kept[name] = cleaned
+  }
+  return kept
 }
 
 export function constraintsFailed(failures: readonly string[]): KinesisModelError {
@@ -68,17 +91,19 @@ function check(rule: Rule, value: unknown, path: string, failures: string[]): vo
       if (typeof value !== 'string') throw wrongType(rule.type)
       const fail = (says: string): void => void failures.push(constraint(`'${value}'`, path, says))
       if (rule.choices?.includes(value) === false) fail(`Member must satisfy enum value set: [${rule.choices.join(', ')}]`)
-      if (rule.pattern !== undefined && !matches(rule.pattern, value)) {
+      // Not on a text that is too long anyway: the service's pattern for ARNs backtracks.
+      if (rule.pattern !== undefined && value.length <= (rule.max ?? value.length) && !matches(rule.pattern, value)) {
         fail(`Member must satisfy regular expression pattern: ${rule.pattern}`)
       }
       checkLength(value.length, rule, fail)
       return
     }
     case 'integer': {
-      if (typeof value !== 'number' || !Number.isFinite(value)) throw wrongType(rule.type)
-      const fail = (says: string): void => void failures.push(constraint(`'${value}'`, path, says))
-      if (rule.min !== undefined && value < rule.min) fail(`Member must have value greater than or equal to ${rule.min}`)
-      if (rule.max !== undefined && value > rule.max) fail(`Member must have value less than or equal to ${rule.max}`)
+      if (!Number.isSafeInteger(value)) throw wrongType(rule.type)
+      const given = value as number
+      const fail = (says: string): void => void failures.push(constraint(`'${given}'`, path, says))
+      if (rule.min !== undefined && given < rule.min) fail(`Member must have value greater than or equal to ${rule.min}`)
+      if (rule.max !== undefined && given > rule.max) fail(`Member must have value less than or equal to ${rule.max}`)
       return
     }
     case 'blob': {

@@ -302,6 +302,23 @@ describe('what is no request', () => {
     expect(start().refusal(operation, input as object)[0]).toBe(code)
   })
 
+  it('is not one with fields that the operation does not have: those are ignored', () => {
+    const { stream, refusal, call } = start()
+    stream()
+    expect(call('ListStreams', { StreamName: {}, Records: 5 }).StreamNames).toEqual(['s'])
+    expect(refusal('UpdateMaxRecordSize', { StreamName: 's', MaxRecordSizeInKiB: 2048 })[0]).toBe('InvalidArgumentException')
+  })
+
+  it('is not one with fields that are null: those are absent', () => {
+    const { call, stream } = start()
+    stream()
+    expect(call('ListStreams', { NextToken: null, ExclusiveStartStreamName: null, Limit: null }).StreamNames).toEqual(['s'])
+    const Records = [{ PartitionKey: 'k', Data: new Uint8Array(1), ExplicitHashKey: null }]
+    expect(call('PutRecords', { StreamName: 's', StreamARN: null, Records }).FailedRecordCount).toBe(0)
+    expect(call('ListShards', { StreamName: 's', ShardFilter: { Type: 'AT_LATEST', ShardId: null } }).Shards).toHaveLength(2)
+    expect(Records[0]).toHaveProperty('ExplicitHashKey', null)
+  })
+
   it('is reported with every constraint that it breaks, at most ten', () => {
     const { refusal } = start()
     expect(refusal('SplitShard', { StreamName: '' })).toEqual([

@@ -28,7 +28,8 @@ export interface KinesisModelOptions {
 
 /**
  * Amazon Kinesis Data Streams as a pure model: it does no I/O and has no timer. What time brings (a stream becomes ACTIVE, records
- * expire, quotas refill) is computed when a call comes, from the clock; the same calls at the same times give the same answers.
+ * expire, quotas refill) is computed when a call comes, from the clock; the same calls at the same times give the same answers. Records
+ * are kept in memory for the stream's retention period.
  *
  * Simplified against the service, besides speed: no throttling of control-plane calls and GetShardIterator, any number of streams may be
  * in creation at once, on-demand streams keep their number of shards, no consumers with enhanced fan-out, arrival times never decrease

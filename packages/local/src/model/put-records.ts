@@ -130,10 +130,13 @@ interface Placed {
 function accept(account: Account, stream: Stream, entries: readonly Entry[], sizes: readonly number[]): Placed[] {
   const encrypted = stream.settings.keyId !== undefined
   const data = new DataCopies(entries)
+  const horizon = stream.horizon(account.wallTime)
   return entries.map((entry, index) => {
     const size = sizes[index]!
     const shard = stream.settings.distribution === 'AUTO' ? anyPlace(stream, size, account.now) : placeOf(stream, entry)
     if (stream.quotas && !shard.writeQuota.take(size, account.now)) return { shard, record: undefined }
+    // A stream that is written and never read must not keep what has expired.
+    shard.trim(horizon)
     const record = { partitionKey: entry.PartitionKey, data: data.of(entry.Data), size, encrypted }
     return { shard, record: shard.append(record, account.wallTime) }
   })
