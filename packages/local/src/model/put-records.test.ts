@@ -162,6 +162,13 @@ it('keeps copies: what the caller does to its buffer afterwards does not matter'
   expect(readAll('0').map((record: { Data: Uint8Array }) => [...record.Data])).toEqual([[1, 2], [], [0, 1, 2, 3]])
 })
 
+it('keeps no memory for what was throttled', () => {
+  create({ ShardCount: 1 })
+  put(...Array.from({ length: 300 }, () => entry('k', 10_000)))
+  const [first] = readAll('0')
+  expect(first.Data.buffer.byteLength).toBe(104 * 10_000)
+})
+
 it('PutRecord orders after the number given, and refuses nonsense', () => {
   create({ ShardCount: 1 })
   const first = call('PutRecord', { StreamName: 's', ...entry('k') }).SequenceNumber

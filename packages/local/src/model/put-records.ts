@@ -129,16 +129,28 @@ interface Placed {
 
 function accept(account: Account, stream: Stream, entries: readonly Entry[], sizes: readonly number[]): Placed[] {
   const encrypted = stream.settings.keyId !== undefined
-  const data = new DataCopies(entries)
   const horizon = stream.horizon(account.wallTime)
-  return entries.map((entry, index) => {
+  let acceptedBytes = 0
+  const places = entries.map((entry, index) => {
     const size = sizes[index]!
     const shard = stream.settings.distribution === 'AUTO' ? anyPlace(stream, size, account.now) : placeOf(stream, entry)
-    if (stream.quotas && !shard.writeQuota.take(size, account.now)) return { shard, record: undefined }
+    const accepted = !stream.quotas || shard.writeQuota.take(size, account.now)
+    if (accepted) acceptedBytes += entry.Data.length
+    return { shard, accepted }
+  })
+  // Records are kept as copies, so that neither a caller's reused buffer nor a whole request body lives on in them. The copies of one
+  // request share one allocation.
+  const copies = new Uint8Array(acceptedBytes)
+  let used = 0
+  return entries.map(({ PartitionKey, Data }, index) => {
+    const { shard, accepted } = places[index]!
+    if (!accepted) return { shard, record: undefined }
+    copies.set(Data, used)
+    const data = copies.subarray(used, used + Data.length)
+    used += Data.length
     // A stream that is written and never read must not keep what has expired.
     shard.trim(horizon)
-    const record = { partitionKey: entry.PartitionKey, data: data.of(entry.Data), size, encrypted }
-    return { shard, record: shard.append(record, account.wallTime) }
+    return { shard, record: shard.append({ partitionKey: PartitionKey, data, size: sizes[index]!, encrypted }, account.wallTime) }
   })
 }
 
@@ -158,28 +170,6 @@ function anyPlace(stream: Stream, size: number, now: number): Shard {
     shard = stream.nextPlace()
   }
   return shard
-}
-
-/**
- * Records are kept as copies, so that neither a caller's reused buffer nor a whole request body lives on in them. The copies of one
- * request share one allocation.
- */
-class DataCopies {
-  readonly #bytes: Uint8Array
-  #used = 0
-
-  constructor(entries: readonly Entry[]) {
-    let total = 0
-    for (const entry of entries) total += entry.Data.length
-    this.#bytes = new Uint8Array(total)
-  }
-
-  of(data: Uint8Array): Uint8Array {
-    const start = this.#used
-    this.#used += data.length
-    this.#bytes.set(data, start)
-    return this.#bytes.subarray(start, this.#used)
-  }
 }
 
 function rateExceeded(account: Account, stream: Stream, shard: Shard): string {
