@@ -56,7 +56,7 @@ export class Consumer {
   /**
    * Takes no more shards, begins no more handler calls, lets those in hand finish, checkpoints, and gives the leases back, so that other
    * workers go on at once. Resolves when nothing of this consumer runs. May be called at any time and more than once; never rejects.
-   * It waits as long as a handler call lasts.
+   * It waits as long as a handler call lasts: a handler may call it, but must not wait for it.
    */
   async stop(): Promise<void> {
     this.#stop.abort()

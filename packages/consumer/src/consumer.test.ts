@@ -1,0 +1,142 @@
+import { ManualClock } from '@shardwise/core/clock'
+import type { KinesisPort } from '@shardwise/core/kinesis-port'
+import { seededRandom } from '@shardwise/core/random'
+import { KinesisModel } from '@shardwise/local/model'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { Consumer } from './consumer.js'
+import type { ConsumerOptions } from './consumer-options.js'
+import { MemoryLeaseStore } from './leases/memory-lease-store.js'
+
+/** Kinesis as a model in memory, leases in memory, and a clock that stands still: a whole fleet without real time. */
+function setUp(shards: number) {
+  const clock = new ManualClock()
+  const model = new KinesisModel({ clock, random: seededRandom(7), transitionMs: { create: 0, delete: 0, update: 0 } })
+  model.call('CreateStream', { StreamName: 'flights', ShardCount: shards })
+  const call =
+    (operation: string) =>
+    async (input: object): Promise<never> =>
+      model.call(operation, input) as never
+  const kinesis: KinesisPort = {
+    putRecords: call('PutRecords'),
+    getShardIterator: call('GetShardIterator'),
+    getRecords: call('GetRecords'),
+    listShards: call('ListShards'),
+    describeStreamSummary: call('DescribeStreamSummary'),
+  }
+  const leaseStore = new MemoryLeaseStore()
+  let seed = 0
+  const consumer = (more: Partial<ConsumerOptions> = {}): Consumer =>
+    new Consumer({
+      stream: 'flights',
+      applicationName: 'delays',
+      kinesis,
+      leaseStore,
+      clock,
+      random: seededRandom(++seed),
+      initialPosition: 'trim-horizon',
+      ...more,
+    })
+  let next = 0
+  const put = (count: number): void => {
+    for (let i = 0; i < count; i++) {
+      model.call('PutRecord', {
+        StreamName: 'flights',
+        PartitionKey: `key-${next % 32}`,
+        Data: new TextEncoder().encode(String(next)),
+      })
+      next++
+    }
+  }
+  const until = async (holds: () => boolean, limitMs = 120_000): Promise<void> => {
+    const end = clock.now() + limitMs
+    while (!holds()) {
+      if (clock.now() > end) throw new Error(`Not within ${limitMs} ms`)
+      await clock.advanceAsync(50)
+    }
+  }
+  const settled = async (work: Promise<unknown>): Promise<void> => {
+    let done = false
+    void work.finally(() => {
+      done = true
+    })
+    await until(() => done)
+  }
+  onTestFinished(() => expect(clock.pendingTimers).toBe(0))
+  return { clock, model, leaseStore, consumer, put, until, settled }
+}
+
+describe('Consumer, without real time', () => {
+  it('shares shards, follows reshards, stops in order, and leaves no timer and no owner behind', async () => {
+    const { model, leaseStore, consumer, put, until, settled } = setUp(3)
+    const got: { by: number; value: number; key: string }[] = []
+    const fleet = [consumer(), consumer(), consumer()]
+    const runs = fleet.map((each, by) =>
+      each.run({
+        eachRecord: async (record) => {
+          got.push({ by, value: Number(new TextDecoder().decode(record.data)), key: record.partitionKey })
+        },
+      }),
+    )
+    put(300)
+    await until(() => got.length === 300)
+    const { Shards } = model.call('ListShards', { StreamName: 'flights' }) as { Shards: { ShardId: string }[] }
+    model.call('MergeShards', {
+      StreamName: 'flights',
+      ShardToMerge: Shards[0]!.ShardId,
+      AdjacentShardToMerge: Shards[1]!.ShardId,
+    })
+    put(300)
+    await settled(fleet[0]!.stop())
+    put(300)
+    await until(() => got.length >= 900)
+    await settled(Promise.all([...fleet.map((each) => each.stop()), ...runs]))
+    expect(got).toHaveLength(900)
+    expect(new Set(got.map(({ by }) => by)).size).toBeGreaterThan(1)
+    for (let i = 0; i < 32; i++) {
+      const values = got.filter(({ key }) => key === `key-${i}`).map(({ value }) => value)
+      expect(values).toEqual([...values].sort((a, b) => a - b))
+    }
+    for (const lease of (await leaseStore.list()).leases) expect(lease.leaseOwner).toBeUndefined()
+  })
+
+  it('checkpoints what is completed with the renewals, so that a crash repeats little', async () => {
+    const { leaseStore, consumer, put, until, settled, clock } = setUp(1)
+    const one = consumer({ failoverTimeMs: 9000 })
+    let handled = 0
+    const run = one.run({ eachRecord: () => void handled++ })
+    put(10)
+    await until(() => handled === 10)
+    expect((await leaseStore.list()).leases[0]?.checkpoint.kind).toBe('trim-horizon')
+    await clock.advanceAsync(3001)
+    expect((await leaseStore.list()).leases[0]?.checkpoint.kind).toBe('sequence')
+    await settled(one.stop())
+    await run
+  })
+
+  it('checkpoints sooner when asked to', async () => {
+    const { leaseStore, consumer, put, until, settled, clock } = setUp(1)
+    const one = consumer({ failoverTimeMs: 60_000, checkpointIntervalMs: 500 })
+    let handled = 0
+    const run = one.run({ eachRecord: () => void handled++ })
+    put(10)
+    await until(() => handled === 10)
+    await clock.advanceAsync(501)
+    expect((await leaseStore.list()).leases[0]?.checkpoint.kind).toBe('sequence')
+    await settled(one.stop())
+    await run
+  })
+
+  it('stops in the middle of a start that does not get on', async () => {
+    const { consumer, settled, clock } = setUp(1)
+    const slow = consumer({
+      leaseStore: Object.assign(new MemoryLeaseStore(), {
+        open: ({ signal }: { signal: AbortSignal }) =>
+          new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true })),
+      }),
+    })
+    const run = slow.run({ eachRecord: () => {} })
+    await clock.advanceAsync(1000)
+    await settled(slow.stop())
+    await run
+  })
+})
