@@ -37,8 +37,9 @@ export async function installMissing() {
   console.error(`Dependencies: ${missing.length} of ${Object.keys(lock).length - 1} packages are missing, running npm ci ...`)
   const started = Date.now()
   const progress = setInterval(() => console.error(`Dependencies: still installing, ${seconds(started)} s ...`), 5_000)
+  // The level is set, as `npm test --silent` would else hide the reason of a failure.
   // npm writes to our standard error: standard output belongs to the command itself (the demo's --json). npm.cmd needs a shell.
-  const code = await run('npm', ['ci', '--no-audit', '--no-fund'], {
+  const code = await run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
     stdio: ['ignore', 2, 2],
     shell: process.platform === 'win32',
   }).finally(() => clearInterval(progress))

@@ -2,10 +2,14 @@ import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { repository, workspacePackages } from './workspace-packages.js'
 
+interface LockEntry {
+  readonly version?: string
+  readonly resolved?: string
+  readonly optionalDependencies?: Readonly<Record<string, string>>
+}
+
 const versions = new Map(workspacePackages.map(({ manifest }) => [manifest.name, manifest.version]))
-const lock: { packages: Record<string, { version?: string; resolved?: string }> } = JSON.parse(
-  readFileSync(`${repository}/package-lock.json`, 'utf8'),
-)
+const lock: { packages: Record<string, LockEntry> } = JSON.parse(readFileSync(`${repository}/package-lock.json`, 'utf8'))
 
 it('finds the six packages', () => {
   expect([...versions.keys()].sort()).toEqual([
@@ -25,6 +29,17 @@ it('gives all packages one version', () => {
 it('names no registry host in package-lock.json', () => {
   const resolved = Object.values(lock.packages).map((entry) => entry.resolved ?? '')
   expect(resolved.filter((url) => url.includes('://'))).toEqual([])
+})
+
+// npm ci refuses a lock in which a binary for another platform is missing. npm writes such a lock when the registry that it asked lacks
+// that version.
+it('has the binaries for every platform in package-lock.json', () => {
+  const named = Object.entries(lock.packages).flatMap(([path, { optionalDependencies = {} }]) => {
+    return Object.keys(optionalDependencies).map((name) => [path, name] as const)
+  })
+  const has = (path: string): boolean => lock.packages[path] !== undefined
+  expect(named.length).toBeGreaterThan(0)
+  expect(named.filter(([path, name]) => !has(`node_modules/${name}`) && !has(`${path}/node_modules/${name}`))).toEqual([])
 })
 
 describe.each(workspacePackages.map((x) => [x.manifest.name, x] as const))('%s', (_, { folder, manifest }) => {
