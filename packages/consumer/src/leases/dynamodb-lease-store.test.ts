@@ -13,8 +13,8 @@ import { type LocalServices, startLocal } from '@shardwise/local'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
 import { DynamoDBLeaseStore, type DynamoDBPort } from './dynamodb-lease-store.js'
-import { aLease } from './lease-rows.fixture.js'
 import { leaseStoreSuite } from './lease-store.suite.js'
+import { aLease } from './testing/lease-rows.js'
 
 let local: LocalServices
 let dynamodb: DynamoDBClient

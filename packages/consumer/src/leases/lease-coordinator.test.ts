@@ -6,12 +6,12 @@ import { startLocal } from '@shardwise/local'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { LATEST, SHARD_END, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
 import { DynamoDBLeaseStore, type DynamoDBPort } from './dynamodb-lease-store.js'
-import { FaultyLeaseStore } from './faulty-lease-store.fixture.js'
 import type { HeldLease } from './held-lease.js'
 import type { Lease, NewLease } from './lease.js'
 import { LeaseCoordinator, scanIntervalMs } from './lease-coordinator.js'
 import type { LeaseEvent } from './lease-event.js'
 import { MemoryLeaseStore } from './memory-lease-store.js'
+import { FaultyLeaseStore } from './testing/faulty-lease-store.js'
 
 const FAILOVER = 9_000
 

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Lease } from './lease.js'
 import { LeaseObserver } from './lease-observer.js'
-import { aLease } from './lease-rows.fixture.js'
+import { aLease } from './testing/lease-rows.js'
 
 const FAILOVER = 9_000
 

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { SHARD_END } from '../checkpoints/position.js'
 import type { Lease } from './lease.js'
 import { type LeasePlan, planLeases } from './lease-planner.js'
-import { aLease } from './lease-rows.fixture.js'
+import { aLease } from './testing/lease-rows.js'
 
 function free(key: string): Lease {
   return aLease(key)

@@ -1,8 +1,8 @@
 import type { Shard } from '@shardwise/core/shard-map'
 import { describe, expect, test } from 'vitest'
 import { hasEnded } from './lease.js'
-import { isServed, type Stream, World } from './lease-simulation.fixture.js'
 import { MemoryLeaseStore } from './memory-lease-store.js'
+import { isServed, type Stream, World } from './testing/simulated-world.js'
 
 const FAILOVER_MS = 3_000
 /** Each is another history. SHARDWISE_SEEDS runs more of them. */

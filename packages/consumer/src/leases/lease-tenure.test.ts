@@ -2,11 +2,11 @@ import { ManualClock } from '@shardwise/core/clock'
 import type { ChildShard } from '@shardwise/core/kinesis-port'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { SHARD_END, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
-import { FaultyLeaseStore } from './faulty-lease-store.fixture.js'
 import type { Lease } from './lease.js'
 import type { LeaseEvent } from './lease-event.js'
 import { LeaseTenure } from './lease-tenure.js'
 import { MemoryLeaseStore } from './memory-lease-store.js'
+import { FaultyLeaseStore } from './testing/faulty-lease-store.js'
 import { momentOf } from './trust-window.js'
 
 const FAILOVER = 9_000

@@ -4,10 +4,10 @@ import type { KinesisPort, ShardListing } from '@shardwise/core/kinesis-port'
 import { KinesisModel } from '@shardwise/local/model'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { AT_TIMESTAMP, LATEST, SHARD_END, TRIM_HORIZON } from '../checkpoints/position.js'
-import { FaultyLeaseStore } from '../leases/faulty-lease-store.fixture.js'
 import type { Lease } from '../leases/lease.js'
 import type { LeaseEvent } from '../leases/lease-event.js'
 import { MemoryLeaseStore } from '../leases/memory-lease-store.js'
+import { FaultyLeaseStore } from '../leases/testing/faulty-lease-store.js'
 import { type InitialPosition, ShardDiscovery } from './shard-discovery.js'
 
 const STREAM = { StreamName: 'orders' }

@@ -1,4 +1,4 @@
-import type { LeaseStore } from './lease-store.js'
+import type { LeaseStore } from '../lease-store.js'
 
 type Operation = Exclude<keyof LeaseStore, 'open'>
 /**

@@ -1,5 +1,5 @@
-import { TRIM_HORIZON } from '../checkpoints/position.js'
-import type { Lease } from './lease.js'
+import { TRIM_HORIZON } from '../../checkpoints/position.js'
+import type { Lease } from '../lease.js'
 
 /** A row as `create` leaves it, for tests. */
 export function aLease(leaseKey: string, changes: Partial<Lease> = {}): Lease {
