@@ -112,7 +112,8 @@ export interface RecordFailed {
 /** With `ordering: 'perShard'`: the hash keys from `startingHashKey` to `endingHashKey` take no records until `resume()`. */
 export interface LaneHalted {
   readonly type: 'lane-halted'
-  readonly shardId: string
+  /** Undefined when there was no shard map. */
+  readonly shardId: string | undefined
   readonly startingHashKey: bigint
   readonly endingHashKey: bigint
   readonly cause: Error

@@ -46,6 +46,7 @@ type Gauge =
   | 'heldKinesisRecords'
   | 'requestsInFlight'
   | 'openShards'
+  | 'limited'
 
 export class ProducerCounters implements Omit<ProducerStats, Gauge> {
   accepted = 0
@@ -58,7 +59,6 @@ export class ProducerCounters implements Omit<ProducerStats, Gauge> {
   retries = 0
   throttled = 0
   wrongShard = 0
-  limited = 0
   mapRefreshes = 0
 
   snapshot(gauges: Pick<ProducerStats, Gauge>): ProducerStats {

@@ -13,6 +13,13 @@ type State =
   | { readonly kind: 'running'; readonly pipeline: Pipeline; readonly connection: KinesisConnection | undefined }
   | { readonly kind: 'closed'; readonly done: Promise<void>; readonly pipeline: Pipeline | undefined }
 
+/** Hands a promise's settlers out without a closure for each put. Read at once: the next put overwrites it. */
+const captured: { resolve: (result: PutResult) => void; reject: (error: Error) => void } = { resolve() {}, reject() {} }
+function captureSettlers(resolve: (result: PutResult) => void, reject: (error: Error) => void): void {
+  captured.resolve = resolve
+  captured.reject = reject
+}
+
 /**
  * Writes records to a Kinesis stream: packs them into the KPL's aggregates by shard, collects them into PutRecords requests, keeps to the
  * shards' limits, and tries again what failed. At-least-once: a put that has resolved is in the stream, where every reader that follows
@@ -48,13 +55,18 @@ export class Producer implements AsyncDisposable {
    * Rejects with RecordRejectedError (never accepted), DeliveryFailedError, StreamUnusableError, LaneHaltedError or ProducerClosedError.
    */
   put(input: PutInput): Promise<PutResult> {
-    return new Promise((resolve, reject) => {
+    const promise = new Promise<PutResult>(captureSettlers)
+    const { resolve, reject } = captured
+    try {
       const pipeline = this.#pipeline()
       const record = toUserRecord(input)
       record.resolve = resolve
       record.reject = reject
       pipeline.put(record)
-    })
+    } catch (error) {
+      reject(error as Error)
+    }
+    return promise
   }
 
   /**
@@ -116,6 +128,7 @@ export class Producer implements AsyncDisposable {
       heldKinesisRecords: 0,
       requestsInFlight: 0,
       openShards: 0,
+      limited: 0,
     })
   }
 

@@ -54,7 +54,7 @@ export class ShardRateLimiter {
   }
 
   /** Forgets shards that are no longer open. */
-  keepOnly(isOpen: (shardId: string) => boolean): void {
-    for (const shardId of this.#buckets.keys()) if (!isOpen(shardId)) this.#buckets.delete(shardId)
+  keepOnly(open: ReadonlySet<string>): void {
+    for (const shardId of this.#buckets.keys()) if (!open.has(shardId)) this.#buckets.delete(shardId)
   }
 }

@@ -103,15 +103,19 @@ export class StreamView {
 
   /** Asks for a newer map; `closedToo` to learn of shards that have closed already, which the usual listing leaves out. */
   refresh(now: number, closedToo = false): void {
-    this.#wanted.list = true
-    this.#wanted.closedToo ||= closedToo
-    this.tick(now)
+    if (this.isReady) {
+      this.#wanted.list = true
+      this.#wanted.closedToo ||= closedToo
+      this.tick(now)
+    } else this.load(now)
   }
 
   /** Asks for the stream's traits anew. */
   probe(now: number): void {
-    this.#wanted.probe = true
-    this.tick(now)
+    if (this.isReady) {
+      this.#wanted.probe = true
+      this.tick(now)
+    } else this.load(now)
   }
 
   /** Forgets everything: the stream is gone, or cannot be used as it is. The next `load` starts afresh. */

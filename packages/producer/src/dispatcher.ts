@@ -1,0 +1,138 @@
+import type { HashKeyRange } from '@shardwise/core/hash-key'
+import type { ShardMap } from '@shardwise/core/shard-map'
+import type { Entry } from './entry.js'
+import { RequestBatcher } from './request-batcher.js'
+import { type Lane, ShardLanes } from './shard-lanes.js'
+import { ShardRateLimiter } from './shard-rate-limiter.js'
+
+/** Part of the pipeline: the way of entries from their lanes through the limiter into requests. */
+export class Dispatcher {
+  readonly #serial: boolean
+  readonly #lanes: ShardLanes
+  readonly #limiter = new ShardRateLimiter()
+  readonly #batcher = new RequestBatcher()
+  #wakeAt = Number.POSITIVE_INFINITY
+  #expired: Entry[] = []
+  #limited = 0
+
+  constructor(options: { readonly serial: boolean }) {
+    this.#serial = options.serial
+    this.#lanes = new ShardLanes(options)
+  }
+
+  get queued(): number {
+    return this.#lanes.queuedEntries + this.#batcher.count
+  }
+
+  /** Times that an entry had to wait for its shard's write limit. */
+  get limited(): number {
+    return this.#limited
+  }
+
+  /** When something that was passed over since `resetWake` may go. */
+  get wakeAt(): number {
+    return this.#wakeAt
+  }
+
+  /** When a request must go. */
+  get dueAt(): number {
+    return this.#batcher.dueAt
+  }
+
+  resetWake(): void {
+    this.#wakeAt = Number.POSITIVE_INFINITY
+  }
+
+  /** Queues a new entry; `release` lets it go. */
+  enqueue(entry: Entry, range: HashKeyRange | undefined): Lane {
+    return this.#lanes.enqueue(entry, range)
+  }
+
+  /** Queues an entry ahead of the new ones. */
+  requeue(entry: Entry, range: HashKeyRange | undefined, notBefore: number): void {
+    this.#lanes.requeue(entry, range, notBefore)
+  }
+
+  settled(entry: Entry): void {
+    this.#lanes.settled(entry)
+  }
+
+  /** Moves what may leave the lane into the next request. True when that takes no more. */
+  release(lane: Lane, now: number): boolean {
+    for (let entry = this.#lanes.head(lane); entry !== undefined; entry = this.#lanes.head(lane)) {
+      if (entry.expiresAt <= now) {
+        this.#expired.push(this.#lanes.drop(lane))
+        continue
+      }
+      this.#wakeBy(entry.expiresAt)
+      const opensAt = this.#lanes.opensAt(lane)
+      if (opensAt > now) {
+        this.#wakeBy(opensAt)
+        break
+      }
+      if (!this.#batcher.accepts(entry.bytes)) return true
+      const wait = lane.shardId === undefined ? 0 : this.#limiter.take(lane.shardId, entry.bytes, now)
+      if (wait > 0) {
+        this.#limited++
+        this.#wakeBy(now + wait)
+        break
+      }
+      this.#batcher.add(this.#lanes.take(lane))
+    }
+    // Lingering fills requests; of a lane that lets one entry out at a time it would only hold up what waits behind.
+    if (this.#serial && this.#lanes.isCrowded(lane)) this.#batcher.hurry()
+    return false
+  }
+
+  releaseAll(now: number): void {
+    for (const lane of this.#lanes.active) {
+      if (!this.release(lane, now)) continue
+      this.#lanes.yieldTurn(lane)
+      return
+    }
+  }
+
+  /** The entries of a request that is due, or undefined. They are in flight from here on. */
+  takeDue(now: number): Entry[] | undefined {
+    return this.#batcher.dueAt <= now ? this.#batcher.take() : undefined
+  }
+
+  get hasExpired(): boolean {
+    return this.#expired.length > 0
+  }
+
+  /** Entries that a member's time to live overtook on the way. They are out of their lanes. */
+  takeExpired(): Entry[] {
+    const expired = this.#expired
+    if (expired.length > 0) this.#expired = []
+    return expired
+  }
+
+  /** What is queued goes without lingering. */
+  hurry(now: number): void {
+    this.#lanes.hurry(now)
+    this.#batcher.hurry()
+  }
+
+  /** Removes and returns, in order, what waits for shards that are not open in the map: those of no map, when undefined. */
+  changeMap(map: ShardMap | undefined): Entry[] {
+    this.#lanes.putBack(this.#batcher.take())
+    if (map !== undefined) this.#limiter.keepOnly(new Set(map.open.map((shard) => shard.shardId)))
+    return this.#lanes.changeMap(map)
+  }
+
+  /** Removes and returns what waits for the range, except what has been picked for the next request. */
+  clear(range: HashKeyRange): Entry[] {
+    return this.#lanes.clear(range)
+  }
+
+  /** Removes and returns all that is not in flight. */
+  clearAll(): Entry[] {
+    this.#lanes.putBack(this.#batcher.take())
+    return this.#lanes.clearAll()
+  }
+
+  #wakeBy(at: number): void {
+    if (at < this.#wakeAt) this.#wakeAt = at
+  }
+}

@@ -1,0 +1,96 @@
+import { type HashKeyRange, hashKeyWords, toWords } from '@shardwise/core/hash-key'
+import { Aggregator } from './aggregator.js'
+import { Entry } from './entry.js'
+import type { Settings } from './producer-options.js'
+import type { StreamView } from './stream-view.js'
+import type { UserRecord } from './user-record.js'
+
+/** A key has at most 256 characters of at most four bytes. An aggregate must leave room for it in the stream's record size. */
+const LONGEST_KEY_BYTES = 1024
+
+/** Part of the pipeline: makes entries of user records, by the present map and the stream's way of distributing. */
+export class Packer {
+  /** The service ignores keys: neither predict nor aggregate. */
+  auto = false
+  readonly #settings: Settings
+  readonly #view: StreamView
+  readonly #words = new Uint32Array(4)
+  #aggregator: Aggregator | undefined
+  #aggregateMaxBytes = 0
+
+  constructor(settings: Settings, view: StreamView) {
+    this.#settings = settings
+    this.#view = view
+  }
+
+  get openAggregates(): number {
+    return this.#aggregator?.openAggregates ?? 0
+  }
+
+  /** When an aggregate has lingered long enough. */
+  get nextDue(): number | undefined {
+    return this.#aggregator?.nextDue
+  }
+
+  /** Takes a record in, and appends to `out` the entries that this completes. */
+  add(record: UserRecord, now: number, out: Entry[]): void {
+    const deadline = now + this.#settings.lingerMs
+    if (this.auto) {
+      out.push(Entry.plain(record, undefined, deadline))
+      return
+    }
+    const index = this.#predict(record)
+    const shardId = this.#shardIdAt(index)
+    if (this.#settings.aggregation === 'off') out.push(Entry.plain(record, shardId, deadline))
+    else this.#aggregator!.add(record, index, shardId, now, out)
+  }
+
+  closeDue(now: number, out: Entry[]): void {
+    this.#aggregator?.closeDue(now, out)
+  }
+
+  closeAll(out: Entry[]): void {
+    this.#aggregator?.closeAll(out)
+  }
+
+  /** Records of former entries, in their order, as entries by the present map. */
+  pack(records: readonly UserRecord[], now: number): Entry[] {
+    if (this.auto) return records.map((record) => Entry.plain(record, undefined, now))
+    if (this.#settings.aggregation === 'off') {
+      return records.map((record) => Entry.plain(record, this.#shardIdAt(this.#predict(record)), now))
+    }
+    const predict = (record: UserRecord): number => this.#predict(record)
+    return this.#aggregator!.repack(records, predict, (index) => this.#shardIdAt(index), now)
+  }
+
+  /** Takes up another map or other traits. Completes what is open first: it was packed by the old ones. */
+  adapt(out: Entry[]): void {
+    this.#aggregator?.changeMap(out)
+    const { aggregateMaxBytes, lingerMs, aggregateMaxRecords: maxRecords } = this.#settings
+    const room = this.#view.traits!.maxRecordBytes - LONGEST_KEY_BYTES
+    const maxBytes = Math.max(64, Math.min(aggregateMaxBytes, room))
+    if (this.#aggregator !== undefined && maxBytes === this.#aggregateMaxBytes) return
+    this.#aggregateMaxBytes = maxBytes
+    this.#aggregator = new Aggregator({ lingerMs, maxBytes, maxRecords })
+  }
+
+  /** Whether the entry's prediction holds for all its members, so that packing them again would give the same bytes. */
+  isCurrent(entry: Entry): boolean {
+    if (!this.#view.isReady) return false
+    return entry.shardId === undefined ? this.auto : !this.auto && this.#view.isOpen(entry.shardId)
+  }
+
+  rangeOf(entry: Entry): HashKeyRange | undefined {
+    return entry.shardId === undefined ? undefined : this.#view.rangeOf(entry.shardId)
+  }
+
+  #predict(record: UserRecord): number {
+    if (record.explicitHashKey === undefined) hashKeyWords(record.partitionKey, this.#words)
+    else toWords(BigInt(record.explicitHashKey), this.#words)
+    return this.#view.map!.indexOf(this.#words)
+  }
+
+  #shardIdAt(index: number): string {
+    return this.#view.map!.open[index]!.shardId
+  }
+}

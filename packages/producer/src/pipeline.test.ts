@@ -1,0 +1,456 @@
+import { ManualClock } from '@shardwise/core/clock'
+import type { PutRecordsResult } from '@shardwise/core/kinesis-port'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { Producer } from './producer.js'
+import {
+  DeliveryFailedError,
+  LaneHaltedError,
+  ProducerClosedError,
+  RecordRejectedError,
+  StreamUnusableError,
+} from './producer-error.js'
+import type { ProducerEvent } from './producer-events.js'
+import type { ProducerOptions } from './producer-options.js'
+import { named, SimulatedKinesis } from './testing/simulated-kinesis.js'
+import type { PutResult } from './user-record.js'
+
+const HALF = 2n ** 127n
+
+interface Bench {
+  readonly clock: ManualClock
+  readonly kinesis: SimulatedKinesis
+  readonly producer: Producer
+  readonly events: ProducerEvent[]
+  /** Puts a record whose id is its payload. `at` is its explicit hash key. */
+  put(id: string, at?: bigint): Promise<PutResult | Error>
+  types(): string[]
+}
+
+function bench(options: Partial<ProducerOptions> = {}, shards = 1): Bench {
+  const clock = new ManualClock()
+  const kinesis = new SimulatedKinesis(clock, { stream: 'flights', shards })
+  const producer = new Producer({ stream: 'flights', kinesis, clock, random: () => 0.5, ...options })
+  const events: ProducerEvent[] = []
+  producer.events.onAny((event) => events.push(event))
+  onTestFinished(async () => {
+    const closing = producer.close()
+    await clock.advanceAsync(3_700_000)
+    await closing
+    expect(clock.pendingTimers).toBe(0)
+  })
+  return {
+    ...{ clock, kinesis, producer, events },
+    put: (id, at) =>
+      producer.put({ partitionKey: id, explicitHashKey: at?.toString(), data: Buffer.from(id) }).catch((error: Error) => error),
+    types: () => events.map((event) => event.type),
+  }
+}
+
+/** Delivered sub-sequence numbers, or the names of errors. */
+async function outcomes(puts: readonly Promise<PutResult | Error>[]): Promise<(number | string)[]> {
+  return (await Promise.all(puts)).map((result) => (result instanceof Error ? result.name : result.subSequenceNumber))
+}
+
+/** A stream whose map the producer knows, split behind its back. */
+async function splitBench(options: Partial<ProducerOptions> = {}): Promise<Bench> {
+  const made = bench(options)
+  const started = made.producer.start()
+  await made.clock.advanceAsync(100)
+  await started
+  made.kinesis.split(0)
+  return made
+}
+
+describe('the scenarios of the KPL (aws/kinesis/core/test/retrier_test.cc)', () => {
+  test('Success', async () => {
+    const { clock, producer, put, types } = bench()
+    const puts = [put('a'), put('b'), put('c')]
+    await clock.advanceAsync(200)
+    expect(await outcomes(puts)).toEqual([0, 1, 2])
+    expect(types()).toEqual(['map-refreshed', 'request-sent', 'request-succeeded'])
+    expect(producer.stats()).toMatchObject({ delivered: 3, kinesisRecords: 1, requests: 1, bufferedRecords: 0, bufferedBytes: 0 })
+  })
+
+  test('RequestFailure: every record of the request goes again', async () => {
+    const { clock, kinesis, put, types } = bench()
+    kinesis.putFaults.push({ kind: 'reject', name: 'ServiceUnavailableException' })
+    const puts = [put('a'), put('b')]
+    await clock.advanceAsync(500)
+    const results = await Promise.all(puts)
+    expect(results).toMatchObject([{ attempts: 2 }, { attempts: 2 }])
+    expect(types()).toContain('request-failed')
+    expect(kinesis.requests[1]).toEqual(kinesis.requests[0])
+  })
+
+  test('Partial: what was refused goes again, the rest is done', async () => {
+    const { clock, kinesis, producer, put } = bench({ aggregation: 'off' })
+    kinesis.putFaults.push({ kind: 'refuse', places: [1], code: 'ProvisionedThroughputExceededException' })
+    const puts = [put('a'), put('b'), put('c')]
+    await clock.advanceAsync(500)
+    expect(await Promise.all(puts)).toMatchObject([{ attempts: 1 }, { attempts: 2 }, { attempts: 1 }])
+    expect(kinesis.requests.map((request) => request.Records.length)).toEqual([3, 1])
+    expect(producer.stats()).toMatchObject({ throttled: 1, retries: 1, possibleDuplicates: 0 })
+  })
+
+  test('WrongShardButCorrectHashrange: all members fit the child they landed in', async () => {
+    const { clock, kinesis, producer, put, types } = await splitBench()
+    const puts = [put('a', 5n), put('b', 6n)]
+    await clock.advanceAsync(500)
+    expect(await Promise.all(puts)).toMatchObject([
+      { shardId: 'shardId-000000000001', attempts: 1 },
+      { shardId: 'shardId-000000000001', attempts: 1 },
+    ])
+    expect(types().filter((type) => type === 'map-refreshed')).toHaveLength(2)
+    expect(producer.stats()).toMatchObject({ wrongShard: 0, possibleDuplicates: 0 })
+    expect(kinesis.readable().map(({ id }) => id)).toEqual(['a', 'b'])
+  })
+
+  test('WrongShardAndWrongHashrange: one member outside, and all of them go again', async () => {
+    const { clock, kinesis, producer, put, events } = await splitBench()
+    const puts = [put('a', 5n), put('b', HALF), put('c', 6n)]
+    await clock.advanceAsync(500)
+    expect(await Promise.all(puts)).toMatchObject([
+      { shardId: 'shardId-000000000001', subSequenceNumber: 0, attempts: 2 },
+      { shardId: 'shardId-000000000002', subSequenceNumber: 0, attempts: 2 },
+      { shardId: 'shardId-000000000001', subSequenceNumber: 1, attempts: 2 },
+    ])
+    expect(events.flatMap((event) => (event.type === 'wrong-shard' ? [event.outcome] : []))).toEqual(['undecided', 'resent'])
+    expect(producer.stats()).toMatchObject({ wrongShard: 1, possibleDuplicates: 3 })
+    expect(
+      kinesis
+        .readable()
+        .map(({ id }) => id)
+        .sort(),
+    ).toEqual(['a', 'b', 'c'])
+  })
+
+  test('InvalidateForFirstUserRecordOnly: many misplaced at once make one new map', async () => {
+    const { clock, kinesis, put } = await splitBench({ aggregation: 'off' })
+    const before = kinesis.listShardsCalls
+    const puts = Array.from({ length: 50 }, (_, i) => put(`${i}`, BigInt(i)))
+    await clock.advanceAsync(1000)
+    expect(await outcomes(puts)).toEqual(Array(50).fill(0))
+    expect(kinesis.listShardsCalls - before).toBeLessThanOrEqual(2)
+  })
+})
+
+describe('before there is a map', () => {
+  test('records wait, in order, and are packed', async () => {
+    const { clock, kinesis, put } = bench()
+    let failures = 2
+    kinesis.controlFault = (operation) =>
+      operation === 'ListShards' && failures-- > 0 ? named('LimitExceededException') : undefined
+    const puts = [put('a'), put('b')]
+    await clock.advanceAsync(2000)
+    expect(await outcomes(puts)).toEqual([0, 1])
+  })
+
+  test.each([['AccessDeniedException'], ['ResourceNotFoundException'], ['CredentialsProviderError']])(
+    '%s rejects what waits',
+    async (name) => {
+      const { clock, kinesis, producer, put } = bench()
+      kinesis.controlFault = (operation) => (operation === 'ListShards' ? named(name) : undefined)
+      const started = producer.start().catch((error: Error) => error)
+      const waiting = put('a')
+      await clock.advanceAsync(100)
+      expect(await waiting).toMatchObject({ name: 'StreamUnusableError', serviceCode: name, stream: 'flights' })
+      expect(await started).toBeInstanceOf(StreamUnusableError)
+      kinesis.controlFault = () => undefined
+      const next = put('b')
+      await clock.advanceAsync(300)
+      expect(await next).toMatchObject({ subSequenceNumber: 0 })
+    },
+  )
+
+  test('what waits expires with the reason for waiting', async () => {
+    const { clock, kinesis, producer, put } = bench({ recordTtlMs: 1000 })
+    kinesis.controlFault = () => Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:1'), { code: 'ECONNREFUSED' })
+    const started = producer.start().catch((error: Error) => error)
+    const waiting = put('a')
+    await clock.advanceAsync(2000)
+    expect(await waiting).toMatchObject({
+      name: 'DeliveryFailedError',
+      written: 'no',
+      attempts: 0,
+      reason: 'expired',
+      serviceCode: 'ECONNREFUSED',
+    })
+    expect(await started).toMatchObject({ name: 'StreamUnusableError', serviceCode: 'ECONNREFUSED' })
+  })
+
+  test('a probe that is not permitted is done without', async () => {
+    const { clock, kinesis, put, types } = bench()
+    kinesis.controlFault = (operation) => (operation === 'DescribeStreamSummary' ? named('AccessDeniedException') : undefined)
+    const puts = [put('a'), put('b')]
+    await clock.advanceAsync(300)
+    expect(await outcomes(puts)).toEqual([0, 1])
+    expect(types()).toContain('probe-denied')
+  })
+})
+
+describe('failures', () => {
+  test('what the service refuses for good fails at once', async () => {
+    const { clock, kinesis, put } = bench()
+    kinesis.putFaults.push({ kind: 'reject', name: 'KMSDisabledException' })
+    const puts = [put('a'), put('b')]
+    await clock.advanceAsync(300)
+    for (const error of await Promise.all(puts)) {
+      expect(error).toBeInstanceOf(DeliveryFailedError)
+      expect(error).toMatchObject({ written: 'no', attempts: 1, reason: 'refused', serviceCode: 'KMSDisabledException' })
+    }
+  })
+
+  test('a stream that is gone is looked up anew', async () => {
+    const { clock, kinesis, put } = bench()
+    kinesis.putFaults.push({ kind: 'reject', name: 'ResourceNotFoundException' })
+    const lost = put('a')
+    await clock.advanceAsync(300)
+    expect(await lost).toMatchObject({ name: 'DeliveryFailedError', serviceCode: 'ResourceNotFoundException' })
+    const [lists, next] = [kinesis.listShardsCalls, put('b')]
+    await clock.advanceAsync(500)
+    expect(await next).toMatchObject({ attempts: 1 })
+    expect(kinesis.listShardsCalls).toBe(lists + 1)
+  })
+
+  test.each(['lose', 'hang'] as const)('an answer that is lost (%s) may duplicate', async (kind) => {
+    const { clock, kinesis, producer, put } = bench({ requestTimeoutMs: 1000 })
+    kinesis.putFaults.push({ kind })
+    const puts = [put('a'), put('b')]
+    await clock.advanceAsync(3000)
+    expect(await Promise.all(puts)).toMatchObject([{ attempts: 2 }, { attempts: 2 }])
+    expect(producer.stats()).toMatchObject({ possibleDuplicates: 2, requestsFailed: 1 })
+    expect(kinesis.readable().map(({ id }) => id)).toEqual(['a', 'b', 'a', 'b'])
+  })
+
+  test('a wrong number of results fails the request, with the fate unknown', async () => {
+    const { clock, kinesis, put } = bench({ aggregation: 'off' })
+    kinesis.putFaults.push({ kind: 'miscount' })
+    const puts = [put('a'), put('b')]
+    await clock.advanceAsync(300)
+    const fields = {
+      name: 'DeliveryFailedError',
+      written: 'unknown',
+      reason: 'malformed-response',
+      serviceCode: 'ResultCountMismatch',
+    }
+    expect(await Promise.all(puts)).toMatchObject([fields, fields])
+    expect(kinesis.requests).toHaveLength(1)
+  })
+
+  test('expires after its time to live, with the last reason', async () => {
+    const { clock, kinesis, put, events } = bench({ recordTtlMs: 2000 })
+    for (let i = 0; i < 100; i++)
+      kinesis.putFaults.push({ kind: 'refuse', places: [0], code: 'ProvisionedThroughputExceededException' })
+    const lost = put('a')
+    await clock.advanceAsync(3000)
+    const error = await lost
+    expect(error).toMatchObject({ name: 'DeliveryFailedError', written: 'no', reason: 'expired' })
+    expect((error as DeliveryFailedError).attempts).toBeGreaterThan(3)
+    expect((error as DeliveryFailedError).message).toMatch(
+      /"a" was not delivered within recordTtlMs \(2000\), after \d+ attempts/,
+    )
+    expect(events.at(-1)).toMatchObject({ type: 'record-failed', partitionKey: 'a', error })
+  })
+
+  test('an aggregate in a shard that is never listed ends with its fate unknown', async () => {
+    const { clock, kinesis, put } = bench({ recordTtlMs: 2000 })
+    const { putRecords } = kinesis
+    kinesis.putRecords = async (input, options) => {
+      const { Records } = await putRecords.call(kinesis, input, options)
+      return { Records: Records!.map((result): PutRecordsResult => ({ ...result, ShardId: 'shardId-000000000099' })) }
+    }
+    const puts = [put('a'), put('b')]
+    await clock.advanceAsync(3000)
+    const fields = { name: 'DeliveryFailedError', written: 'unknown', serviceCode: 'UnknownShard' }
+    expect(await Promise.all(puts)).toMatchObject([fields, fields])
+  })
+})
+
+describe('order', () => {
+  test('one Kinesis record of a shard at a time, each in its own request', async () => {
+    const { clock, kinesis, put } = bench({ ordering: 'perShard', aggregation: 'off' })
+    const puts = ['a', 'b', 'c'].map((id) => put(id))
+    await clock.advanceAsync(500)
+    expect(await outcomes(puts)).toEqual([0, 0, 0])
+    expect(kinesis.requests.map((request) => request.Records.map((entry) => entry.PartitionKey))).toEqual([['a'], ['b'], ['c']])
+  })
+
+  test('a final failure halts the shard until resumed', async () => {
+    const { clock, kinesis, producer, put, types } = bench({ ordering: 'perShard', aggregation: 'off' }, 2)
+    kinesis.putFaults.push({ kind: 'reject', name: 'KMSDisabledException' })
+    const puts = [put('a', 1n), put('b', 2n), put('c', 3n)]
+    await clock.advanceAsync(500)
+    expect(await outcomes(puts)).toEqual(['DeliveryFailedError', 'LaneHaltedError', 'LaneHaltedError'])
+    expect(types()).toContain('lane-halted')
+    const [halted, other] = [put('d', 1n), put('e', HALF + 1n)]
+    await clock.advanceAsync(500)
+    expect(await outcomes([halted, other])).toEqual(['LaneHaltedError', 0])
+    expect(() => producer.offer({ partitionKey: 'f', explicitHashKey: '1', data: new Uint8Array(1) })).toThrow(LaneHaltedError)
+    producer.resume()
+    const again = put('a', 1n)
+    await clock.advanceAsync(500)
+    expect(await again).toMatchObject({ attempts: 1 })
+  })
+
+  test('is refused on a stream that the service distributes', async () => {
+    const { clock, kinesis, put } = bench({ ordering: 'perShard' })
+    makeAuto(kinesis)
+    const refused = put('a')
+    await clock.advanceAsync(300)
+    expect(await refused).toMatchObject({ name: 'StreamUnusableError', serviceCode: 'AutoDistribution' })
+  })
+})
+
+function makeAuto(kinesis: SimulatedKinesis): void {
+  const describe = kinesis.describeStreamSummary.bind(kinesis)
+  kinesis.describeStreamSummary = async (input, options) => {
+    const { StreamDescriptionSummary: summary } = await describe(input, options)
+    return { StreamDescriptionSummary: { ...summary!, RecordDistributionStrategy: 'AUTO' } }
+  }
+}
+
+describe('service-managed distribution', () => {
+  test('nothing is aggregated', async () => {
+    const { clock, kinesis, put } = bench({}, 2)
+    makeAuto(kinesis)
+    const puts = [put('a'), put('b')]
+    await clock.advanceAsync(300)
+    expect(await outcomes(puts)).toEqual([0, 0])
+    expect(kinesis.requests.map((request) => request.Records.length)).toEqual([2])
+  })
+
+  test('a switch on the live stream is noticed by where a record lands', async () => {
+    const { clock, kinesis, producer, put, events } = bench({}, 2)
+    const started = producer.start()
+    await clock.advanceAsync(100)
+    await started
+    makeAuto(kinesis)
+    const { putRecords } = kinesis
+    kinesis.putRecords = async (input, options) => {
+      // As AUTO does: wherever the service likes, here always the other half.
+      const Records = input.Records.map((entry) => ({
+        ...entry,
+        ExplicitHashKey: (BigInt(entry.ExplicitHashKey ?? '0') ^ HALF).toString(),
+      }))
+      return putRecords.call(kinesis, { ...input, Records }, options)
+    }
+    const puts = [put('a', 1n), put('b', 2n)]
+    await clock.advanceAsync(1000)
+    expect(await Promise.all(puts)).toMatchObject([
+      { attempts: 2, subSequenceNumber: 0 },
+      { attempts: 2, subSequenceNumber: 0 },
+    ])
+    expect(events.filter((event) => event.type === 'distribution-changed')).toEqual([
+      { type: 'distribution-changed', distribution: 'auto' },
+    ])
+    expect(kinesis.requests.map((request) => request.Records.length)).toEqual([1, 2])
+    expect(kinesis.describeCalls).toBe(2)
+  })
+})
+
+describe('limits', () => {
+  test('a shard gets no more than it takes', async () => {
+    const { clock, kinesis, producer, put } = bench({ aggregation: 'off' })
+    const puts = Array.from({ length: 2500 }, (_, i) => put(`${i}`))
+    await clock.advanceAsync(1000)
+    const sent = (): number => kinesis.requests.reduce((sum, request) => sum + request.Records.length, 0)
+    expect(sent()).toBeLessThanOrEqual(2000)
+    await clock.advanceAsync(2000)
+    expect(await outcomes(puts)).toEqual(Array(2500).fill(0))
+    expect(producer.stats().limited).toBeGreaterThan(0)
+    expect(Math.max(...kinesis.requests.map((request) => request.Records.length))).toBeLessThanOrEqual(500)
+  })
+
+  test('a record above what the stream takes is refused when put, or when the stream is known', async () => {
+    const { clock, producer, put } = bench()
+    const early = put('x'.repeat(1_048_576).slice(0, 200)).then(() => 'fine')
+    const tooLate = producer.put({ partitionKey: 'a', data: new Uint8Array(1_048_576) }).catch((error: Error) => error)
+    await clock.advanceAsync(300)
+    expect(await early).toBe('fine')
+    expect(await tooLate).toMatchObject({ name: 'RecordRejectedError', field: 'data' })
+    expect(() => producer.offer({ partitionKey: 'a', data: new Uint8Array(1_048_576) })).toThrow(
+      /1048577 bytes, and stream flights takes at most 1048576/,
+    )
+    await expect(
+      producer.put({ partitionKey: 'a', data: new Uint8Array(1_048_575) }).then(
+        () => 1,
+        () => 2,
+      ).constructor,
+    ).toBe(Promise)
+  })
+
+  test('put waits for room in line, offer does not, and ready tells', async () => {
+    const { clock, producer, put, types } = bench({ maxBufferedRecords: 2 })
+    const puts = [put('a'), put('b'), put('c')]
+    expect(producer.stats()).toMatchObject({ bufferedRecords: 2, waitingForRoom: 1 })
+    expect(producer.offer({ partitionKey: 'd', data: new Uint8Array(1) })).toBe(false)
+    let ready = false
+    const waited = producer.ready().then(() => {
+      ready = true
+    })
+    await clock.advanceAsync(125)
+    expect([ready, types().includes('backpressure-on')]).toEqual([false, true])
+    await clock.advanceAsync(500)
+    await waited
+    expect(await outcomes(puts)).toEqual([0, 1, 0])
+    expect(producer.offer({ partitionKey: 'd', data: new Uint8Array(1) })).toBe(true)
+    expect(types()).toContain('backpressure-off')
+  })
+})
+
+describe('flush and close', () => {
+  test('flush sends at once and ends when all that was put before has settled', async () => {
+    const { clock, producer, put } = bench({ lingerMs: 60_000, recordTtlMs: 100_000 })
+    const first = put('a')
+    let flushed = false
+    const flush = producer.flush().then(() => {
+      flushed = true
+    })
+    void put('b')
+    await clock.advanceAsync(25)
+    expect(flushed).toBe(false)
+    await clock.advanceAsync(10)
+    await flush
+    expect([flushed, await first]).toMatchObject([true, { attempts: 1 }])
+    expect(producer.stats().bufferedRecords).toBe(0)
+  })
+
+  test('close flushes, refuses puts, and may be called again', async () => {
+    const { clock, producer, put } = bench()
+    const last = put('a')
+    const closing = producer.close()
+    expect(producer.close()).toBe(closing)
+    expect(await put('b')).toBeInstanceOf(ProducerClosedError)
+    expect(() => producer.offer({ partitionKey: 'b', data: new Uint8Array(1) })).toThrow(ProducerClosedError)
+    await expect(producer.ready()).rejects.toThrow(ProducerClosedError)
+    await clock.advanceAsync(300)
+    await closing
+    expect(await last).toMatchObject({ attempts: 1 })
+    expect(clock.pendingTimers).toBe(0)
+  })
+
+  test('close before and during start settles', async () => {
+    const never = bench()
+    await never.producer.close()
+    await expect(never.producer.start()).rejects.toThrow(ProducerClosedError)
+    const during = bench()
+    const started = during.producer.start()
+    await Promise.all([during.producer.close(), expect(started).rejects.toThrow(ProducerClosedError)])
+    await during.clock.advanceAsync(0)
+    expect(during.clock.pendingTimers).toBe(0)
+  })
+
+  test('nothing buffered, no timer', async () => {
+    const { clock, producer, put } = bench()
+    const sent = put('a')
+    await clock.advanceAsync(300)
+    await sent
+    expect([clock.pendingTimers, producer.stats().requestsInFlight]).toEqual([0, 0])
+  })
+
+  test('refuses a bad record without sending anything', async () => {
+    const { producer, kinesis } = bench()
+    await expect(producer.put({ partitionKey: '', data: new Uint8Array(1) })).rejects.toThrow(RecordRejectedError)
+    expect([kinesis.listShardsCalls, producer.stats().accepted]).toEqual([0, 0])
+  })
+})

@@ -1,0 +1,36 @@
+import { describe, expect, test } from 'vitest'
+import { checkOptions, type ProducerOptions } from './producer-options.js'
+
+describe('checkOptions', () => {
+  test('fills in the defaults, also for undefined', () => {
+    expect(checkOptions({ stream: 'flights', lingerMs: undefined, retry: { baseMs: undefined } })).toMatchObject({
+      ...{ stream: 'flights', aggregation: 'shard', aggregateMaxBytes: 51_200, aggregateMaxRecords: 10_000, lingerMs: 100 },
+      ...{ maxBufferedBytes: 67_108_864, maxBufferedRecords: 100_000, maxRequestsInFlight: 24, ordering: 'none' },
+      ...{ recordTtlMs: 30_000, requestTimeoutMs: 10_000, retry: { baseMs: 100, maxMs: 5000 } },
+    })
+  })
+
+  test('takes an ARN', () => {
+    const stream = 'arn:aws:kinesis:eu-west-1:123456789012:stream/flights'
+    expect(checkOptions({ stream }).stream).toBe(stream)
+  })
+
+  test.each<[Partial<Record<keyof ProducerOptions, unknown>>, RegExp]>([
+    [{ stream: '' }, /`stream` must be the name/],
+    [{ stream: undefined }, /`stream` must be the name/],
+    [{ stream: 'a b' }, /`stream` must be the name/],
+    [{ aggregation: 'key' }, /`aggregation` must be 'shard' or 'off'/],
+    [{ ordering: 'perKey' }, /`ordering` must be 'none' or 'perShard'/],
+    [{ lingerMs: -1 }, /`lingerMs` must be a whole number from 0 to 60000, got -1/],
+    [{ lingerMs: 500, recordTtlMs: 400 }, /`lingerMs` must be at most recordTtlMs \(400\)/],
+    [{ aggregateMaxBytes: 10 }, /`aggregateMaxBytes` must be a whole number from 64/],
+    [{ maxBufferedBytes: 5 }, /`maxBufferedBytes`/],
+    [{ maxBufferedRecords: 0 }, /`maxBufferedRecords`/],
+    [{ maxRequestsInFlight: 257 }, /`maxRequestsInFlight`/],
+    [{ recordTtlMs: 1 }, /`recordTtlMs`/],
+    [{ retry: { baseMs: 10, maxMs: 5 } }, /`retry.maxMs` must be a whole number from 10/],
+    [{ lingerMS: 5 } as object, /`lingerMS` must be/],
+  ])('refuses %j', (given, message) => {
+    expect(() => checkOptions({ stream: 'flights', ...given } as ProducerOptions)).toThrow(message)
+  })
+})

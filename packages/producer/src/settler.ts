@@ -1,0 +1,294 @@
+import type { EventSource } from '@shardwise/core/events'
+import { effectiveHashKey, type HashKeyRange } from '@shardwise/core/hash-key'
+import type { PutRecordsResult } from '@shardwise/core/kinesis-port'
+import { classifyFailure } from '@shardwise/core/service-error'
+import { expired, misunderstood, refused } from './delivery-failure.js'
+import type { Dispatcher } from './dispatcher.js'
+import type { Entry } from './entry.js'
+import type { Ledger } from './ledger.js'
+import type { Packer } from './packer.js'
+import { LaneHaltedError, type StreamUnusableError } from './producer-error.js'
+import type { ProducerEvent } from './producer-events.js'
+import type { Settings } from './producer-options.js'
+import type { ProducerCounters } from './producer-stats.js'
+import type { RequestOutcome } from './request-sender.js'
+import { decideRetry } from './retry-policy.js'
+import { type Placement, settle } from './settlement.js'
+import type { LaneHalts } from './shard-lanes.js'
+import type { StreamView } from './stream-view.js'
+import type { UserRecord } from './user-record.js'
+
+/** What the way back shares with the rest of the pipeline. */
+export interface SettlerParts {
+  readonly settings: Settings
+  readonly events: EventSource<ProducerEvent>
+  readonly counters: ProducerCounters
+  readonly ledger: Ledger
+  readonly packer: Packer
+  readonly dispatcher: Dispatcher
+  readonly halts: LaneHalts
+  readonly view: StreamView
+  /** Records go back to waiting for a map, ahead of those that wait. */
+  park(records: readonly UserRecord[], now: number): void
+  /** The service was seen to ignore keys. */
+  keysIgnored(now: number): void
+}
+
+interface HeldSettlement {
+  readonly entry: Entry
+  readonly result: PutRecordsResult
+}
+
+/** Part of the pipeline, the way back: what becomes of entries that were answered or whose time is over. */
+export class Settler {
+  readonly #parts: SettlerParts
+  #held: HeldSettlement[] = []
+  /** Why there is no map, for the records that fail for the want of it. */
+  loadError: StreamUnusableError | undefined
+
+  constructor(parts: SettlerParts) {
+    this.#parts = parts
+  }
+
+  get held(): number {
+    return this.#held.length
+  }
+
+  /** When the first held settlement is given up. */
+  get nextExpiry(): number | undefined {
+    let first: number | undefined
+    for (const { entry } of this.#held) if (first === undefined || entry.lastExpiresAt < first) first = entry.lastExpiresAt
+    return first
+  }
+
+  /** One request's entries, in the order of its results. Announces how the request ended. */
+  complete(
+    request: { readonly id: number; readonly entries: readonly Entry[]; readonly sentAt: number },
+    outcome: RequestOutcome,
+    now: number,
+  ): void {
+    const { events, counters } = this.#parts
+    const { id: requestId, entries, sentAt } = request
+    const tookMs = now - sentAt
+    if (outcome.kind === 'answered') {
+      const refusedKinesisRecords = outcome.results.reduce((count, result) => count + (result.SequenceNumber ? 0 : 1), 0)
+      events.emit({ type: 'request-succeeded', requestId, tookMs, refusedKinesisRecords })
+      for (const [i, entry] of entries.entries()) this.#settle(entry, outcome.results[i]!, now)
+      return
+    }
+    counters.requestsFailed++
+    const { code, message, retryable, written, cause } = told(outcome, entries.length)
+    const kinesisRecords = entries.length
+    events.emit({ type: 'request-failed', requestId, tookMs, kinesisRecords, code, message, retryable, written })
+    for (const entry of entries) {
+      entry.mayBeWritten ||= written === 'unknown'
+      entry.lastFailure = { code, message, cause }
+      if (retryable) this.#retry(entry, now)
+      else this.#abandon(entry, outcome.kind === 'miscounted' ? misunderstood : refused)
+    }
+  }
+
+  /** Decides again what waited for the map, now that there is another one or that time has passed. */
+  judgeHeld(now: number): void {
+    const held = this.#held
+    this.#held = []
+    for (const { entry, result } of held) {
+      if (entry.lastExpiresAt > now) this.#settle(entry, result, now)
+      else this.#expireHeld(entry)
+    }
+    // Its shard may have closed since: the usual listing leaves closed ones out.
+    if (this.#held.length > 0) this.#parts.view.refresh(now, true)
+  }
+
+  /** Predicts and packs records again, all of them, ahead of what is queued; those whose time is over fail. */
+  repack(records: readonly UserRecord[], at: number, now: number): void {
+    const { settings, view, packer, dispatcher } = this.#parts
+    const late = records.filter((record) => record.expiresAt <= now)
+    if (late.length > 0) {
+      const errors = late.map((record) => expired(this.#explained(record), settings.recordTtlMs))
+      const others = records.filter((record) => record.expiresAt > now)
+      if (settings.ordering === 'perShard') {
+        // In order of putting the late ones are the first: the others go down with them.
+        this.#giveUp([...late, ...others], errors)
+        return
+      }
+      this.#giveUp(late, errors)
+      if (others.length > 0) this.repack(others, at, now)
+    } else if (!view.isReady) this.#parts.park(records, now)
+    else for (const entry of packer.pack(records, now)) dispatcher.requeue(entry, packer.rangeOf(entry), at)
+  }
+
+  /** The record's time was over before there was a map. */
+  expireUnsent(record: UserRecord): void {
+    this.#giveUp([record], [expired(this.#explained(record), this.#parts.settings.recordTtlMs)])
+  }
+
+  fail(record: UserRecord, error: Error): void {
+    const { counters, ledger, events } = this.#parts
+    counters.failed++
+    ledger.leave(record)
+    record.reject?.(error)
+    if (!events.hasListeners('record-failed')) return
+    const { partitionKey, explicitHashKey, data } = record
+    events.emit({ type: 'record-failed', partitionKey, explicitHashKey, data, error })
+  }
+
+  #settle(entry: Entry, result: PutRecordsResult, now: number): void {
+    const verdict = settle(entry, result, this.#parts.view.rangeOf)
+    switch (verdict.kind) {
+      case 'delivered':
+        this.#deliver(entry, verdict.shardId, verdict.sequenceNumber)
+        if (verdict.placement !== 'predicted') this.#misplaced(entry, verdict.shardId, verdict.placement, 'delivered', now)
+        break
+      case 'hold':
+        this.#held.push({ entry, result })
+        this.#misplaced(entry, verdict.shardId, 'elsewhere', 'undecided', now)
+        break
+      case 'wrong-shard': {
+        const message = `it was written to ${verdict.shardId}, outside of that shard's hash range, where readers drop it`
+        entry.lastFailure = { code: 'WrongShard', message, cause: undefined }
+        // Readers that do not follow the KCL's rule see what lies there.
+        entry.mayBeWritten = true
+        this.#parts.counters.wrongShard++
+        this.#misplaced(entry, verdict.shardId, verdict.placement, 'resent', now)
+        this.#retry(entry, now, { atOnce: entry.totalAttempts === 1 })
+        break
+      }
+      case 'unclear': {
+        const message = 'the service gave neither a sequence number nor an error'
+        entry.lastFailure = { code: 'EmptyResult', message, cause: undefined }
+        entry.mayBeWritten = true
+        this.#retry(entry, now)
+        break
+      }
+      case 'refused': {
+        const { code, message } = verdict
+        const failure = classifyFailure(Object.assign(new Error(message), { name: code }))
+        const throttled = failure.kind === 'throttled'
+        if (throttled) this.#parts.counters.throttled++
+        entry.lastFailure = { code, message: `${message}. ${failure.advice}`, cause: undefined }
+        entry.mayBeWritten ||= failure.written === 'unknown'
+        // PutRecords documents two errors of an entry, and both pass. An unknown one may pass, too.
+        if (failure.retryable || failure.kind === 'unknown') this.#retry(entry, now, { throttled })
+        else this.#abandon(entry, refused)
+      }
+    }
+  }
+
+  #deliver(entry: Entry, shardId: string, sequenceNumber: string): void {
+    const { dispatcher, counters, ledger } = this.#parts
+    dispatcher.settled(entry)
+    const { records } = entry
+    counters.delivered += records.length
+    for (let i = 0; i < records.length; i++) {
+      const record = records[i]!
+      if (entry.mayBeWritten || record.mayBeWritten) counters.possibleDuplicates++
+      ledger.leave(record)
+      record.resolve?.({ shardId, sequenceNumber, subSequenceNumber: i, attempts: record.attempts + entry.attempts })
+    }
+    entry.dissolve()
+  }
+
+  #misplaced(
+    entry: Entry,
+    shardId: string,
+    placement: Placement,
+    outcome: 'delivered' | 'resent' | 'undecided',
+    now: number,
+  ): void {
+    const { view, events } = this.#parts
+    const predictedShardId = entry.shardId!
+    if (placement === 'keys-ignored') this.#parts.keysIgnored(now)
+    // A newer map may have come while the request was under way.
+    else if (outcome === 'undecided' || view.isOpen(predictedShardId)) view.refresh(now)
+    events.emit({ type: 'wrong-shard', predictedShardId, shardId, userRecords: entry.records.length, outcome })
+  }
+
+  /** Sends an entry again, or gives up those of its records whose time is over. */
+  #retry(entry: Entry, now: number, how: { readonly atOnce?: boolean; readonly throttled?: boolean } = {}): void {
+    const { settings, counters, events, dispatcher, packer } = this.#parts
+    dispatcher.settled(entry)
+    const life = { attempts: entry.totalAttempts, expiresAt: entry.lastExpiresAt }
+    const decision = decideRetry(life, true, now, settings.retry, settings.random)
+    const at = decision.kind === 'retry' && how.atOnce !== true ? decision.at : now
+    const sameBytes = packer.isCurrent(entry) && entry.lastFailure?.code !== 'WrongShard'
+    const { shardId, lastFailure, records, totalAttempts: attempts } = entry
+    if (entry.expiresAt > now && sameBytes) dispatcher.requeue(entry, packer.rangeOf(entry), at)
+    else this.repack(entry.dissolve(), at, now)
+    if (decision.kind !== 'retry') return
+    counters.retries++
+    const [code, throttled, userRecords] = [lastFailure?.code ?? '', how.throttled === true, records.length]
+    events.emit({ type: 'record-retried', shardId, code, throttled, userRecords, attempts, delayMs: at - now })
+  }
+
+  #abandon(entry: Entry, describe: (record: UserRecord) => Error): void {
+    this.#parts.dispatcher.settled(entry)
+    const records = entry.dissolve()
+    this.#giveUp(records, records.map(describe), entry)
+  }
+
+  #expireHeld(entry: Entry): void {
+    const message = 'it was written to a shard that ListShards does not show, so whether readers accept it there is not known'
+    entry.lastFailure = { code: 'UnknownShard', message, cause: this.loadError }
+    entry.mayBeWritten = true
+    this.#abandon(entry, (record) => expired(record, this.#parts.settings.recordTtlMs))
+  }
+
+  /**
+   * Fails the records: the first ones with `errors`, the rest because these go before them. With order kept, the lane halts: what is
+   * queued in it fails, too, and it takes nothing until the caller resumes.
+   */
+  #giveUp(records: readonly UserRecord[], errors: readonly Error[], entry?: Entry): void {
+    const { settings, halts, packer, dispatcher, view, events } = this.#parts
+    const cause = errors[0]!
+    const behind: UserRecord[] = []
+    const range = settings.ordering === 'perShard' ? this.#laneRange(records[0]!, entry) : undefined
+    if (range !== undefined) {
+      halts.halt(range, cause)
+      const completed: Entry[] = []
+      packer.closeAll(completed)
+      for (const open of completed) dispatcher.enqueue(open, packer.rangeOf(open))
+      for (const queued of dispatcher.clear(range)) behind.push(...queued.dissolve())
+    }
+    const halted = (record: UserRecord): Error =>
+      new LaneHaltedError(record.partitionKey, record.mayBeWritten ? 'unknown' : 'no', cause)
+    for (const [i, record] of records.entries()) this.fail(record, errors[i] ?? halted(record))
+    for (const record of behind) this.fail(record, halted(record))
+    if (range === undefined) return
+    const shardId = entry?.shardId ?? view.map?.at(range.start)?.shardId
+    events.emit({ type: 'lane-halted', shardId, startingHashKey: range.start, endingHashKey: range.end, cause })
+  }
+
+  /** The hash keys whose order the record's failure breaks: those of its lane; without a map, its own. */
+  #laneRange(record: UserRecord, entry: Entry | undefined): HashKeyRange {
+    const { packer, view } = this.#parts
+    const hashKey = effectiveHashKey(record.partitionKey, record.explicitHashKey)
+    return (entry && packer.rangeOf(entry)) ?? view.map?.at(hashKey)?.range ?? { start: hashKey, end: hashKey }
+  }
+
+  #explained(record: UserRecord): UserRecord {
+    if (record.lastFailure === undefined && !this.#parts.view.isReady && this.loadError !== undefined) {
+      const { serviceCode: code, message, cause } = this.loadError
+      record.lastFailure = { code, message, cause }
+    }
+    return record
+  }
+}
+
+function told(
+  outcome: Exclude<RequestOutcome, { kind: 'answered' }>,
+  entries: number,
+): {
+  readonly code: string
+  readonly message: string
+  readonly retryable: boolean
+  readonly written: 'no' | 'unknown'
+  readonly cause: unknown
+} {
+  if (outcome.kind === 'failed') {
+    const { code, message, advice, retryable, written } = outcome.failure
+    return { code, message: `${message}. ${advice}`, retryable, written, cause: outcome.cause }
+  }
+  const message = `the answer to PutRecords has ${outcome.results} results for ${entries} records, so none can be told apart`
+  return { code: 'ResultCountMismatch', message, retryable: false, written: 'unknown', cause: undefined }
+}

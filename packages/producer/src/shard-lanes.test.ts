@@ -1,0 +1,107 @@
+import { ShardMap } from '@shardwise/core/shard-map'
+import { describe, expect, test } from 'vitest'
+import { LaneHalts, ShardLanes } from './shard-lanes.js'
+import { entryOf } from './testing/records.js'
+
+const END = 2n ** 128n - 1n
+const HALF = 2n ** 127n
+const [LEFT, RIGHT, ALL] = [
+  { start: 0n, end: HALF - 1n },
+  { start: HALF, end: END },
+  { start: 0n, end: END },
+]
+
+function mapOf(...shards: readonly [string, { start: bigint; end: bigint }][]): ShardMap {
+  return ShardMap.from(
+    shards.map(([ShardId, { start, end }]) => ({
+      ShardId,
+      HashKeyRange: { StartingHashKey: `${start}`, EndingHashKey: `${end}` },
+      SequenceNumberRange: { StartingSequenceNumber: '1' },
+    })),
+  )
+}
+
+describe('ShardLanes', () => {
+  test('in order, one at a time: the next waits until the one before has settled', () => {
+    const lanes = new ShardLanes({ serial: true })
+    const [first, second] = [entryOf('p'), entryOf('p')]
+    const lane = lanes.enqueue(first, ALL)
+    lanes.enqueue(second, ALL)
+    expect(lanes.opensAt(lane)).toBe(Number.NEGATIVE_INFINITY)
+    expect(lanes.take(lane)).toBe(first)
+    expect([lanes.opensAt(lane), lanes.isCrowded(lane)]).toEqual([Number.POSITIVE_INFINITY, true])
+    lanes.settled(first)
+    expect([lanes.opensAt(lane), lanes.head(lane)]).toEqual([Number.NEGATIVE_INFINITY, second])
+  })
+
+  test('not serial: the next may go, and a back-off holds the lane', () => {
+    const lanes = new ShardLanes({ serial: false })
+    const first = entryOf('p')
+    const lane = lanes.enqueue(first, ALL)
+    lanes.enqueue(entryOf('p'), ALL)
+    lanes.take(lane)
+    expect(lanes.opensAt(lane)).toBe(Number.NEGATIVE_INFINITY)
+    lanes.settled(first)
+    lanes.requeue(first, ALL, 50)
+    expect([lanes.opensAt(lane), lanes.head(lane)]).toEqual([50, first])
+  })
+
+  test('after a split the children wait for what the parent has in flight', () => {
+    const lanes = new ShardLanes({ serial: true })
+    const [flying, queued] = [entryOf('p'), entryOf('p')]
+    const parent = lanes.enqueue(flying, ALL)
+    lanes.enqueue(queued, ALL)
+    lanes.take(parent)
+    expect(lanes.changeMap(mapOf(['l', LEFT], ['r', RIGHT]))).toEqual([queued])
+    const child = lanes.enqueue(entryOf('l'), LEFT)
+    expect(lanes.opensAt(child)).toBe(Number.POSITIVE_INFINITY)
+    lanes.settled(flying)
+    expect(lanes.opensAt(child)).toBe(Number.NEGATIVE_INFINITY)
+  })
+
+  test('a split elsewhere holds nobody up, and a merge waits for both parents', () => {
+    const lanes = new ShardLanes({ serial: true })
+    const [left, right] = [entryOf('l'), entryOf('r')]
+    lanes.take(lanes.enqueue(left, LEFT))
+    lanes.take(lanes.enqueue(right, RIGHT))
+    lanes.changeMap(mapOf(['l', LEFT], ['r2', RIGHT]))
+    lanes.settled(left)
+    expect(lanes.opensAt(lanes.enqueue(entryOf('l'), LEFT))).toBe(Number.NEGATIVE_INFINITY)
+    lanes.changeMap(mapOf(['m', ALL]))
+    const merged = lanes.enqueue(entryOf('m'), ALL)
+    expect(lanes.opensAt(merged)).toBe(Number.POSITIVE_INFINITY)
+    lanes.settled(right)
+    expect(lanes.opensAt(merged)).toBe(Number.NEGATIVE_INFINITY)
+  })
+
+  test('what is put back goes first, in its order', () => {
+    const lanes = new ShardLanes({ serial: false })
+    const entries = [entryOf('p'), entryOf('p'), entryOf('p')]
+    let lane = lanes.enqueue(entries[0]!, ALL)
+    for (const entry of entries.slice(1)) lane = lanes.enqueue(entry, ALL)
+    lanes.putBack([lanes.take(lane), lanes.take(lane)])
+    expect([lanes.take(lane), lanes.take(lane), lanes.take(lane)]).toEqual(entries)
+    expect(lanes.queuedEntries).toBe(0)
+  })
+
+  test('clears what is queued for a range and nothing else', () => {
+    const lanes = new ShardLanes({ serial: true })
+    const [left, right] = [entryOf('l'), entryOf('r')]
+    lanes.enqueue(left, LEFT)
+    lanes.enqueue(right, RIGHT)
+    expect(lanes.clear(LEFT)).toEqual([left])
+    expect([lanes.queuedEntries, lanes.clearAll()]).toEqual([1, [right]])
+  })
+})
+
+describe('LaneHalts', () => {
+  test('names the first failure for the range until resumed', () => {
+    const halts = new LaneHalts()
+    const [first, second] = [new Error('1'), new Error('2')]
+    halts.halt(LEFT, first)
+    halts.halt(LEFT, second)
+    expect([halts.any, halts.causeFor(5n), halts.causeFor(END)]).toEqual([true, first, undefined])
+    halts.resume()
+    expect([halts.any, halts.causeFor(5n)]).toEqual([false, undefined])
+  })
+})

@@ -1,0 +1,22 @@
+import { Entry } from '../entry.js'
+import { toUserRecord, type UserRecord } from '../user-record.js'
+
+/** A record that does not expire. `explicitHashKey` decides its place. */
+export function recordOf(partitionKey: string, size = 10, explicitHashKey?: string): UserRecord {
+  const record = toUserRecord({ partitionKey, explicitHashKey, data: new Uint8Array(size) })
+  record.expiresAt = Number.POSITIVE_INFINITY
+  return record
+}
+
+export function entryOf(
+  shardId: string | undefined,
+  options: { readonly size?: number; readonly deadline?: number; readonly explicitHashKey?: string; readonly key?: string } = {},
+): Entry {
+  return Entry.plain(recordOf(options.key ?? 'k', options.size ?? 10, options.explicitHashKey), shardId, options.deadline ?? 0)
+}
+
+/** An aggregate whose members have these hash keys. Its bytes do not matter. */
+export function aggregateOf(shardId: string, ...explicitHashKeys: readonly (string | bigint)[]): Entry {
+  const records = explicitHashKeys.map((hashKey, i) => recordOf(`k${i}`, 10, hashKey.toString()))
+  return Entry.aggregate(records, shardId, { bytes: new Uint8Array(50), release() {} }, 0)
+}
