@@ -3,12 +3,12 @@ import {
   CreateTableCommand,
   DeleteTableCommand,
   DescribeTableCommand,
-  DynamoDBClient,
   GetItemCommand,
   PutItemCommand,
   UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb'
 import { ManualClock, systemClock } from '@shardwise/core/clock'
+import { connectDynamoDB, type DynamoDBConnection } from '@shardwise/core/transport/dynamodb'
 import { type LocalServices, startLocal } from '@shardwise/local'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
@@ -17,18 +17,18 @@ import { leaseStoreSuite } from './lease-store.suite.js'
 import { aLease } from './testing/lease-rows.js'
 
 let local: LocalServices
-let dynamodb: DynamoDBClient
+let dynamodb: DynamoDBConnection
 let tables = 0
 let tableName: string
 
 beforeAll(async () => {
   local = await startLocal({ kinesis: false })
   const credentials = { accessKeyId: 'key', secretAccessKey: 'secret' }
-  dynamodb = new DynamoDBClient({ endpoint: local.dynamodbEndpoint, region: 'us-east-1', credentials, maxAttempts: 1 })
+  dynamodb = connectDynamoDB({ endpoint: local.dynamodbEndpoint, region: 'us-east-1', credentials })
 })
 
 afterAll(async () => {
-  dynamodb.destroy()
+  dynamodb.close()
   await local.stop()
 })
 
@@ -37,7 +37,7 @@ beforeEach(() => {
 })
 
 async function opened(): Promise<DynamoDBLeaseStore> {
-  const store = new DynamoDBLeaseStore({ dynamodb: dynamodb as unknown as DynamoDBPort, tableName, clock: systemClock })
+  const store = new DynamoDBLeaseStore({ dynamodb, tableName, clock: systemClock })
   await store.open()
   return store
 }

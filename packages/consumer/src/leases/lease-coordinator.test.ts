@@ -1,7 +1,7 @@
-import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { ManualClock, systemClock } from '@shardwise/core/clock'
 import { EventSource } from '@shardwise/core/events'
 import { seededRandom } from '@shardwise/core/random'
+import { connectDynamoDB } from '@shardwise/core/transport/dynamodb'
 import { startLocal } from '@shardwise/local'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { LATEST, SHARD_END, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
@@ -429,12 +429,10 @@ test.each([
 test('on DynamoDB, in real time: two workers share, one dies, the other goes on', async () => {
   await using local = await startLocal({ kinesis: false })
   const credentials = { accessKeyId: 'key', secretAccessKey: 'secret' }
-  const client = new DynamoDBClient({ endpoint: local.dynamodbEndpoint, region: 'us-east-1', credentials, maxAttempts: 1 })
+  const dynamodb = connectDynamoDB({ endpoint: local.dynamodbEndpoint, region: 'us-east-1', credentials })
   const events = new EventSource<{ readonly type: 'held'; readonly by: string }>()
   const open = (id: string): { coordinator: LeaseCoordinator; network: FaultyLeaseStore } => {
-    const network = new FaultyLeaseStore(
-      new DynamoDBLeaseStore({ dynamodb: client as unknown as DynamoDBPort, tableName: 'app', clock: systemClock }),
-    )
+    const network = new FaultyLeaseStore(new DynamoDBLeaseStore({ dynamodb, tableName: 'app', clock: systemClock }))
     const createMissing = async (): Promise<string[]> => {
       for (const leaseKey of ['s1', 's2']) {
         await network.store.create({
@@ -469,5 +467,5 @@ test('on DynamoDB, in real time: two workers share, one dies, the other goes on'
   await takenOver
   a.network.outage = undefined
   await Promise.all([a.coordinator.stop(), b.coordinator.stop()])
-  client.destroy()
+  dynamodb.close()
 })
