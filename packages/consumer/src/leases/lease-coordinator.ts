@@ -1,4 +1,4 @@
-import { type Clock, sleep } from '@shardwise/core/clock'
+import type { Clock } from '@shardwise/core/clock'
 import type { ChildShard } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
 import { classifyFailure } from '@shardwise/core/service-error'
@@ -68,7 +68,9 @@ export class LeaseCoordinator {
    */
   readonly #unsure = new Set<string>()
   #late = false
-  #wake = new AbortController()
+  /** Scan at once, with a consistent read. */
+  #poked = false
+  #wake: (() => void) | undefined
   #scans = 0
   #scanFailures = 0
 
@@ -119,6 +121,7 @@ export class LeaseCoordinator {
 
   async #finish(): Promise<void> {
     this.#halt.abort()
+    this.#wake?.()
     for (const tenure of this.#tenures.values()) tenure.requestDrain()
     if (this.#running.size === 0) return
     while (this.#running.size > 0) await Promise.all(this.#running)
@@ -137,7 +140,7 @@ export class LeaseCoordinator {
       do {
         await this.#act()
         await this.#pause(Math.min(scanAt, this.#nextExpiry()))
-      } while (!signal.aborted && this.#options.clock.now() < scanAt && !this.#wake.signal.aborted)
+      } while (!signal.aborted && this.#options.clock.now() < scanAt && !this.#poked)
     }
   }
 
@@ -146,8 +149,8 @@ export class LeaseCoordinator {
     const { store, clock, failoverTimeMs, random } = this.#options
     const began = clock.now()
     // The first sight must show what the discovery has just found, and one after the end of a shard its children.
-    const consistent = this.#scans++ === 0 || this.#wake.signal.aborted
-    this.#wake = new AbortController()
+    const consistent = this.#scans++ === 0 || this.#poked
+    this.#poked = false
     try {
       const { leases, malformed } = await this.#call('scan', undefined, (signal) => store.list({ signal, consistent }))
       this.#scanFailures = 0
@@ -227,7 +230,8 @@ export class LeaseCoordinator {
     this.#tenures.delete(tenure.leaseKey)
     if (!tenure.hasEnded()) return
     // The children are free now, and nobody is nearer to them.
-    this.#wake.abort()
+    this.#poked = true
+    this.#wake?.()
     if (this.#incomplete.delete(tenure.leaseKey)) this.#audit.soon()
   }
 
@@ -305,9 +309,16 @@ export class LeaseCoordinator {
     return next
   }
 
-  async #pause(until: number): Promise<void> {
+  #pause(until: number): Promise<void> {
     const { clock } = this.#options
-    const signal = AbortSignal.any([this.#wake.signal, this.#halt.signal])
-    await sleep(clock, until - clock.now(), { signal }).catch(() => {})
+    if (this.#poked || this.#halt.signal.aborted) return Promise.resolve()
+    return new Promise((resolve) => {
+      const timer = clock.schedule(until - clock.now(), () => this.#wake?.())
+      this.#wake = () => {
+        timer.cancel()
+        this.#wake = undefined
+        resolve()
+      }
+    })
   }
 }
