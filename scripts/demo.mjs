@@ -10,13 +10,10 @@ const child = spawn(
   ['--import', 'tsx', '-C', 'shardwise-source', 'test/demo/main.ts', ...process.argv.slice(2)],
   { cwd: root, stdio: 'inherit' },
 )
-// The demo decides how to end; this process waits for it. On Ctrl-C the terminal has signalled the whole group, so the child has it
-// already, and a second SIGINT would mean "at once". A SIGTERM comes to this process alone, so it is passed on.
-process.on('SIGINT', () => {
-  if (!process.stdin.isTTY) child.kill('SIGINT')
-})
-process.on('SIGTERM', () => child.kill('SIGTERM'))
-process.on('SIGHUP', () => child.kill('SIGTERM'))
+// The demo decides how to end; this process only passes signals on and waits for it. On Ctrl-C in a terminal the child has the signal
+// already, as the terminal signals the whole group: to be told twice does it no harm.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+  process.on(signal, () => child.kill(signal === 'SIGHUP' ? 'SIGTERM' : signal))
 child.once('error', (error) => {
   console.error(`The demo did not start: ${error.message}`)
   process.exitCode = 1

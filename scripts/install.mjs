@@ -29,12 +29,14 @@ export function run(command, args, options = {}) {
 /** Installs what package-lock.json lists unless it is there, and says in one line which of the two it was. */
 export async function installMissing() {
   const lock = packagesOf(join(root, 'package-lock.json'))
-  const missing = Object.entries(lock).filter(([path, entry]) => path !== '' && !isThere(path, entry))
+  const listed = Object.entries(lock).filter(([path]) => /(^|\/)node_modules\//.test(path))
+  const known = installed()
+  const missing = listed.filter(([path, entry]) => !isThere(path, entry, known))
   if (missing.length === 0) {
-    console.error(`Dependencies: everything was there (${Object.keys(lock).length - 1} packages).`)
+    console.error(`Dependencies: everything was there (${listed.length} packages).`)
     return
   }
-  console.error(`Dependencies: ${missing.length} of ${Object.keys(lock).length - 1} packages are missing, running npm ci ...`)
+  console.error(`Dependencies: ${missing.length} of ${listed.length} packages are missing, running npm ci ...`)
   const started = Date.now()
   const progress = setInterval(() => console.error(`Dependencies: still installing, ${seconds(started)} s ...`), 5_000)
   // The level is set, as `npm test --silent` would else hide the reason of a failure.
@@ -49,18 +51,19 @@ export async function installMissing() {
     )
     process.exit(1)
   }
-  console.error(`Dependencies: installed ${Object.keys(lock).length - 1} packages in ${seconds(started)} s.`)
+  console.error(`Dependencies: installed ${installedCount()} packages in ${seconds(started)} s.`)
 }
 
 // npm leaves in node_modules/.package-lock.json what it has installed. Comparing versions, not file times, survives a git checkout.
 const installed = () => packagesOf(join(root, 'node_modules', '.package-lock.json'))
-let known
 
-function isThere(path, entry) {
-  known ??= installed()
+function installedCount() {
+  return Object.values(installed()).filter((entry) => entry.version !== undefined && entry.link !== true).length
+}
+
+function isThere(path, entry, known) {
   if (entry.link === true) return existsSync(join(root, path))
-  // A workspace itself is part of the clone. A binary for another platform is never installed here.
-  if (!path.startsWith('node_modules/') && !path.includes('/node_modules/')) return true
+  // A binary for another platform is listed in the lock and never installed here.
   if (entry.optional === true && known[path] === undefined && Object.keys(known).length > 0) return true
   return known[path]?.version === entry.version && existsSync(join(root, path))
 }
