@@ -11,6 +11,7 @@ type Step =
   | { readonly kind: 'put'; readonly count: number; readonly keySeed: number; readonly size: number }
   | { readonly kind: 'advance'; readonly ms: number }
   | { readonly kind: 'split' | 'merge'; readonly index: number }
+  | { readonly kind: 'distribute'; readonly by: 'AUTO' | 'USER_PARTITION_KEY' }
   | { readonly kind: 'fault'; readonly fault: PutFault }
   | { readonly kind: 'blind'; readonly ms: number }
   | { readonly kind: 'flush' }
@@ -25,7 +26,16 @@ const fault: fc.Arbitrary<PutFault> = fc.oneof(
   }),
 )
 
-const step: fc.Arbitrary<Step> = fc.oneof(
+const reshard: fc.Arbitrary<Step> = fc.record({
+  kind: fc.constantFrom('split' as const, 'merge' as const),
+  index: fc.nat({ max: 20 }),
+})
+const distribute: fc.Arbitrary<Step> = fc.record({
+  kind: fc.constant('distribute' as const),
+  by: fc.constantFrom('AUTO' as const, 'USER_PARTITION_KEY' as const),
+})
+
+const ordinary: fc.WeightedArbitrary<Step>[] = [
   {
     weight: 6,
     arbitrary: fc.record({
@@ -36,11 +46,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 5, arbitrary: fc.record({ kind: fc.constant('advance' as const), ms: fc.integer({ min: 0, max: 150 }) }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('split' as const, 'merge' as const), index: fc.nat({ max: 20 }) }) },
   { weight: 2, arbitrary: fault.map((given) => ({ kind: 'fault' as const, fault: given })) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('blind' as const), ms: fc.integer({ min: 1, max: 400 }) }) },
   { weight: 1, arbitrary: fc.constant({ kind: 'flush' as const }) },
-)
+]
 
 interface Put {
   readonly id: string
@@ -88,6 +97,7 @@ async function run(steps: readonly Step[], seed: number, options: Partial<Produc
     } else if (step.kind === 'advance') await clock.advanceAsync(step.ms)
     else if (step.kind === 'split') kinesis.split(step.index)
     else if (step.kind === 'merge') kinesis.merge(step.index)
+    else if (step.kind === 'distribute') kinesis.distribute(step.by)
     else if (step.kind === 'fault') kinesis.putFaults.push(step.fault)
     else if (step.kind === 'blind') blindUntil = clock.now() + step.ms
     else {
@@ -152,18 +162,20 @@ function checkHalts(puts: readonly Put[]): void {
   }
 }
 
-const steps = fc.array(step, { minLength: 1, maxLength: 40 })
+const resharding = fc.array(fc.oneof(...ordinary, { weight: 2, arbitrary: reshard }), { minLength: 1, maxLength: 40 })
+const switching = fc.array(fc.oneof(...ordinary, { weight: 2, arbitrary: distribute }), { minLength: 1, maxLength: 40 })
 const runs = Number(process.env.SHARDWISE_PROPERTY_RUNS ?? 150)
 
 describe('whatever happens, every put settles once, what is acknowledged is readable, and the buffer keeps its bound', () => {
-  test.each<[string, Partial<ProducerOptions>]>([
+  test.each<[string, Partial<ProducerOptions>, fc.Arbitrary<Step[]>?]>([
     ['aggregated', {}],
     ['plain', { aggregation: 'off' }],
     ['aggregated in order', { ordering: 'perShard' }],
     ['plain in order', { ordering: 'perShard', aggregation: 'off' }],
     ['in order with records that expire', { ordering: 'perShard', recordTtlMs: 250 }],
     ['aggregated with records that expire', { recordTtlMs: 250 }],
-  ])('%s', { timeout: 240_000 }, async (_, options) => {
+    ['aggregated on a stream that the service takes over at times', {}, switching],
+  ])('%s', { timeout: 240_000 }, async (_, options, steps = resharding) => {
     await fc.assert(
       fc.asyncProperty(steps, fc.nat(), (given, seed) => run(given, seed, options)),
       { numRuns: runs },

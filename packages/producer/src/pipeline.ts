@@ -25,13 +25,14 @@ interface Request {
   readonly abort: AbortController
 }
 
-interface StartWaiter {
+interface LoadWaiter {
+  readonly since: number
   readonly resolve: () => void
   readonly reject: (error: Error) => void
 }
 
-/** `load` gives up after this many failures in a row; records that wait go on trying for as long as they live. */
-const START_ATTEMPTS = 3
+/** `load` gives up at the first failure after this time; records that wait go on trying for as long as they live. */
+const LOAD_PATIENCE_MS = 3000
 
 /**
  * Wires the stages, owns the one timer, and decides nothing that a stage can decide.
@@ -58,8 +59,7 @@ export class Pipeline implements StreamViewListener {
   readonly #requests = new Set<Request>()
   /** Accepted, in order, until there is a map. */
   readonly #unrouted: UserRecord[] = []
-  readonly #startWaiters: StartWaiter[] = []
-  #loadFailures = 0
+  readonly #loadWaiters: LoadWaiter[] = []
   #nextRequestId = 1
   #completed: Entry[] = []
   #timer: Scheduled | undefined
@@ -111,8 +111,9 @@ export class Pipeline implements StreamViewListener {
   load(): Promise<void> {
     if (this.#view.isReady) return Promise.resolve()
     return new Promise((resolve, reject) => {
-      this.#startWaiters.push({ resolve, reject })
-      this.#loadView(this.now())
+      const since = this.now()
+      this.#loadWaiters.push({ since, resolve, reject })
+      this.#loadView(since)
       this.#arm()
     })
   }
@@ -134,7 +135,7 @@ export class Pipeline implements StreamViewListener {
     this.#stopped = true
     this.#view.stop()
     this.#ledger.close(this.#settings.stream)
-    for (const { reject } of this.#startWaiters.splice(0)) reject(new ProducerClosedError(this.#settings.stream))
+    for (const { reject } of this.#loadWaiters.splice(0)) reject(new ProducerClosedError(this.#settings.stream))
     this.#timer?.cancel()
     this.#timer = undefined
   }
@@ -338,15 +339,24 @@ export class Pipeline implements StreamViewListener {
       if (error.serviceCode === 'AutoDistribution') this.#refuseAll(error)
       return
     }
-    this.#loadFailures++
-    if (fatal) this.#refuseAll(error)
-    else if (this.#loadFailures >= START_ATTEMPTS) for (const { reject } of this.#startWaiters.splice(0)) reject(error)
+    if (fatal) {
+      this.#refuseAll(error)
+      return
+    }
+    // A stream in creation is worth waiting for: it is on its way.
+    const patienceMs = error.serviceCode === 'StreamCreating' ? this.#settings.recordTtlMs : LOAD_PATIENCE_MS
+    const now = this.now()
+    for (const waiter of this.#loadWaiters.splice(0)) {
+      if (now - waiter.since >= patienceMs) waiter.reject(error)
+      else this.#loadWaiters.push(waiter)
+    }
+    // Nobody wants it any more: the next put will ask again.
+    if (this.#loadWaiters.length === 0 && this.#ledger.isEmpty) this.#view.forget()
   }
 
   idle(): void {
     if (this.#view.isReady) {
-      this.#loadFailures = 0
-      for (const { resolve } of this.#startWaiters.splice(0)) resolve()
+      for (const { resolve } of this.#loadWaiters.splice(0)) resolve()
     }
     this.#turn(this.now())
   }
@@ -377,12 +387,11 @@ export class Pipeline implements StreamViewListener {
 
   /** Rejects all that is not in flight, and forgets the stream: the next put tries afresh. */
   #refuseAll(error: StreamUnusableError): void {
-    this.#loadFailures = 0
     this.#view.forget()
     this.#closeAggregates()
     const queued = this.#dispatcher.clearAll().flatMap((entry) => entry.dissolve())
     const records = [...queued, ...this.#unrouted.splice(0)]
-    for (const { reject } of this.#startWaiters.splice(0)) reject(error)
+    for (const { reject } of this.#loadWaiters.splice(0)) reject(error)
     for (const record of records) this.#settler.fail(record, error)
     this.#events.emit({ type: 'stream-unusable', error })
   }
@@ -465,7 +474,7 @@ export class Pipeline implements StreamViewListener {
   /** Makes the timer agree with what is known. While nothing is buffered it does not keep the process alive. */
   #arm(): void {
     if (this.#turning !== 'no' || this.#stopped) return
-    const background = this.#ledger.isEmpty && this.#startWaiters.length === 0
+    const background = this.#ledger.isEmpty && this.#loadWaiters.length === 0
     if (this.#wakeAt === this.#timerAt && background === this.#timerIsBackground) return
     this.#timer?.cancel()
     this.#timer = undefined

@@ -7,7 +7,7 @@ import type { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
 import type { Ledger } from './ledger.js'
 import type { Packer } from './packer.js'
-import { LaneHaltedError, type StreamUnusableError } from './producer-error.js'
+import { LaneHaltedError, type StreamUnusableError, withAdvice } from './producer-error.js'
 import type { ProducerEvent } from './producer-events.js'
 import type { Settings } from './producer-options.js'
 import type { ProducerCounters } from './producer-stats.js'
@@ -166,7 +166,7 @@ export class Settler {
         const failure = classifyFailure(Object.assign(new Error(message), { name: code }))
         const throttled = failure.kind === 'throttled'
         if (throttled) this.#parts.counters.throttled++
-        entry.lastFailure = { code, message: `${message}. ${failure.advice}`, cause: undefined }
+        entry.lastFailure = { code, message: withAdvice({ message, advice: failure.advice }), cause: undefined }
         entry.mayBeWritten ||= failure.written === 'unknown'
         // PutRecords documents two errors of an entry, and both pass. An unknown one may pass, too.
         if (failure.retryable || failure.kind === 'unknown') this.#retry(entry, now, { throttled })
@@ -286,8 +286,8 @@ function told(
   readonly cause: unknown
 } {
   if (outcome.kind === 'failed') {
-    const { code, message, advice, retryable, written } = outcome.failure
-    return { code, message: `${message}. ${advice}`, retryable, written, cause: outcome.cause }
+    const { code, retryable, written } = outcome.failure
+    return { code, message: withAdvice(outcome.failure), retryable, written, cause: outcome.cause }
   }
   const message = `the answer to PutRecords has ${outcome.results} results for ${entries} records, so none can be told apart`
   return { code: 'ResultCountMismatch', message, retryable: false, written: 'unknown', cause: undefined }

@@ -4,7 +4,7 @@ import { classifyFailure } from '@shardwise/core/service-error'
 import { DEFAULT_MAX_RECORD_BYTES } from '@shardwise/core/service-limits'
 import { listAllShards, ShardListingError, type ShardMap } from '@shardwise/core/shard-map'
 import { describeStream, StreamDescriptionError } from '@shardwise/core/stream-description'
-import { StreamUnusableError } from './producer-error.js'
+import { StreamUnusableError, withAdvice } from './producer-error.js'
 import type { RetryOptions } from './retry-policy.js'
 import { ShardDirectory } from './shard-directory.js'
 
@@ -214,7 +214,7 @@ export class StreamView {
     } catch (cause) {
       const failure = classifyFailure(cause)
       if (failure.kind !== 'access-denied') throw cause
-      this.#listener.probeDenied(`${failure.message}. ${failure.advice}`)
+      this.#listener.probeDenied(withAdvice(failure))
       return { maxRecordBytes: DEFAULT_MAX_RECORD_BYTES, distribution: 'partition-key' }
     }
   }
@@ -228,8 +228,11 @@ export class StreamView {
       const fatal = cause instanceof StreamDescriptionError
       return [new StreamUnusableError(this.#name, cause.code, cause.message, { cause }), fatal]
     }
-    const { code, message, advice, retryable } = classifyFailure(cause)
-    return [new StreamUnusableError(this.#name, code, `${code}: ${message}. ${advice}`, { cause }), !retryable]
+    const failure = classifyFailure(cause)
+    return [
+      new StreamUnusableError(this.#name, failure.code, `${failure.code}: ${withAdvice(failure)}`, { cause }),
+      !failure.retryable,
+    ]
   }
 }
 

@@ -123,6 +123,16 @@ export class SimulatedKinesis implements KinesisPort {
     this.model.call('MergeShards', { StreamName: this.#stream, ShardToMerge, AdjacentShardToMerge })
   }
 
+  /** Switches between placement by partition key and by the service. Such a stream is on-demand: it cannot be split or merged by hand. */
+  distribute(RecordDistributionStrategy: 'AUTO' | 'USER_PARTITION_KEY'): void {
+    const summary = this.model.call('DescribeStreamSummary', { StreamName: this.#stream }) as DescribeStreamSummaryOutput
+    const { StreamARN, StreamModeDetails } = summary.StreamDescriptionSummary!
+    if (StreamModeDetails?.StreamMode !== 'ON_DEMAND') {
+      this.model.call('UpdateStreamMode', { StreamARN, StreamModeDetails: { StreamMode: 'ON_DEMAND' } })
+    }
+    this.model.call('UpdateStreamRecordDistributionStrategy', { StreamARN, RecordDistributionStrategy })
+  }
+
   /**
    * What readers that follow the KCL see, in the order of writing: a whole aggregate is dropped when one member lies outside the range of
    * the shard it is in (AggregatorUtil of the KCL). The payload of a record is its id.
