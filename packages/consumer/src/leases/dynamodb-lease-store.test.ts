@@ -69,7 +69,7 @@ describe('the row is KCL’s', () => {
       ownerSwitchesSinceCheckpoint: { N: '0' },
       checkpoint: { S: 'TRIM_HORIZON' },
       checkpointSubSequenceNumber: { N: '0' },
-      parentShardIds: { SS: ['s1', 's2'] },
+      parentShardId: { SS: ['s1', 's2'] },
       startingHashKey: { S: '0' },
       endingHashKey: { S: '9' },
       swStartAt: { N: '5' },
@@ -83,11 +83,13 @@ describe('the row is KCL’s', () => {
       pendingCheckpointSubSequenceNumber: { N: '0' },
       pendingCheckpointState: { B: new Uint8Array([1]) },
     }
-    const kept = { throughputKBps: { N: '1.5' }, futureAttribute: { M: { a: { S: 'b' } } }, childShardIds: { SS: ['s9'] } }
+    const kin = { parentShardId: { SS: ['s0'] }, childShardIds: { SS: ['s9'] } }
+    const kept = { throughputKBps: { N: '1.5' }, futureAttribute: { M: { a: { S: 'b' } } }, ...kin }
     const counts = { leaseCounter: { N: '41' }, ownerSwitchesSinceCheckpoint: { N: '2' } }
     const position = { checkpoint: { S: '8' }, checkpointSubSequenceNumber: { N: '3' } }
     await put({ leaseKey: { S: 's1' }, leaseOwner: { S: 'java' }, ...counts, ...position, ...pending, ...kept })
     const { leases } = await store.list()
+    expect(leases).toMatchObject([{ parentShardIds: ['s0'], childShardIds: ['s9'] }])
     expect(leases).toMatchObject([
       { leaseKey: 's1', leaseOwner: 'java', leaseCounter: 41, checkpoint: sequencePosition('8', 3), shardwiseOwner: undefined },
     ])

@@ -49,7 +49,7 @@ export function parseRow(row: Row): ParsedRow {
     leaseCounter,
     ownerSwitchesSinceCheckpoint: wholeNumber(row.ownerSwitchesSinceCheckpoint) ?? 0,
     checkpoint,
-    parentShardIds: row.parentShardIds?.SS ?? [],
+    parentShardIds: row.parentShardId?.SS ?? [],
     childShardIds: row.childShardIds?.SS ?? [],
     range: start !== undefined && end !== undefined ? { start, end } : undefined,
     startAt: wholeNumber(row.swStartAt),
@@ -82,7 +82,7 @@ export function newRow(lease: NewLease): Row {
     leaseCounter: { N: '0' },
     ownerSwitchesSinceCheckpoint: { N: '0' },
     ...checkpointAttributes(lease.checkpoint),
-    ...(lease.parentShardIds.length > 0 && { parentShardIds: { SS: [...lease.parentShardIds] } }),
+    ...(lease.parentShardIds.length > 0 && { parentShardId: { SS: [...lease.parentShardIds] } }),
     ...(lease.range && { startingHashKey: { S: `${lease.range.start}` }, endingHashKey: { S: `${lease.range.end}` } }),
     ...(lease.startAt !== undefined && { swStartAt: { N: `${lease.startAt}` } }),
   }
