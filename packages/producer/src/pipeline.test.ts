@@ -244,6 +244,24 @@ describe('failures', () => {
     expect(kinesis.readable().map(({ id }) => id)).toEqual(['a', 'b', 'a', 'b'])
   })
 
+  test('the bytes of a request that was given up stay as they are, since someone may still be sending them', async () => {
+    const { clock, kinesis, put } = bench({ requestTimeoutMs: 1000, aggregateMaxBytes: 100 })
+    const { putRecords } = kinesis
+    const seen: { data: Uint8Array; copy: Uint8Array }[] = []
+    kinesis.putFaults.push({ kind: 'hang' })
+    kinesis.putRecords = (input, options) => {
+      if (seen.length === 0) seen.push(...input.Records.map(({ Data }) => ({ data: Data, copy: Data.slice() })))
+      return putRecords.call(kinesis, input, options)
+    }
+    const puts = [put('a'.repeat(12)), put('b'.repeat(12))]
+    await clock.advanceAsync(3000)
+    puts.push(put('c'.repeat(12)), put('d'.repeat(12)))
+    await clock.advanceAsync(3000)
+    expect(await outcomes(puts)).toEqual([0, 1, 0, 1])
+    expect(seen).toHaveLength(1)
+    expect(seen[0]!.data).toEqual(seen[0]!.copy)
+  })
+
   test('a wrong number of results fails the request, with the fate unknown', async () => {
     const { clock, kinesis, put } = bench({ aggregation: 'off' })
     kinesis.putFaults.push({ kind: 'miscount' })
