@@ -70,7 +70,8 @@ process.stdin.resume().once('end', () => local.stop())
 
 export interface ExampleRun {
   readonly code: number | null
-  readonly output: string
+  readonly stdout: string
+  readonly stderr: string
 }
 
 /**
@@ -95,16 +96,17 @@ export async function runExample(node: string, project: string, file: string, co
       AWS_SECRET_ACCESS_KEY: 'test',
     }
     const program = spawn(node, [file], { cwd: project, env, timeout: 60_000, killSignal: 'SIGKILL' })
-    let output = ''
-    program.stderr.on('data', (chunk: Buffer) => {
-      output += chunk.toString()
-    })
+    let stdout = ''
+    let stderr = ''
     program.stdout.on('data', (chunk: Buffer) => {
-      output += chunk.toString()
+      stdout += chunk.toString()
+    })
+    program.stderr.on('data', (chunk: Buffer) => {
+      stderr += chunk.toString()
     })
     if (code.includes("'SIGTERM'")) program.stdout.once('data', () => program.kill('SIGTERM'))
     const exit = await ended(program)
-    return { code: exit, output }
+    return { code: exit, stdout, stderr }
   } finally {
     const stopped = ended(local)
     local.stdin.end()
