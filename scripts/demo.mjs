@@ -7,13 +7,9 @@ await installMissing()
 
 const child = spawn(
   process.execPath,
-  [
-    // The AWS SDK's note on the Node of next year, once per process, would stand between the lines of the story.
-    '--disable-warning=NodeVersionSupportWarning',
-    ...['--import', 'tsx', '-C', 'shardwise-source', 'test/demo/main.ts'],
-    ...process.argv.slice(2),
-  ],
-  { cwd: root, stdio: 'inherit' },
+  ['--import', 'tsx', '-C', 'shardwise-source', 'test/demo/main.ts', ...process.argv.slice(2)],
+  // The AWS SDK's note on the Node of next year, once per process, would stand between the lines of the story.
+  { cwd: root, stdio: 'inherit', env: { ...process.env, AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' } },
 )
 // The demo decides how to end; this process only passes signals on and waits for it. On Ctrl-C in a terminal the child has the signal
 // already, as the terminal signals the whole group: to be told twice does it no harm.
