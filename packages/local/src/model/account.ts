@@ -43,7 +43,8 @@ export class Account {
   /** Lets happen what time has brought since the last call. */
   arrive(): void {
     this.now = this.options.clock.now()
-    this.wallTime = this.options.clock.wallTime()
+    // The API counts whole milliseconds: a lag with a fraction is no Long on the wire.
+    this.wallTime = Math.floor(this.options.clock.wallTime())
     for (const stream of this.streams.values()) {
       if (stream.state.status === 'ACTIVE' || settle(stream, this.now, this.wallTime) === 'stays') continue
       this.streams.delete(stream.name)

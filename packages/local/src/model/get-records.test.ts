@@ -174,6 +174,18 @@ describe('an answer', () => {
     expect(refusal('GetRecords', { ShardIterator: latest, Limit: 10_001 })[0]).toBe('ValidationException')
   })
 
+  it('says it in whole milliseconds, whatever the clock and a reshard in between two of them', () => {
+    clock.advance(0.3)
+    put('a')
+    call('SplitShard', { StreamName: 's', ShardToSplit: 'shardId-000000000000', NewStartingHashKey: '1000' })
+    clock.advance(500.45)
+    const first = get(iterator('TRIM_HORIZON'))
+    expect(first.MillisBehindLatest).toBeGreaterThan(0)
+    const end = get(first.NextShardIterator)
+    expect(end.NextShardIterator).toBeUndefined()
+    expect([first, end].map(({ MillisBehindLatest }) => Number.isInteger(MillisBehindLatest))).toEqual([true, true])
+  })
+
   it('says how far behind it is: zero only at the tip', () => {
     put('a')
     clock.advance(1000)

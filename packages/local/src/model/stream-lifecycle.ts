@@ -9,7 +9,7 @@ export type Settled = 'stays' | 'gone'
  * when somebody looks, there is no timer.
  */
 export function settle(stream: Stream, now: number, wallTime: number): Settled {
-  const wallTimeAt = (then: number): number => wallTime - Math.max(0, now - then)
+  const wallTimeAt = (then: number): number => Math.floor(wallTime - Math.max(0, now - then))
   const { state } = stream
   switch (state.status) {
     case 'ACTIVE':
