@@ -208,6 +208,18 @@ it.each<[string, string, unknown, string]>([
     { fail: { code: 'X', status: 200 } },
     '`fail.status` must be a whole number from 400 to 599',
   ],
+  ['a promise that is none', 'GetRecords', { hold: 5 }, '`hold` must be a promise, got 5'],
+  ['no error', 'GetRecords', { fail: undefined }, '`fail` must be an object with a code, got undefined'],
+  ['an observer that is none', 'GetRecords', { observe: 5 }, '`observe` must be a function, got 5'],
+  [
+    'no choice of entries',
+    'PutRecords',
+    { rejectEntries: {} },
+    '`rejectEntries` must be an object with a function `when`, got {}',
+  ],
+  ['a condition that is none', 'GetRecords', { drop: 'after-work', when: true }, '`when` must be a function, got true'],
+  ['no delay', 'GetRecords', { delayMs: undefined }, '`delayMs` must be a number, got undefined'],
+  ['no rule', 'GetRecords', undefined, '`rule` must be an object with exactly one of fail, drop,'],
   ['an empty code', 'GetRecords', { fail: { code: '' } }, '`fail.code` must be an error name'],
   ['entries of another operation', 'GetRecords', { rejectEntries: { when: () => true } }, '`operation` must be PutRecords'],
 ])('refuses %s', (_, operation, rule, message) => {

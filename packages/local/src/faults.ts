@@ -211,13 +211,34 @@ function tell(observe: (call: ObservedCall) => void, call: ObservedCall): void {
   }
 }
 
+/** What could not be called or waited for would fail later, in the call that the rule meets, as the service's own failure. */
+function checkKinds(rule: FaultRule): void {
+  const must = (holds: boolean, option: string, says: string, value: unknown): void => {
+    if (!holds) throw new InvalidOptionError(option, says, value)
+  }
+  must(rule.when === undefined || typeof rule.when === 'function', 'when', 'a function', rule.when)
+  if ('observe' in rule) must(typeof rule.observe === 'function', 'observe', 'a function', rule.observe)
+  if ('hold' in rule) must(rule.hold instanceof Promise, 'hold', 'a promise', rule.hold)
+  if ('delayMs' in rule) must(typeof rule.delayMs === 'number', 'delayMs', 'a number', rule.delayMs)
+  if ('fail' in rule) must(typeof rule.fail === 'object' && rule.fail !== null, 'fail', 'an object with a code', rule.fail)
+  if ('rejectEntries' in rule) {
+    const { rejectEntries } = rule
+    const says = 'an object with a function `when`'
+    must(typeof rejectEntries?.when === 'function', 'rejectEntries', says, rejectEntries)
+  }
+}
+
 function checkRule(operation: string, rule: FaultRule): void {
+  if (typeof rule !== 'object' || rule === null) {
+    throw new InvalidOptionError('rule', `an object with exactly one of ${EFFECTS.join(', ')}`, rule)
+  }
   if (rule.service !== undefined) choiceOption('service', rule.service, ['kinesis', 'dynamodb'], rule.service)
   const known = operationNames(rule.service ?? 'both')
   if (!known.includes(operation)) throw new InvalidOptionError('operation', `one of ${known.join(', ')}`, operation)
   refuseUnknownOptions(rule, ['times', 'service', 'when', 'phase', ...EFFECTS])
   const effects = EFFECTS.filter((effect) => effect in rule)
   if (effects.length !== 1) throw new InvalidOptionError('rule', `an object with exactly one of ${EFFECTS.join(', ')}`, rule)
+  checkKinds(rule)
   if (rule.times !== Number.POSITIVE_INFINITY) integerOption('times', rule.times, { min: 1, fallback: 1 })
   if ('phase' in rule) choiceOption('phase', rule.phase, PHASES, 'after-work')
   if ('drop' in rule) choiceOption('drop', rule.drop, PHASES, 'after-work')

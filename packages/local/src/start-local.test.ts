@@ -397,7 +397,7 @@ describe('options', () => {
     [
       'an unknown tls',
       { tls: 'yes' },
-      "Option `tls` must be false, 'self-signed' or { key, cert } as PEM texts, got 'yes' (string)",
+      "Option `tls` must be false, 'self-signed' or { key, cert } as PEM texts of one pair, got 'yes' (string)",
     ],
     [
       'half a key pair',
@@ -406,6 +406,9 @@ describe('options', () => {
     ],
     ['a text for a switch', { kinesis: 'no' }, "Option `kinesis` must be true or false, got 'no' (string)"],
     ['a shard limit of none', { shardLimit: 0 }, 'Option `shardLimit` must be'],
+    ['quotas that are no choice', { quotas: 'off' }, 'Option `quotas` must be true or false'],
+    ['a transition that is none', { transitionMs: { created: 0 } }, 'Option `created` must be left out'],
+    ['texts that are no certificate', { tls: { key: 'x', cert: 'y' } }, 'Option `tls` must be'],
   ])('refuses %s', async (_, options, message) => {
     const error: unknown = await startLocal(options as LocalOptions).catch((reason: unknown) => reason)
     expect(error).toBeInstanceOf(InvalidOptionError)

@@ -1,3 +1,4 @@
+import { createSecureContext } from 'node:tls'
 import { type Clock, systemClock } from '@shardwise/core/clock'
 import { booleanOption, InvalidOptionError, integerOption, refuseUnknownOptions, stringOption } from '@shardwise/core/options'
 import { dynamoDbHandler } from './dynamodb.js'
@@ -134,14 +135,26 @@ function certificateOf(tls: LocalOptions['tls'], host: string): Certificate | un
   if (tls === undefined || tls === false) return undefined
   // By the machine's clock, not by the service's: TLS clients judge a certificate by theirs.
   if (tls === 'self-signed') return selfSignedCertificate(host, systemClock)
-  if (typeof tls !== 'object' || typeof tls.key !== 'string' || typeof tls.cert !== 'string') {
+  if (!isPair(tls)) {
     throw new InvalidOptionError(
       'tls',
-      `false, 'self-signed' or { key, cert } as PEM texts`,
+      `false, 'self-signed' or { key, cert } as PEM texts of one pair`,
       typeof tls === 'object' ? '(an object)' : tls,
     )
   }
   return tls
+}
+
+function isPair(tls: object | string): tls is Certificate {
+  if (typeof tls !== 'object') return false
+  const { key, cert } = tls as Partial<Certificate>
+  if (typeof key !== 'string' || typeof cert !== 'string') return false
+  try {
+    createSecureContext({ key, cert })
+    return true
+  } catch {
+    return false
+  }
 }
 
 function keyOf(credentials: SigningKey | undefined): SigningKey | undefined {

@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '@shardwise/core/clock'
-import { integerOption, stringOption } from '@shardwise/core/options'
+import { booleanOption, integerOption, refuseUnknownOptions, stringOption } from '@shardwise/core/options'
 import { type Random, systemRandom } from '@shardwise/core/random'
 import { Account, type TransitionTimes } from './account.js'
 import { KinesisModelError } from './kinesis-error.js'
@@ -39,6 +39,7 @@ export class KinesisModel {
   readonly #account: Account
 
   constructor(options: KinesisModelOptions = {}) {
+    refuseUnknownOptions(options.transitionMs ?? {}, ['create', 'delete', 'update'])
     const transition = (key: keyof TransitionTimes): number =>
       integerOption(`transitionMs.${key}`, options.transitionMs?.[key], { min: 0, fallback: 100 })
     this.#account = new Account({
@@ -55,7 +56,7 @@ export class KinesisModel {
         fallback: 'us-east-1',
       }),
       transitionMs: { create: transition('create'), delete: transition('delete'), update: transition('update') },
-      quotas: options.quotas ?? true,
+      quotas: booleanOption('quotas', options.quotas, true),
       shardLimit: integerOption('shardLimit', options.shardLimit, { min: 1, fallback: 20_000 }),
     })
   }
