@@ -55,7 +55,8 @@ afterEach(async () => {
 })
 
 function connect(options: DynamoDBConnectionOptions = {}): DynamoDBConnection {
-  const connection = connectDynamoDB({ region: 'eu-west-1', endpoint, credentials, controlRetryBaseMs: 1, ...options })
+  const place = options.client === undefined ? { region: 'eu-west-1', endpoint, credentials } : {}
+  const connection = connectDynamoDB({ ...place, controlRetryBaseMs: 1, ...options })
   open.push(connection)
   return connection
 }
@@ -145,6 +146,14 @@ test('close leaves a client of the user usable', async () => {
   connection.close()
   await connection.send(update())
   expect(connections).toBe(1)
+  client.destroy()
+})
+
+test('refuses an endpoint beside a client, which has its own', () => {
+  const client = foreign()
+  expect(() => connectDynamoDB({ client, endpoint: 'http://127.0.0.1:1' })).toThrow(
+    /`endpoint` must be left out where `client` is given/,
+  )
   client.destroy()
 })
 

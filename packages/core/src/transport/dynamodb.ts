@@ -11,13 +11,13 @@ import type { CallOptions } from '../kinesis-port.js'
 import { integerOption } from '../options.js'
 import { abortError, boundedCall } from './bounded-call.js'
 import { type ControlRetryOptions, controlRetry, withControlRetry } from './control-retry.js'
-import { checkedEndpoint, explained } from './endpoint.js'
+import { checkedEndpoint, explained, refuseEndpointBesideClient } from './endpoint.js'
 import { type HttpOptions, httpHandler, quietLogger } from './http-handler.js'
 import { sendOnce } from './one-attempt.js'
 
 /** Where and how to reach DynamoDB. What is left out, the SDK finds as it always does. */
 export interface DynamoDBConnectionOptions extends HttpOptions, ControlRetryOptions {
-  /** A client of your own, used as it is and never destroyed; even so each call is sent once. */
+  /** A client of your own, used as it is and never destroyed; even so each call is sent once. With it `endpoint` is refused. */
   readonly client?: DynamoDBClient | undefined
   readonly region?: string | undefined
   /** A URL. Default: AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, the profile, else that of the region. */
@@ -56,6 +56,7 @@ export interface DynamoDBConnection {
 export function connectDynamoDB(options: DynamoDBConnectionOptions = {}): DynamoDBConnection {
   const timeoutMs = integerOption('requestTimeoutMs', options.requestTimeoutMs, { min: 1, max: 600_000, fallback: 30_000 })
   const retry = controlRetry(options)
+  if (options.client !== undefined) refuseEndpointBesideClient(options.endpoint)
   const client = options.client ?? ownClient(options)
   const clock = options.clock ?? systemClock
   const send = async <Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(

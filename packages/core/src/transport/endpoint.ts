@@ -8,6 +8,12 @@ export function checkedEndpoint(option: string, endpoint: string): string {
   return endpoint
 }
 
+/** A client goes where it was made to go: an endpoint given with it would be ignored, and data go elsewhere than was said. */
+export function refuseEndpointBesideClient(endpoint: string | undefined): void {
+  if (endpoint === undefined) return
+  throw new InvalidOptionError('endpoint', 'left out where `client` is given: it keeps its own endpoint', endpoint)
+}
+
 /** The SDK's "Region is missing", said so that a person knows what to do. Any other error comes back as it is. */
 export function explained(error: unknown): unknown {
   if (!(error instanceof Error) || error.message !== 'Region is missing') return error

@@ -101,7 +101,8 @@ afterEach(async () => {
 })
 
 function connect(options: KinesisConnectionOptions = {}): KinesisPort {
-  const connection = connectKinesis({ region: 'eu-west-1', endpoint, credentials, controlRetryBaseMs: 1, ...options })
+  const place = options.client === undefined ? { region: 'eu-west-1', endpoint, credentials } : {}
+  const connection = connectKinesis({ ...place, controlRetryBaseMs: 1, ...options })
   connections.push(connection)
   return connection.port
 }
@@ -548,6 +549,14 @@ describe('settings', () => {
     [{ controlAttempts: 0 }, 'controlAttempts'],
     [{ wire: { reads: 'xml' as 'json' } }, 'wire.reads'],
   ]
+  test('refuses an endpoint beside a client, which has its own', () => {
+    const client = new KinesisClient({ region: 'eu-west-1', endpoint, credentials })
+    expect(() => connectKinesis({ client, region: 'eu-west-1', credentials, endpoint: 'http://127.0.0.1:1' })).toThrow(
+      "Option `endpoint` must be left out where `client` is given: it keeps its own endpoint, got 'http://127.0.0.1:1' (string)",
+    )
+    connections.push(connectKinesis({ client, region: 'eu-west-1', credentials, endpoint: undefined }))
+  })
+
   for (const [options, option] of invalid) {
     test(`refuses ${JSON.stringify(options)}`, () => {
       expect(() => connectKinesis(options)).toThrow(expect.objectContaining({ name: 'InvalidOptionError', option }))

@@ -12,7 +12,7 @@ import type { CallOptions, KinesisPort } from '../kinesis-port.js'
 import { choiceOption, InvalidOptionError, integerOption } from '../options.js'
 import { abortError, boundedCall } from './bounded-call.js'
 import { type ControlRetryOptions, controlRetry, withControlRetry } from './control-retry.js'
-import { checkedEndpoint, explained } from './endpoint.js'
+import { checkedEndpoint, explained, refuseEndpointBesideClient } from './endpoint.js'
 import { type HttpOptions, httpHandler, quietLogger } from './http-handler.js'
 import { sendOnce } from './one-attempt.js'
 import { type ReadChoice, ReadNegotiation, type WireEncoding } from './read-negotiation.js'
@@ -23,7 +23,8 @@ import { speakFormat } from './wire-protocol.js'
 export interface AwsConnection {
   /**
    * A client of your own, used as it is, with its own region, endpoint, credentials, connections and protocol; it is never destroyed. Even
-   * so each data-plane call is sent once. Default: a client with HTTP/1.1 keep-alive connections.
+   * so each data-plane call is sent once. With it `endpoint` is refused; `region` and `credentials`, which callers share among services,
+   * have no effect. Default: a client with HTTP/1.1 keep-alive connections.
    */
   readonly client?: KinesisClient | undefined
   readonly region?: string | undefined
@@ -144,6 +145,7 @@ interface Clients {
 }
 
 function foreignClient(client: KinesisClient, options: AwsConnection): Clients {
+  refuseEndpointBesideClient(options.endpoint)
   for (const direction of ['reads', 'writes'] as const) {
     const choice = options.wire?.[direction]
     if (choice === 'cbor') {
