@@ -10,6 +10,10 @@ test('passes through what the call gives, and leaves no timer and no listener', 
   const bounds = { name: 'Call', clock, timeoutMs: 10, signal }
   expect(await boundedCall(async () => 7, bounds)).toBe(7)
   await expect(boundedCall(() => Promise.reject(new Error('no')), bounds)).rejects.toThrow('no')
+  const broken = (): Promise<never> => {
+    throw new Error('at once')
+  }
+  await expect(boundedCall(broken, bounds)).rejects.toThrow('at once')
   expect(clock.pendingTimers).toBe(0)
 })
 

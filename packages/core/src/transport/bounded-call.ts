@@ -30,7 +30,8 @@ export function boundedCall<T>(
       signal?.removeEventListener('abort', onAbort)
     }
     signal?.addEventListener('abort', onAbort, { once: true })
-    call(controller.signal).then(resolve, reject).finally(release)
+    // A client may throw before it has made a promise, or give none at all.
+    new Promise<T>((settle) => settle(call(controller.signal))).then(resolve, reject).finally(release)
   })
 }
 

@@ -34,6 +34,8 @@ describe('PutRecords', () => {
     const record = { Data: Buffer.from('x'), PartitionKey: 'k' }
     expect(jsonFormat.encode('PutRecords', { Records: [record, { ...record, New: 1 }] })).toBeUndefined()
     expect(jsonFormat.encode('PutRecords', { Records: [{ ...record, Data: 'text' }] })).toBeUndefined()
+    expect(jsonFormat.encode('PutRecords', { Records: [{ Data: record.Data }] })).toBeUndefined()
+    expect(jsonFormat.encode('PutRecords', { Records: [{ ...record, ExplicitHashKey: null }] })).toBeUndefined()
     expect(jsonFormat.encode('PutRecords', { StreamName: 's' })).toBeUndefined()
     expect(JSON.parse(String(jsonFormat.encode('PutRecords', { DryRun: true, Records: [] })))).toEqual({
       DryRun: true,

@@ -42,7 +42,7 @@ function decodeJson(body: Uint8Array): object {
   return normalised(text === '' ? {} : JSON.parse(text))
 }
 
-/** Data of a record as bytes, as users pass it. Undefined for an input with members that are not known here: the SDK may know them. */
+/** Data of a record as bytes, as users pass it. Undefined for an input that is not wholly of the known shape: the SDK may know it. */
 function putRecordsJson(input: object): string | undefined {
   const { Records: records, ...rest } = input as { readonly Records?: unknown }
   if (!Array.isArray(records)) return undefined
@@ -54,7 +54,8 @@ function putRecordsJson(input: object): string | undefined {
       ExplicitHashKey: explicitHashKey,
       ...more
     } = record as Record<string, unknown>
-    if (!(data instanceof Uint8Array) || Object.keys(more).length > 0) return undefined
+    if (!(data instanceof Uint8Array) || typeof partitionKey !== 'string' || Object.keys(more).length > 0) return undefined
+    if (explicitHashKey !== undefined && typeof explicitHashKey !== 'string') return undefined
     const base64 = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64')
     const key = explicitHashKey === undefined ? '' : `,"ExplicitHashKey":${JSON.stringify(explicitHashKey)}`
     parts.push(`{"Data":"${base64}","PartitionKey":${JSON.stringify(partitionKey)}${key}}`)
