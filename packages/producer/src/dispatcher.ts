@@ -61,8 +61,10 @@ export class Dispatcher {
   release(lane: Lane, now: number): boolean {
     for (let entry = this.#lanes.head(lane); entry !== undefined; entry = this.#lanes.head(lane)) {
       if (entry.expiresAt <= now) {
+        // What is behind stays until this one has been dealt with: where order is kept, its failure may halt the lane, and whatever had
+        // been let past it by then would be written behind a gap.
         this.#expired.push(this.#lanes.drop(lane))
-        continue
+        return false
       }
       this.#wakeBy(entry.expiresAt)
       const opensAt = this.#lanes.opensAt(lane)
@@ -97,6 +99,7 @@ export class Dispatcher {
     return this.#batcher.dueAt <= now ? this.#batcher.take() : undefined
   }
 
+  /** Whether a lane was stopped for `takeExpired`. */
   get hasExpired(): boolean {
     return this.#expired.length > 0
   }

@@ -332,6 +332,21 @@ describe('order', () => {
     expect(await again).toMatchObject({ attempts: 1 })
   })
 
+  test('a record that expires in the queue lets none of its shard past', async () => {
+    const { clock, kinesis, put } = bench({ ordering: 'perShard', aggregation: 'off', recordTtlMs: 1000, lingerMs: 0 })
+    const first = put('a')
+    await clock.advanceAsync(100)
+    expect(await first).toMatchObject({ attempts: 1 })
+    // The answer for c comes at the very time at which d expires.
+    kinesis.latencyMs = 500
+    const early = [put('b'), put('c'), put('d')]
+    await clock.advanceAsync(950)
+    const late = put('e')
+    await clock.advanceAsync(5000)
+    expect(await outcomes([...early, late])).toEqual([0, 0, 'DeliveryFailedError', 'LaneHaltedError'])
+    expect(kinesis.readable().map(({ id }) => id)).toEqual(['a', 'b', 'c'])
+  })
+
   test('is refused on a stream that the service distributes', async () => {
     const { clock, kinesis, put } = bench({ ordering: 'perShard' })
     makeAuto(kinesis)

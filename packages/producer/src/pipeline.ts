@@ -425,8 +425,7 @@ export class Pipeline implements StreamViewListener {
     this.#dispatcher.resetWake()
     do {
       do {
-        this.#dispatcher.releaseAll(now)
-        for (const entry of this.#dispatcher.takeExpired()) this.#settler.repack(entry.dissolve(), now, now)
+        this.#releaseAll(now)
       } while (this.#sendDue(now))
     } while (this.#admitWaiting(now))
     this.#wakeBy(this.#dispatcher.wakeAt)
@@ -436,6 +435,14 @@ export class Pipeline implements StreamViewListener {
     this.#wakeForRequest()
     for (const { sentAt } of this.#requests) this.#wakeBy(sentAt + this.#settings.requestTimeoutMs)
     this.#ledger.wake()
+  }
+
+  #releaseAll(now: number): void {
+    this.#dispatcher.releaseAll(now)
+    while (this.#dispatcher.hasExpired) {
+      for (const entry of this.#dispatcher.takeExpired()) this.#settler.repack(entry.dissolve(), now, now)
+      this.#dispatcher.releaseAll(now)
+    }
   }
 
   #advanceUnrouted(now: number): void {
