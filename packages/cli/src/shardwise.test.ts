@@ -53,7 +53,7 @@ function shardwise(...args: string[]): Run {
 }
 
 describe('shardwise local', () => {
-  it.each(['SIGINT', 'SIGTERM'] as const)('serves both until %s, then ends with 0', async (signal) => {
+  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('serves both until %s, then ends with 0', async (signal) => {
     const run = shardwise('local', '--port', '0', '--dynamodb-port', '0', '--stream', 'orders:3', '--stream', 'one:1')
     const shown = await run.shows('Ready.')
     const value = (name: string): string => new RegExp(`^ {2}export ${name}=(.+)$`, 'm').exec(shown)![1]!
@@ -115,6 +115,18 @@ describe('shardwise local', () => {
       error: `shardwise: Cannot write --certificate-file ${file}: it exists. Remove it or name another\n`,
     })
     expect(readFileSync(file, 'utf8')).toBe('precious')
+  })
+
+  it('goes on when nobody reads what it says any more, and still cleans up', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'shardwise-'))
+    folders.push(folder)
+    const file = join(folder, 'local.pem')
+    const run = shardwise('local', '--port', '0', '--dynamodb-port', '0', '--tls', '--certificate-file', file)
+    await run.shows('Ready.')
+    run.child.stdout!.destroy()
+    run.child.kill('SIGTERM')
+    expect(await run.ended).toMatchObject({ code: 0, signal: null, error: '' })
+    expect(existsSync(file)).toBe(false)
   })
 
   it('warns when others can reach it', async () => {

@@ -2,13 +2,15 @@
 export interface Terminal {
   out(text: string): void
   error(text: string): void
-  /** Resolves when the user (Ctrl-C) or the system (SIGTERM) asks for the end. */
+  /** Resolves when the user (Ctrl-C), the system (SIGTERM) or a closing window (SIGHUP) asks for the end. */
   readonly stopped: Promise<void>
 }
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
 /**
- * The terminal of this process. While it is open, the first SIGINT or SIGTERM asks for an orderly end; a second one ends the process, as
- * it would without us.
+ * The terminal of this process. While it is open, the first signal of SIGNALS asks for an orderly end; a second one ends the process, as it
+ * would without us.
  */
 export class ProcessTerminal implements Terminal {
   readonly stopped: Promise<void>
@@ -26,14 +28,16 @@ export class ProcessTerminal implements Terminal {
   }
 
   open(): this {
-    process.on('SIGINT', this.#stop)
-    process.on('SIGTERM', this.#stop)
+    for (const signal of SIGNALS) process.on(signal, this.#stop)
+    // Whoever read the output may be gone (`| head -1`, a closed window): no reason to end, and least of all without cleaning up. Never taken
+    // off, for the last line may fail after the end.
+    process.stdout.on('error', () => {})
+    process.stderr.on('error', () => {})
     return this
   }
 
   close(): void {
-    process.off('SIGINT', this.#stop)
-    process.off('SIGTERM', this.#stop)
+    for (const signal of SIGNALS) process.off(signal, this.#stop)
   }
 
   out(text: string): void {
