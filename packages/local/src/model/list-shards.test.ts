@@ -55,14 +55,19 @@ describe('filters', () => {
     expect(list(at(splitAt + 1))).toEqual([1, 2])
     expect(list(at(clock.wallTime()))).toEqual([3])
     expect(list(since(0))).toEqual([0, 1, 2, 3])
+    expect(list(since(splitAt))).toEqual([0, 1, 2, 3])
     expect(list(since(splitAt + 1))).toEqual([1, 2, 3])
+    expect(list(since(mergedAt))).toEqual([1, 2, 3])
     expect(list(since(mergedAt + 1))).toEqual([3])
   })
 
   it('follow the trim horizon as shards expire', () => {
     clock.advance(splitAt + 24 * HOUR - clock.wallTime())
     expect(list()).toEqual([0, 1, 2, 3])
+    const { ShardIterator } = call('GetShardIterator', { StreamName: 's', ShardId: '0', ShardIteratorType: 'TRIM_HORIZON' })
     clock.advance(1)
+    // Asked before any listing: nothing else has noticed yet that the shard is gone.
+    expect(() => call('GetRecords', { ShardIterator })).toThrow(/does not exist/)
     expect(list()).toEqual([1, 2, 3])
     expect(list({ Type: 'AT_TRIM_HORIZON' })).toEqual([1, 2])
     expect(() => call('GetShardIterator', { StreamName: 's', ShardId: '0', ShardIteratorType: 'TRIM_HORIZON' })).toThrow(
@@ -128,6 +133,15 @@ describe('pages', () => {
     expect(numbers(call('ListShards', { NextToken }))).toEqual([1, 2, 3])
     clock.advance(1)
     expect(refusal({ NextToken })).toMatch(/^ExpiredNextTokenException/)
+  })
+
+  it('are not mixed with those of a new stream of the name', () => {
+    const { NextToken } = call('ListShards', { StreamName: 's', MaxResults: 1 })
+    call('DeleteStream', { StreamName: 's' })
+    clock.advance(1000)
+    call('CreateStream', { StreamName: 's', ShardCount: 4 })
+    clock.advance(1000)
+    expect(refusal({ NextToken })).toMatch(/^ResourceNotFoundException/)
   })
 
   it('hold at most 1,000 shards', () => {
