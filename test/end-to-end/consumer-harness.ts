@@ -10,9 +10,9 @@ import {
 import { AggregateBuilder } from '@shardwise/aggregation'
 import { type ConsumedRecord, Consumer, type ConsumerEvent, type ConsumerOptions, type HandlerContext } from '@shardwise/consumer'
 import { type LocalOptions, type LocalServices, startLocal } from '@shardwise/local'
+import { CREDENTIALS, REGION } from './local-account.js'
 
-export const CREDENTIALS = { accessKeyId: 'key', secretAccessKey: 'secret' }
-export const REGION = 'us-east-1'
+export { CREDENTIALS, REGION }
 
 /** A stream on a local service of its own, and the consumers that a test starts on it. */
 export class StreamHarness implements AsyncDisposable {

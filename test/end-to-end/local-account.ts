@@ -1,0 +1,2 @@
+export const CREDENTIALS = { accessKeyId: 'key', secretAccessKey: 'secret' }
+export const REGION = 'us-east-1'
