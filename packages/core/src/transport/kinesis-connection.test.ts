@@ -6,7 +6,7 @@ import { KinesisClient, ProvisionedThroughputExceededException } from '@aws-sdk/
 import { NodeHttpHandler } from '@smithy/node-http-handler'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { decodeCbor, encodeCbor } from '../cbor.js'
-import { ManualClock } from '../clock.js'
+import { type Clock, ManualClock, systemClock } from '../clock.js'
 import type { KinesisPort } from '../kinesis-port.js'
 import { InvalidOptionError } from '../options.js'
 import { classifyFailure } from '../service-error.js'
@@ -198,9 +198,13 @@ describe('control-plane calls', () => {
   test('stop between attempts when the signal aborts', async () => {
     const controller = new AbortController()
     stub.answer = () => ({ status: 500, body: { __type: 'InternalFailure' } })
-    // The wait before the second attempt would take longer than the test may.
-    const port = connect({ controlAttempts: 100, controlRetryBaseMs: 5_000 })
-    stub.onRequest = () => setImmediate(() => controller.abort(new Error('enough')))
+    // The time limit of an attempt is taken off when the attempt is over: then the wait begins.
+    const schedule: Clock['schedule'] = (...args) => {
+      const { cancel } = systemClock.schedule(...args)
+      return { cancel: () => [cancel(), setImmediate(() => controller.abort(new Error('enough')))] }
+    }
+    // That wait would take longer than the test may.
+    const port = connect({ controlAttempts: 100, controlRetryBaseMs: 5_000, clock: { ...systemClock, schedule } })
     const error = await failure(port.listShards({ StreamName: 's' }, { signal: controller.signal }))
     expect(error).toMatchObject({ name: 'AbortError', cause: { message: 'enough' } })
     expect(stub.requests).toHaveLength(1)
@@ -488,6 +492,16 @@ describe('timeouts and aborts', () => {
 })
 
 describe('settings', () => {
+  test('a provider of credentials is asked once for all calls, whatever their encoding', async () => {
+    let asked = 0
+    const provider = async () => ({ ...credentials, expiration: new Date(systemClock.wallTime() + 3_600_000 + ++asked) })
+    const port = connect({ credentials: provider })
+    await port.listShards({ StreamName: 's' })
+    await port.putRecords(put)
+    await port.getRecords({ ShardIterator: 'i' })
+    expect([asked, stub.sent]).toEqual([1, ['ListShards:cbor', 'PutRecords:json', 'GetRecords:cbor']])
+  })
+
   const names = [
     'AWS_REGION',
     'AWS_DEFAULT_REGION',
