@@ -6,6 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { Consumer } from './consumer.js'
 import type { ConsumerOptions } from './consumer-options.js'
 import { MemoryLeaseStore } from './leases/memory-lease-store.js'
+import { FaultyLeaseStore } from './leases/testing/faulty-lease-store.js'
 
 /** Kinesis as a model in memory, leases in memory, and a clock that stands still: a whole fleet without real time. */
 function setUp(shards: number) {
@@ -139,4 +140,75 @@ describe('Consumer, without real time', () => {
     await settled(slow.stop())
     await run
   })
+
+  it('stops during an outage of the lease table, also with a checkpoint on its way: its leases expire', async () => {
+    const { leaseStore, consumer, put, until, settled, clock } = setUp(1)
+    const network = new FaultyLeaseStore(leaseStore)
+    const one = consumer({ leaseStore: network.store, failoverTimeMs: 9000, checkpointIntervalMs: 500 })
+    let handled = 0
+    const run = one.run({ eachRecord: () => void handled++ })
+    await until(() => network.sent.includes('take'))
+    network.outage = 'lost'
+    put(10)
+    await until(() => handled === 10)
+    await clock.advanceAsync(600)
+    expect(network.sent).toContain('renew')
+    await settled(one.stop())
+    await run
+  })
+
+  it('stops while the children of a finished shard cannot be recorded: the next owner does it', async () => {
+    const { model, leaseStore, consumer, put, until, settled } = setUp(1)
+    const network = new FaultyLeaseStore(leaseStore)
+    const one = consumer({ leaseStore: network.store })
+    let handled = 0
+    const run = one.run({ eachRecord: () => void handled++ })
+    put(10)
+    await until(() => handled === 10)
+    network.next('create', ...Array.from({ length: 1000 }, () => 'throttled' as const))
+    split(model, 0)
+    await until(() => network.sent.filter((operation) => operation === 'create').length > 3)
+    const failed = one.events.next('shard-failed').then(() => expect.unreachable('it is no fault'))
+    void failed.catch(() => {})
+    await settled(one.stop())
+    await run
+    expect((await leaseStore.list()).leases).toMatchObject([{ checkpoint: { kind: 'sequence' }, leaseOwner: undefined }])
+    const two = consumer()
+    const again = two.run({ eachRecord: () => void handled++ })
+    put(10)
+    await until(() => handled === 20)
+    await settled(two.stop())
+    await again
+  })
+
+  it('stops while the end of a shard cannot be recorded', async () => {
+    const { model, leaseStore, consumer, put, until, settled } = setUp(1)
+    const network = new FaultyLeaseStore(leaseStore)
+    const one = consumer({ leaseStore: network.store })
+    let handled = 0
+    const run = one.run({ eachRecord: () => void handled++ })
+    put(10)
+    await until(() => handled === 10)
+    network.next('end', ...Array.from({ length: 1000 }, () => 'lost' as const))
+    split(model, 0)
+    await until(() => network.sent.includes('end'))
+    network.outage = 'lost'
+    await settled(one.stop())
+    await run
+    const two = consumer()
+    const again = two.run({ eachRecord: () => void handled++ })
+    put(10)
+    await until(() => handled === 20)
+    await settled(two.stop())
+    await again
+  })
 })
+
+function split(model: KinesisModel, index: number): void {
+  const { Shards } = model.call('ListShards', { StreamName: 'flights' }) as { Shards: { ShardId: string }[] }
+  model.call('SplitShard', {
+    StreamName: 'flights',
+    ShardToSplit: Shards[index]!.ShardId,
+    NewStartingHashKey: String(2n ** 127n),
+  })
+}

@@ -18,7 +18,7 @@ export class Checkpointer {
   readonly #options: CheckpointerOptions
   #newest: Position | undefined
   #timer: Scheduled | undefined
-  #writing: Promise<void> | undefined
+  #writing = false
   #closed = false
 
   constructor(options: CheckpointerOptions) {
@@ -33,33 +33,36 @@ export class Checkpointer {
     this.#arm()
   }
 
-  /** No write of its own begins any more. Resolves when none is under way. */
-  async close(): Promise<void> {
+  /**
+   * No write of its own begins any more. One under way is not waited for: while the table cannot be reached it does not settle before the
+   * lease is released, which comes next, and which carries the same checkpoint.
+   */
+  close(): void {
     this.#closed = true
     this.#timer?.cancel()
     this.#timer = undefined
-    await this.#writing
   }
 
   #arm(): void {
     const { writeAfterMs, clock } = this.#options
-    if (writeAfterMs === undefined || this.#closed || this.#timer !== undefined || this.#writing !== undefined) return
+    if (writeAfterMs === undefined || this.#closed || this.#timer !== undefined || this.#writing) return
     this.#timer = clock.schedule(writeAfterMs, () => {
       this.#timer = undefined
-      this.#writing = this.#write()
+      void this.#write()
     })
   }
 
   async #write(): Promise<void> {
     const { lease } = this.#options
     const position = this.#newest!
+    this.#writing = true
     try {
       // In doubt the lease renews by itself first, and that carries the checkpoint.
       if (lease.isOurs()) await lease.checkpointNow(position)
     } catch {
       // The lease is lost: its signal says so to everyone concerned.
     }
-    this.#writing = undefined
+    this.#writing = false
     if (position !== this.#newest) this.#arm()
   }
 }

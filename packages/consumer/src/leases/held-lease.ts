@@ -42,8 +42,11 @@ export interface HeldLease {
   /**
    * All of the shard is completed: creates its children's leases, then marks this one SHARD_END; the lease is then no longer held.
    * An empty list makes the coordinator look the children up. Rejects with LeaseLostError.
+   *
+   * Failures are repeated until `drain` has aborted. Then it resolves to false: the end is not recorded, release instead, and the next
+   * owner comes to this end again.
    */
-  endShard(children: readonly ChildShard[]): Promise<void>
+  endShard(children: readonly ChildShard[]): Promise<boolean>
   /**
    * Writes the pending checkpoint and gives up ownership, to the next owner when a handoff is pending. Never rejects: a lease that is
    * lost has nothing to give up, and one that cannot be given up within the failover time expires.

@@ -373,7 +373,7 @@ describe('the end of the shard', () => {
     }
     const ended = watch(tenure.endShard(children))
     await clock.advanceAsync(0)
-    expect(ended.outcome).toBe('done')
+    expect(ended.outcome).toBe(true)
     expect(before).toMatchObject({ checkpoint: TRIM_HORIZON })
     expect(await row()).toMatchObject({ checkpoint: SHARD_END, leaseOwner: undefined, childShardIds: ['s2', 's3'] })
     expect(tenure.hasEnded() && tenure.vacated.aborted && !tenure.signal.aborted).toBe(true)
@@ -389,7 +389,7 @@ describe('the end of the shard', () => {
     const ended = watch(tenure.endShard(children))
     await clock.advanceAsync(TICK * 2)
     expect(network.sent).toContain('renew')
-    expect(ended.outcome).toBe('done')
+    expect(ended.outcome).toBe(true)
   })
 
   test('the children make no sense: the lease stays ours and the error is told', async () => {
@@ -404,8 +404,45 @@ describe('the end of the shard', () => {
     network.next('end', 'unanswered')
     const ended = watch(tenure.endShard(children))
     await clock.advanceAsync(100)
-    expect(ended.outcome).toBe('done')
+    expect(ended.outcome).toBe(true)
     expect(await row()).toMatchObject({ checkpoint: SHARD_END, leaseCounter: 2 })
+  })
+
+  test('to finish while the children cannot be created: not recorded, and still ours to release', async () => {
+    createChildren = async () => {
+      throw Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' })
+    }
+    const ended = watch(tenure.endShard(children))
+    await clock.advanceAsync(TICK)
+    expect(ended.outcome).toBe('pending')
+    tenure.requestDrain()
+    await clock.advanceAsync(TICK)
+    expect(ended.outcome).toBe(false)
+    expect(tenure.isOurs() && !tenure.vacated.aborted).toBe(true)
+  })
+
+  test('to finish while the end cannot be written: released, and a late end is dead', async () => {
+    const ended = watch(tenure.endShard(children))
+    network.next('end', 'lost', 'late')
+    await clock.advanceAsync(10)
+    expect(ended.outcome).toBe('pending')
+    tenure.requestDrain()
+    await clock.advanceAsync(TICK * 2)
+    expect(ended.outcome).toBe(false)
+    await tenure.release()
+    await network.deliverLate()
+    expect(await row()).toMatchObject({ checkpoint: TRIM_HORIZON, leaseOwner: undefined })
+    expect(tenure.hasEnded()).toBe(false)
+  })
+
+  test('to finish while the end has been written and no answer comes', async () => {
+    const ended = watch(tenure.endShard(children))
+    tenure.requestDrain()
+    network.next('end', 'unanswered')
+    await clock.advanceAsync(TICK)
+    expect(ended.outcome).toBe(false)
+    await tenure.release()
+    expect(await row()).toMatchObject({ checkpoint: SHARD_END, leaseOwner: undefined, leaseCounter: 2 })
   })
 
   test('lost before: rejects, and the shard is not ended', async () => {

@@ -32,7 +32,7 @@ interface Waiting<T> {
   readonly reject: (error: unknown) => void
 }
 
-interface Ending extends Waiting<void> {
+interface Ending extends Waiting<boolean> {
   readonly childShardIds: readonly string[]
 }
 
@@ -141,15 +141,17 @@ export class LeaseTenure implements HeldLease {
     })
   }
 
-  async endShard(children: readonly ChildShard[]): Promise<void> {
+  async endShard(children: readonly ChildShard[]): Promise<boolean> {
     try {
       const childShardIds = await this.#withChildren(children)
-      await new Promise<void>((resolve, reject) => {
+      if (childShardIds === undefined) return false
+      const recorded = await new Promise<boolean>((resolve, reject) => {
         if (this.#state.is !== 'held') throw this.#lossBecause('it was given up before its end')
         this.#ending = { childShardIds, resolve, reject }
         this.#writeSoon()
       })
-      this.#vacated.abort()
+      if (recorded) this.#vacated.abort()
+      return recorded
     } catch (error) {
       if (this.#state.is !== 'lost') throw error
       this.#vacated.abort()
@@ -217,8 +219,13 @@ export class LeaseTenure implements HeldLease {
     if (outcome.is === 'landed' || landedBefore) {
       emit({ type: 'lease-ended', leaseKey: this.leaseKey, childShardIds })
       this.#giveUp()
-      ending.resolve()
+      ending.resolve(true)
     } else if (outcome.is === 'refused') this.#lose(outcome.found)
+    else if (outcome.is === 'failed' && this.#drain.signal.aborted) {
+      // A stop must not wait for the table. Should this write land all the same, then what it says is true.
+      this.#ending = undefined
+      ending.resolve(false)
+    }
   }
 
   async #attempt(operation: LeaseOperation, send: Parameters<OwnedRow['attempt']>[1]): Promise<WriteOutcome> {
@@ -288,8 +295,8 @@ export class LeaseTenure implements HeldLease {
     return new LeaseLostError(this.leaseKey, this.#options.workerId, why, { owner })
   }
 
-  /** The renewals go on meanwhile. */
-  async #withChildren(children: readonly ChildShard[]): Promise<readonly string[]> {
+  /** The renewals go on meanwhile. Undefined: not created, and we are to finish. */
+  async #withChildren(children: readonly ChildShard[]): Promise<readonly string[] | undefined> {
     const { createChildren, clock, random, emit } = this.#options
     for (let failures = 1; ; failures++) {
       try {
@@ -298,6 +305,7 @@ export class LeaseTenure implements HeldLease {
         const failure = classifyFailure(error)
         if (this.#state.is !== 'held' || failure.kind === 'unknown') throw error
         emit({ type: 'lease-store-failed', operation: 'create-children', leaseKey: this.leaseKey, failure })
+        if (this.#drain.signal.aborted) return undefined
         await sleep(clock, backoffDelay(failures, { baseMs: 100, maxMs: this.#tickMs }, random), { signal: this.signal })
       }
     }

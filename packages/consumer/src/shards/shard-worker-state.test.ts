@@ -16,6 +16,11 @@ describe('the shard worker’s states', () => {
     },
     { name: 'a stop while ending', inputs: ['ready', 'all-completed', 'drain', 'end-recorded'], end: 'ended' },
     {
+      name: 'a stop while the end cannot be recorded',
+      inputs: ['ready', 'all-completed', 'drain', 'drained', 'release-recorded'],
+      end: 'released',
+    },
+    {
       name: 'the last record completed while draining',
       inputs: ['ready', 'drain', 'all-completed', 'end-recorded'],
       end: 'ended',

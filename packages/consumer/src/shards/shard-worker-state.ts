@@ -26,13 +26,13 @@ export type ShardWorkerInput =
 
 /**
  * Draining wins over nothing but running: a shard that is already ending goes on ending, because that is as quick as a release and spares
- * the next owner a read. A lost lease wins over everything that is not final.
+ * the next owner a read; but when its end cannot be recorded, it is released after all. A lost lease wins over everything that is not final.
  */
 export const TRANSITIONS: Readonly<Record<ShardWorkerState, Readonly<Partial<Record<ShardWorkerInput, ShardWorkerState>>>>> = {
   starting: { ready: 'running', drain: 'draining', 'lease-lost': 'lost', failed: 'releasing' },
   running: { drain: 'draining', 'all-completed': 'ending', 'lease-lost': 'lost', failed: 'releasing' },
   draining: { drain: 'draining', drained: 'releasing', 'all-completed': 'ending', 'lease-lost': 'lost', failed: 'releasing' },
-  ending: { drain: 'ending', 'end-recorded': 'ended', 'lease-lost': 'lost', failed: 'releasing' },
+  ending: { drain: 'ending', drained: 'releasing', 'end-recorded': 'ended', 'lease-lost': 'lost', failed: 'releasing' },
   releasing: { drain: 'releasing', 'release-recorded': 'released', 'lease-lost': 'lost' },
   ended: { drain: 'ended', 'lease-lost': 'ended' },
   released: { drain: 'released', 'lease-lost': 'released' },

@@ -28,6 +28,7 @@ class FakeLease implements HeldLease {
   asked = 0
   answerDoubt: ((ours: boolean) => void) | undefined
   onEnd: () => Promise<void> = async () => {}
+  recorded = true
   constructor(resumeFrom: Position) {
     this.resumeFrom = resumeFrom
   }
@@ -48,9 +49,10 @@ class FakeLease implements HeldLease {
   async checkpointNow(): Promise<void> {
     throw new Error('not used here')
   }
-  async endShard(children: readonly ChildShard[]): Promise<void> {
+  async endShard(children: readonly ChildShard[]): Promise<boolean> {
     await this.onEnd()
     this.log.push(`end ${children.map((child) => child.ShardId)}`)
+    return this.recorded
   }
   async release(): Promise<void> {
     this.log.push('release')
@@ -326,6 +328,16 @@ describe('ShardWorker', () => {
       await run
       expect(lease.log).toEqual(['checkpoint 1/0', 'end child'])
       expect(worker.state).toBe('ended')
+    })
+
+    it('releases when the end cannot be recorded, which is no fault', async () => {
+      const { lease, source, worker, types } = setUp({ eachBatch: () => {} })
+      lease.recorded = false
+      source.give({ children: CHILDREN })
+      await worker.run()
+      expect(lease.log).toEqual(['end child', 'release'])
+      expect(worker.state).toBe('released')
+      expect(types()).not.toContain('shard-failed')
     })
   })
 

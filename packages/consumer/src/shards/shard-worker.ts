@@ -98,13 +98,12 @@ export class ShardWorker {
     lease.drain.addEventListener('abort', drain)
     try {
       const children = this.#state === 'starting' ? await this.#process() : undefined
-      await this.#checkpointer.close()
-      if (children === undefined) await this.#release()
-      else await this.#end(children)
+      this.#checkpointer.close()
+      if (children === undefined || !(await this.#end(children))) await this.#release()
     } catch (error) {
       this.#take('failed')
       emit({ type: 'shard-failed', shardId, error })
-      await this.#checkpointer.close()
+      this.#checkpointer.close()
       await this.#release()
     } finally {
       lease.signal.removeEventListener('abort', lost)
@@ -164,18 +163,22 @@ export class ShardWorker {
     return true
   }
 
-  async #end(children: readonly ChildShard[]): Promise<void> {
+  /** False when the lease is still to be released. */
+  async #end(children: readonly ChildShard[]): Promise<boolean> {
     const { lease } = this.#options
-    if (this.#state === 'lost') return lease.release()
+    if (this.#state === 'lost') return false
     if (this.#delivery.outstanding > 0)
       throw new Error(`Shard ${lease.shardId} cannot end: ${this.#delivery.outstanding} records are not completed`)
     this.#take('all-completed')
     try {
-      await lease.endShard(children)
-      this.#take('end-recorded')
+      const recorded = await lease.endShard(children)
+      if (recorded) this.#take('end-recorded')
+      else if (this.#state === 'ending') this.#take('drained')
+      return recorded
     } catch (error) {
       if (!(error instanceof LeaseLostError)) throw error
       this.#take('lease-lost')
+      return true
     }
   }
 
