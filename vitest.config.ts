@@ -10,7 +10,10 @@ const source = {
 const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
-      { ...source, test: { name: 'unit', include: ['packages/*/src/**/*.test.ts'], testTimeout: 30_000 } },
+      {
+        ...source,
+        test: { name: 'unit', include: ['packages/*/src/**/*.test.ts', 'test/demo/**/*.test.ts'], testTimeout: 30_000 },
+      },
       {
         ...source,
         test: {
