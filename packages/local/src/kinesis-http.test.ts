@@ -200,6 +200,11 @@ describe('refusals', () => {
     expect(json(answer)).toMatchObject({ __type: 'UnknownOperationException' })
   })
 
+  it.each(['__proto__', 'constructor', 'toString'])('%s is left to the model to refuse, like any name', async (name) => {
+    expect((await send(name, '{}')).status).toBe(200)
+    expect(calls).toEqual([{ operation: name, input: {} }])
+  })
+
   it("passes the model's refusals on: name, status, message", async () => {
     result = () => {
       throw new KinesisModelError('ResourceNotFoundException', 'Stream s under account 0 not found.', 400)

@@ -31,7 +31,7 @@ export function readInput(operation: string, body: Buffer, format: WireFormat): 
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw serialization(`The request body must be an object with the members of ${operation}, got ${shown(value)}`)
   }
-  READERS[operation]?.(value as Members, format)
+  if (Object.hasOwn(READERS, operation)) READERS[operation]!(value as Members, format)
   return value as ServiceInput
 }
 

@@ -44,9 +44,10 @@ export class Account {
   arrive(): void {
     this.now = this.options.clock.now()
     // The API counts whole milliseconds: a lag with a fraction is no Long on the wire.
-    this.wallTime = Math.floor(this.options.clock.wallTime())
+    const wallTime = this.options.clock.wallTime()
+    this.wallTime = Math.floor(wallTime)
     for (const stream of this.streams.values()) {
-      if (stream.state.status === 'ACTIVE' || settle(stream, this.now, this.wallTime) === 'stays') continue
+      if (stream.state.status === 'ACTIVE' || settle(stream, this.now, wallTime) === 'stays') continue
       this.streams.delete(stream.name)
       this.#formerSeconds.set(stream.name, stream.lastSecond)
     }

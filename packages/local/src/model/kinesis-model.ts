@@ -33,7 +33,7 @@ export interface KinesisModelOptions {
  *
  * Simplified against the service, besides speed: no throttling of control-plane calls and GetShardIterator, any number of streams may be
  * in creation at once, on-demand streams keep their number of shards, no consumers with enhanced fan-out, arrival times never decrease
- * within a shard.
+ * within a shard. `StreamId` and warm throughput have no effect.
  */
 export class KinesisModel {
   readonly #account: Account
