@@ -23,6 +23,8 @@ const TIMED_OUT: ReadonlySet<string> = new Set(['ETIMEDOUT', 'ESOCKETTIMEDOUT'])
 /** Node's names of a certificate that is not trusted: https://nodejs.org/api/tls.html#x509-certificate-error-codes */
 const CERTIFICATE =
   /^(CERT_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_|ERR_TLS_CERT_|HOSTNAME_MISMATCH|CRL_)/
+/** Node's words when the other side hangs up in the TLS handshake, under the code of any reset connection: nothing was sent yet. */
+const IN_HANDSHAKE = /before secure TLS connection was established/
 const PROTOCOL = /^(HPE_|ERR_HTTP2_|ERR_SSL_|NGHTTP2_)/
 
 /** A chain of causes longer than this is not looked through: it may run in a circle. */
@@ -41,7 +43,8 @@ export function connectionFault(error: unknown): ServiceFailure | undefined {
   const where = endpointOf(source)
   const message = stringIn(source, 'message') ?? stringIn(error, 'message') ?? code
   const connecting = stringIn(source, 'syscall') === 'connect'
-  const sent = !NOT_SENT.has(code) && !connecting
+  const shakingHands = IN_HANDSHAKE.test(message)
+  const sent = !NOT_SENT.has(code) && !connecting && !shakingHands
   if (TIMED_OUT.has(code)) {
     const advice = `No answer${where} in time: check that the endpoint can be reached from here (address, network, proxy, firewall)`
     return { kind: 'timeout', code, message, retryable: true, written: sent ? 'unknown' : 'no', advice }
@@ -50,7 +53,7 @@ export function connectionFault(error: unknown): ServiceFailure | undefined {
     const advice = `The TLS certificate${where} is not trusted: check the endpoint, or give its authority in NODE_EXTRA_CA_CERTS`
     return { kind: 'connection', code, message, retryable: false, written: 'no', advice }
   }
-  const advice = adviceFor(code, where)
+  const advice = adviceFor(shakingHands ? 'EPROTO' : code, where)
   return { kind: 'connection', code, message, retryable: true, written: sent ? 'unknown' : 'no', advice }
 }
 

@@ -201,6 +201,16 @@ describe('connection errors', () => {
       { kind: 'connection', written: 'unknown' },
       /broke/,
     ],
+    [
+      'https where http is spoken',
+      Object.assign(new Error('Client network socket disconnected before secure TLS connection was established'), {
+        code: 'ECONNRESET',
+        host: '127.0.0.1',
+        port: 4567,
+      }),
+      { kind: 'connection', retryable: true, written: 'no' },
+      /at 127\.0\.0\.1:4567 does not speak the expected protocol: check http or https/,
+    ],
     ['reset while connecting', coded('ECONNRESET', { syscall: 'connect' }), { kind: 'connection', written: 'no' }, /broke/],
     ['pipe', coded('EPIPE'), { kind: 'connection', written: 'unknown' }, /broke/],
     [
