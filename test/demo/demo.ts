@@ -89,6 +89,8 @@ class DemoRun {
     this.#progress.say('all flights are acknowledged')
     await this.#orBroken(this.#untilDelivered())
     await this.#orBroken(Promise.all(this.#workers.map((worker) => worker.stop())))
+    this.#progress.stop()
+    this.#progress.say('all workers have ended; computing the answer straight from the file')
     const answer = await answerFromFile(this.#options.flights)
     const stats = this.#producer!.stats()
     const result: DemoResult = {
@@ -109,7 +111,6 @@ class DemoRun {
       splits: this.#splits,
       merges: this.#merges,
     }
-    this.#progress.stop()
     process.stdout.write(`${verdictText(result, this.#ledger, answer)}\n`)
     return result
   }
