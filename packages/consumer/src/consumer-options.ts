@@ -30,8 +30,6 @@ export interface ConsumerOptions extends AwsConnection {
   readonly dynamodbEndpoint?: string | undefined
   /** How to reach Kinesis, in place of an AWS client: for tests and simulations. */
   readonly kinesis?: KinesisPort | undefined
-  /** Where leases live, in place of DynamoDB. Workers that share shards must share it. */
-  readonly leaseStore?: LeaseStore | undefined
   /** Begins this worker's id in lease rows and events; a random ending is added, for no two workers may have the same. Default: the host name. */
   readonly workerId?: string | undefined
   /**
@@ -70,6 +68,13 @@ export interface ConsumerOptions extends AwsConnection {
   readonly random?: Random | undefined
 }
 
+/** For our own tests: where leases live, in place of DynamoDB. Not exported, since there is no other store to give yet. */
+export const LEASE_STORE: unique symbol = Symbol('leaseStore')
+
+export interface InternalOptions extends ConsumerOptions {
+  readonly [LEASE_STORE]?: LeaseStore | undefined
+}
+
 const KNOWN = [
   ...[
     'stream',
@@ -83,7 +88,7 @@ const KNOWN = [
     'dynamodb',
     'dynamodbEndpoint',
   ],
-  ...['kinesis', 'leaseStore', 'workerId', 'failoverTimeMs', 'initialPosition', 'checkpointIntervalMs', 'idleTimeBetweenReadsMs'],
+  ...['kinesis', 'workerId', 'failoverTimeMs', 'initialPosition', 'checkpointIntervalMs', 'idleTimeBetweenReadsMs'],
   ...['maxRecordsPerRead', 'retry', 'clock', 'random'],
 ]
 
@@ -179,8 +184,7 @@ export function checkHandlers(handlers: Handlers): Handlers {
   return handlers
 }
 
-function leaseTable({ leaseTable, leaseStore }: ConsumerOptions, applicationName: string): string {
-  if (leaseStore !== undefined) return leaseTable ?? applicationName
+function leaseTable({ leaseTable }: ConsumerOptions, applicationName: string): string {
   const says = 'a DynamoDB table name: 3 to 255 of a-z, A-Z, 0-9, _ . -'
   if (leaseTable !== undefined) return stringOption('leaseTable', leaseTable, { pattern: TABLE, says })
   return stringOption('applicationName', applicationName, { pattern: TABLE, says: `${says}, unless \`leaseTable\` is given` })

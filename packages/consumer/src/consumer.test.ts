@@ -3,8 +3,9 @@ import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import { seededRandom } from '@shardwise/core/random'
 import { KinesisModel } from '@shardwise/local/model'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { AT_TIMESTAMP } from './checkpoints/position.js'
 import { Consumer } from './consumer.js'
-import type { ConsumerOptions } from './consumer-options.js'
+import { type ConsumerOptions, type InternalOptions, LEASE_STORE } from './consumer-options.js'
 import { MemoryLeaseStore } from './leases/memory-lease-store.js'
 import { FaultyLeaseStore } from './leases/testing/faulty-lease-store.js'
 
@@ -26,17 +27,19 @@ function setUp(shards: number) {
   }
   const leaseStore = new MemoryLeaseStore()
   let seed = 0
-  const consumer = (more: Partial<ConsumerOptions> = {}): Consumer =>
-    new Consumer({
+  const consumer = (more: Partial<InternalOptions> = {}): Consumer => {
+    const options: InternalOptions = {
       stream: 'flights',
       applicationName: 'delays',
       kinesis,
-      leaseStore,
+      [LEASE_STORE]: leaseStore,
       clock,
       random: seededRandom(++seed),
       initialPosition: 'trim-horizon',
       ...more,
-    })
+    }
+    return new Consumer(options)
+  }
   let next = 0
   const put = (count: number): void => {
     for (let i = 0; i < count; i++) {
@@ -127,10 +130,29 @@ describe('Consumer, without real time', () => {
     await run
   })
 
+  it.each<{ name: string; initialPosition: ConsumerOptions['initialPosition']; first: number }>([
+    { name: 'a time: there', initialPosition: { at: new Date('2026-01-01T00:01:00Z') }, first: 5 },
+    { name: 'no time: at the oldest record, for nothing may be skipped', initialPosition: 'latest', first: 0 },
+  ])('a lease at AT_TIMESTAMP that KCL made, configured with $name', async ({ initialPosition, first }) => {
+    const { leaseStore, consumer, put, until, settled, clock } = setUp(1)
+    put(5)
+    await clock.advanceAsync(61_000)
+    put(5)
+    const leaseKey = 'shardId-000000000000'
+    await leaseStore.create({ leaseKey, checkpoint: AT_TIMESTAMP, parentShardIds: [], range: undefined, startAt: undefined })
+    const got: string[] = []
+    const one = consumer({ initialPosition })
+    const run = one.run({ eachRecord: ({ data }) => void got.push(new TextDecoder().decode(data)) })
+    await until(() => got.at(-1) === '9')
+    expect(got[0]).toBe(`${first}`)
+    await settled(one.stop())
+    await run
+  })
+
   it('stops in the middle of a start that does not get on', async () => {
     const { consumer, settled, clock } = setUp(1)
     const slow = consumer({
-      leaseStore: Object.assign(new MemoryLeaseStore(), {
+      [LEASE_STORE]: Object.assign(new MemoryLeaseStore(), {
         open: ({ signal }: { signal: AbortSignal }) =>
           new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true })),
       }),
@@ -144,7 +166,7 @@ describe('Consumer, without real time', () => {
   it('stops during an outage of the lease table, also with a checkpoint on its way: its leases expire', async () => {
     const { leaseStore, consumer, put, until, settled, clock } = setUp(1)
     const network = new FaultyLeaseStore(leaseStore)
-    const one = consumer({ leaseStore: network.store, failoverTimeMs: 9000, checkpointIntervalMs: 500 })
+    const one = consumer({ [LEASE_STORE]: network.store, failoverTimeMs: 9000, checkpointIntervalMs: 500 })
     let handled = 0
     const run = one.run({ eachRecord: () => void handled++ })
     await until(() => network.sent.includes('take'))
@@ -160,7 +182,7 @@ describe('Consumer, without real time', () => {
   it('stops while the children of a finished shard cannot be recorded: the next owner does it', async () => {
     const { model, leaseStore, consumer, put, until, settled } = setUp(1)
     const network = new FaultyLeaseStore(leaseStore)
-    const one = consumer({ leaseStore: network.store })
+    const one = consumer({ [LEASE_STORE]: network.store })
     let handled = 0
     const run = one.run({ eachRecord: () => void handled++ })
     put(10)
@@ -184,7 +206,7 @@ describe('Consumer, without real time', () => {
   it('stops while the end of a shard cannot be recorded', async () => {
     const { model, leaseStore, consumer, put, until, settled } = setUp(1)
     const network = new FaultyLeaseStore(leaseStore)
-    const one = consumer({ leaseStore: network.store })
+    const one = consumer({ [LEASE_STORE]: network.store })
     let handled = 0
     const run = one.run({ eachRecord: () => void handled++ })
     put(10)

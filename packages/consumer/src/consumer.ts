@@ -10,7 +10,14 @@ import { connectKinesis } from '@shardwise/core/transport'
 import { connectDynamoDB } from '@shardwise/core/transport/dynamodb'
 import { ConsumerRanError, ConsumerStartError } from './consumer-error.js'
 import type { ConsumerEvent, StartStep } from './consumer-events.js'
-import { type ConsumerOptions, type ConsumerSettings, checkHandlers, checkOptions } from './consumer-options.js'
+import {
+  type ConsumerOptions,
+  type ConsumerSettings,
+  checkHandlers,
+  checkOptions,
+  type InternalOptions,
+  LEASE_STORE,
+} from './consumer-options.js'
 import type { Handlers } from './delivery/handler.js'
 import { DynamoDBLeaseStore } from './leases/dynamodb-lease-store.js'
 import type { HeldLease } from './leases/held-lease.js'
@@ -30,7 +37,7 @@ import { afterStartFailure } from './start-policy.js'
  */
 export class Consumer {
   readonly events: EventSource<ConsumerEvent> = new EventSource()
-  readonly #options: ConsumerOptions
+  readonly #options: InternalOptions
   readonly #settings: ConsumerSettings
   readonly #stop = new AbortController()
   #run: Promise<void> | undefined
@@ -120,15 +127,19 @@ export class Consumer {
   }
 
   #work(lease: HeldLease, handlers: Handlers, port: KinesisPort): Promise<void> {
-    const { stream, idleTimeBetweenReadsMs, maxRecordsPerRead, handlerBackoff, checkpointWriteAfterMs, clock, random } =
+    const { stream, initialPosition, idleTimeBetweenReadsMs, maxRecordsPerRead, handlerBackoff, checkpointWriteAfterMs } =
       this.#settings
+    const { clock, random } = this.#settings
+    // KCL keeps the time that AT_TIMESTAMP means in its configuration.
+    const configured =
+      lease.resumeFrom.kind === 'at-timestamp' && typeof initialPosition === 'object' ? initialPosition.at.getTime() : undefined
     const emit = (event: ConsumerEvent): void => this.events.emit(event)
     const source = new PollingSource({
       port,
       stream: streamReference(stream),
       shardId: lease.shardId,
       resumeFrom: lease.resumeFrom,
-      startAt: lease.startAt,
+      startAt: lease.startAt ?? configured,
       idleTimeBetweenReadsMs,
       maxRecordsPerRead,
       clock,
@@ -164,7 +175,17 @@ export class Consumer {
   }
 
   #connect(): Connections {
-    const { client, region, endpoint, credentials, wire, kinesis, dynamodb, dynamodbEndpoint, leaseStore } = this.#options
+    const {
+      client,
+      region,
+      endpoint,
+      credentials,
+      wire,
+      kinesis,
+      dynamodb,
+      dynamodbEndpoint,
+      [LEASE_STORE]: leaseStore,
+    } = this.#options
     const { clock, leaseTable } = this.#settings
     const toKinesis =
       kinesis === undefined

@@ -76,6 +76,19 @@ describe('the row is KCL’s', () => {
     })
   })
 
+  test('without a range where that is one hash key, which KCL cannot read', async () => {
+    const store = await opened()
+    await store.create({
+      leaseKey: 's1',
+      checkpoint: TRIM_HORIZON,
+      parentShardIds: [],
+      range: { start: 7n, end: 7n },
+      startAt: undefined,
+    })
+    expect(Object.keys((await rowOf('s1'))!).filter((name) => /hash/i.test(name))).toEqual([])
+    expect((await store.read('s1'))?.range).toBeUndefined()
+  })
+
   test('made by KCL 2.x: what we do not know stays, a checkpoint of ours ends its two-phase checkpoint, entityType is not added', async () => {
     const store = await opened()
     const pending = {

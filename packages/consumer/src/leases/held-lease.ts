@@ -13,7 +13,7 @@ export interface HeldLease {
   readonly shardId: string
   /** The last completed record (resume after it), or a sentinel. Where this acquisition begins; it does not change. */
   readonly resumeFrom: Position
-  /** Epoch milliseconds for `latest` and `at-timestamp`. Undefined with `latest`: a row made by KCL, start at the tip. */
+  /** Epoch milliseconds for `latest` and `at-timestamp`. Undefined with these: a row made by KCL, which keeps no time in it. */
   readonly startAt: number | undefined
   readonly range: HashKeyRange | undefined
   /** Grows with every acquisition of this lease by anyone: a fencing token. */

@@ -74,8 +74,13 @@ function parseCheckpoint(row: Row): Position | undefined {
   }
 }
 
-/** Only here is `entityType` written: KCL before 3.5 does not know it, and keeps it. Empty sets are refused by DynamoDB, so left out. */
+/**
+ * Only here is `entityType` written: KCL before 3.5 does not know it, and keeps it. Empty sets are refused by DynamoDB, so left out. A range
+ * of one hash key (a split may leave one) is left out too: KCL throws when it reads such a row (HashKeyRangeForLease.java), and so
+ * could read none of the table.
+ */
 export function newRow(lease: NewLease): Row {
+  const { range } = lease
   return {
     leaseKey: { S: lease.leaseKey },
     entityType: { S: 'LEASE' },
@@ -83,7 +88,7 @@ export function newRow(lease: NewLease): Row {
     ownerSwitchesSinceCheckpoint: { N: '0' },
     ...checkpointAttributes(lease.checkpoint),
     ...(lease.parentShardIds.length > 0 && { parentShardId: { SS: [...lease.parentShardIds] } }),
-    ...(lease.range && { startingHashKey: { S: `${lease.range.start}` }, endingHashKey: { S: `${lease.range.end}` } }),
+    ...(range && range.start < range.end && { startingHashKey: { S: `${range.start}` }, endingHashKey: { S: `${range.end}` } }),
     ...(lease.startAt !== undefined && { swStartAt: { N: `${lease.startAt}` } }),
   }
 }

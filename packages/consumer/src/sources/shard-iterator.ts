@@ -18,7 +18,8 @@ export type IteratorStart = Pick<GetShardIteratorInput, 'ShardIteratorType' | 'S
  * A checkpoint is asked for with AT, not AFTER: it may lie in the middle of an aggregate, whose later members share its sequence number.
  * The members up to the checkpoint are dropped after de-aggregation. A fetched record is asked for with AFTER: all of it is in memory.
  *
- * Without `startAt` (a lease that KCL made), `latest` is the service's own LATEST, as in KCL.
+ * Without `startAt` (a lease that KCL made, and for `at-timestamp` no time in our options either) `latest` is the service's own LATEST, as in
+ * KCL, and `at-timestamp` is the oldest record: which time was meant is not known, and nothing may be skipped.
  */
 export function iteratorStart(place: Place): IteratorStart {
   if (place.kind === 'oldest') return { ShardIteratorType: 'TRIM_HORIZON' }
@@ -33,7 +34,7 @@ export function iteratorStart(place: Place): IteratorStart {
       if (startAt === undefined) return { ShardIteratorType: 'LATEST' }
       return { ShardIteratorType: 'AT_TIMESTAMP', Timestamp: new Date(startAt) }
     case 'at-timestamp':
-      if (startAt === undefined) throw new TypeError('A lease at AT_TIMESTAMP carries no time to start at')
+      if (startAt === undefined) return { ShardIteratorType: 'TRIM_HORIZON' }
       return { ShardIteratorType: 'AT_TIMESTAMP', Timestamp: new Date(startAt) }
     case 'shard-end':
       throw new TypeError('A shard that has ended has nothing to read')
