@@ -1,4 +1,5 @@
 import type { ChildShard, GetRecordsInput, KinesisRecord } from '@shardwise/core/kinesis-port'
+import { MAX_GET_BYTES, MAX_GET_RECORDS } from '@shardwise/core/service-limits'
 import type { Account } from './account.js'
 import { refuseDryRun } from './dry-run.js'
 import { PAGE_SIZE, STREAM_ARN } from './field-rules.js'
@@ -7,9 +8,6 @@ import { type Operation, operation } from './operation.js'
 import { rangeText, type Shard, type StoredRecord } from './shard.js'
 import { openIterator, sealIterator } from './shard-iterator.js'
 import type { Stream } from './stream.js'
-
-const MAX_RECORDS = 10_000
-const MAX_BYTES = 10_485_760
 
 /**
  * The end of a closed shard comes as an answer of its own: no records, no NextShardIterator, and the ChildShards. The service may also
@@ -34,7 +32,7 @@ export const getRecords: Operation = operation<GetRecordsInput & { readonly DryR
       )
     }
     const start = Math.max(position, shard.firstPosition)
-    const records = read(shard, start, input.Limit ?? MAX_RECORDS, stream.quotas ? account.now : undefined)
+    const records = read(shard, start, input.Limit ?? MAX_GET_RECORDS, stream.quotas ? account.now : undefined)
     const next = start + records.length
     const answer = { Records: records.map(wireRecord), MillisBehindLatest: behind(shard, next, account.wallTime) }
     const ended = !shard.isOpen && records.length === 0
@@ -50,7 +48,7 @@ function read(shard: Shard, start: number, limit: number, now: number | undefine
   let bytes = 0
   while (records.length < limit) {
     const record = shard.recordAt(start + records.length)
-    if (record === undefined || (records.length > 0 && bytes + record.size > MAX_BYTES)) break
+    if (record === undefined || (records.length > 0 && bytes + record.size > MAX_GET_BYTES)) break
     records.push(record)
     bytes += record.size
   }

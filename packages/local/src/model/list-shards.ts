@@ -1,4 +1,5 @@
 import type { ListShardsInput, ShardFilter, StreamReference } from '@shardwise/core/kinesis-port'
+import { MAX_LIST_SHARDS_RESULTS } from '@shardwise/core/service-limits'
 import type { Account } from './account.js'
 import { NEXT_TOKEN, PAGE_SIZE, SHARD_ID, STREAM, TIMESTAMP } from './field-rules.js'
 import { inUse, invalidArgument } from './kinesis-error.js'
@@ -11,9 +12,6 @@ interface ListShardsRequest extends ListShardsInput {
   readonly ExclusiveStartShardId?: string
   readonly StreamCreationTimestamp?: Date
 }
-
-/** The most and the default number of shards a page. */
-const PAGE = 1000
 
 export const listShards: Operation = operation<ListShardsRequest>(
   {
@@ -34,7 +32,7 @@ export const listShards: Operation = operation<ListShardsRequest>(
       throw inUse(`Stream ${stream.name} under account ${account.accountId} not ACTIVE, instead in state CREATING`)
     }
     const shards = selectShards(stream.listShards(account.wallTime), selection)
-    const page = shards.slice(0, Math.min(input.MaxResults ?? PAGE, PAGE))
+    const page = shards.slice(0, Math.min(input.MaxResults ?? MAX_LIST_SHARDS_RESULTS, MAX_LIST_SHARDS_RESULTS))
     const last = page.at(-1)
     if (last === undefined || page.length === shards.length) return { Shards: page.map((shard) => shard.listing()) }
     const context = [stream.name, stream.incarnation, selection.filter, selection.timestamp ?? '']

@@ -1,3 +1,4 @@
+import { LIST_SHARDS_TOKEN_LIFETIME_MS } from '@shardwise/core/service-limits'
 import type { Account } from './account.js'
 import { invalidArgument, KinesisModelError } from './kinesis-error.js'
 
@@ -7,9 +8,6 @@ export interface PageStart {
   readonly context: readonly (string | number)[]
 }
 
-/** https://docs.aws.amazon.com/kinesis/latest/APIReference/API_ListShards.html */
-const LIFETIME_MS = 300_000
-
 export function sealPageToken(account: Account, listing: 'shards' | 'streams', start: PageStart): string {
   return account.options.tokens.seal([listing, account.wallTime, start.after, ...start.context])
 }
@@ -18,10 +16,10 @@ export function sealPageToken(account: Account, listing: 'shards' | 'streams', s
 export function openPageToken(account: Account, listing: 'shards' | 'streams', token: string): PageStart {
   const [kind, givenAt, after, ...context] = account.options.tokens.open(token) ?? []
   if (kind !== listing || typeof givenAt !== 'number' || typeof after !== 'string') throw invalidArgument('Invalid NextToken.')
-  if (account.wallTime - givenAt > LIFETIME_MS) {
+  if (account.wallTime - givenAt > LIST_SHARDS_TOKEN_LIFETIME_MS) {
     throw new KinesisModelError(
       'ExpiredNextTokenException',
-      `NextToken expired: it was given more than ${LIFETIME_MS} milliseconds ago.`,
+      `NextToken expired: it was given more than ${LIST_SHARDS_TOKEN_LIFETIME_MS} milliseconds ago.`,
     )
   }
   return { after, context }

@@ -1,5 +1,6 @@
 import { hashKeyWords, MAX_HASH_KEY, toWords } from '@shardwise/core/hash-key'
 import type { PutRecordsResult, StreamReference } from '@shardwise/core/kinesis-port'
+import { MAX_PUT_REQUEST_BYTES, MAX_RECORDS_PER_PUT } from '@shardwise/core/service-limits'
 import type { Account } from './account.js'
 import { refuseDryRun } from './dry-run.js'
 import { DATA, HASH_KEY, PARTITION_KEY, required, SEQUENCE_NUMBER, STREAM } from './field-rules.js'
@@ -28,8 +29,6 @@ interface PutRecordsInput extends StreamReference {
   readonly DryRun?: boolean
 }
 
-const MAX_RECORDS = 500
-const MAX_REQUEST_BYTES = 10_485_760
 const ENTRY: Fields = { PartitionKey: PARTITION_KEY, ExplicitHashKey: HASH_KEY, Data: DATA }
 
 export const putRecord: Operation = operation<PutRecordInput>(
@@ -56,7 +55,7 @@ export const putRecords: Operation = operation<PutRecordsInput>(
       type: 'list',
       of: { type: 'structure', fields: ENTRY, required: true },
       min: 1,
-      max: MAX_RECORDS,
+      max: MAX_RECORDS_PER_PUT,
       shown: 'com.amazonaws.kinesis.v20131202.PutRecordsRequestEntry',
     }),
     DryRun: { type: 'boolean' },
@@ -66,7 +65,7 @@ export const putRecords: Operation = operation<PutRecordsInput>(
     const sizes = input.Records.map((entry, index) => checkEntry(stream, entry, `records.${index + 1}.member.`))
     let total = 0
     for (const size of sizes) total += size
-    if (total > MAX_REQUEST_BYTES) {
+    if (total > MAX_PUT_REQUEST_BYTES) {
       throw invalidArgument(`Records size exceeds 10 MB limit: the records and their partition keys have ${total} bytes.`)
     }
     let failed = 0

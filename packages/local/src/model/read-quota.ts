@@ -1,6 +1,4 @@
-/** https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html */
-const CALLS_PER_SECOND = 5
-const BYTES_PER_SECOND = 2 * 1_048_576
+import { SHARD_READ_BYTES_PER_SECOND, SHARD_READS_PER_SECOND } from '@shardwise/core/service-limits'
 
 /**
  * What one shard gives to GetRecords, all its readers together: five calls in any window of one second, and 2 MiB a second. An
@@ -18,16 +16,17 @@ export class ReadQuota {
   take(now: number): boolean {
     if (now < this.#blockedUntil) return false
     while (this.#calls.length > 0 && now - this.#calls[0]! >= 1000) this.#calls.shift()
-    if (this.#calls.length >= CALLS_PER_SECOND) return false
+    if (this.#calls.length >= SHARD_READS_PER_SECOND) return false
     this.#calls.push(now)
     return true
   }
 
   /** Charges the bytes of the answer to an allowed call. */
   charge(bytes: number, now: number): void {
-    const paid = ((now - this.#paidAt) / 1000) * BYTES_PER_SECOND
+    const paid = ((now - this.#paidAt) / 1000) * SHARD_READ_BYTES_PER_SECOND
     this.#outstanding = Math.max(0, this.#outstanding - paid) + bytes
     this.#paidAt = now
-    if (this.#outstanding > BYTES_PER_SECOND) this.#blockedUntil = now + (this.#outstanding / BYTES_PER_SECOND) * 1000
+    if (this.#outstanding > SHARD_READ_BYTES_PER_SECOND)
+      this.#blockedUntil = now + (this.#outstanding / SHARD_READ_BYTES_PER_SECOND) * 1000
   }
 }

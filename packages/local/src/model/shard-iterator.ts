@@ -1,4 +1,5 @@
 import type { GetShardIteratorInput } from '@shardwise/core/kinesis-port'
+import { ITERATOR_LIFETIME_MS } from '@shardwise/core/service-limits'
 import type { Account } from './account.js'
 import { refuseDryRun } from './dry-run.js'
 import { required, SEQUENCE_NUMBER, SHARD_ID, STREAM, TIMESTAMP } from './field-rules.js'
@@ -7,9 +8,6 @@ import { type Operation, operation } from './operation.js'
 import { parseSequenceNumber } from './sequence-number.js'
 import { resolveShardId, type Shard, shardIdOf } from './shard.js'
 import type { Stream } from './stream.js'
-
-/** https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetShardIterator.html */
-const LIFETIME_MS = 300_000
 
 const TYPES = ['AFTER_SEQUENCE_NUMBER', 'LATEST', 'AT_TIMESTAMP', 'TRIM_HORIZON', 'AT_SEQUENCE_NUMBER']
 
@@ -115,11 +113,11 @@ export function openIterator(account: Account, iterator: string): OpenedIterator
   const [kind, givenAt, name, incarnation, shardId, position] = account.options.tokens.open(iterator) ?? []
   if (kind !== 'iterator') throw invalidArgument('Invalid ShardIterator.')
   const given = Number(givenAt)
-  if (account.wallTime - given > LIFETIME_MS) {
+  if (account.wallTime - given > ITERATOR_LIFETIME_MS) {
     throw new KinesisModelError(
       'ExpiredIteratorException',
       `Iterator expired. The iterator was created at time ${dateText(given)} while right now it is ${dateText(account.wallTime)} which is ` +
-        `further in the future than the tolerated delay of ${LIFETIME_MS} milliseconds.`,
+        `further in the future than the tolerated delay of ${ITERATOR_LIFETIME_MS} milliseconds.`,
     )
   }
   const stream = account.streams.get(String(name))

@@ -1,14 +1,11 @@
 import type { StreamReference } from '@shardwise/core/kinesis-port'
+import { MAX_RETENTION_HOURS, MIN_RETENTION_HOURS } from '@shardwise/core/service-limits'
 import { distributionNeedsOnDemand } from './create-stream.js'
 import { DISTRIBUTION, MAX_RECORD_KIB, required, STREAM, STREAM_ARN, STREAM_MODE } from './field-rules.js'
 import type { Rule } from './input-validation.js'
 import { invalidArgument } from './kinesis-error.js'
 import { type Operation, operation } from './operation.js'
 import type { StreamSettings } from './stream.js'
-
-/** https://docs.aws.amazon.com/kinesis/latest/APIReference/API_IncreaseStreamRetentionPeriod.html */
-const MIN_RETENTION_HOURS = 24
-const MAX_RETENTION_HOURS = 8760
 
 type RetentionInput = StreamReference & { readonly RetentionPeriodHours: number }
 const RETENTION = { ...STREAM, RetentionPeriodHours: required({ type: 'integer' }) }

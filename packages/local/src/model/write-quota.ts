@@ -1,6 +1,4 @@
-/** https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html */
-const RECORDS_PER_SECOND = 1000
-const BYTES_PER_SECOND = 1_048_576
+import { SHARD_WRITE_BYTES_PER_SECOND, SHARD_WRITE_RECORDS_PER_SECOND } from '@shardwise/core/service-limits'
 
 /**
  * What one shard takes: 1,000 records and 1 MiB (partition keys included) a second, as two token buckets. Each holds at most one
@@ -12,8 +10,8 @@ const BYTES_PER_SECOND = 1_048_576
  * https://docs.aws.amazon.com/streams/latest/dev/large-records.html
  */
 export class WriteQuota {
-  #records = RECORDS_PER_SECOND
-  #bytes = BYTES_PER_SECOND
+  #records = SHARD_WRITE_RECORDS_PER_SECOND
+  #bytes = SHARD_WRITE_BYTES_PER_SECOND
   #refilledAt = 0
 
   /** Whether a record of this size is taken at `now` (monotonic milliseconds). One that is not costs nothing. */
@@ -28,12 +26,12 @@ export class WriteQuota {
   allows(size: number, now: number): boolean {
     if (now > this.#refilledAt) {
       const seconds = (now - this.#refilledAt) / 1000
-      this.#records = Math.min(RECORDS_PER_SECOND, this.#records + seconds * RECORDS_PER_SECOND)
-      this.#bytes = Math.min(BYTES_PER_SECOND, this.#bytes + seconds * BYTES_PER_SECOND)
+      this.#records = Math.min(SHARD_WRITE_RECORDS_PER_SECOND, this.#records + seconds * SHARD_WRITE_RECORDS_PER_SECOND)
+      this.#bytes = Math.min(SHARD_WRITE_BYTES_PER_SECOND, this.#bytes + seconds * SHARD_WRITE_BYTES_PER_SECOND)
       this.#refilledAt = now
     }
     // Refilling in fractions leaves the sum a hair below the whole number that it stands for.
-    return this.#records >= 1 - ROUNDING && this.#bytes >= Math.min(size, BYTES_PER_SECOND) - ROUNDING
+    return this.#records >= 1 - ROUNDING && this.#bytes >= Math.min(size, SHARD_WRITE_BYTES_PER_SECOND) - ROUNDING
   }
 }
 
