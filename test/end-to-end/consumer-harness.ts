@@ -29,8 +29,12 @@ export class StreamHarness implements AsyncDisposable {
   static async start(shards: number, options: LocalOptions = {}): Promise<StreamHarness> {
     const local = await startLocal({ transitionMs: { create: 0, delete: 0, update: 0 }, ...options })
     const harness = new StreamHarness(local)
-    await harness.#kinesis.send(new CreateStreamCommand({ StreamName: harness.stream, ShardCount: shards }))
+    await harness.create(harness.stream, shards)
     return harness
+  }
+
+  async create(stream: string, shards: number): Promise<void> {
+    await this.#kinesis.send(new CreateStreamCommand({ StreamName: stream, ShardCount: shards }))
   }
 
   /** Options that reach the local services, with short times. */

@@ -263,6 +263,31 @@ describe('starting and stopping', () => {
     dynamodb.destroy()
   })
 
+  it('refuses the leases of another stream, whose shards have the same names, and leaves them alone', async () => {
+    await using harness = await StreamHarness.start(1)
+    await harness.put('a', 'x')
+    const got = new Deliveries()
+    const one = harness.consumer()
+    const run = one.run(got.by('one'))
+    await got.until((all) => all.length === 1)
+    await harness.create('weather', 2)
+    const error = await failing(harness.consumer({ stream: 'weather' }))
+    expect(error).toMatchObject({ name: 'LeaseTableError' })
+    expect(error.message).toMatch(/`delays`.*shardId-000000000000.*stream flights.*weather.*applicationName/s)
+    expect(await leaseRows(harness)).toHaveLength(1)
+    // By its ARN it is the same stream.
+    await one.stop()
+    await run
+    await harness.put('a', 'y')
+    const arn = `arn:aws:kinesis:${REGION}:000000000000:stream/flights`
+    const two = harness.consumer({ stream: arn })
+    const again = two.run(got.by('two'))
+    await got.until((all) => all.length === 2)
+    await two.stop()
+    await again
+    expect(got.texts).toEqual(['x', 'y'])
+  })
+
   it('retries what passes by itself', async () => {
     await using harness = await StreamHarness.start(1)
     await harness.put('a', 'x')

@@ -186,7 +186,7 @@ export class Consumer {
       dynamodbEndpoint,
       [LEASE_STORE]: leaseStore,
     } = this.#options
-    const { clock, leaseTable } = this.#settings
+    const { clock, leaseTable, stream } = this.#settings
     const toKinesis =
       kinesis === undefined
         ? connectKinesis({ client, region, endpoint, credentials, wire, clock, controlAttempts: CONTROL_ATTEMPTS })
@@ -194,7 +194,7 @@ export class Consumer {
     const port = kinesis ?? toKinesis!.port
     if (leaseStore !== undefined) return { port, store: leaseStore, close: () => toKinesis?.close() }
     const toDynamoDB = connectDynamoDB({ client: dynamodb, region, endpoint: dynamodbEndpoint, credentials, clock })
-    const store = new DynamoDBLeaseStore({ dynamodb: toDynamoDB, tableName: leaseTable, clock })
+    const store = new DynamoDBLeaseStore({ dynamodb: toDynamoDB, tableName: leaseTable, streamName: nameOf(stream), clock })
     const close = (): void => {
       toKinesis?.close()
       toDynamoDB.close()
@@ -221,6 +221,11 @@ const PURPOSE: Readonly<Record<StartStep, string>> = {
 /** Errors that say by themselves what to do. */
 function isTold(error: unknown): boolean {
   return error instanceof ConsumerStartError || error instanceof LeaseTableError || error instanceof InvalidOptionError
+}
+
+/** arn:aws:kinesis:region:account:stream/name, or the name. */
+function nameOf(stream: string): string {
+  return stream.slice(stream.indexOf('/') + 1)
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -37,7 +37,7 @@ beforeEach(() => {
 })
 
 async function opened(): Promise<DynamoDBLeaseStore> {
-  const store = new DynamoDBLeaseStore({ dynamodb, tableName, clock: systemClock })
+  const store = new DynamoDBLeaseStore({ dynamodb, tableName, streamName: 'flights', clock: systemClock })
   await store.open()
   return store
 }
@@ -65,6 +65,7 @@ describe('the row is KCL’s', () => {
     expect(await rowOf('s3')).toEqual({
       leaseKey: { S: 's3' },
       entityType: { S: 'LEASE' },
+      swStream: { S: 'flights' },
       leaseCounter: { N: '0' },
       ownerSwitchesSinceCheckpoint: { N: '0' },
       checkpoint: { S: 'TRIM_HORIZON' },
@@ -136,16 +137,29 @@ describe('the row is KCL’s', () => {
     await put({ leaseKey: { S: 'good' }, ...lease })
     await put({ leaseKey: { S: 'bad checkpoint' }, ...lease, checkpoint: { S: 'NOWHERE' } })
     await put({ leaseKey: { S: 'bad counter' }, ...lease, leaseCounter: { N: '1.5' } })
-    await put({ leaseKey: { S: 'acct:stream:1:s1' }, ...lease, streamName: { S: 'acct:stream:1' } })
     const { leases, malformed } = await store.list()
     expect(leases.map((each) => each.leaseKey)).toEqual(['good'])
     expect(new Map(malformed.map((each) => [each.leaseKey, each.reason]))).toEqual(
       new Map([
         ['bad checkpoint', expect.stringContaining('NOWHERE')],
         ['bad counter', expect.stringContaining('1.5')],
-        ['acct:stream:1:s1', expect.stringContaining('several streams')],
       ]),
     )
+  })
+
+  test.each([
+    [{ leaseKey: { S: 's1' }, swStream: { S: 'weather' } }, 'the lease s1 of stream weather'],
+    [
+      { leaseKey: { S: 'acct:s:1:s1' }, streamName: { S: 'acct:s:1' } },
+      'the lease acct:s:1:s1 of an application that reads several',
+    ],
+  ])('leases that are not of our stream are refused: %j', async (foreign, message) => {
+    const store = await opened()
+    const lease = { leaseCounter: { N: '0' }, checkpoint: { S: 'LATEST' }, checkpointSubSequenceNumber: { N: '0' } }
+    await put({ ...lease, ...foreign })
+    const error = { name: 'LeaseTableError', message: expect.stringContaining(message) }
+    await expect(store.list()).rejects.toMatchObject(error)
+    await expect(store.read(foreign.leaseKey.S)).rejects.toMatchObject(error)
   })
 
   test('more than a page of rows', async () => {
@@ -220,7 +234,7 @@ describe('the table', () => {
   ])('that stays %s is an error with advice', async (TableStatus, message) => {
     const clock = new ManualClock()
     const port = { send: async () => ({ Table: { TableStatus } }) } as unknown as DynamoDBPort
-    const outcome = new DynamoDBLeaseStore({ dynamodb: port, tableName, clock }).open().then(
+    const outcome = new DynamoDBLeaseStore({ dynamodb: port, tableName, streamName: 'flights', clock }).open().then(
       () => 'opened',
       (error: Error) => error.message,
     )
@@ -240,7 +254,7 @@ test('the row that failed a condition is used when DynamoDB sends it, without an
       throw Object.assign(new Error('The conditional request failed'), { name: 'ConditionalCheckFailedException', Item })
     },
   } as unknown as DynamoDBPort
-  const store = new DynamoDBLeaseStore({ dynamodb: port, tableName, clock: systemClock })
+  const store = new DynamoDBLeaseStore({ dynamodb: port, tableName, streamName: 'flights', clock: systemClock })
   const row = aLease('s1', { leaseOwner: 'me', leaseCounter: 7 })
   expect(await store.renew(row, 'me', {})).toMatchObject({ done: false, lease: { leaseOwner: 'other', leaseCounter: 8 } })
   expect(sent).toEqual([UpdateItemCommand.name])

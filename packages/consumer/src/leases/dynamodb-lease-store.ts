@@ -49,11 +49,18 @@ const LATER_LOOKS_MS = 1_000
 export class DynamoDBLeaseStore implements LeaseStore {
   readonly #dynamodb: DynamoDBPort
   readonly #tableName: string
+  readonly #streamName: string
   readonly #clock: Clock
 
-  constructor(options: { readonly dynamodb: DynamoDBPort; readonly tableName: string; readonly clock: Clock }) {
+  constructor(options: {
+    readonly dynamodb: DynamoDBPort
+    readonly tableName: string
+    readonly streamName: string
+    readonly clock: Clock
+  }) {
     this.#dynamodb = options.dynamodb
     this.#tableName = options.tableName
+    this.#streamName = options.streamName
     this.#clock = options.clock
   }
 
@@ -81,6 +88,10 @@ export class DynamoDBLeaseStore implements LeaseStore {
     }
   }
 
+  /**
+   * Rejects with LeaseTableError when another stream's leases are among them: shards of different streams have the same names, and each
+   * application would take over the other's and skip its own records.
+   */
   async list(options: CallOptions & { readonly consistent?: boolean } = {}): Promise<LeaseListing> {
     const { consistent = false, signal } = options
     const leases: Lease[] = []
@@ -92,7 +103,8 @@ export class DynamoDBLeaseStore implements LeaseStore {
         { signal },
       )
       for (const row of page.Items ?? []) {
-        const parsed = parseRow(row)
+        const parsed = parseRow(row, this.#streamName)
+        if (parsed.kind === 'foreign') throw this.#foreign(parsed)
         if (parsed.kind === 'lease') leases.push(parsed.lease)
         else if (parsed.kind === 'malformed') malformed.push(parsed.malformed)
       }
@@ -107,7 +119,11 @@ export class DynamoDBLeaseStore implements LeaseStore {
   }
 
   async create(lease: NewLease, options: CallOptions = {}): Promise<boolean> {
-    const input = { TableName: this.#tableName, Item: newRow(lease), ConditionExpression: 'attribute_not_exists(leaseKey)' }
+    const input = {
+      TableName: this.#tableName,
+      Item: newRow(lease, this.#streamName),
+      ConditionExpression: 'attribute_not_exists(leaseKey)',
+    }
     try {
       await this.#dynamodb.send(new PutItemCommand(input), options)
       return true
@@ -166,16 +182,25 @@ export class DynamoDBLeaseStore implements LeaseStore {
       if (!isNamed(error, 'ConditionalCheckFailedException')) throw error
       // DynamoDB sends the row that failed the condition along; some local servers do not.
       const row = (error as { readonly Item?: Row }).Item ?? (await this.#get(change.leaseKey, options))
-      const parsed = row && parseRow(row)
+      const parsed = row && parseRow(row, this.#streamName)
       return { done: false, lease: parsed?.kind === 'lease' ? parsed.lease : undefined }
     }
   }
 
   #parse(row: Row): Lease {
-    const parsed = parseRow(row)
+    const parsed = parseRow(row, this.#streamName)
     if (parsed.kind === 'lease') return parsed.lease
+    if (parsed.kind === 'foreign') throw this.#foreign(parsed)
     const reason = parsed.kind === 'malformed' ? parsed.malformed.reason : 'it is not a lease'
     throw new LeaseTableError(this.#tableName, `has a row that cannot be read: ${JSON.stringify(row.leaseKey?.S)}: ${reason}`)
+  }
+
+  #foreign({ leaseKey, of }: { readonly leaseKey: string; readonly of: string }): LeaseTableError {
+    return new LeaseTableError(
+      this.#tableName,
+      `has the lease ${leaseKey} of ${of}, and cannot hold those of stream ${this.#streamName} too. Give each stream an \`applicationName\` or ` +
+        '`leaseTable` of its own',
+    )
   }
 
   async #describe(options: CallOptions): Promise<TableDescription | undefined> {

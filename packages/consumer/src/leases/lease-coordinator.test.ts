@@ -432,7 +432,9 @@ test('on DynamoDB, in real time: two workers share, one dies, the other goes on'
   const dynamodb = connectDynamoDB({ endpoint: local.dynamodbEndpoint, region: 'us-east-1', credentials })
   const events = new EventSource<{ readonly type: 'held'; readonly by: string }>()
   const open = (id: string): { coordinator: LeaseCoordinator; network: FaultyLeaseStore } => {
-    const network = new FaultyLeaseStore(new DynamoDBLeaseStore({ dynamodb, tableName: 'app', clock: systemClock }))
+    const network = new FaultyLeaseStore(
+      new DynamoDBLeaseStore({ dynamodb, tableName: 'app', streamName: 'flights', clock: systemClock }),
+    )
     const createMissing = async (): Promise<string[]> => {
       for (const leaseKey of ['s1', 's2']) {
         await network.store.create({

@@ -23,15 +23,20 @@ const PENDING = ['pendingCheckpoint', 'pendingCheckpointSubSequenceNumber', 'pen
 export type ParsedRow =
   | { readonly kind: 'lease'; readonly lease: Lease }
   | { readonly kind: 'malformed'; readonly malformed: MalformedLease }
+  /** A lease of somebody else, whose shard ids may be the same as ours. `of` says whose. */
+  | { readonly kind: 'foreign'; readonly leaseKey: string; readonly of: string }
   /** A row of KCL 3.5's that shares the table (worker metrics, leader lock, migration state). */
   | { readonly kind: 'other' }
 
-export function parseRow(row: Row): ParsedRow {
+/** `streamName`: the stream whose leases these should be. A row that KCL made does not say of which it is. */
+export function parseRow(row: Row, streamName: string): ParsedRow {
   const leaseKey = row.leaseKey?.S
   const entityType = row.entityType?.S ?? 'LEASE'
   if (leaseKey === undefined || entityType !== 'LEASE' || row.leaseCounter === undefined) return { kind: 'other' }
+  if (row.streamName !== undefined) return { kind: 'foreign', leaseKey, of: 'an application that reads several streams' }
+  const stream = row.swStream?.S ?? streamName
+  if (stream !== streamName) return { kind: 'foreign', leaseKey, of: `stream ${stream}` }
   const malformed = (reason: string): ParsedRow => ({ kind: 'malformed', malformed: { leaseKey, reason } })
-  if (row.streamName !== undefined) return malformed('it belongs to an application that reads several streams')
   const leaseCounter = wholeNumber(row.leaseCounter)
   if (leaseCounter === undefined) return malformed(`leaseCounter is ${JSON.stringify(row.leaseCounter)}, not a whole number`)
   const checkpoint = parseCheckpoint(row)
@@ -79,11 +84,12 @@ function parseCheckpoint(row: Row): Position | undefined {
  * of one hash key (a split may leave one) is left out too: KCL throws when it reads such a row (HashKeyRangeForLease.java), and so
  * could read none of the table.
  */
-export function newRow(lease: NewLease): Row {
+export function newRow(lease: NewLease, streamName: string): Row {
   const { range } = lease
   return {
     leaseKey: { S: lease.leaseKey },
     entityType: { S: 'LEASE' },
+    swStream: { S: streamName },
     leaseCounter: { N: '0' },
     ownerSwitchesSinceCheckpoint: { N: '0' },
     ...checkpointAttributes(lease.checkpoint),
