@@ -1,4 +1,4 @@
-import { ManualClock } from '@shardwise/core/clock'
+import { ManualClock, sleep } from '@shardwise/core/clock'
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import { seededRandom } from '@shardwise/core/random'
 import { KinesisModel } from '@shardwise/local/model'
@@ -6,6 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { AT_TIMESTAMP } from './checkpoints/position.js'
 import { Consumer } from './consumer.js'
 import { type ConsumerOptions, type InternalOptions, LEASE_STORE } from './consumer-options.js'
+import type { ConsumedRecord } from './delivery/user-records.js'
 import { MemoryLeaseStore } from './leases/memory-lease-store.js'
 import { FaultyLeaseStore } from './leases/testing/faulty-lease-store.js'
 
@@ -83,12 +84,7 @@ describe('Consumer, without real time', () => {
     )
     put(300)
     await until(() => got.length === 300)
-    const { Shards } = model.call('ListShards', { StreamName: 'flights' }) as { Shards: { ShardId: string }[] }
-    model.call('MergeShards', {
-      StreamName: 'flights',
-      ShardToMerge: Shards[0]!.ShardId,
-      AdjacentShardToMerge: Shards[1]!.ShardId,
-    })
+    merge(model, openShards(model), 0)
     put(300)
     await settled(fleet[0]!.stop())
     put(300)
@@ -96,6 +92,49 @@ describe('Consumer, without real time', () => {
     await settled(Promise.all([...fleet.map((each) => each.stop()), ...runs]))
     expect(got).toHaveLength(900)
     expect(new Set(got.map(({ by }) => by)).size).toBeGreaterThan(1)
+    for (let i = 0; i < 32; i++) {
+      const values = got.filter(({ key }) => key === `key-${i}`).map(({ value }) => value)
+      expect(values).toEqual([...values].sort((a, b) => a - b))
+    }
+    for (const lease of (await leaseStore.list()).leases) expect(lease.leaseOwner).toBeUndefined()
+  })
+
+  it.each([1, 2, 3, 4, 5, 6])('any reshards, starts and stops, mixed with records, one upon the other (%i)', async (seed) => {
+    const { model, leaseStore, consumer, put, until, settled, clock } = setUp(2)
+    const random = seededRandom(seed)
+    const pick = (count: number): number => Math.floor(random() * count)
+    const got: { value: number; key: string }[] = []
+    const fleet: { consumer: Consumer; run: Promise<void> }[] = []
+    const join = (): void => {
+      const one = consumer({ failoverTimeMs: 3000 })
+      const eachRecord = async (record: ConsumedRecord): Promise<void> => {
+        if (random() < 0.05) await sleep(clock, pick(4000))
+        got.push({ value: Number(new TextDecoder().decode(record.data)), key: record.partitionKey })
+      }
+      fleet.push({ consumer: one, run: one.run({ eachRecord }) })
+    }
+    join()
+    let total = 0
+    const stopping: Promise<unknown>[] = []
+    for (let step = 0; step < 40; step++) {
+      const count = pick(30)
+      put(count)
+      total += count
+      const open = openShards(model)
+      const action = pick(6)
+      if (action < 2 && open.length < 8) split(model, open[pick(open.length)]!)
+      else if (action === 2 && open.length > 1) merge(model, open, pick(open.length - 1))
+      else if (action === 3 && fleet.length < 4) join()
+      else if (action === 4 && fleet.length > 1) {
+        const [left] = fleet.splice(pick(fleet.length), 1)
+        stopping.push(left!.consumer.stop(), left!.run)
+      }
+      await clock.advanceAsync(pick(3) === 0 ? pick(5000) : pick(300))
+    }
+    await until(() => got.length >= total, 600_000)
+    await settled(Promise.all([...stopping, ...fleet.flatMap((each) => [each.consumer.stop(), each.run])]))
+    // Nobody died: each record exactly once, and each key in order.
+    expect(got).toHaveLength(total)
     for (let i = 0; i < 32; i++) {
       const values = got.filter(({ key }) => key === `key-${i}`).map(({ value }) => value)
       expect(values).toEqual([...values].sort((a, b) => a - b))
@@ -188,7 +227,7 @@ describe('Consumer, without real time', () => {
     put(10)
     await until(() => handled === 10)
     network.next('create', ...Array.from({ length: 1000 }, () => 'throttled' as const))
-    split(model, 0)
+    split(model, openShards(model)[0]!)
     await until(() => network.sent.filter((operation) => operation === 'create').length > 3)
     const failed = one.events.next('shard-failed').then(() => expect.unreachable('it is no fault'))
     void failed.catch(() => {})
@@ -212,7 +251,7 @@ describe('Consumer, without real time', () => {
     put(10)
     await until(() => handled === 10)
     network.next('end', ...Array.from({ length: 1000 }, () => 'lost' as const))
-    split(model, 0)
+    split(model, openShards(model)[0]!)
     await until(() => network.sent.includes('end'))
     network.outage = 'lost'
     await settled(one.stop())
@@ -226,11 +265,25 @@ describe('Consumer, without real time', () => {
   })
 })
 
-function split(model: KinesisModel, index: number): void {
-  const { Shards } = model.call('ListShards', { StreamName: 'flights' }) as { Shards: { ShardId: string }[] }
-  model.call('SplitShard', {
-    StreamName: 'flights',
-    ShardToSplit: Shards[index]!.ShardId,
-    NewStartingHashKey: String(2n ** 127n),
-  })
+/** In the order of hash keys. */
+function openShards(model: KinesisModel): Shard[] {
+  const { Shards } = model.call('ListShards', { StreamName: 'flights' }) as { Shards: Shard[] }
+  const open = Shards.filter((shard) => shard.SequenceNumberRange.EndingSequenceNumber === undefined)
+  return open.sort((a, b) => (BigInt(a.HashKeyRange.StartingHashKey) < BigInt(b.HashKeyRange.StartingHashKey) ? -1 : 1))
+}
+
+interface Shard {
+  readonly ShardId: string
+  readonly HashKeyRange: { readonly StartingHashKey: string; readonly EndingHashKey: string }
+  readonly SequenceNumberRange: { readonly EndingSequenceNumber?: string }
+}
+
+function split(model: KinesisModel, { ShardId, HashKeyRange }: Shard): void {
+  const middle = (BigInt(HashKeyRange.StartingHashKey) + BigInt(HashKeyRange.EndingHashKey)) / 2n
+  model.call('SplitShard', { StreamName: 'flights', ShardToSplit: ShardId, NewStartingHashKey: `${middle}` })
+}
+
+function merge(model: KinesisModel, open: readonly Shard[], index: number): void {
+  const [ShardToMerge, AdjacentShardToMerge] = [open[index]!.ShardId, open[index + 1]!.ShardId]
+  model.call('MergeShards', { StreamName: 'flights', ShardToMerge, AdjacentShardToMerge })
 }

@@ -1,5 +1,6 @@
 import { classifyFailure } from '@shardwise/core/service-error'
 import { describe, expect, it } from 'vitest'
+import { IncompleteShardListError } from './shards/shard-discovery.js'
 import { afterStartFailure } from './start-policy.js'
 
 const named = (name: string): Error => Object.assign(new Error('said the service'), { name })
@@ -18,6 +19,7 @@ describe('afterStartFailure', () => {
     { error: named('ThrottlingException'), attempts: 20 },
     { error: named('LimitExceededException'), attempts: 20 },
     { error: named('InternalServerError'), attempts: 20 },
+    { error: new IncompleteShardListError('a hole'), attempts: 20 },
   ])('tries $error $attempts times', ({ error, attempts }) => {
     const failure = classifyFailure(error)
     let attempt = 1
