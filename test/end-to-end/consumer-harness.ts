@@ -26,10 +26,11 @@ export class StreamHarness implements AsyncDisposable {
     this.#kinesis = new KinesisClient({ endpoint: local.kinesisEndpoint, region: REGION, credentials: CREDENTIALS })
   }
 
+  /** No stream when `shards` is 0. */
   static async start(shards: number, options: LocalOptions = {}): Promise<StreamHarness> {
     const local = await startLocal({ transitionMs: { create: 0, delete: 0, update: 0 }, ...options })
     const harness = new StreamHarness(local)
-    await harness.create(harness.stream, shards)
+    if (shards > 0) await harness.create(harness.stream, shards)
     return harness
   }
 
