@@ -71,6 +71,11 @@ export class UserRecords {
     if (batch.length > 0) yield batch
   }
 
+  /** From now on no record is left out. */
+  forgetCheckpoint(): void {
+    this.#completed = undefined
+  }
+
   /** The index of the first member behind the checkpoint. */
   #firstToDeliver(sequenceNumber: string, count: number): number {
     if (this.#completed === undefined) return 0

@@ -466,6 +466,14 @@ describe('ShardWorker', () => {
     })
   })
 
+  it('skips nothing by a checkpoint that the service refused: its number is not of this shard', async () => {
+    const got: string[] = []
+    const { source, worker } = setUp({ eachRecord: ({ sequenceNumber }) => void got.push(sequenceNumber) }, sequencePosition('7'))
+    source.give({ records: plain(5, 7), fromOldest: true, children: CHILDREN })
+    await worker.run()
+    expect(got).toEqual(['5', '7'])
+  })
+
   it('gives the lease up and says so when something goes wrong that nobody expected', async () => {
     const { lease, source, worker, events } = setUp({ eachBatch: () => {} })
     source.next = async () => {

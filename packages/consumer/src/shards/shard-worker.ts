@@ -145,6 +145,7 @@ export class ShardWorker {
     const since = clock.now()
     let count = 0
     let outsideShardRange = 0
+    if (batch.fromOldest === true) this.#records.forgetCheckpoint()
     for (const records of this.#records.batches(batch.records)) {
       count += records.length
       for (const record of records) if (record.outsideShardRange) outsideShardRange++

@@ -309,7 +309,7 @@ describe('PollingSource', () => {
       const { port, next, events } = setUp(sequencePosition('7'))
       port.onIterator = [failure('InvalidArgumentException', 'StartingSequenceNumber 7 is invalid'), 'oldest']
       port.onRead = [records('9')]
-      expect((await next()).records[0]?.SequenceNumber).toBe('9')
+      expect(await next()).toMatchObject({ records: [{ SequenceNumber: '9' }], fromOldest: true })
       expect(port.iterators[1]).toMatchObject({ ShardIteratorType: 'TRIM_HORIZON' })
       expect(events).toEqual([
         {
@@ -334,7 +334,8 @@ describe('PollingSource', () => {
     it('nothing, when the first record is the checkpointed one', async () => {
       const { port, next, events } = setUp(sequencePosition('7', 3))
       port.onRead = [records('7', '9')]
-      expect((await next()).records).toHaveLength(2)
+      const { records: read, fromOldest } = await next()
+      expect([read.length, fromOldest]).toEqual([2, false])
       expect(events).toEqual([])
     })
   })

@@ -53,6 +53,8 @@ export class PollingSource implements RecordSource {
   #closed = false
   /** GetShardIterator is under way. */
   #opening = false
+  /** See FetchedBatch. */
+  #fromOldest = false
   /** Times in a row that the service said the shard does not exist. */
   #gone = 0
 
@@ -103,7 +105,7 @@ export class PollingSource implements RecordSource {
     // An end without children is not told before they are known. Its records are.
     return children === undefined && this.#closed && records.length === 0
       ? undefined
-      : { records, bytes, millisBehindLatest: answer.MillisBehindLatest, children }
+      : { records, bytes, millisBehindLatest: answer.MillisBehindLatest, children, fromOldest: this.#fromOldest }
   }
 
   /** Moves on behind an answer. Returns the children at the shard's end. */
@@ -187,6 +189,8 @@ export class PollingSource implements RecordSource {
   /** The service does not accept the sequence number that we stand at: it is not in the shard any more, or never was. */
   #restart(failure: ServiceFailure): void {
     const after = iteratorStart(this.#place).StartingSequenceNumber
+    // A place that we have read ourselves is of this shard: what lies before it is completed, or in memory.
+    this.#fromOldest ||= this.#place.kind === 'start'
     this.#place = { kind: 'oldest' }
     this.#expired(
       'checkpoint-refused',

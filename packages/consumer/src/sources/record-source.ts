@@ -13,6 +13,11 @@ export interface FetchedBatch {
    * that came of it have left the stream (retention).
    */
   readonly children: readonly ChildShard[] | undefined
+  /**
+   * True once the service has refused the sequence number to resume after, and reading began at the oldest record instead: that number is
+   * not of this shard, so it does not say which of these records are completed.
+   */
+  readonly fromOldest?: boolean
 }
 
 /**
