@@ -1,0 +1,95 @@
+/** `npm run bench`: ours against every peer, in turns, and nothing reported that was not verified. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { cpus, loadavg } from 'node:os'
+import { parseArgs } from 'node:util'
+import { aggregation } from './aggregation.js'
+import { keyToShard } from './key-to-shard.js'
+import { jsonLine, table } from './report.js'
+import { type Benchmarks, LEAST_ROUNDS, type Measurement, measure, WrongResult } from './rounds.js'
+
+const EXIT_WRONG_RESULT = 1
+const EXIT_USAGE = 2
+const MOST_ROUNDS = 1000
+const RESULTS = new URL('results/', import.meta.url)
+
+const benchmarks: Benchmarks = { ...aggregation, ...keyToShard }
+
+const USAGE = `npm run bench -- [NAME...] [--rounds N] [--json]
+
+  NAME        which benchmarks to run (default: all):
+              ${Object.keys(benchmarks).join('\n              ')}
+  --rounds N  how often each variant takes its turn, from ${LEAST_ROUNDS} to ${MOST_ROUNDS} (default ${LEAST_ROUNDS})
+  --json      print the result as a JSON array on the last line, and keep it with every round's times in benchmarks/results/
+`
+
+/** The command line is not usable. The message names the argument, the rule and what was given. */
+class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+interface Choice {
+  readonly names: readonly string[]
+  readonly rounds: number
+  readonly json: boolean
+}
+
+function parseChoice(args: readonly string[]): Choice | 'help' {
+  const options = { rounds: { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } as const
+  let parsed: ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true }>>
+  try {
+    parsed = parseArgs({ args: [...args], options, allowPositionals: true })
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+  const { values, positionals } = parsed
+  if (values.help === true) return 'help'
+  for (const name of positionals) {
+    if (!Object.hasOwn(benchmarks, name)) throw new UsageError(`NAME must be one of the benchmarks listed below, got '${name}'`)
+  }
+  const rounds = values.rounds === undefined ? LEAST_ROUNDS : Number(values.rounds)
+  if (!Number.isInteger(rounds) || rounds < LEAST_ROUNDS || rounds > MOST_ROUNDS) {
+    throw new UsageError(`--rounds must be a whole number from ${LEAST_ROUNDS} to ${MOST_ROUNDS}, got '${values.rounds}'`)
+  }
+  const names = positionals.length === 0 ? Object.keys(benchmarks) : [...new Set(positionals)]
+  return { names, rounds, json: values.json === true }
+}
+
+/** On a terminal one line that changes; in a pipe a line for each benchmark. */
+function showProgress(name: string, step: string, position: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${position} ${name}: ${step}`)
+  else if (step === '') process.stderr.write(`${position} ${name}\n`)
+}
+
+function runAll({ names, rounds, json }: Choice): void {
+  const startedAt = new Date().toISOString()
+  const measurements: Measurement[] = names.map((name, i) => {
+    const progress = (step: string): void => showProgress(name, step, `[${i + 1}/${names.length}]`)
+    progress('')
+    return measure(name, benchmarks[name]!(), rounds, progress)
+  })
+  if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
+  const machine = { node: process.version, cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, load: loadavg()[0]! }
+  process.stdout.write(`${table(measurements)}
+Median of ${rounds} rounds; ratios are taken within a round. What every variant produced was verified.
+Node ${machine.node}, ${machine.cores} x ${machine.cpu}, load average ${machine.load.toFixed(1)}.
+`)
+  if (!json) return
+  mkdirSync(RESULTS, { recursive: true })
+  const file = new URL(`${startedAt.replaceAll(':', '-')}.json`, RESULTS)
+  writeFileSync(file, `${JSON.stringify({ startedAt, machine, rounds, measurements }, null, 2)}\n`)
+  process.stdout.write(jsonLine(measurements))
+}
+
+try {
+  const choice = parseChoice(process.argv.slice(2))
+  if (choice === 'help') process.stdout.write(USAGE)
+  else runAll(choice)
+} catch (error) {
+  if (error instanceof UsageError) {
+    process.stderr.write(`${error.message}\n\n${USAGE}`)
+    process.exitCode = EXIT_USAGE
+  } else if (error instanceof WrongResult) {
+    process.stderr.write(`\nNo figure is reported, because a result was wrong: ${error.message}\n`)
+    process.exitCode = EXIT_WRONG_RESULT
+  } else throw error
+}

@@ -1,0 +1,130 @@
+/** One way to do the job of a benchmark. */
+export interface Variant {
+  readonly name: string
+  /** Does the job once and returns a fingerprint of what came out, the same each time. */
+  run(): number
+  /** Does the job once, has everything that came out examined (throws WrongResult) and returns the fingerprint of it. */
+  verify(): number
+}
+
+export interface Unit {
+  readonly name: string
+  /** The figure for a time per operation. */
+  readonly of: (nsPerOperation: number) => number
+}
+
+export interface Benchmark {
+  readonly unit: Unit
+  /** Operations in one run. */
+  readonly operations: number
+  /** Untimed, before every run: fresh input, or the runtime would profit from what it remembers of the last (hashes of strings). */
+  prepare(): void
+  /** Ours first, then the peer that matters most, then others. */
+  readonly variants: readonly [Variant, Variant, ...Variant[]]
+}
+
+/** By name; made when it is its turn, as the input takes memory. */
+export type Benchmarks = Readonly<Record<string, () => Benchmark>>
+
+export interface Peer {
+  readonly name: string
+  readonly value: number
+  /** How many times as fast ours is: median, least and most of the ratios within each round. */
+  readonly ratio: number
+  readonly spread: readonly [least: number, most: number]
+}
+
+export interface Measurement {
+  readonly name: string
+  readonly unit: string
+  readonly ours: number
+  readonly peers: readonly Peer[]
+  /** Nanoseconds an operation, round by round. */
+  readonly nsByRound: { readonly [variant: string]: readonly number[] }
+}
+
+/** A variant is fast at something else than what was asked. No figure of the run counts. */
+export class WrongResult extends Error {
+  override readonly name = 'WrongResult'
+}
+
+/** Below this the ratios of a round say more about the machine than about the variants. */
+export const LEAST_ROUNDS = 5
+const WARM_UP_MS = 200
+const TURN_MS = 100
+
+/**
+ * Verifies every variant, warms each up, then lets them take turns: a round is one turn of each, so that a machine that slows down
+ * slows all of them, and a ratio is only ever taken within a round. The first to go changes from round to round.
+ */
+export function measure(name: string, benchmark: Benchmark, rounds: number, progress: (step: string) => void): Measurement {
+  const step = <Result>(what: string, variant: Variant, act: () => Result): Result => {
+    progress(`${what}, ${variant.name}`)
+    try {
+      return act()
+    } catch (error) {
+      throw error instanceof WrongResult ? new WrongResult(`${name}, ${variant.name}: ${error.message}`) : error
+    }
+  }
+  const contestants = benchmark.variants.map((variant) => ({
+    variant,
+    fingerprint: step('verifying', variant, () => variant.verify()),
+    ns: [] as number[],
+  }))
+  for (const { variant, fingerprint } of contestants) {
+    step('warming up', variant, () => turn(benchmark, variant, fingerprint, WARM_UP_MS))
+  }
+  for (let round = 0; round < rounds; round++) {
+    for (let i = 0; i < contestants.length; i++) {
+      const { variant, fingerprint, ns } = contestants[(round + i) % contestants.length]!
+      ns.push(step(`round ${round + 1} of ${rounds}`, variant, () => turn(benchmark, variant, fingerprint, TURN_MS)))
+    }
+  }
+  const [ours, ...peers] = contestants
+  return {
+    name,
+    unit: benchmark.unit.name,
+    ours: benchmark.unit.of(median(ours!.ns)),
+    peers: peers.map(({ variant, ns }) => {
+      const ratios = ns.map((time, round) => time / ours!.ns[round]!)
+      return {
+        name: variant.name,
+        value: benchmark.unit.of(median(ns)),
+        ratio: median(ratios),
+        spread: [Math.min(...ratios), Math.max(...ratios)],
+      }
+    }),
+    nsByRound: Object.fromEntries(contestants.map(({ variant, ns }) => [variant.name, ns])),
+  }
+}
+
+/** Runs for at least `leastMs` of timed work and returns nanoseconds an operation. */
+function turn(benchmark: Benchmark, variant: Variant, fingerprint: number, leastMs: number): number {
+  collectGarbage('major')
+  let runs = 0
+  let elapsedMs = 0
+  while (elapsedMs < leastMs) {
+    benchmark.prepare()
+    // The fresh input moves out of the young generation, or the variant would pay for copying it. Twice, as survivors move on the
+    // second time; not a major collection, which after a few makes V8 drop the code of the variants that wait for their turn.
+    collectGarbage('minor')
+    collectGarbage('minor')
+    const started = performance.now()
+    const found = variant.run()
+    elapsedMs += performance.now() - started
+    runs++
+    if (found !== fingerprint) throw new WrongResult('a timed run gave something else than the run that was verified')
+  }
+  return (elapsedMs * 1e6) / (runs * benchmark.operations)
+}
+
+function collectGarbage(type: 'major' | 'minor'): void {
+  if (globalThis.gc === undefined) throw new Error('Benchmarks need `node --expose-gc`: start them with `npm run bench`')
+  globalThis.gc({ type })
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
