@@ -4,7 +4,7 @@ import { EventSource } from '@shardwise/core/events'
 import { type KinesisPort, streamReference } from '@shardwise/core/kinesis-port'
 import { InvalidOptionError } from '@shardwise/core/options'
 import type { Random } from '@shardwise/core/random'
-import { classifyFailure } from '@shardwise/core/service-error'
+import { classifyFailure, withAdvice } from '@shardwise/core/service-error'
 import { describeStream } from '@shardwise/core/stream-description'
 import { connectKinesis } from '@shardwise/core/transport'
 import { connectDynamoDB } from '@shardwise/core/transport/dynamodb'
@@ -162,7 +162,7 @@ export class Consumer {
         const failure = classifyFailure(error)
         const verdict = afterStartFailure(failure, attempt, random)
         if (verdict.kind === 'fail') {
-          throw this.#startError(`${PURPOSE[step]} failed with ${failure.code}: ${failure.message}. ${failure.advice}`, error)
+          throw this.#startError(`${PURPOSE[step]} failed with ${failure.code}: ${withAdvice(failure)}`, error)
         }
         this.events.emit({ type: 'start-retried', step, failure, attempt, retryInMs: verdict.delayMs })
         await sleep(clock, verdict.delayMs, { signal })

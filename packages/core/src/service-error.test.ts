@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { classifyFailure, type FailureKind } from './service-error.js'
+import { classifyFailure, type FailureKind, withAdvice } from './service-error.js'
 
 const retryable = true
 const final = false
@@ -295,4 +295,11 @@ test('anything at all can be classified', () => {
     expect(classifyFailure(value)).toMatchObject({ kind: 'unknown', written: 'unknown', retryable: false })
   }
   fc.assert(fc.property(fc.anything(), (value) => typeof classifyFailure(value).advice === 'string'))
+})
+
+test.each([
+  ['Stream x not found.', 'Create it', 'Stream x not found. Create it'],
+  ['Stream x not found', 'Create it', 'Stream x not found. Create it'],
+])('withAdvice ends the sentence once: %s', (message, advice, text) => {
+  expect(withAdvice({ message, advice })).toBe(text)
 })

@@ -251,6 +251,11 @@ function each(meaning: Meaning, names: readonly string[]): [string, Meaning][] {
   return names.map((name) => [name, meaning])
 }
 
+/** What happened and what to do, as one text for a person. */
+export function withAdvice(failure: Pick<ServiceFailure, 'message' | 'advice'>): string {
+  return `${failure.message.replace(/\.+$/, '')}. ${failure.advice}`
+}
+
 /**
  * Sorts what a call to Kinesis or DynamoDB rejected with, through the SDK or not: service errors by `name`, connection errors by the
  * platform's code wherever it is in the chain of causes, else by the HTTP status. Anything at all may be passed; it never throws.

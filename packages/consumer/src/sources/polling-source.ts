@@ -9,7 +9,7 @@ import type {
   StreamReference,
 } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
-import { classifyFailure, type FailureKind, type ServiceFailure } from '@shardwise/core/service-error'
+import { classifyFailure, type FailureKind, type ServiceFailure, withAdvice } from '@shardwise/core/service-error'
 import { listAllShards } from '@shardwise/core/shard-map'
 import type { Position } from '../checkpoints/position.js'
 import { type FailurePace, PollingPace } from './polling-pace.js'
@@ -236,7 +236,7 @@ export class PollingSource implements RecordSource {
       if (cause.kind !== 'not-found') return this.#retry(cause)
       this.#gone = 0
       this.#pace.failed('lasting', clock.now(), random)
-      emit({ type: 'stream-not-found', shardId, message: `${cause.message}. ${cause.advice}`, retryInMs: this.#retryIn() })
+      emit({ type: 'stream-not-found', shardId, message: withAdvice(cause), retryInMs: this.#retryIn() })
       return undefined
     }
     this.#gone = listing.some((shard) => shard.ShardId === shardId) ? 0 : this.#gone + 1
