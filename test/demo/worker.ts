@@ -31,7 +31,7 @@ async function work(setup: WorkerSetup): Promise<void> {
     failoverTimeMs: setup.failoverTimeMs,
     initialPosition: 'trim-horizon',
     idleTimeBetweenReadsMs: 250,
-    checkpointIntervalMs: 1000,
+    checkpointIntervalMs: 200,
   })
   consumer.events.on('lease-lost', (event) => send({ type: 'lost', shardId: event.leaseKey }))
   try {
