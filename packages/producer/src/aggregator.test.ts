@@ -2,8 +2,9 @@ import { decodeAggregate } from '@shardwise/aggregation'
 import { describe, expect, test } from 'vitest'
 import { Aggregator } from './aggregator.js'
 import type { Entry } from './entry.js'
-import { recordOf } from './testing/records.js'
+import { recordOf, shardOf } from './testing/records.js'
 
+const [s0, s1] = [shardOf('s0'), shardOf('s1')]
 const options = { lingerMs: 100, maxBytes: 1000, maxRecords: 1000 }
 
 function sizes(entries: readonly Entry[]): number[] {
@@ -14,9 +15,9 @@ describe('Aggregator', () => {
   test('collects per shard until the deadline of the first member', () => {
     const aggregator = new Aggregator(options)
     const out: Entry[] = []
-    aggregator.add(recordOf('a'), 0, 's0', 0, out)
-    aggregator.add(recordOf('b'), 1, 's1', 30, out)
-    aggregator.add(recordOf('c'), 0, 's0', 60, out)
+    aggregator.add(recordOf('a'), 0, s0, 0, out)
+    aggregator.add(recordOf('b'), 1, s1, 30, out)
+    aggregator.add(recordOf('c'), 0, s0, 60, out)
     aggregator.closeDue(99, out)
     expect([out, aggregator.nextDue, aggregator.openAggregates]).toEqual([[], 100, 2])
     aggregator.closeDue(100, out)
@@ -32,7 +33,7 @@ describe('Aggregator', () => {
   ])('%s', (_, given, completed) => {
     const aggregator = new Aggregator(options)
     const out: Entry[] = []
-    for (const size of given) aggregator.add(recordOf('a', size), 0, 's0', 0, out)
+    for (const size of given) aggregator.add(recordOf('a', size), 0, s0, 0, out)
     expect(sizes(out)).toEqual(completed)
     for (const entry of out) if (entry.isAggregate) expect(entry.wire.Data.byteLength).toBeLessThanOrEqual(1000)
   })
@@ -40,15 +41,15 @@ describe('Aggregator', () => {
   test('closes at the number of records', () => {
     const aggregator = new Aggregator({ ...options, maxRecords: 3 })
     const out: Entry[] = []
-    for (let i = 0; i < 7; i++) aggregator.add(recordOf('a'), 0, 's0', 0, out)
+    for (let i = 0; i < 7; i++) aggregator.add(recordOf('a'), 0, s0, 0, out)
     expect(sizes(out)).toEqual([3, 3])
   })
 
   test('a lone record goes plain, with an explicit hash key only if it has one', () => {
     const aggregator = new Aggregator(options)
     const out: Entry[] = []
-    aggregator.add(recordOf('a'), 0, 's0', 0, out)
-    aggregator.add(recordOf('b', 10, '77'), 1, 's1', 0, out)
+    aggregator.add(recordOf('a'), 0, s0, 0, out)
+    aggregator.add(recordOf('b', 10, '77'), 1, s1, 0, out)
     aggregator.closeAll(out)
     expect(out.map(({ wire }) => [wire.PartitionKey, wire.ExplicitHashKey, wire.Data.length])).toEqual([
       ['a', undefined, 10],
@@ -60,8 +61,8 @@ describe('Aggregator', () => {
     const aggregator = new Aggregator(options)
     const out: Entry[] = []
     // MD5 of abcd as the KPL's own test has it (aws/kinesis/core/test/user_record_test.cc).
-    aggregator.add(recordOf('abcd'), 0, 's0', 0, out)
-    aggregator.add(recordOf('b', 10, '77'), 0, 's0', 0, out)
+    aggregator.add(recordOf('abcd'), 0, s0, 0, out)
+    aggregator.add(recordOf('b', 10, '77'), 0, s0, 0, out)
     aggregator.closeAll(out)
     const { PartitionKey, ExplicitHashKey, Data } = out[0]!.wire
     expect([PartitionKey, ExplicitHashKey]).toEqual(['abcd', '301716283811389038011477436469853762335'])
@@ -72,12 +73,12 @@ describe('Aggregator', () => {
   test('packs again at once, in order, without disturbing what is open', () => {
     const aggregator = new Aggregator(options)
     const open: Entry[] = []
-    aggregator.add(recordOf('a'), 0, 's0', 0, open)
+    aggregator.add(recordOf('a'), 0, s0, 0, open)
     const records = ['a', 'b', 'a', 'b', 'b'].map((key, i) => recordOf(key, i === 3 ? 5000 : 10))
     const entries = aggregator.repack(
       records,
       ({ partitionKey }) => (partitionKey === 'a' ? 0 : 1),
-      (index) => `s${index}`,
+      (index) => (index === 0 ? s0 : s1),
       50,
     )
     const byShard = (shardId: string): number[] => sizes(entries.filter((entry) => entry.shardId === shardId))

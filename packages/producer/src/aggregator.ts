@@ -1,4 +1,5 @@
 import { AggregateBuilder, BufferPool, type SealedAggregate } from '@shardwise/aggregation'
+import type { Shard } from '@shardwise/core/shard-map'
 import { Entry, type PackedBytes } from './entry.js'
 import type { UserRecord } from './user-record.js'
 
@@ -13,12 +14,13 @@ export interface AggregatorOptions {
 interface Slot {
   readonly builder: AggregateBuilder
   records: UserRecord[]
-  shardId: string
+  shard: Shard
   deadline: number
 }
 
-/** Memory kept for reuse in buffers that hold nothing. */
+/** Memory kept for reuse in buffers that hold nothing, and how many: giving one back looks at each. */
 const IDLE_POOL_BYTES = 16 * 1024 * 1024
+const IDLE_POOL_BUFFERS = 512
 
 /**
  * Packs user records into one open aggregate per predicted shard. A record that would not gain goes plain: one too large for an aggregate,
@@ -36,7 +38,8 @@ export class Aggregator {
 
   constructor(options: AggregatorOptions) {
     this.#options = options
-    this.#pool = new BufferPool({ bufferBytes: options.maxBytes, maxIdle: Math.ceil(IDLE_POOL_BYTES / options.maxBytes) })
+    const maxIdle = Math.min(IDLE_POOL_BUFFERS, Math.ceil(IDLE_POOL_BYTES / options.maxBytes))
+    this.#pool = new BufferPool({ bufferBytes: options.maxBytes, maxIdle })
   }
 
   get openAggregates(): number {
@@ -50,23 +53,22 @@ export class Aggregator {
   }
 
   /** Adds a record that is predicted for the shard at `index` of the present map, and appends to `out` what this completes. */
-  add(record: UserRecord, index: number, shardId: string, now: number, out: Entry[]): void {
+  add(record: UserRecord, index: number, shard: Shard, now: number, out: Entry[]): void {
     let slot = this.#slots[index]
     if (slot === undefined) {
       const builder = new AggregateBuilder({ maxBytes: this.#options.maxBytes, pool: this.#pool })
-      slot = this.#slots[index] = { builder, records: [], shardId, deadline: 0 }
+      slot = this.#slots[index] = { builder, records: [], shard, deadline: 0 }
     }
     const { builder } = slot
     if (!builder.tryAdd(record.partitionKey, record.data, record.explicitHashKey)) {
       if (slot.records.length > 0) out.push(this.#close(slot))
       if (!builder.tryAdd(record.partitionKey, record.data, record.explicitHashKey)) {
-        out.push(Entry.plain(record, shardId, now + this.#options.lingerMs))
+        out.push(Entry.plain(record, shard, now + this.#options.lingerMs))
         return
       }
     }
     if (slot.records.length === 0) {
       slot.deadline = now + this.#options.lingerMs
-      slot.shardId = shardId
       this.#open.add(slot)
     }
     slot.records.push(record)
@@ -97,7 +99,7 @@ export class Aggregator {
   repack(
     records: readonly UserRecord[],
     predict: (record: UserRecord) => number,
-    shardIdAt: (index: number) => string,
+    shardAt: (index: number) => Shard,
     now: number,
   ): Entry[] {
     const out: Entry[] = []
@@ -108,7 +110,7 @@ export class Aggregator {
       let slot = slots.get(index)
       if (slot === undefined) {
         const builder = new AggregateBuilder({ maxBytes: this.#options.maxBytes, pool: this.#pool })
-        slot = { builder, records: [], shardId: shardIdAt(index), deadline: now }
+        slot = { builder, records: [], shard: shardAt(index), deadline: now }
         slots.set(index, slot)
         closed.push(slot)
       }
@@ -121,7 +123,7 @@ export class Aggregator {
       }
       if (slot.records.length > 0) out.push(this.#close(slot))
       if (slot.builder.tryAdd(record.partitionKey, record.data, record.explicitHashKey)) slot.records.push(record)
-      else out.push(Entry.plain(record, slot.shardId, now))
+      else out.push(Entry.plain(record, slot.shard, now))
     }
     for (const slot of closed) if (slot.records.length > 0) out.push(this.#close(slot))
     return out
@@ -129,13 +131,13 @@ export class Aggregator {
 
   #close(slot: Slot): Entry {
     this.#open.delete(slot)
-    const { records, shardId, deadline, builder } = slot
+    const { records, shard, deadline, builder } = slot
     slot.records = []
     if (records.length === 1) {
       builder.discard()
-      return Entry.plain(records[0]!, shardId, deadline)
+      return Entry.plain(records[0]!, shard, deadline)
     }
-    return Entry.aggregate(records, shardId, fitted(builder.seal(), this.#options.maxBytes), deadline)
+    return Entry.aggregate(records, shard, fitted(builder.seal(), this.#options.maxBytes), deadline)
   }
 }
 

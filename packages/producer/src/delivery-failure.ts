@@ -23,6 +23,14 @@ export function misunderstood(record: UserRecord): DeliveryFailedError {
   return failure(record, 'malformed-response', `has an unknown fate: ${record.lastFailure!.message}`)
 }
 
+/** Its data is not what was put any more. */
+export function spoilt(record: UserRecord): DeliveryFailedError {
+  const problem =
+    `cannot be packed: its data had ${record.dataBytes} bytes when it was put and has ${record.data.byteLength} now. ` +
+    'Leave the buffer alone until the record has settled'
+  return failure(record, 'refused', problem)
+}
+
 function failure(record: UserRecord, reason: DeliveryFailedError['reason'], problem: string): DeliveryFailedError {
   const { partitionKey, attempts, lastFailure } = record
   const written = record.mayBeWritten ? 'unknown' : 'no'

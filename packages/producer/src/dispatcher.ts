@@ -31,7 +31,7 @@ export class Dispatcher {
 
   /** When something that was passed over since `resetWake` may go. */
   get wakeAt(): number {
-    return this.#wakeAt
+    return Math.min(this.#wakeAt, this.#batcher.expiresAt)
   }
 
   /** When a request must go. */
@@ -44,13 +44,13 @@ export class Dispatcher {
   }
 
   /** Queues a new entry; `release` lets it go. */
-  enqueue(entry: Entry, range: HashKeyRange | undefined): Lane {
-    return this.#lanes.enqueue(entry, range)
+  enqueue(entry: Entry): Lane {
+    return this.#lanes.enqueue(entry)
   }
 
   /** Queues an entry ahead of the new ones. */
-  requeue(entry: Entry, range: HashKeyRange | undefined, notBefore: number): void {
-    this.#lanes.requeue(entry, range, notBefore)
+  requeue(entry: Entry, notBefore: number): void {
+    this.#lanes.requeue(entry, notBefore)
   }
 
   settled(entry: Entry): void {
@@ -61,10 +61,11 @@ export class Dispatcher {
   release(lane: Lane, now: number): boolean {
     for (let entry = this.#lanes.head(lane); entry !== undefined; entry = this.#lanes.head(lane)) {
       if (entry.expiresAt <= now) {
-        // What is behind stays until this one has been dealt with: where order is kept, its failure may halt the lane, and whatever had
-        // been let past it by then would be written behind a gap.
         this.#expired.push(this.#lanes.drop(lane))
-        return false
+        // Where order is kept, what is behind stays until this one has been dealt with: its failure halts the lane, and whatever had been
+        // let past it by then would be written behind a gap.
+        if (this.#serial) return false
+        continue
       }
       this.#wakeBy(entry.expiresAt)
       const opensAt = this.#lanes.opensAt(lane)
@@ -87,6 +88,8 @@ export class Dispatcher {
   }
 
   releaseAll(now: number): void {
+    // A request that is due may wait long for its turn, and what expires meanwhile must not be sent: decided in the lanes, as ever.
+    if (this.#batcher.expiresAt <= now) this.#lanes.putBack(this.#batcher.take())
     for (const lane of this.#lanes.active) {
       if (!this.release(lane, now)) continue
       this.#lanes.yieldTurn(lane)

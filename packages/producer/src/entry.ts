@@ -1,5 +1,6 @@
 import { effectiveHashKey, type HashKeyRange, inRange } from '@shardwise/core/hash-key'
 import type { PutRecordsEntry } from '@shardwise/core/kinesis-port'
+import type { Shard } from '@shardwise/core/shard-map'
 import type { AttemptFailure, UserRecord } from './user-record.js'
 
 /** Bytes in a pooled buffer, to be given back once. */
@@ -14,8 +15,11 @@ export interface PackedBytes {
  */
 export class Entry {
   readonly records: readonly UserRecord[]
-  /** The shard that the map predicts for every member; undefined where the service places records as it likes (AUTO). */
-  readonly shardId: string | undefined
+  /**
+   * The shard that the map predicts for every member; undefined where the service places records as it likes (AUTO). The shard and not its
+   * id: in a stream that was deleted and created anew the same id stands for another range.
+   */
+  readonly shard: Shard | undefined
   readonly wire: PutRecordsEntry
   /** What it counts in a request and against the shard's limits: data and partition key. */
   readonly bytes: number
@@ -35,13 +39,13 @@ export class Entry {
 
   private constructor(
     records: readonly UserRecord[],
-    shardId: string | undefined,
+    shard: Shard | undefined,
     wire: PutRecordsEntry,
     deadline: number,
     packed: PackedBytes | undefined,
   ) {
     this.records = records
-    this.shardId = shardId
+    this.shard = shard
     this.wire = wire
     this.bytes = wire.Data.byteLength + Buffer.byteLength(wire.PartitionKey)
     this.deadline = deadline
@@ -57,26 +61,24 @@ export class Entry {
   }
 
   /** As the caller gave it: its own key, and an explicit hash key only if it has one. */
-  static plain(record: UserRecord, shardId: string | undefined, deadline: number): Entry {
+  static plain(record: UserRecord, shard: Shard | undefined, deadline: number): Entry {
     const { data: Data, partitionKey: PartitionKey, explicitHashKey } = record
     const wire = explicitHashKey === undefined ? { Data, PartitionKey } : { Data, PartitionKey, ExplicitHashKey: explicitHashKey }
-    return new Entry([record], shardId, wire, deadline, undefined)
+    return new Entry([record], shard, wire, deadline, undefined)
   }
 
   /**
    * The outer partition key is the first member's and not the KPL's constant `a`, so that readers which spread work by partition key
    * can; the explicit hash key, the first member's too, is what routes it.
    */
-  static aggregate(records: readonly UserRecord[], shardId: string, packed: PackedBytes, deadline: number): Entry {
+  static aggregate(records: readonly UserRecord[], shard: Shard, packed: PackedBytes, deadline: number): Entry {
     const first = records[0]!
     const ExplicitHashKey = effectiveHashKey(first.partitionKey, first.explicitHashKey).toString()
-    return new Entry(
-      records,
-      shardId,
-      { Data: packed.bytes, PartitionKey: first.partitionKey, ExplicitHashKey },
-      deadline,
-      packed,
-    )
+    return new Entry(records, shard, { Data: packed.bytes, PartitionKey: first.partitionKey, ExplicitHashKey }, deadline, packed)
+  }
+
+  get shardId(): string | undefined {
+    return this.shard?.shardId
   }
 
   get isAggregate(): boolean {

@@ -1,4 +1,5 @@
-import { type HashKeyRange, hashKeyWords, toWords } from '@shardwise/core/hash-key'
+import { hashKeyWords, toWords } from '@shardwise/core/hash-key'
+import type { Shard } from '@shardwise/core/shard-map'
 import { Aggregator } from './aggregator.js'
 import { Entry } from './entry.js'
 import type { Settings } from './producer-options.js'
@@ -40,9 +41,9 @@ export class Packer {
       return
     }
     const index = this.#predict(record)
-    const shardId = this.#shardIdAt(index)
-    if (this.#settings.aggregation === 'off') out.push(Entry.plain(record, shardId, deadline))
-    else this.#aggregator!.add(record, index, shardId, now, out)
+    const shard = this.#shardAt(index)
+    if (this.#settings.aggregation === 'off') out.push(Entry.plain(record, shard, deadline))
+    else this.#aggregator!.add(record, index, shard, now, out)
   }
 
   closeDue(now: number, out: Entry[]): void {
@@ -57,10 +58,10 @@ export class Packer {
   pack(records: readonly UserRecord[], now: number): Entry[] {
     if (this.auto) return records.map((record) => Entry.plain(record, undefined, now))
     if (this.#settings.aggregation === 'off') {
-      return records.map((record) => Entry.plain(record, this.#shardIdAt(this.#predict(record)), now))
+      return records.map((record) => Entry.plain(record, this.#shardAt(this.#predict(record)), now))
     }
     const predict = (record: UserRecord): number => this.#predict(record)
-    return this.#aggregator!.repack(records, predict, (index) => this.#shardIdAt(index), now)
+    return this.#aggregator!.repack(records, predict, (index) => this.#shardAt(index), now)
   }
 
   /** Takes up another map or other traits. Completes what is open first: it was packed by the old ones. */
@@ -77,11 +78,7 @@ export class Packer {
   /** Whether the entry's prediction holds for all its members, so that packing them again would give the same bytes. */
   isCurrent(entry: Entry): boolean {
     if (!this.#view.isReady) return false
-    return entry.shardId === undefined ? this.auto : !this.auto && this.#view.isOpen(entry.shardId)
-  }
-
-  rangeOf(entry: Entry): HashKeyRange | undefined {
-    return entry.shardId === undefined ? undefined : this.#view.rangeOf(entry.shardId)
+    return entry.shard === undefined ? this.auto : !this.auto && this.#view.isOpen(entry.shard)
   }
 
   #predict(record: UserRecord): number {
@@ -90,7 +87,7 @@ export class Packer {
     return this.#view.map!.indexOf(this.#words)
   }
 
-  #shardIdAt(index: number): string {
-    return this.#view.map!.open[index]!.shardId
+  #shardAt(index: number): Shard {
+    return this.#view.map!.open[index]!
   }
 }

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Producer } from './producer.js'
 import type { ProducerOptions } from './producer-options.js'
-import { type PutFault, SimulatedKinesis } from './testing/simulated-kinesis.js'
+import { named, type PutFault, SimulatedKinesis } from './testing/simulated-kinesis.js'
 import type { PutResult } from './user-record.js'
 
 type Step =
@@ -13,11 +13,14 @@ type Step =
   | { readonly kind: 'split' | 'merge'; readonly index: number }
   | { readonly kind: 'distribute'; readonly by: 'AUTO' | 'USER_PARTITION_KEY' }
   | { readonly kind: 'fault'; readonly fault: PutFault }
-  | { readonly kind: 'blind'; readonly ms: number }
+  | { readonly kind: 'blind'; readonly ms: number; readonly name: string }
   | { readonly kind: 'flush' }
 
 const fault: fc.Arbitrary<PutFault> = fc.oneof(
-  fc.record({ kind: fc.constant('reject' as const), name: fc.constantFrom('ECONNRESET', 'InternalFailureException') }),
+  fc.record({
+    kind: fc.constant('reject' as const),
+    name: fc.constantFrom('ECONNRESET', 'InternalFailureException', 'ResourceNotFoundException', 'KMSDisabledException'),
+  }),
   fc.record({ kind: fc.constantFrom('lose' as const, 'hang' as const) }),
   fc.record({
     kind: fc.constant('refuse' as const),
@@ -47,7 +50,14 @@ const ordinary: fc.WeightedArbitrary<Step>[] = [
   },
   { weight: 5, arbitrary: fc.record({ kind: fc.constant('advance' as const), ms: fc.integer({ min: 0, max: 150 }) }) },
   { weight: 2, arbitrary: fault.map((given) => ({ kind: 'fault' as const, fault: given })) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('blind' as const), ms: fc.integer({ min: 1, max: 400 }) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('blind' as const),
+      ms: fc.integer({ min: 1, max: 400 }),
+      name: fc.constantFrom('LimitExceededException', 'AccessDeniedException', 'ResourceNotFoundException'),
+    }),
+  },
   { weight: 1, arbitrary: fc.constant({ kind: 'flush' as const }) },
 ]
 
@@ -70,9 +80,8 @@ async function run(steps: readonly Step[], seed: number, options: Partial<Produc
   })
   const puts: Put[] = []
   const flushes: Promise<void>[] = []
-  let blindUntil = 0
-  kinesis.controlFault = () =>
-    clock.now() < blindUntil ? Object.assign(new Error('x'), { name: 'LimitExceededException' }) : undefined
+  let [blindUntil, blindBy] = [0, '']
+  kinesis.controlFault = () => (clock.now() < blindUntil ? named(blindBy) : undefined)
   const checkBound = (): void => {
     const { bufferedRecords, bufferedBytes } = producer.stats()
     expect(bufferedRecords).toBeLessThanOrEqual(maxBufferedRecords)
@@ -99,7 +108,7 @@ async function run(steps: readonly Step[], seed: number, options: Partial<Produc
     else if (step.kind === 'merge') kinesis.merge(step.index)
     else if (step.kind === 'distribute') kinesis.distribute(step.by)
     else if (step.kind === 'fault') kinesis.putFaults.push(step.fault)
-    else if (step.kind === 'blind') blindUntil = clock.now() + step.ms
+    else if (step.kind === 'blind') [blindUntil, blindBy] = [clock.now() + step.ms, step.name]
     else {
       const before = puts.length
       flushes.push(
@@ -134,7 +143,8 @@ async function run(steps: readonly Step[], seed: number, options: Partial<Produc
     expect(places, `acknowledged and unreadable: ${id}`).toContain(`${id}|${shardId}|${sequenceNumber}|${subSequenceNumber}`)
   }
   if (options.ordering === 'perShard') {
-    checkOrder(puts, readable)
+    // Where the service distributes, the records of a key lie in several shards, whose sequence numbers cannot be compared.
+    if (!steps.some((step) => step.kind === 'distribute')) checkOrder(puts, readable)
     checkHalts(puts)
   }
 }
@@ -175,6 +185,7 @@ describe('whatever happens, every put settles once, what is acknowledged is read
     ['in order with records that expire', { ordering: 'perShard', recordTtlMs: 250 }],
     ['aggregated with records that expire', { recordTtlMs: 250 }],
     ['aggregated on a stream that the service takes over at times', {}, switching],
+    ['in order on a stream that the service takes over at times', { ordering: 'perShard' }, switching],
   ])('%s', { timeout: 240_000 }, async (_, options, steps = resharding) => {
     await fc.assert(
       fc.asyncProperty(steps, fc.nat(), (given, seed) => run(given, seed, options)),

@@ -1,7 +1,5 @@
-import { ManualClock } from '@shardwise/core/clock'
 import type { PutRecordsResult } from '@shardwise/core/kinesis-port'
-import { describe, expect, onTestFinished, test } from 'vitest'
-import { Producer } from './producer.js'
+import { describe, expect, test } from 'vitest'
 import {
   DeliveryFailedError,
   LaneHaltedError,
@@ -9,57 +7,10 @@ import {
   RecordRejectedError,
   StreamUnusableError,
 } from './producer-error.js'
-import type { ProducerEvent } from './producer-events.js'
-import type { ProducerOptions } from './producer-options.js'
-import { named, SimulatedKinesis } from './testing/simulated-kinesis.js'
-import type { PutResult } from './user-record.js'
+import { bench, outcomes, splitBench } from './testing/producer-bench.js'
+import { named, type SimulatedKinesis } from './testing/simulated-kinesis.js'
 
 const HALF = 2n ** 127n
-
-interface Bench {
-  readonly clock: ManualClock
-  readonly kinesis: SimulatedKinesis
-  readonly producer: Producer
-  readonly events: ProducerEvent[]
-  /** Puts a record whose id is its payload. `at` is its explicit hash key. */
-  put(id: string, at?: bigint): Promise<PutResult | Error>
-  types(): string[]
-}
-
-function bench(options: Partial<ProducerOptions> = {}, shards = 1): Bench {
-  const clock = new ManualClock()
-  const kinesis = new SimulatedKinesis(clock, { stream: 'flights', shards })
-  const producer = new Producer({ stream: 'flights', kinesis, clock, random: () => 0.5, ...options })
-  const events: ProducerEvent[] = []
-  producer.events.onAny((event) => events.push(event))
-  onTestFinished(async () => {
-    const closing = producer.close()
-    await clock.advanceAsync(3_700_000)
-    await closing
-    expect(clock.pendingTimers).toBe(0)
-  })
-  return {
-    ...{ clock, kinesis, producer, events },
-    put: (id, at) =>
-      producer.put({ partitionKey: id, explicitHashKey: at?.toString(), data: Buffer.from(id) }).catch((error: Error) => error),
-    types: () => events.map((event) => event.type),
-  }
-}
-
-/** Delivered sub-sequence numbers, or the names of errors. */
-async function outcomes(puts: readonly Promise<PutResult | Error>[]): Promise<(number | string)[]> {
-  return (await Promise.all(puts)).map((result) => (result instanceof Error ? result.name : result.subSequenceNumber))
-}
-
-/** A stream whose map the producer knows, split behind its back. */
-async function splitBench(options: Partial<ProducerOptions> = {}): Promise<Bench> {
-  const made = bench(options)
-  const started = made.producer.start()
-  await made.clock.advanceAsync(100)
-  await started
-  made.kinesis.split(0)
-  return made
-}
 
 describe('the scenarios of the KPL (aws/kinesis/core/test/retrier_test.cc)', () => {
   test('Success', async () => {

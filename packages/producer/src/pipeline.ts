@@ -4,6 +4,7 @@ import { effectiveHashKey } from '@shardwise/core/hash-key'
 import type { KinesisPort, StreamReference } from '@shardwise/core/kinesis-port'
 import { classifyFailure } from '@shardwise/core/service-error'
 import type { ShardMap } from '@shardwise/core/shard-map'
+import { spoilt } from './delivery-failure.js'
 import { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
 import { Ledger } from './ledger.js'
@@ -58,7 +59,7 @@ export class Pipeline implements StreamViewListener {
   readonly #halts = new LaneHalts()
   readonly #requests = new Set<Request>()
   /** Accepted, in order, until there is a map. */
-  readonly #unrouted: UserRecord[] = []
+  #unrouted: UserRecord[] = []
   readonly #loadWaiters: LoadWaiter[] = []
   #nextRequestId = 1
   #completed: Entry[] = []
@@ -91,7 +92,7 @@ export class Pipeline implements StreamViewListener {
   put(record: UserRecord): void {
     this.#check(record)
     if (this.#ledger.takeOrWait(record)) this.#admit(record, this.now())
-    this.#arm()
+    this.#rearm()
   }
 
   /** Takes the record in, or returns false. Throws for a record that can never go. */
@@ -99,7 +100,7 @@ export class Pipeline implements StreamViewListener {
     this.#check(record)
     if (!this.#ledger.take(record)) return false
     this.#admit(record, this.now())
-    this.#arm()
+    this.#rearm()
     return true
   }
 
@@ -194,7 +195,7 @@ export class Pipeline implements StreamViewListener {
   }
 
   #route(record: UserRecord, now: number): void {
-    const refusal = this.#refusal(record)
+    const refusal = record.data.byteLength === record.dataBytes ? this.#refusal(record) : spoilt(record)
     if (refusal !== undefined) {
       this.#settler.fail(record, refusal)
       return
@@ -209,7 +210,7 @@ export class Pipeline implements StreamViewListener {
 
   /** Queues an entry and sends what that makes due. Within a turn the turn will do so. */
   #enqueue(entry: Entry, now: number): void {
-    const lane = this.#dispatcher.enqueue(entry, this.#packer.rangeOf(entry))
+    const lane = this.#dispatcher.enqueue(entry)
     if (this.#turning !== 'no') return
     this.#dispatcher.release(lane, now)
     this.#wakeBy(this.#dispatcher.wakeAt)
@@ -222,7 +223,7 @@ export class Pipeline implements StreamViewListener {
     // By index and not by shift: what a listener puts in the middle of this goes to the end and keeps its place.
     for (let i = 0; i < this.#unrouted.length; i++) {
       const record = this.#unrouted[i]!
-      if (record.expiresAt <= now) this.#settler.expireUnsent(record)
+      if (record.expiresAt <= now) this.#settler.expireUnsent([record])
       else this.#route(record, now)
     }
     this.#unrouted.length = 0
@@ -230,7 +231,8 @@ export class Pipeline implements StreamViewListener {
   }
 
   #park(records: readonly UserRecord[], now: number): void {
-    this.#unrouted.unshift(...records)
+    // Not as arguments of unshift: there may be more records than a call takes.
+    this.#unrouted = records.concat(this.#unrouted)
     this.#loadView(now)
   }
 
@@ -248,7 +250,7 @@ export class Pipeline implements StreamViewListener {
   #closeAggregates(): void {
     const completed: Entry[] = []
     this.#packer.closeAll(completed)
-    for (const entry of completed) this.#dispatcher.enqueue(entry, this.#packer.rangeOf(entry))
+    for (const entry of completed) this.#dispatcher.enqueue(entry)
   }
 
   // ---- out and back ----
@@ -283,7 +285,7 @@ export class Pipeline implements StreamViewListener {
     this.#requests.delete(request)
     this.#settler.complete(request, outcome, now)
     if (outcome.kind === 'failed') {
-      if (outcome.failure.kind === 'not-found') this.#view.forget()
+      if (outcome.failure.kind === 'not-found') this.#startOver(now)
       // A size that the stream no longer takes, perhaps: ask, so that the next such record is refused when it is put.
       else if (outcome.failure.kind === 'invalid') this.#view.probe(now)
     }
@@ -320,11 +322,11 @@ export class Pipeline implements StreamViewListener {
   }
 
   traitsKnown({ distribution }: StreamTraits): void {
-    const auto = distribution === 'auto'
+    const auto = distribution === undefined ? this.#packer.auto : distribution === 'auto'
     const changed = auto !== this.#packer.auto
     this.#packer.auto = auto
     if (this.#view.isReady) this.#relane(this.now())
-    if (changed) this.#events.emit({ type: 'distribution-changed', distribution })
+    if (changed) this.#events.emit({ type: 'distribution-changed', distribution: auto ? 'auto' : 'partition-key' })
   }
 
   probeDenied(message: string): void {
@@ -337,6 +339,8 @@ export class Pipeline implements StreamViewListener {
     if (this.#view.isReady) {
       // A stream that lost the means to keep order. Anything else leaves the map that we have in use.
       if (error.serviceCode === 'AutoDistribution') this.#refuseAll(error)
+      // What was refused may be permitted again before the records that wait for it expire.
+      else if (this.#settler.held > 0) this.#view.refresh(this.now(), true)
       return
     }
     if (fatal) {
@@ -365,10 +369,10 @@ export class Pipeline implements StreamViewListener {
   #relane(now: number): void {
     const completed: Entry[] = []
     this.#packer.adapt(completed)
-    for (const entry of completed) this.#dispatcher.enqueue(entry, this.#packer.rangeOf(entry))
+    for (const entry of completed) this.#dispatcher.enqueue(entry)
     const moved = this.#dispatcher.changeMap(this.#packer.auto ? undefined : this.#view.map)
-    const records = moved.flatMap((entry) => entry.dissolve())
-    for (const entry of this.#packer.pack(records, now)) this.#dispatcher.enqueue(entry, this.#packer.rangeOf(entry))
+    const records = dissolved(moved)
+    for (const entry of this.#settler.pack(records, now)) this.#dispatcher.enqueue(entry)
   }
 
   /**
@@ -382,17 +386,29 @@ export class Pipeline implements StreamViewListener {
       this.#relane(now)
       this.#events.emit({ type: 'distribution-changed', distribution: 'auto' })
     }
-    this.#view.probe(now)
+    // With a listing: the shards may be those of another stream of the same name, and the keys not ignored at all.
+    this.#view.probe(now, true)
+  }
+
+  /**
+   * The stream is gone. Another one of its name may come, with other shards of the same ids: nothing that was predicted is right any more.
+   * What is queued waits for a map again, ahead of what is put from now on and behind what is in flight, should that come back.
+   */
+  #startOver(now: number): void {
+    this.#view.forget()
+    this.#closeAggregates()
+    // Lane by lane in order; by expiry the order of each lane stays, for what was put earlier expires no later.
+    const records = dissolved(this.#dispatcher.clearAll()).sort((a, b) => a.expiresAt - b.expiresAt)
+    if (records.length > 0) this.#park(records, now)
   }
 
   /** Rejects all that is not in flight, and forgets the stream: the next put tries afresh. */
   #refuseAll(error: StreamUnusableError): void {
-    this.#view.forget()
-    this.#closeAggregates()
-    const queued = this.#dispatcher.clearAll().flatMap((entry) => entry.dissolve())
-    const records = [...queued, ...this.#unrouted.splice(0)]
+    this.#startOver(this.now())
+    const records = this.#unrouted
+    this.#unrouted = []
     for (const { reject } of this.#loadWaiters.splice(0)) reject(error)
-    for (const record of records) this.#settler.fail(record, error)
+    this.#settler.refuse(records, error)
     this.#events.emit({ type: 'stream-unusable', error })
   }
 
@@ -407,7 +423,13 @@ export class Pipeline implements StreamViewListener {
     do {
       this.#turning = 'once'
       this.#wakeAt = Number.POSITIVE_INFINITY
-      this.#step(now)
+      try {
+        this.#step(now)
+      } catch (error) {
+        // No stage throws. If one does, nothing else may stop for it.
+        this.#turning = 'no'
+        throw error
+      }
     } while ((this.#turning as 'once' | 'again') === 'again')
     this.#turning = 'no'
     this.#arm()
@@ -421,7 +443,7 @@ export class Pipeline implements StreamViewListener {
     if (heldUntil !== undefined && heldUntil <= now) this.#settler.judgeHeld(now)
     const completed: Entry[] = []
     this.#packer.closeDue(now, completed)
-    for (const entry of completed) this.#dispatcher.enqueue(entry, this.#packer.rangeOf(entry))
+    for (const entry of completed) this.#dispatcher.enqueue(entry)
     this.#dispatcher.resetWake()
     do {
       do {
@@ -450,7 +472,9 @@ export class Pipeline implements StreamViewListener {
       this.#routeWaiting(now)
       return
     }
-    while (this.#unrouted.length > 0 && this.#unrouted[0]!.expiresAt <= now) this.#settler.expireUnsent(this.#unrouted.shift()!)
+    let late = 0
+    while (late < this.#unrouted.length && this.#unrouted[late]!.expiresAt <= now) late++
+    if (late > 0) this.#settler.expireUnsent(this.#unrouted.splice(0, late))
     if (this.#unrouted.length === 0) return
     this.#wakeBy(this.#unrouted[0]!.expiresAt)
     this.#loadView(now)
@@ -478,6 +502,12 @@ export class Pipeline implements StreamViewListener {
     if (this.#requests.size < this.#settings.maxRequestsInFlight) this.#wakeBy(this.#dispatcher.dueAt)
   }
 
+  /** After a put. One by a listener may come when the turn that it is in has done its sending. */
+  #rearm(): void {
+    if (this.#turning === 'no') this.#arm()
+    else this.#turning = 'again'
+  }
+
   /** Makes the timer agree with what is known. While nothing is buffered it does not keep the process alive. */
   #arm(): void {
     if (this.#turning !== 'no' || this.#stopped) return
@@ -499,4 +529,8 @@ export class Pipeline implements StreamViewListener {
       { background },
     )
   }
+}
+
+function dissolved(entries: readonly Entry[]): UserRecord[] {
+  return entries.flatMap((entry) => entry.dissolve())
 }

@@ -112,7 +112,7 @@ export interface RecordFailed {
 /** With `ordering: 'perShard'`: the hash keys from `startingHashKey` to `endingHashKey` take no records until `resume()`. */
 export interface LaneHalted {
   readonly type: 'lane-halted'
-  /** Undefined when there was no shard map. */
+  /** Undefined when the range is not that of one open shard: after a reshard, or before there is a shard map. */
   readonly shardId: string | undefined
   readonly startingHashKey: bigint
   readonly endingHashKey: bigint

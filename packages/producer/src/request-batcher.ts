@@ -24,6 +24,7 @@ export class RequestBatcher {
   #entries: Entry[] = []
   #bytes = 0
   #dueAt = Number.POSITIVE_INFINITY
+  #expiresAt = Number.POSITIVE_INFINITY
   readonly #shardBytes = new Map<string, number>()
 
   constructor(limits: BatchLimits = BATCH_LIMITS) {
@@ -39,6 +40,11 @@ export class RequestBatcher {
     return this.#dueAt
   }
 
+  /** When the first member of an entry in it expires. */
+  get expiresAt(): number {
+    return this.#expiresAt
+  }
+
   /** Whether an entry of this size can still join. When not, the request is due. */
   accepts(bytes: number): boolean {
     if (this.#entries.length === 0) return true
@@ -51,6 +57,7 @@ export class RequestBatcher {
     this.#entries.push(entry)
     this.#bytes += entry.bytes
     if (entry.deadline < this.#dueAt) this.#dueAt = entry.deadline
+    if (entry.expiresAt < this.#expiresAt) this.#expiresAt = entry.expiresAt
     if (this.#entries.length >= this.#limits.maxRecords || this.#bytes >= this.#limits.targetBytes) this.hurry()
     if (entry.shardId !== undefined) {
       const ofShard = (this.#shardBytes.get(entry.shardId) ?? 0) + entry.bytes
@@ -70,6 +77,7 @@ export class RequestBatcher {
     this.#entries = []
     this.#bytes = 0
     this.#dueAt = Number.POSITIVE_INFINITY
+    this.#expiresAt = Number.POSITIVE_INFINITY
     this.#shardBytes.clear()
     return entries
   }

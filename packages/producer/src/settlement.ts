@@ -1,10 +1,13 @@
-import { type HashKeyRange, inRange } from '@shardwise/core/hash-key'
+import { inRange } from '@shardwise/core/hash-key'
 import type { PutRecordsResult } from '@shardwise/core/kinesis-port'
+import type { Shard } from '@shardwise/core/shard-map'
 import type { Entry } from './entry.js'
+import { isSameShard } from './shard-directory.js'
 
 /**
  * Where an entry landed, against the map. `elsewhere`: not where it predicts, so it is behind. `keys-ignored`: in a shard whose range does
- * not hold the hash key that the entry was sent with. No reshard does that: the stream was switched to service-managed distribution.
+ * not hold the hash key that the entry was sent with. No reshard does that: the stream was switched to service-managed distribution, or
+ * deleted and created anew with other shards of the same ids.
  */
 export type Placement = 'predicted' | 'elsewhere' | 'keys-ignored'
 
@@ -28,28 +31,23 @@ export type Settlement =
  * drops a whole aggregate as soon as one member lies outside the range of the shard it was read from; hence all members are acknowledged
  * or none. A plain record is delivered once it is written, wherever that is.
  *
- * If the shard is the predicted one nothing needs to be looked up: each member was predicted by that shard's own range.
- *
+ * If the shard is the very one that was predicted nothing needs to be looked up: each member was predicted by that shard's own range.
  */
-export function settle(
-  entry: Entry,
-  result: PutRecordsResult,
-  rangeOf: (shardId: string) => HashKeyRange | undefined,
-): Settlement {
+export function settle(entry: Entry, result: PutRecordsResult, shardOf: (shardId: string) => Shard | undefined): Settlement {
   const { SequenceNumber: sequenceNumber, ShardId: shardId } = result
   if (!sequenceNumber || !shardId) {
     if (!result.ErrorCode) return { kind: 'unclear' }
     return { kind: 'refused', code: result.ErrorCode, message: result.ErrorMessage ?? 'no message' }
   }
-  if (entry.shardId === undefined || entry.shardId === shardId) {
-    // Without a prediction nothing is aggregated; with the predicted shard every member is inside, and no range need be looked at.
+  const shard = shardOf(shardId)
+  // Without a prediction nothing is aggregated.
+  if (entry.shard === undefined || (shard !== undefined && isSameShard(entry.shard, shard))) {
     return { kind: 'delivered', shardId, sequenceNumber, placement: 'predicted' }
   }
-  const range = rangeOf(shardId)
-  if (range === undefined) {
+  if (shard === undefined) {
     return entry.isAggregate ? { kind: 'hold', shardId } : { kind: 'delivered', shardId, sequenceNumber, placement: 'elsewhere' }
   }
-  const placement = inRange(entry.routingHashKey, range) ? 'elsewhere' : 'keys-ignored'
-  if (entry.isAggregate && !entry.fits(range)) return { kind: 'wrong-shard', shardId, placement }
+  const placement = inRange(entry.routingHashKey, shard.range) ? 'elsewhere' : 'keys-ignored'
+  if (entry.isAggregate && !entry.fits(shard.range)) return { kind: 'wrong-shard', shardId, placement }
   return { kind: 'delivered', shardId, sequenceNumber, placement }
 }

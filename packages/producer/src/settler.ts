@@ -1,8 +1,9 @@
 import type { EventSource } from '@shardwise/core/events'
-import { effectiveHashKey, type HashKeyRange } from '@shardwise/core/hash-key'
+import { effectiveHashKey, type HashKeyRange, MAX_HASH_KEY } from '@shardwise/core/hash-key'
 import type { PutRecordsResult } from '@shardwise/core/kinesis-port'
 import { classifyFailure } from '@shardwise/core/service-error'
-import { expired, misunderstood, refused } from './delivery-failure.js'
+import type { ShardMap } from '@shardwise/core/shard-map'
+import { expired, misunderstood, refused, spoilt } from './delivery-failure.js'
 import type { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
 import type { Ledger } from './ledger.js'
@@ -38,6 +39,8 @@ interface HeldSettlement {
   readonly entry: Entry
   readonly result: PutRecordsResult
 }
+
+const ALL_HASH_KEYS: HashKeyRange = { start: 0n, end: MAX_HASH_KEY }
 
 /** Part of the pipeline, the way back: what becomes of entries that were answered or whose time is over. */
 export class Settler {
@@ -102,7 +105,7 @@ export class Settler {
 
   /** Predicts and packs records again, all of them, ahead of what is queued; those whose time is over fail. */
   repack(records: readonly UserRecord[], at: number, now: number): void {
-    const { settings, view, packer, dispatcher } = this.#parts
+    const { settings, view, dispatcher } = this.#parts
     const late = records.filter((record) => record.expiresAt <= now)
     if (late.length > 0) {
       const errors = late.map((record) => expired(this.#explained(record), settings.recordTtlMs))
@@ -115,12 +118,34 @@ export class Settler {
       this.#giveUp(late, errors)
       if (others.length > 0) this.repack(others, at, now)
     } else if (!view.isReady) this.#parts.park(records, now)
-    else for (const entry of packer.pack(records, now)) dispatcher.requeue(entry, packer.rangeOf(entry), at)
+    else for (const entry of this.pack(records, now)) dispatcher.requeue(entry, at)
   }
 
-  /** The record's time was over before there was a map. */
-  expireUnsent(record: UserRecord): void {
-    this.#giveUp([record], [expired(this.#explained(record), this.#parts.settings.recordTtlMs)])
+  /** Records of former entries as entries by the present map, less those that their callers have spoilt. */
+  pack(records: readonly UserRecord[], now: number): Entry[] {
+    const intact = records.filter((record) => {
+      if (record.data.byteLength === record.dataBytes) return true
+      this.fail(record, spoilt(record))
+      return false
+    })
+    return this.#parts.packer.pack(intact, now)
+  }
+
+  /** The records' time was over before there was a map. */
+  expireUnsent(records: readonly UserRecord[]): void {
+    const { recordTtlMs } = this.#parts.settings
+    this.#giveUp(
+      records,
+      records.map((record) => expired(this.#explained(record), recordTtlMs)),
+    )
+  }
+
+  /** The stream cannot be used. */
+  refuse(records: readonly UserRecord[], error: StreamUnusableError): void {
+    const ranges = this.#parts.settings.ordering === 'perShard' && records.length > 0 ? [ALL_HASH_KEYS] : []
+    const halted = this.#halt(ranges, error)
+    for (const record of records) this.fail(record, error)
+    this.#announce(halted, error)
   }
 
   fail(record: UserRecord, error: Error): void {
@@ -134,7 +159,7 @@ export class Settler {
   }
 
   #settle(entry: Entry, result: PutRecordsResult, now: number): void {
-    const verdict = settle(entry, result, this.#parts.view.rangeOf)
+    const verdict = settle(entry, result, this.#parts.view.shard)
     switch (verdict.kind) {
       case 'delivered':
         this.#deliver(entry, verdict.shardId, verdict.sequenceNumber)
@@ -197,11 +222,11 @@ export class Settler {
     now: number,
   ): void {
     const { view, events } = this.#parts
-    const predictedShardId = entry.shardId!
+    const predicted = entry.shard!
     if (placement === 'keys-ignored') this.#parts.keysIgnored(now)
     // A newer map may have come while the request was under way.
-    else if (outcome === 'undecided' || view.isOpen(predictedShardId)) view.refresh(now)
-    events.emit({ type: 'wrong-shard', predictedShardId, shardId, userRecords: entry.records.length, outcome })
+    else if (outcome === 'undecided' || view.isOpen(predicted)) view.refresh(now)
+    events.emit({ type: 'wrong-shard', predictedShardId: predicted.shardId, shardId, userRecords: entry.records.length, outcome })
   }
 
   /** Sends an entry again, or gives up those of its records whose time is over. */
@@ -213,7 +238,7 @@ export class Settler {
     const at = decision.kind === 'retry' && how.atOnce !== true ? decision.at : now
     const sameBytes = packer.isCurrent(entry) && entry.lastFailure?.code !== 'WrongShard'
     const { shardId, lastFailure, records, totalAttempts: attempts } = entry
-    if (entry.expiresAt > now && sameBytes) dispatcher.requeue(entry, packer.rangeOf(entry), at)
+    if (entry.expiresAt > now && sameBytes) dispatcher.requeue(entry, at)
     else this.repack(entry.dissolve(), at, now)
     if (decision.kind !== 'retry') return
     counters.retries++
@@ -239,31 +264,48 @@ export class Settler {
    * queued in it fails, too, and it takes nothing until the caller resumes.
    */
   #giveUp(records: readonly UserRecord[], errors: readonly Error[], entry?: Entry): void {
-    const { settings, halts, packer, dispatcher, view, events } = this.#parts
+    const { settings, packer, dispatcher } = this.#parts
     const cause = errors[0]!
     const behind: UserRecord[] = []
-    const range = settings.ordering === 'perShard' ? this.#laneRange(records[0]!, entry) : undefined
-    if (range !== undefined) {
-      halts.halt(range, cause)
+    const ranges = settings.ordering === 'perShard' ? this.#brokenRanges(records, entry) : []
+    const halted = this.#halt(ranges, cause)
+    if (ranges.length > 0) {
       const completed: Entry[] = []
       packer.closeAll(completed)
-      for (const open of completed) dispatcher.enqueue(open, packer.rangeOf(open))
-      for (const queued of dispatcher.clear(range)) behind.push(...queued.dissolve())
+      for (const open of completed) dispatcher.enqueue(open)
+      for (const range of ranges)
+        for (const queued of dispatcher.clear(range)) for (const record of queued.dissolve()) behind.push(record)
     }
-    const halted = (record: UserRecord): Error =>
+    const behindIt = (record: UserRecord): Error =>
       new LaneHaltedError(record.partitionKey, record.mayBeWritten ? 'unknown' : 'no', cause)
-    for (const [i, record] of records.entries()) this.fail(record, errors[i] ?? halted(record))
-    for (const record of behind) this.fail(record, halted(record))
-    if (range === undefined) return
-    const shardId = entry?.shardId ?? view.map?.at(range.start)?.shardId
-    events.emit({ type: 'lane-halted', shardId, startingHashKey: range.start, endingHashKey: range.end, cause })
+    for (const [i, record] of records.entries()) this.fail(record, errors[i] ?? behindIt(record))
+    for (const record of behind) this.fail(record, behindIt(record))
+    this.#announce(halted, cause)
   }
 
-  /** The hash keys whose order the record's failure breaks: those of its lane; without a map, its own. */
-  #laneRange(record: UserRecord, entry: Entry | undefined): HashKeyRange {
-    const { packer, view } = this.#parts
-    const hashKey = effectiveHashKey(record.partitionKey, record.explicitHashKey)
-    return (entry && packer.rangeOf(entry)) ?? view.map?.at(hashKey)?.range ?? { start: hashKey, end: hashKey }
+  /** Those of the ranges that were not halted already. */
+  #halt(ranges: readonly HashKeyRange[], cause: Error): HashKeyRange[] {
+    return ranges.filter((range) => this.#parts.halts.halt(range, cause))
+  }
+
+  /** Comes last: a listener may resume, and what it puts then must not go down with what was queued before. */
+  #announce(halted: readonly HashKeyRange[], cause: Error): void {
+    const { events, view } = this.#parts
+    for (const range of halted) {
+      const { start: startingHashKey, end: endingHashKey } = range
+      const shard = view.map?.at(startingHashKey)
+      const shardId = shard?.range.end === endingHashKey ? shard.shardId : undefined
+      events.emit({ type: 'lane-halted', shardId, startingHashKey, endingHashKey, cause })
+    }
+  }
+
+  /** The hash keys whose order the failure breaks: those of the shards that the records go to, all of them while these are not known. */
+  #brokenRanges(records: readonly UserRecord[], entry: Entry | undefined): HashKeyRange[] {
+    const { map } = this.#parts.view
+    if (entry?.shard !== undefined) return [widened(entry.shard.range, map)]
+    if (map === undefined) return [ALL_HASH_KEYS]
+    const hashKeys = records.map((record) => effectiveHashKey(record.partitionKey, record.explicitHashKey))
+    return [...new Set(hashKeys.map((hashKey) => map.at(hashKey)!.range))]
   }
 
   #explained(record: UserRecord): UserRecord {
@@ -272,6 +314,18 @@ export class Settler {
       record.lastFailure = { code, message, cause }
     }
     return record
+  }
+}
+
+/**
+ * The range with all of each open shard that it reaches into. After a merge the lane of the new shard goes down with an entry of one
+ * parent, and with it records of the other parent's keys: these halt, too.
+ */
+function widened(range: HashKeyRange, map: ShardMap | undefined): HashKeyRange {
+  const [first, last] = [map?.at(range.start)?.range ?? range, map?.at(range.end)?.range ?? range]
+  return {
+    start: first.start < range.start ? first.start : range.start,
+    end: last.end > range.end ? last.end : range.end,
   }
 }
 

@@ -18,16 +18,20 @@ describe('ShardDirectory', () => {
     const directory = new ShardDirectory()
     expect(directory.accept([whole]).kind).toBe('changed')
     expect(directory.accept([right, left])).toMatchObject({ kind: 'changed' })
-    expect([directory.rangeOf('p'), directory.isOpen('p'), directory.isOpen('l')]).toEqual([{ start: 0n, end: END }, false, true])
+    expect([directory.get('p')?.range, directory.isOpen(directory.get('p')!), directory.isOpen(directory.get('l')!)]).toEqual([
+      { start: 0n, end: END },
+      false,
+      true,
+    ])
     expect(directory.accept([left, right]).kind).toBe('same')
   })
 
   test('a full listing that shows nothing new still teaches closed shards', () => {
     const directory = new ShardDirectory()
     directory.accept([left, right])
-    expect(directory.rangeOf('p')).toBeUndefined()
+    expect(directory.get('p')?.range).toBeUndefined()
     expect(directory.accept([whole, left, right]).kind).toBe('same')
-    expect(directory.rangeOf('p')).toEqual({ start: 0n, end: END })
+    expect(directory.get('p')?.range).toEqual({ start: 0n, end: END })
   })
 
   test.each<[string, ShardListing[], RegExp]>([
@@ -49,6 +53,6 @@ describe('ShardDirectory', () => {
     directory.accept([whole])
     directory.accept([left, right])
     expect(directory.accept([shard('p', 0n, 9n), shard('q', 10n, END)]).kind).toBe('changed')
-    expect([directory.isOpen('p'), directory.rangeOf('l')]).toEqual([true, undefined])
+    expect([directory.isOpen(directory.get('p')!), directory.get('l')]).toEqual([true, undefined])
   })
 })

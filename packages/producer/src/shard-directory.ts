@@ -1,4 +1,3 @@
-import type { HashKeyRange } from '@shardwise/core/hash-key'
 import type { ShardListing } from '@shardwise/core/kinesis-port'
 import { type Shard, ShardMap } from '@shardwise/core/shard-map'
 
@@ -22,12 +21,14 @@ export class ShardDirectory {
     return this.#map
   }
 
-  rangeOf(shardId: string): HashKeyRange | undefined {
-    return this.#seen.get(shardId)?.range
+  /** Open or closed. */
+  get(shardId: string): Shard | undefined {
+    return this.#seen.get(shardId)
   }
 
-  isOpen(shardId: string): boolean {
-    return this.#seen.has(shardId) && !this.#closed.has(shardId)
+  isOpen(shard: Shard): boolean {
+    const known = this.#seen.get(shard.shardId)
+    return known !== undefined && isSameShard(shard, known) && !this.#closed.has(shard.shardId)
   }
 
   /** Throws ShardListingError for a malformed listing. */
@@ -39,7 +40,7 @@ export class ShardDirectory {
       const { start, end } = map.holes[0]!
       return { kind: 'unusable', why: `no open shard covers the hash keys from ${start} to ${end}` }
     }
-    if (this.#isAnotherStream(map, shards)) {
+    if (this.#isAnotherStream(map)) {
       this.#seen.clear()
       this.#closed.clear()
       this.#map = undefined
@@ -51,10 +52,7 @@ export class ShardDirectory {
         why: `it shows ${revived.shardId} open, which an earlier listing showed closed: it is out of date`,
       }
     }
-    for (const { ShardId } of shards) {
-      const shard = map.get(ShardId!)!
-      this.#seen.set(shard.shardId, shard)
-    }
+    for (const { ShardId } of shards) this.#seen.set(ShardId!, map.get(ShardId!)!)
     const open = new Set(map.open.map((shard) => shard.shardId))
     for (const shardId of this.#seen.keys()) if (!open.has(shardId)) this.#closed.add(shardId)
     const previous = this.#map
@@ -63,11 +61,26 @@ export class ShardDirectory {
     return { kind: 'changed', map }
   }
 
-  /** The range of a shard never changes. If it did, the stream was deleted and another of its name created. */
-  #isAnotherStream(map: ShardMap, shards: readonly ShardListing[]): boolean {
-    return shards.some(({ ShardId }) => {
-      const [before, now] = [this.#seen.get(ShardId!)?.range, map.get(ShardId!)!.range]
-      return before !== undefined && (before.start !== now.start || before.end !== now.end)
-    })
+  /** A shard never changes. If it did, the stream was deleted and another of its name created. */
+  #isAnotherStream(map: ShardMap): boolean {
+    for (const known of this.#seen.values()) {
+      const listed = map.get(known.shardId)
+      if (listed !== undefined && !isSameShard(known, listed)) return true
+    }
+    return false
   }
+}
+
+/**
+ * Whether two listings mean one shard. Ids are counted from 0 in every stream, so one that was deleted and created anew has the old ids,
+ * and may even have the old ranges; its sequence numbers are others.
+ */
+export function isSameShard(a: Shard, b: Shard): boolean {
+  if (a === b) return true
+  return (
+    a.shardId === b.shardId &&
+    a.startingSequenceNumber === b.startingSequenceNumber &&
+    a.range.start === b.range.start &&
+    a.range.end === b.range.end
+  )
 }

@@ -1,7 +1,7 @@
 import { ShardMap } from '@shardwise/core/shard-map'
 import { describe, expect, test } from 'vitest'
 import { LaneHalts, ShardLanes } from './shard-lanes.js'
-import { entryOf } from './testing/records.js'
+import { entryOf, shardOf } from './testing/records.js'
 
 const END = 2n ** 128n - 1n
 const HALF = 2n ** 127n
@@ -21,12 +21,14 @@ function mapOf(...shards: readonly [string, { start: bigint; end: bigint }][]): 
   )
 }
 
+const [leftShard, rightShard] = [shardOf('l', LEFT), shardOf('r', RIGHT)]
+
 describe('ShardLanes', () => {
   test('in order, one at a time: the next waits until the one before has settled', () => {
     const lanes = new ShardLanes({ serial: true })
     const [first, second] = [entryOf('p'), entryOf('p')]
-    const lane = lanes.enqueue(first, ALL)
-    lanes.enqueue(second, ALL)
+    const lane = lanes.enqueue(first)
+    lanes.enqueue(second)
     expect(lanes.opensAt(lane)).toBe(Number.NEGATIVE_INFINITY)
     expect(lanes.take(lane)).toBe(first)
     expect([lanes.opensAt(lane), lanes.isCrowded(lane)]).toEqual([Number.POSITIVE_INFINITY, true])
@@ -37,23 +39,23 @@ describe('ShardLanes', () => {
   test('not serial: the next may go, and a back-off holds the lane', () => {
     const lanes = new ShardLanes({ serial: false })
     const first = entryOf('p')
-    const lane = lanes.enqueue(first, ALL)
-    lanes.enqueue(entryOf('p'), ALL)
+    const lane = lanes.enqueue(first)
+    lanes.enqueue(entryOf('p'))
     lanes.take(lane)
     expect(lanes.opensAt(lane)).toBe(Number.NEGATIVE_INFINITY)
     lanes.settled(first)
-    lanes.requeue(first, ALL, 50)
+    lanes.requeue(first, 50)
     expect([lanes.opensAt(lane), lanes.head(lane)]).toEqual([50, first])
   })
 
   test('after a split the children wait for what the parent has in flight', () => {
     const lanes = new ShardLanes({ serial: true })
     const [flying, queued] = [entryOf('p'), entryOf('p')]
-    const parent = lanes.enqueue(flying, ALL)
-    lanes.enqueue(queued, ALL)
+    const parent = lanes.enqueue(flying)
+    lanes.enqueue(queued)
     lanes.take(parent)
     expect(lanes.changeMap(mapOf(['l', LEFT], ['r', RIGHT]))).toEqual([queued])
-    const child = lanes.enqueue(entryOf('l'), LEFT)
+    const child = lanes.enqueue(entryOf(leftShard))
     expect(lanes.opensAt(child)).toBe(Number.POSITIVE_INFINITY)
     lanes.settled(flying)
     expect(lanes.opensAt(child)).toBe(Number.NEGATIVE_INFINITY)
@@ -61,24 +63,51 @@ describe('ShardLanes', () => {
 
   test('a split elsewhere holds nobody up, and a merge waits for both parents', () => {
     const lanes = new ShardLanes({ serial: true })
-    const [left, right] = [entryOf('l'), entryOf('r')]
-    lanes.take(lanes.enqueue(left, LEFT))
-    lanes.take(lanes.enqueue(right, RIGHT))
+    const [left, right] = [entryOf(leftShard), entryOf(rightShard)]
+    lanes.take(lanes.enqueue(left))
+    lanes.take(lanes.enqueue(right))
     lanes.changeMap(mapOf(['l', LEFT], ['r2', RIGHT]))
     lanes.settled(left)
-    expect(lanes.opensAt(lanes.enqueue(entryOf('l'), LEFT))).toBe(Number.NEGATIVE_INFINITY)
+    expect(lanes.opensAt(lanes.enqueue(entryOf(leftShard)))).toBe(Number.NEGATIVE_INFINITY)
     lanes.changeMap(mapOf(['m', ALL]))
-    const merged = lanes.enqueue(entryOf('m'), ALL)
+    const merged = lanes.enqueue(entryOf('m'))
     expect(lanes.opensAt(merged)).toBe(Number.POSITIVE_INFINITY)
     lanes.settled(right)
     expect(lanes.opensAt(merged)).toBe(Number.NEGATIVE_INFINITY)
   })
 
+  test('a shard of the same id in another stream is another lane, and waits for what the old one has in flight', () => {
+    const lanes = new ShardLanes({ serial: true })
+    const [flying, queued] = [entryOf('l'), entryOf('l')]
+    lanes.take(lanes.enqueue(flying))
+    lanes.enqueue(queued)
+    expect(lanes.changeMap(mapOf(['l', LEFT], ['r', RIGHT]))).toEqual([queued])
+    const lane = lanes.enqueue(entryOf(leftShard))
+    expect(lanes.opensAt(lane)).toBe(Number.POSITIVE_INFINITY)
+    lanes.settled(flying)
+    expect(lanes.opensAt(lane)).toBe(Number.NEGATIVE_INFINITY)
+    const next = lanes.take(lane)
+    lanes.settled(next)
+    expect(lanes.queuedEntries).toBe(0)
+  })
+
+  test('a lane that comes back while its entry is in flight is a new one', () => {
+    const lanes = new ShardLanes({ serial: false })
+    const [flying, later] = [entryOf('p'), entryOf('p')]
+    lanes.take(lanes.enqueue(flying))
+    lanes.changeMap(undefined)
+    lanes.changeMap(mapOf(['p', ALL]))
+    const lane = lanes.enqueue(later)
+    lanes.settled(flying)
+    lanes.settled(lanes.take(lane))
+    expect(lanes.queuedEntries).toBe(0)
+  })
+
   test('what is put back goes first, in its order', () => {
     const lanes = new ShardLanes({ serial: false })
     const entries = [entryOf('p'), entryOf('p'), entryOf('p')]
-    let lane = lanes.enqueue(entries[0]!, ALL)
-    for (const entry of entries.slice(1)) lane = lanes.enqueue(entry, ALL)
+    let lane = lanes.enqueue(entries[0]!)
+    for (const entry of entries.slice(1)) lane = lanes.enqueue(entry)
     lanes.putBack([lanes.take(lane), lanes.take(lane)])
     expect([lanes.take(lane), lanes.take(lane), lanes.take(lane)]).toEqual(entries)
     expect(lanes.queuedEntries).toBe(0)
@@ -86,9 +115,9 @@ describe('ShardLanes', () => {
 
   test('clears what is queued for a range and nothing else', () => {
     const lanes = new ShardLanes({ serial: true })
-    const [left, right] = [entryOf('l'), entryOf('r')]
-    lanes.enqueue(left, LEFT)
-    lanes.enqueue(right, RIGHT)
+    const [left, right] = [entryOf(leftShard), entryOf(rightShard)]
+    lanes.enqueue(left)
+    lanes.enqueue(right)
     expect(lanes.clear(LEFT)).toEqual([left])
     expect([lanes.queuedEntries, lanes.clearAll()]).toEqual([1, [right]])
   })

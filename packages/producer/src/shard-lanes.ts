@@ -1,19 +1,18 @@
 import { type HashKeyRange, inRange, rangesOverlap } from '@shardwise/core/hash-key'
-import type { ShardMap } from '@shardwise/core/shard-map'
+import type { Shard, ShardMap } from '@shardwise/core/shard-map'
 import type { Entry } from './entry.js'
+import { isSameShard } from './shard-directory.js'
 
 /** The way of one shard's entries from packing to settlement. */
 export interface Lane {
   /** Undefined for the one lane of a stream whose service ignores keys. */
   readonly shardId: string | undefined
-  readonly range: HashKeyRange | undefined
   /** Nothing leaves before this time: the last attempt failed. */
   notBefore: number
 }
 
 class LaneState implements Lane {
-  readonly shardId: string | undefined
-  readonly range: HashKeyRange | undefined
+  readonly shard: Shard | undefined
   notBefore = Number.NEGATIVE_INFINITY
   /** Entries that go first: sent before, or older than anything queued. */
   again: Entry[] = []
@@ -21,10 +20,20 @@ class LaneState implements Lane {
   queueStart = 0
   /** Entries taken and not settled. */
   unsettled = 0
+  /** Retired lanes that this one must not overtake. Those that have settled are dropped when next looked at. */
+  readonly behind: LaneState[]
 
-  constructor(shardId: string | undefined, range: HashKeyRange | undefined) {
-    this.shardId = shardId
-    this.range = range
+  constructor(shard: Shard | undefined, behind: LaneState[]) {
+    this.shard = shard
+    this.behind = behind
+  }
+
+  get shardId(): string | undefined {
+    return this.shard?.shardId
+  }
+
+  overlaps(range: HashKeyRange): boolean {
+    return this.shard !== undefined && rangesOverlap(this.shard.range, range)
   }
 
   get queued(): number {
@@ -53,8 +62,10 @@ export class ShardLanes {
   readonly #lanes = new Map<string | undefined, LaneState>()
   /** Lanes with something queued, in order of service. */
   readonly #active = new Set<LaneState>()
-  /** Lanes of closed shards with something in flight. */
+  /** Lanes of shards that are no longer open, with something in flight. */
   readonly #retired = new Set<LaneState>()
+  /** The lanes of entries that were taken and have not settled. */
+  readonly #taken = new Map<Entry, LaneState>()
   #queued = 0
 
   constructor(options: { readonly serial: boolean }) {
@@ -71,8 +82,8 @@ export class ShardLanes {
   }
 
   /** Behind all that is queued. */
-  enqueue(entry: Entry, range: HashKeyRange | undefined): Lane {
-    const lane = this.#lane(entry.shardId, range)
+  enqueue(entry: Entry): Lane {
+    const lane = this.#lane(entry.shard)
     lane.queue.push(entry)
     this.#queued++
     this.#active.add(lane)
@@ -80,8 +91,8 @@ export class ShardLanes {
   }
 
   /** In front of the queue, behind what came back before. Not before `notBefore`. */
-  requeue(entry: Entry, range: HashKeyRange | undefined, notBefore: number): Lane {
-    const lane = this.#lane(entry.shardId, range)
+  requeue(entry: Entry, notBefore: number): Lane {
+    const lane = this.#lane(entry.shard)
     lane.again.push(entry)
     lane.notBefore = Math.max(lane.notBefore, notBefore)
     this.#queued++
@@ -97,12 +108,10 @@ export class ShardLanes {
   /** From when on the head may leave: -Infinity for at once, Infinity while another entry must settle first. */
   opensAt(lane: Lane): number {
     if (!this.#serial) return lane.notBefore
-    if ((lane as LaneState).unsettled > 0) return Number.POSITIVE_INFINITY
-    for (const retired of this.#retired) {
-      if (retired !== lane && lane.range !== undefined && rangesOverlap(retired.range!, lane.range))
-        return Number.POSITIVE_INFINITY
-    }
-    return lane.notBefore
+    const { unsettled, behind } = lane as LaneState
+    if (unsettled > 0) return Number.POSITIVE_INFINITY
+    while (behind.length > 0 && behind.at(-1)!.unsettled === 0) behind.pop()
+    return behind.length > 0 ? Number.POSITIVE_INFINITY : lane.notBefore
   }
 
   /** Whether something waits behind an entry that was taken. */
@@ -114,6 +123,7 @@ export class ShardLanes {
   take(lane: Lane): Entry {
     const entry = this.drop(lane)
     ;(lane as LaneState).unsettled++
+    this.#taken.set(entry, lane as LaneState)
     return entry
   }
 
@@ -144,17 +154,15 @@ export class ShardLanes {
 
   /** A taken entry is over: delivered, failed, or about to be queued anew. */
   settled(entry: Entry): void {
-    const lane = this.#lanes.get(entry.shardId)!
-    lane.unsettled--
-    if (lane.unsettled === 0 && this.#retired.delete(lane)) this.#lanes.delete(entry.shardId)
+    const lane = this.#giveBack(entry)
+    if (lane.unsettled === 0) this.#retired.delete(lane)
   }
 
   /** Returns taken entries of any lanes, in the order they were taken, to the very front. They were not sent. */
   putBack(entries: readonly Entry[]): void {
     for (let i = entries.length - 1; i >= 0; i--) {
       const entry = entries[i]!
-      const lane = this.#lanes.get(entry.shardId)!
-      lane.unsettled--
+      const lane = this.#giveBack(entry)
       lane.again.unshift(entry)
       this.#queued++
       this.#active.add(lane)
@@ -174,13 +182,17 @@ export class ShardLanes {
    * order, to be predicted again and enqueued. Nothing may be taken and unsent: put it back first.
    */
   changeMap(map: ShardMap | undefined): Entry[] {
-    const open = new Set(map?.open.map((shard) => shard.shardId) ?? [undefined])
-    return this.#drain((lane) => !open.has(lane.shardId), true)
+    const open = new Map(map?.open.map((shard) => [shard.shardId, shard]))
+    return this.#drain(({ shard }) => {
+      if (map === undefined || shard === undefined) return map === undefined ? shard !== undefined : true
+      const known = open.get(shard.shardId)
+      return known === undefined || !isSameShard(shard, known)
+    }, true)
   }
 
   /** Removes and returns what is queued for the range. What is in flight stays. */
   clear(range: HashKeyRange): Entry[] {
-    return this.#drain((lane) => lane.range !== undefined && rangesOverlap(lane.range, range), false)
+    return this.#drain((lane) => lane.overlaps(range), false)
   }
 
   /** Removes and returns everything queued. */
@@ -197,17 +209,26 @@ export class ShardLanes {
       this.#active.delete(lane)
       for (const entry of entries) drained.push(entry)
       if (!retire) continue
-      if (lane.unsettled === 0) this.#lanes.delete(lane.shardId)
-      else if (lane.range !== undefined) this.#retired.add(lane)
+      this.#lanes.delete(lane.shardId)
+      if (lane.unsettled > 0) this.#retired.add(lane)
     }
     return drained
   }
 
-  #lane(shardId: string | undefined, range: HashKeyRange | undefined): LaneState {
-    let lane = this.#lanes.get(shardId)
+  #giveBack(entry: Entry): LaneState {
+    const lane = this.#taken.get(entry)!
+    this.#taken.delete(entry)
+    lane.unsettled--
+    return lane
+  }
+
+  /** Lanes of one map do not overlap, so what a lane must wait for is known when it is made. */
+  #lane(shard: Shard | undefined): LaneState {
+    let lane = this.#lanes.get(shard?.shardId)
     if (lane === undefined) {
-      lane = new LaneState(shardId, range)
-      this.#lanes.set(shardId, lane)
+      const behind = shard === undefined ? [] : [...this.#retired].filter((retired) => retired.overlaps(shard.range))
+      lane = new LaneState(shard, behind)
+      this.#lanes.set(shard?.shardId, lane)
     }
     return lane
   }
@@ -227,10 +248,11 @@ export class LaneHalts {
     return this.#halts.length > 0
   }
 
-  /** The first failure stays the one that is named. */
-  halt(range: HashKeyRange, cause: Error): void {
-    if (this.#halts.some((halt) => range.start >= halt.range.start && range.end <= halt.range.end)) return
+  /** The first failure stays the one that is named. False if all of the range was halted already. */
+  halt(range: HashKeyRange, cause: Error): boolean {
+    if (this.#halts.some((halt) => range.start >= halt.range.start && range.end <= halt.range.end)) return false
     this.#halts.push({ range, cause })
+    return true
   }
 
   causeFor(hashKey: bigint): Error | undefined {

@@ -2,7 +2,7 @@ import type { KinesisPort, StreamReference } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
 import { classifyFailure } from '@shardwise/core/service-error'
 import { DEFAULT_MAX_RECORD_BYTES } from '@shardwise/core/service-limits'
-import { listAllShards, ShardListingError, type ShardMap } from '@shardwise/core/shard-map'
+import { listAllShards, type Shard, ShardListingError, type ShardMap } from '@shardwise/core/shard-map'
 import { describeStream, StreamDescriptionError } from '@shardwise/core/stream-description'
 import { StreamUnusableError, withAdvice } from './producer-error.js'
 import type { RetryOptions } from './retry-policy.js'
@@ -11,7 +11,8 @@ import { ShardDirectory } from './shard-directory.js'
 /** What the pipeline needs to know of the stream itself. */
 export interface StreamTraits {
   readonly maxRecordBytes: number
-  readonly distribution: 'partition-key' | 'auto'
+  /** Undefined when it is not permitted to ask. */
+  readonly distribution: 'partition-key' | 'auto' | undefined
 }
 
 export interface StreamViewListener {
@@ -82,10 +83,11 @@ export class StreamView {
     return this.#directory.map !== undefined && this.#traits !== undefined
   }
 
-  rangeOf: ShardDirectory['rangeOf'] = (shardId) => this.#directory.rangeOf(shardId)
+  /** Any shard ever seen, open or closed. */
+  shard: ShardDirectory['get'] = (shardId) => this.#directory.get(shardId)
 
-  isOpen(shardId: string): boolean {
-    return this.#directory.isOpen(shardId)
+  isOpen(shard: Shard): boolean {
+    return this.#directory.isOpen(shard)
   }
 
   /** When `tick` has something to do, or undefined. */
@@ -110,10 +112,11 @@ export class StreamView {
     } else this.load(now)
   }
 
-  /** Asks for the stream's traits anew. */
-  probe(now: number): void {
+  /** Asks for the stream's traits anew; `listToo` for its map as well. */
+  probe(now: number, listToo = false): void {
     if (this.isReady) {
       this.#wanted.probe = true
+      this.#wanted.list ||= listToo
       this.tick(now)
     } else this.load(now)
   }
@@ -215,7 +218,7 @@ export class StreamView {
       const failure = classifyFailure(cause)
       if (failure.kind !== 'access-denied') throw cause
       this.#listener.probeDenied(withAdvice(failure))
-      return { maxRecordBytes: DEFAULT_MAX_RECORD_BYTES, distribution: 'partition-key' }
+      return { maxRecordBytes: DEFAULT_MAX_RECORD_BYTES, distribution: undefined }
     }
   }
 

@@ -38,6 +38,8 @@ export class UserRecord {
   readonly data: Uint8Array
   /** Data and partition key (UTF-8): what the record counts in the buffer and against the stream's record size. */
   readonly bytes: number
+  /** Of the data when it was put. Its buffer may be handed to another thread or resized since. */
+  readonly dataBytes: number
   /** On the clock's `now` scale: from then on it is not sent again. Set when the record is admitted. */
   expiresAt = 0
   /** Which flush waits for it. See outstanding.ts. */
@@ -56,6 +58,7 @@ export class UserRecord {
     this.explicitHashKey = explicitHashKey
     this.data = data
     this.bytes = bytes
+    this.dataBytes = data.byteLength
   }
 }
 
@@ -72,9 +75,25 @@ export function toUserRecord(input: PutInput): UserRecord {
   if (!(data instanceof Uint8Array)) {
     throw new RecordRejectedError('data', `must be a Uint8Array or Buffer, got ${brief(data)}: encode it first`)
   }
+  if (isDetached(data)) {
+    throw new RecordRejectedError(
+      'data',
+      'has a buffer that was handed over (postMessage, structuredClone): it holds nothing any more',
+    )
+  }
   const record = new UserRecord(partitionKey, explicitHashKey, data, data.byteLength + Buffer.byteLength(partitionKey))
   if (record.bytes > MAX_RECORD_BYTES_CEILING) throw tooLarge(record.bytes, MAX_RECORD_BYTES_CEILING, 'any stream')
   return record
+}
+
+/** Node 20 has no property that says so. Only an array without bytes can be one. */
+function isDetached(data: Uint8Array): boolean {
+  if (data.byteLength > 0) return false
+  try {
+    return new Uint8Array(data.buffer) === undefined
+  } catch {
+    return true
+  }
 }
 
 export function tooLarge(bytes: number, limit: number, whose: string): RecordRejectedError {

@@ -1,3 +1,4 @@
+import type { Shard } from '@shardwise/core/shard-map'
 import { Entry } from '../entry.js'
 import { toUserRecord, type UserRecord } from '../user-record.js'
 
@@ -8,15 +9,28 @@ export function recordOf(partitionKey: string, size = 10, explicitHashKey?: stri
   return record
 }
 
+/** Covers everything unless told otherwise. */
+export function shardOf(shardId: string, range: Shard['range'] = { start: 0n, end: 2n ** 128n - 1n }): Shard {
+  return { shardId, range, startingSequenceNumber: '1' }
+}
+
 export function entryOf(
-  shardId: string | undefined,
+  shard: Shard | string | undefined,
   options: { readonly size?: number; readonly deadline?: number; readonly explicitHashKey?: string; readonly key?: string } = {},
 ): Entry {
-  return Entry.plain(recordOf(options.key ?? 'k', options.size ?? 10, options.explicitHashKey), shardId, options.deadline ?? 0)
+  return Entry.plain(
+    recordOf(options.key ?? 'k', options.size ?? 10, options.explicitHashKey),
+    shardNamed(shard),
+    options.deadline ?? 0,
+  )
 }
 
 /** An aggregate whose members have these hash keys. Its bytes do not matter. */
-export function aggregateOf(shardId: string, ...explicitHashKeys: readonly (string | bigint)[]): Entry {
+export function aggregateOf(shard: Shard | string, ...explicitHashKeys: readonly (string | bigint)[]): Entry {
   const records = explicitHashKeys.map((hashKey, i) => recordOf(`k${i}`, 10, hashKey.toString()))
-  return Entry.aggregate(records, shardId, { bytes: new Uint8Array(50), release() {} }, 0)
+  return Entry.aggregate(records, shardNamed(shard), { bytes: new Uint8Array(50), release() {} }, 0)
+}
+
+function shardNamed<S extends Shard | string | undefined>(shard: S): Shard | Exclude<S, string> {
+  return (typeof shard === 'string' ? shardOf(shard) : shard) as Shard | Exclude<S, string>
 }

@@ -123,6 +123,12 @@ export class SimulatedKinesis implements KinesisPort {
     this.model.call('MergeShards', { StreamName: this.#stream, ShardToMerge, AdjacentShardToMerge })
   }
 
+  /** Deletes the stream and creates another of its name. */
+  recreate(ShardCount: number): void {
+    this.model.call('DeleteStream', { StreamName: this.#stream })
+    this.model.call('CreateStream', { StreamName: this.#stream, ShardCount })
+  }
+
   /** Switches between placement by partition key and by the service. Such a stream is on-demand: it cannot be split or merged by hand. */
   distribute(RecordDistributionStrategy: 'AUTO' | 'USER_PARTITION_KEY'): void {
     const summary = this.model.call('DescribeStreamSummary', { StreamName: this.#stream }) as DescribeStreamSummaryOutput
