@@ -163,20 +163,20 @@ describe('order', () => {
 })
 
 describe('service-managed distribution that comes and goes', () => {
-  test('while a request is under way', async () => {
-    const { clock, kinesis, put } = await startedBench({ requestTimeoutMs: 1000, lingerMs: 0 }, 2)
-    kinesis.putFaults.push({ kind: 'hang' })
+  test('while a request is under way and a record waits to be sent again', async () => {
+    const { clock, kinesis, put } = await startedBench({ retry: { baseMs: 1000 }, lingerMs: 0 }, 2)
+    kinesis.latencyMs = 2000
+    kinesis.putFaults.push({ kind: 'reject', name: 'KMSDisabledException' })
     const puts = [put('a', 1n)]
     await clock.advanceAsync(1)
+    kinesis.latencyMs = 10
     flipOnce(kinesis)
     puts.push(put('b', 2n))
-    await clock.advanceAsync(500)
-    kinesis.latencyMs = 2000
+    await clock.advanceAsync(700)
+    kinesis.putFaults.push({ kind: 'refuse', places: [0], code: 'ProvisionedThroughputExceededException' })
     puts.push(put('c', 3n))
-    await clock.advanceAsync(400)
-    kinesis.latencyMs = 10
     await clock.advanceAsync(5000)
-    expect(await outcomes(puts)).toEqual([0, 0, 0])
+    expect(await outcomes(puts)).toEqual(['DeliveryFailedError', 0, 0])
   })
 
   test('a probe that is not permitted does not overrule what was seen', async () => {

@@ -73,7 +73,7 @@ export class StreamUnusableError extends Error {
   override readonly name = 'StreamUnusableError'
   readonly code = 'ERR_SHARDWISE_STREAM_UNUSABLE'
   readonly stream: string
-  /** The service's error code, or `StreamDeleting`, `AutoDistribution`. */
+  /** The service's error code, or `StreamCreating`, `StreamDeleting`, `AutoDistribution`. */
   readonly serviceCode: string
 
   constructor(stream: string, serviceCode: string, problem: string, options: ErrorOptions = {}) {

@@ -48,12 +48,12 @@ export interface ProducerOptions extends AwsConnection {
   readonly maxRequestsInFlight?: number | undefined
   /**
    * `none` (default): records may overtake each other. `perShard`: records of one shard, and so of one partition key, are first written in
-   * the order in which they were put, at the price of one Kinesis record in flight per shard. When a record finally fails, its shard's
-   * hash keys take no more records until `resume()`. Refused on streams with service-managed distribution.
+   * the order in which they were put, at the price of one Kinesis record in flight per shard. When an accepted record finally fails, its
+   * shard's hash keys take no more records until `resume()`. Refused on streams with service-managed distribution.
    */
   readonly ordering?: 'none' | 'perShard' | undefined
   /**
-   * Milliseconds from acceptance after which a record is not sent again and fails. Default 30000, as the KPL's RecordTtl; 100 up. A
+   * Milliseconds from acceptance after which a record is not sent any more and fails. Default 30000, as the KPL's RecordTtl; 100 up. A
    * request that is under way then is still waited for.
    */
   readonly recordTtlMs?: number | undefined
@@ -64,7 +64,7 @@ export interface ProducerOptions extends AwsConnection {
   readonly requestTimeoutMs?: number | undefined
   /** Waits between attempts are uniform in [0, min(maxMs, baseMs * 2^n)). Defaults 100 and 5000; 1 to 60000. */
   readonly retry?: { readonly baseMs?: number | undefined; readonly maxMs?: number | undefined } | undefined
-  /** Default: the machine's. */
+  /** Measures every wait and deadline. Default: the machine's. */
   readonly clock?: Clock | undefined
   /** For jitter. Default: Math.random. */
   readonly random?: Random | undefined
