@@ -54,18 +54,15 @@ function parseChoice(args: readonly string[]): Choice | 'help' {
   return { names, rounds, json: values.json === true }
 }
 
-/** On a terminal one line that changes; in a pipe a line for each benchmark. */
-function showProgress(name: string, step: string, position: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${position} ${name}: ${step}`)
-  else if (step === '') process.stderr.write(`${position} ${name}\n`)
-}
-
 function runAll({ names, rounds, json }: Choice): void {
   const startedAt = new Date().toISOString()
   const measurements: Measurement[] = names.map((name, i) => {
-    const progress = (step: string): void => showProgress(name, step, `[${i + 1}/${names.length}]`)
-    progress('')
-    return measure(name, benchmarks[name]!(), rounds, progress)
+    // On a terminal one line that changes; in a pipe a line for each benchmark.
+    const position = `[${i + 1}/${names.length}] ${name}`
+    if (!process.stderr.isTTY) process.stderr.write(`${position}\n`)
+    return measure(name, benchmarks[name]!, rounds, (step) => {
+      if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${position}: ${step}`)
+    })
   })
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
   const machine = { node: process.version, cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, load: loadavg()[0]! }

@@ -57,27 +57,28 @@ const TURN_MS = 100
  * Verifies every variant, warms each up, then lets them take turns: a round is one turn of each, so that a machine that slows down
  * slows all of them, and a ratio is only ever taken within a round. The first to go changes from round to round.
  */
-export function measure(name: string, benchmark: Benchmark, rounds: number, progress: (step: string) => void): Measurement {
-  const step = <Result>(what: string, variant: Variant, act: () => Result): Result => {
-    progress(`${what}, ${variant.name}`)
+export function measure(name: string, make: () => Benchmark, rounds: number, progress: (step: string) => void): Measurement {
+  const step = <Result>(what: string, who: string, act: () => Result): Result => {
+    progress(`${what}, ${who}`)
     try {
       return act()
     } catch (error) {
-      throw error instanceof WrongResult ? new WrongResult(`${name}, ${variant.name}: ${error.message}`) : error
+      throw error instanceof WrongResult ? new WrongResult(`${name}, ${who}: ${error.message}`) : error
     }
   }
+  const benchmark = step('preparing', 'input', make)
   const contestants = benchmark.variants.map((variant) => ({
     variant,
-    fingerprint: step('verifying', variant, () => variant.verify()),
+    fingerprint: step('verifying', variant.name, () => variant.verify()),
     ns: [] as number[],
   }))
   for (const { variant, fingerprint } of contestants) {
-    step('warming up', variant, () => turn(benchmark, variant, fingerprint, WARM_UP_MS))
+    step('warming up', variant.name, () => turn(benchmark, variant, fingerprint, WARM_UP_MS))
   }
   for (let round = 0; round < rounds; round++) {
     for (let i = 0; i < contestants.length; i++) {
       const { variant, fingerprint, ns } = contestants[(round + i) % contestants.length]!
-      ns.push(step(`round ${round + 1} of ${rounds}`, variant, () => turn(benchmark, variant, fingerprint, TURN_MS)))
+      ns.push(step(`round ${round + 1} of ${rounds}`, variant.name, () => turn(benchmark, variant, fingerprint, TURN_MS)))
     }
   }
   const [ours, ...peers] = contestants
