@@ -2,7 +2,6 @@ import type { Scheduled } from '@shardwise/core/clock'
 import type { EventSource } from '@shardwise/core/events'
 import { effectiveHashKey } from '@shardwise/core/hash-key'
 import type { KinesisPort, StreamReference } from '@shardwise/core/kinesis-port'
-import { classifyFailure } from '@shardwise/core/service-error'
 import type { ShardMap } from '@shardwise/core/shard-map'
 import { spoilt } from './delivery-failure.js'
 import { Dispatcher } from './dispatcher.js'
@@ -13,18 +12,11 @@ import { LaneHaltedError, ProducerClosedError, RecordRejectedError, type StreamU
 import type { ProducerEvent } from './producer-events.js'
 import type { Settings } from './producer-options.js'
 import { ProducerCounters, type ProducerStats } from './producer-stats.js'
-import { type RequestOutcome, RequestSender } from './request-sender.js'
+import { type Request, type RequestOutcome, RequestSender } from './request-sender.js'
 import { Settler } from './settler.js'
 import { LaneHalts } from './shard-lanes.js'
 import { type StreamTraits, StreamView, type StreamViewListener } from './stream-view.js'
 import { tooLarge, type UserRecord } from './user-record.js'
-
-interface Request {
-  readonly id: number
-  readonly entries: readonly Entry[]
-  readonly sentAt: number
-  readonly abort: AbortController
-}
 
 interface LoadWaiter {
   readonly since: number
@@ -57,11 +49,9 @@ export class Pipeline implements StreamViewListener {
   readonly #settler: Settler
   readonly #view: StreamView
   readonly #halts = new LaneHalts()
-  readonly #requests = new Set<Request>()
   /** Accepted, in order, until there is a map. */
   #unrouted: UserRecord[] = []
   readonly #loadWaiters: LoadWaiter[] = []
-  #nextRequestId = 1
   #completed: Entry[] = []
   #timer: Scheduled | undefined
   #timerAt = Number.POSITIVE_INFINITY
@@ -79,7 +69,8 @@ export class Pipeline implements StreamViewListener {
     this.#view = new StreamView(port, stream, { name: settings.stream, ordered: serial, retry, random }, this)
     this.#packer = new Packer(settings, this.#view)
     this.#dispatcher = new Dispatcher({ serial })
-    this.#sender = new RequestSender(port, stream)
+    const ended = (request: Request, outcome: RequestOutcome): void => this.#complete(request, outcome)
+    this.#sender = new RequestSender(port, stream, settings.requestTimeoutMs, ended)
     this.#settler = new Settler({
       ...{ settings, events, counters: this.#counters, ledger: this.#ledger, packer: this.#packer },
       ...{ dispatcher: this.#dispatcher, halts: this.#halts, view: this.#view },
@@ -149,7 +140,7 @@ export class Pipeline implements StreamViewListener {
       openAggregates: this.#packer.openAggregates,
       queuedKinesisRecords: this.#dispatcher.queued,
       heldKinesisRecords: this.#settler.held,
-      requestsInFlight: this.#requests.size,
+      requestsInFlight: this.#sender.underWay,
       openShards: this.#view.map?.open.length ?? 0,
       limited: this.#dispatcher.limited,
     })
@@ -256,11 +247,9 @@ export class Pipeline implements StreamViewListener {
   // ---- out and back ----
 
   #sendDue(now: number): boolean {
-    if (this.#requests.size >= this.#settings.maxRequestsInFlight || this.#stopped) return false
+    if (this.#sender.underWay >= this.#settings.maxRequestsInFlight || this.#stopped) return false
     const entries = this.#dispatcher.takeDue(now)
     if (entries === undefined) return false
-    const request: Request = { id: this.#nextRequestId++, entries, sentAt: now, abort: new AbortController() }
-    this.#requests.add(request)
     let bytes = 0
     let userRecords = 0
     for (const entry of entries) {
@@ -270,19 +259,15 @@ export class Pipeline implements StreamViewListener {
     }
     this.#counters.requests++
     this.#counters.kinesisRecords += entries.length
-    void this.#sender.send(entries, request.abort.signal).then((outcome) => {
-      // Unless it was given up: then its entries went on without it.
-      if (this.#requests.has(request)) this.#complete(request, outcome)
-    })
+    const { id: requestId } = this.#sender.send(entries, now)
     if (this.#events.hasListeners('request-sent')) {
-      this.#events.emit({ type: 'request-sent', requestId: request.id, kinesisRecords: entries.length, userRecords, bytes })
+      this.#events.emit({ type: 'request-sent', requestId, kinesisRecords: entries.length, userRecords, bytes })
     }
     return true
   }
 
   #complete(request: Request, outcome: RequestOutcome): void {
     const now = this.now()
-    this.#requests.delete(request)
     this.#settler.complete(request, outcome, now)
     if (outcome.kind === 'failed') {
       if (outcome.failure.kind === 'not-found') this.#startOver(now)
@@ -290,19 +275,6 @@ export class Pipeline implements StreamViewListener {
       else if (outcome.failure.kind === 'invalid') this.#view.probe(now)
     }
     this.#turn(now)
-  }
-
-  #timeOutRequests(now: number): void {
-    const { requestTimeoutMs } = this.#settings
-    for (const request of [...this.#requests]) {
-      if (request.sentAt + requestTimeoutMs > now) continue
-      // Whoever has the request may go on reading its bytes.
-      for (const entry of request.entries) entry.keepBytes()
-      const cause = new Error(`PutRecords was not answered within requestTimeoutMs (${requestTimeoutMs})`)
-      cause.name = 'TimeoutError'
-      request.abort.abort(cause)
-      this.#complete(request, { kind: 'failed', failure: classifyFailure(cause), cause })
-    }
   }
 
   // ---- what the stream's view tells ----
@@ -436,7 +408,7 @@ export class Pipeline implements StreamViewListener {
   }
 
   #step(now: number): void {
-    this.#timeOutRequests(now)
+    this.#sender.giveUp(now)
     if (this.#unrouted.length > 0) this.#advanceUnrouted(now)
     this.#view.tick(now)
     const heldUntil = this.#settler.nextExpiry
@@ -455,7 +427,7 @@ export class Pipeline implements StreamViewListener {
     this.#wakeBy(this.#settler.nextExpiry)
     this.#wakeBy(this.#view.nextAt)
     this.#wakeForRequest()
-    for (const { sentAt } of this.#requests) this.#wakeBy(sentAt + this.#settings.requestTimeoutMs)
+    this.#wakeBy(this.#sender.nextTimeout)
     this.#ledger.wake()
   }
 
@@ -499,7 +471,7 @@ export class Pipeline implements StreamViewListener {
 
   /** With all slots taken there is no need for a timer: the next answer frees one. */
   #wakeForRequest(): void {
-    if (this.#requests.size < this.#settings.maxRequestsInFlight) this.#wakeBy(this.#dispatcher.dueAt)
+    if (this.#sender.underWay < this.#settings.maxRequestsInFlight) this.#wakeBy(this.#dispatcher.dueAt)
   }
 
   /** After a put. One by a listener may come when the turn that it is in has done its sending. */
