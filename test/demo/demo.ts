@@ -218,10 +218,7 @@ class DemoRun {
 
   async #replaceKilled(): Promise<void> {
     const worker = this.#worker('B')
-    // In the middle of its work, or there would be nothing to take over.
-    const delivered = worker.delivered
-    while (worker.delivered === delivered && !this.#ended) await delay(PAUSE_MS)
-    await worker.kill()
+    await worker.killInMidBatch()
     this.#workersKilled++
     this.#startWorker('D')
     const killedAt = performance.now()

@@ -9,6 +9,8 @@ export class WorkerProcess {
   readonly name: string
   readonly #child: ChildProcess
   readonly #exited: Promise<unknown>
+  /** Dies with its next batch. */
+  #doomed = false
   state: 'running' | 'stopping' | 'killed' | 'stopped' = 'running'
   delivered = 0
   /** Milliseconds behind the tip of each shard, as this worker last saw it. */
@@ -32,7 +34,8 @@ export class WorkerProcess {
         options.ledger.record(message.records)
         this.delivered += message.records.rows.length
         this.lag.set(message.records.shardId, message.millisBehindLatest)
-        this.#send({ type: 'confirm', batch: message.batch })
+        if (this.#doomed) this.#child.kill('SIGKILL')
+        else this.#send({ type: 'confirm', batch: message.batch })
       } else if (message.type === 'lost') {
         this.lag.delete(message.shardId)
         options.onEvent(`worker ${this.name} lost ${message.shardId}`)
@@ -54,6 +57,13 @@ export class WorkerProcess {
       this.state = 'stopping'
       this.#send({ type: 'stop' })
     }
+    await this.#exited
+  }
+
+  /** SIGKILL at the worst moment: the next batch is handled, and dies before it can be checkpointed. */
+  async killInMidBatch(): Promise<void> {
+    this.state = 'killed'
+    this.#doomed = true
     await this.#exited
   }
 
