@@ -92,8 +92,3 @@ export class ProducerClosedError extends Error {
     super(`The producer for stream ${stream} is closed and takes no more records: make a new one`)
   }
 }
-
-/** What the service said, and what to do about it, as two sentences. */
-export function withAdvice(failure: { readonly message: string; readonly advice: string }): string {
-  return `${failure.message.replace(/\.+$/, '')}. ${failure.advice}`
-}

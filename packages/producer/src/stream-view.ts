@@ -1,10 +1,10 @@
 import type { KinesisPort, StreamReference } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
-import { classifyFailure } from '@shardwise/core/service-error'
+import { classifyFailure, withAdvice } from '@shardwise/core/service-error'
 import { DEFAULT_MAX_RECORD_BYTES } from '@shardwise/core/service-limits'
 import { listAllShards, type Shard, ShardListingError, type ShardMap } from '@shardwise/core/shard-map'
 import { describeStream, StreamDescriptionError } from '@shardwise/core/stream-description'
-import { StreamUnusableError, withAdvice } from './producer-error.js'
+import { StreamUnusableError } from './producer-error.js'
 import type { RetryOptions } from './retry-policy.js'
 import { ShardDirectory } from './shard-directory.js'
 
