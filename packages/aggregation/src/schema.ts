@@ -39,7 +39,7 @@ const root = protobuf.Root.fromJSON(descriptor)
 
 /**
  * The messages of the aggregated record format as protobufjs types, for tools and tests. They know nothing of the magic number and the
- * MD5 trailer around the message, and are several times slower than AggregateBuilder and decodeAggregate.
+ * MD5 trailer around the message: AggregateBuilder and decodeAggregate do.
  */
 export const AggregatedRecord: protobuf.Type = root.lookupType('shardwise.aggregation.AggregatedRecord')
 export const Record: protobuf.Type = root.lookupType('shardwise.aggregation.Record')

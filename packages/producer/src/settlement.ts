@@ -25,7 +25,7 @@ export type Settlement =
   | { readonly kind: 'unclear' }
 
 /**
- * The rule that no acknowledged record may be lost by resharding (decision 1 in docs/design.md).
+ * The rule that no acknowledged record may be lost by resharding (decision 1 in docs/decisions.md).
  *
  * The authority is the returned ShardId with that shard's hash range, which never changes, and not our prediction. KCL's AggregatorUtil
  * drops a whole aggregate as soon as one member lies outside the range of the shard it was read from; hence all members are acknowledged
