@@ -13,6 +13,8 @@ export class Dispatcher {
   readonly #batcher = new RequestBatcher()
   #wakeAt = Number.POSITIVE_INFINITY
   #expired: Entry[] = []
+  /** Those that wait for their shard's write limit now. Each is asked for again at every occasion, and counts once. */
+  readonly #kept = new WeakSet<Entry>()
   #limited = 0
 
   constructor(options: { readonly serial: boolean }) {
@@ -76,10 +78,14 @@ export class Dispatcher {
       if (!this.#batcher.accepts(entry.bytes)) return true
       const wait = lane.shardId === undefined ? 0 : this.#limiter.take(lane.shardId, entry.bytes, now)
       if (wait > 0) {
-        this.#limited++
+        if (!this.#kept.has(entry)) {
+          this.#kept.add(entry)
+          this.#limited++
+        }
         this.#wakeBy(now + wait)
         break
       }
+      this.#kept.delete(entry)
       this.#batcher.add(this.#lanes.take(lane))
     }
     // Lingering fills requests; of a lane that lets one entry out at a time it would only hold up what waits behind.

@@ -1,0 +1,145 @@
+import { ShardMap } from '@shardwise/core/shard-map'
+import { describe, expect, test } from 'vitest'
+import { Dispatcher } from './dispatcher.js'
+import { Entry } from './entry.js'
+import { listingOf } from './testing/known-stream.js'
+import { entryOf, recordOf, shardOf } from './testing/records.js'
+
+const MIB = 1024 * 1024
+const HALF = 2n ** 127n
+const [left, right] = [shardOf('left', { start: 0n, end: HALF - 1n }), shardOf('right', { start: HALF, end: 2n * HALF - 1n })]
+const [NEVER, AT_ONCE] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
+
+function expiring(expiresAt: number, size = 10, shard = left): Entry {
+  return Entry.plain(Object.assign(recordOf('k', size), { expiresAt }), shard, 1000)
+}
+
+/** What goes when nothing lingers. */
+function sent(dispatcher: Dispatcher, now: number): Entry[] {
+  dispatcher.hurry(now)
+  dispatcher.releaseAll(now)
+  dispatcher.hurry(now)
+  return dispatcher.takeDue(now) ?? []
+}
+
+describe('Dispatcher', () => {
+  test('a request is due with its first deadline, and then goes whole', () => {
+    const dispatcher = new Dispatcher({ serial: false })
+    const entries = [entryOf(left, { deadline: 100 }), entryOf(right, { deadline: 80 }), entryOf(left, { deadline: 120 })]
+    for (const entry of entries) dispatcher.release(dispatcher.enqueue(entry), 0)
+    expect([dispatcher.dueAt, dispatcher.takeDue(79), dispatcher.queued]).toEqual([80, undefined, 3])
+    expect([dispatcher.takeDue(80), dispatcher.dueAt, dispatcher.queued]).toEqual([entries, NEVER, 0])
+  })
+
+  test('what a shard takes a second goes; the next waits for its limit, counts once, and holds up no other shard', () => {
+    const dispatcher = new Dispatcher({ serial: false })
+    // With its key of one byte each is half of what a shard takes in a second.
+    const [one, two, three] = [0, 0, 0].map(() => entryOf(left, { size: MIB / 2 - 1 })) as [Entry, Entry, Entry]
+    for (const entry of [one, two, three]) dispatcher.enqueue(entry)
+    dispatcher.enqueue(entryOf(right))
+    expect(sent(dispatcher, 0)).toHaveLength(3)
+    expect([dispatcher.queued, dispatcher.limited, dispatcher.wakeAt]).toEqual([1, 1, 500])
+    // Asked again before its time, as every put to the shard does.
+    for (const now of [100, 200, 499]) expect(sent(dispatcher, now)).toEqual([])
+    expect(dispatcher.limited).toBe(1)
+    expect(sent(dispatcher, 500)).toEqual([three])
+    dispatcher.settled(three)
+    dispatcher.requeue(three, 500)
+    expect([sent(dispatcher, 500), dispatcher.limited]).toEqual([[], 2])
+  })
+
+  test('what the service places as it likes has no shard whose limit could hold it', () => {
+    const dispatcher = new Dispatcher({ serial: false })
+    for (let i = 0; i < 3; i++) dispatcher.enqueue(entryOf(undefined, { size: MIB }))
+    expect([sent(dispatcher, 0), dispatcher.limited]).toMatchObject([{ length: 3 }, 0])
+  })
+
+  test('an entry that was tried goes before the new ones, and not before its time', () => {
+    const dispatcher = new Dispatcher({ serial: false })
+    const [tried, fresh, elsewhere] = [entryOf(left), entryOf(left), entryOf(right)]
+    dispatcher.enqueue(fresh)
+    dispatcher.enqueue(elsewhere)
+    dispatcher.requeue(tried, 50)
+    expect([sent(dispatcher, 49), dispatcher.wakeAt]).toEqual([[elsewhere], 50])
+    expect(sent(dispatcher, 50)).toEqual([tried, fresh])
+  })
+
+  test('when the request is full the shard that had its turn comes last', () => {
+    const dispatcher = new Dispatcher({ serial: false })
+    // 500 records are a request: the first shard fills it.
+    for (let i = 0; i < 600; i++) dispatcher.enqueue(entryOf(left))
+    dispatcher.enqueue(entryOf(right))
+    dispatcher.releaseAll(0)
+    expect([dispatcher.dueAt, dispatcher.takeDue(0)]).toMatchObject([AT_ONCE, { length: 500 }])
+    expect(sent(dispatcher, 0).map((entry) => entry.shardId)).toEqual(['right', ...new Array(100).fill('left')])
+  })
+
+  test('with order kept, one of a shard goes at a time, and at once when another waits behind it', () => {
+    const dispatcher = new Dispatcher({ serial: true })
+    const [one, two] = [entryOf(left, { deadline: 100 }), entryOf(left, { deadline: 100 })]
+    dispatcher.release(dispatcher.enqueue(one), 0)
+    expect(dispatcher.dueAt).toBe(100)
+    dispatcher.release(dispatcher.enqueue(two), 0)
+    expect([dispatcher.dueAt, dispatcher.takeDue(0)]).toEqual([AT_ONCE, [one]])
+    expect(sent(dispatcher, 1)).toEqual([])
+    dispatcher.settled(one)
+    expect(sent(dispatcher, 1)).toEqual([two])
+  })
+
+  test.each<[boolean, boolean]>([
+    [false, true],
+    [true, false],
+  ])('an expired entry is passed over, and with order kept (%s) nothing is let past it', (serial, past) => {
+    const dispatcher = new Dispatcher({ serial })
+    const [late, behind, elsewhere] = [expiring(50), expiring(90), expiring(90, 10, right)]
+    for (const entry of [late, behind, elsewhere]) dispatcher.enqueue(entry)
+    expect(sent(dispatcher, 50)).toEqual(past ? [behind, elsewhere] : [elsewhere])
+    expect([dispatcher.hasExpired, dispatcher.takeExpired(), dispatcher.hasExpired]).toEqual([true, [late], false])
+    if (!past) expect(sent(dispatcher, 50)).toEqual([behind])
+    expect(dispatcher.queued).toBe(0)
+  })
+
+  test('what expires in a request that waits for its turn is taken out of it, and the rest keeps its order', () => {
+    const dispatcher = new Dispatcher({ serial: false })
+    const [first, late, last] = [expiring(90), expiring(50), expiring(90)]
+    for (const entry of [first, late, last]) dispatcher.release(dispatcher.enqueue(entry), 0)
+    expect(dispatcher.wakeAt).toBe(50)
+    expect([sent(dispatcher, 50), dispatcher.takeExpired()]).toEqual([[first, last], [late]])
+  })
+
+  test('wakes for what expires while it is held back', () => {
+    const dispatcher = new Dispatcher({ serial: false })
+    dispatcher.requeue(expiring(50), 80)
+    dispatcher.releaseAll(0)
+    expect(dispatcher.wakeAt).toBe(50)
+    dispatcher.resetWake()
+    expect(dispatcher.wakeAt).toBe(NEVER)
+  })
+
+  test.each<[string, (dispatcher: Dispatcher) => Entry[], string[], number]>([
+    ['clear leaves what was picked and other shards', (dispatcher) => dispatcher.clear(left.range), ['left 2'], 2],
+    ['clearAll leaves only what is in flight', (dispatcher) => dispatcher.clearAll(), ['right 1', 'left 1', 'left 2'], 0],
+    [
+      'changeMap takes, in order, what waits for shards that are not open',
+      (dispatcher) => dispatcher.changeMap(ShardMap.from([right, shardOf('new', left.range)].map(listingOf))),
+      ['left 1', 'left 2'],
+      1,
+    ],
+    [
+      'changeMap to no map takes all that was predicted',
+      (dispatcher) => dispatcher.changeMap(undefined),
+      ['right 1', 'left 1', 'left 2'],
+      0,
+    ],
+  ])('%s', (_, remove, removed, stay) => {
+    const dispatcher = new Dispatcher({ serial: true })
+    const flying = entryOf(right, { key: 'flying' })
+    dispatcher.enqueue(flying)
+    expect(sent(dispatcher, 0)).toEqual([flying])
+    for (const key of ['left 1', 'left 2']) dispatcher.enqueue(entryOf(left, { key, deadline: 100 }))
+    dispatcher.enqueue(entryOf(right, { key: 'right 1', deadline: 100 }))
+    dispatcher.releaseAll(0)
+    expect(remove(dispatcher).map((entry) => entry.wire.PartitionKey)).toEqual(removed)
+    expect(dispatcher.queued).toBe(stay)
+  })
+})
