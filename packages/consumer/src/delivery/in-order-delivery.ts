@@ -90,10 +90,11 @@ export class InOrderDelivery {
   /** The lease is in doubt. True when it is ours after all, false when lost, or halted before it was known. */
   async #regain(): Promise<boolean> {
     const { lease, halt } = this.#options
+    const known = new AbortController()
     const halted = new Promise<false>((resolve) => {
-      halt.addEventListener('abort', () => resolve(false), { once: true })
+      halt.addEventListener('abort', () => resolve(false), { once: true, signal: known.signal })
     })
-    return Promise.race([lease.revalidate(), halted])
+    return Promise.race([lease.revalidate(), halted]).finally(() => known.abort())
   }
 
   /** False when halted before the pause was over. */

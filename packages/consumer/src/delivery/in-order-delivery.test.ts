@@ -1,0 +1,355 @@
+import { getEventListeners } from 'node:events'
+import { ManualClock } from '@shardwise/core/clock'
+import fc from 'fast-check'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { HandlerContext, Handlers } from './handler.js'
+import { type DeliveryEvent, InOrderDelivery } from './in-order-delivery.js'
+import type { ConsumedRecord } from './user-records.js'
+
+function recordOf(sequence: number, subSequenceNumber = 0): ConsumedRecord {
+  return {
+    stream: 'orders',
+    shardId: 'shard',
+    partitionKey: 'a',
+    explicitHashKey: undefined,
+    data: new Uint8Array(),
+    sequenceNumber: `${sequence}`,
+    subSequenceNumber,
+    aggregated: subSequenceNumber > 0,
+    outsideShardRange: false,
+    arrivedAt: undefined,
+  }
+}
+
+const name = ({ sequenceNumber, subSequenceNumber }: ConsumedRecord): string => `${sequenceNumber}/${subSequenceNumber}`
+
+let clock: ManualClock
+let halt: AbortController
+let lost: AbortController
+/** What happens, in order. */
+let log: string[]
+let events: DeliveryEvent[]
+let ours: boolean
+let revalidate: () => Promise<boolean>
+
+beforeEach(() => {
+  clock = new ManualClock()
+  halt = new AbortController()
+  lost = new AbortController()
+  log = []
+  events = []
+  ours = true
+  revalidate = async () => {
+    throw new Error('not expected')
+  }
+})
+
+afterEach(() => {
+  expect(clock.pendingTimers).toBe(0)
+})
+
+function delivery(handlers: Handlers): InOrderDelivery {
+  return new InOrderDelivery({
+    lease: {
+      shardId: 'shard',
+      signal: lost.signal,
+      isOurs: () => ours,
+      revalidate: () => {
+        log.push('doubt')
+        return revalidate()
+      },
+    },
+    handlers,
+    backoff: { baseMs: 100, maxMs: 300 },
+    clock,
+    random: () => 0,
+    halt: halt.signal,
+    completed: ({ sequenceNumber, subSequenceNumber }) => log.push(`completed ${sequenceNumber}/${subSequenceNumber}`),
+    emit: (event) => events.push(event),
+  })
+}
+
+/** Fails each record as often as `failures` says, and does what `at` says in the call of a record. */
+function eachRecord(failures: Record<string, number> = {}, at: Record<string, () => void> = {}): Handlers {
+  const left = { ...failures }
+  return {
+    eachRecord: async (record, { attempt }) => {
+      log.push(`${name(record)} attempt ${attempt}`)
+      at[name(record)]?.()
+      if ((left[name(record)] ?? 0) === 0) return
+      left[name(record)]!--
+      throw new Error('not now')
+    },
+  }
+}
+
+test.each<{ what: string; handler: Handlers['eachRecord'] }>([
+  { what: 'returns', handler: () => undefined },
+  { what: 'returns what is no promise, false too', handler: () => false },
+  { what: 'resolves', handler: () => Promise.resolve() },
+])('a record is completed when the call $what', async ({ handler }) => {
+  const inOrder = delivery({ eachRecord: handler! })
+  expect(await inOrder.deliver([recordOf(1)], 0)).toBe(true)
+  expect(log).toEqual(['completed 1/0'])
+})
+
+test('one call at a time: the next waits until this one is completed', async () => {
+  const gates: (() => void)[] = []
+  const inOrder = delivery({
+    eachRecord: (record) => {
+      log.push(name(record))
+      return new Promise<void>((resolve) => gates.push(resolve))
+    },
+  })
+  const delivered = inOrder.deliver([recordOf(1), recordOf(1, 1), recordOf(2)], 0)
+  for (let i = 0; i < 3; i++) {
+    expect([inOrder.outstanding, gates.length]).toEqual([3 - i, i + 1])
+    gates[i]!()
+    await clock.advanceAsync(0)
+  }
+  expect(await delivered).toBe(true)
+  expect(log).toEqual(['1/0', 'completed 1/0', '1/1', 'completed 1/1', '2/0', 'completed 2/0'])
+})
+
+test('what the handler is told', async () => {
+  const told: HandlerContext[] = []
+  const inOrder = delivery({
+    eachBatch: async (_records, context) => {
+      told.push(context)
+      if (told.length === 1) throw new Error('not now')
+    },
+  })
+  const delivered = inOrder.deliver([recordOf(1)], 250)
+  await clock.advanceAsync(50)
+  expect(await delivered).toBe(true)
+  await inOrder.deliver([recordOf(2)], undefined)
+  const context = { shardId: 'shard', signal: lost.signal, millisBehindLatest: 250 }
+  expect(told).toEqual([
+    { ...context, attempt: 1 },
+    { ...context, attempt: 2 },
+    { ...context, millisBehindLatest: undefined, attempt: 1 },
+  ])
+})
+
+test('no records are no call', async () => {
+  expect(await delivery(eachRecord()).deliver([], 0)).toBe(true)
+  expect(log).toEqual([])
+})
+
+describe('a call that fails', () => {
+  test.each<{ what: string; fail: () => unknown; error: unknown }>([
+    { what: 'throws', fail: () => raise(new Error('sync')), error: new Error('sync') },
+    { what: 'rejects', fail: () => Promise.reject(new Error('async')), error: new Error('async') },
+    { what: 'rejects with nothing', fail: () => Promise.reject(), error: undefined },
+  ])('when it $what: the same records again after growing pauses, and each failure told', async ({ fail, error }) => {
+    const batches: string[][] = []
+    const inOrder = delivery({
+      eachBatch: (records) => {
+        log.push(`at ${clock.now()}`)
+        batches.push(records.map(name))
+        return batches.length < 5 ? fail() : undefined
+      },
+    })
+    const delivered = inOrder.deliver([recordOf(7, 3), recordOf(8)], 0)
+    await clock.advanceAsync(450)
+    expect(await delivered).toBe(true)
+    expect(batches).toEqual(Array.from({ length: 5 }, () => ['7/3', '8/0']))
+    expect(log).toEqual(['at 0', 'at 50', 'at 150', 'at 300', 'at 450', 'completed 8/0'])
+    const told = { type: 'handler-failed', shardId: 'shard', sequenceNumber: '7', subSequenceNumber: 3, records: 2, error }
+    expect(events).toEqual([50, 100, 150, 150].map((retryInMs, i) => ({ ...told, attempt: i + 1, retryInMs })))
+  })
+
+  test('the pauses begin anew with the next record', async () => {
+    const delivered = delivery(eachRecord({ '1/0': 3, '2/0': 1 })).deliver([recordOf(1), recordOf(2)], 0)
+    await clock.advanceAsync(350)
+    expect(await delivered).toBe(true)
+    expect(events.map(({ retryInMs, attempt, sequenceNumber }) => [sequenceNumber, attempt, retryInMs])).toEqual([
+      ['1', 1, 50],
+      ['1', 2, 100],
+      ['1', 3, 150],
+      ['2', 1, 50],
+    ])
+  })
+})
+
+describe('halted', () => {
+  test.each<{ what: string; halts: () => void; handlers: () => Handlers; expected: string[]; delivered?: boolean }>([
+    { what: 'before', halts: () => halt.abort(), handlers: () => eachRecord(), expected: [] },
+    {
+      what: 'in a call: that one is completed, no other begins',
+      halts: () => {},
+      handlers: () => eachRecord({}, { '1/0': () => halt.abort() }),
+      expected: ['1/0 attempt 1', 'completed 1/0'],
+    },
+    {
+      what: 'in the last call: all are delivered',
+      halts: () => {},
+      handlers: () => eachRecord({}, { '2/0': () => halt.abort() }),
+      expected: ['1/0 attempt 1', 'completed 1/0', '2/0 attempt 1', 'completed 2/0'],
+      delivered: true,
+    },
+    {
+      what: 'in a call that fails: no pause, no retry',
+      halts: () => {},
+      handlers: () => eachRecord({ '1/0': 1 }, { '1/0': () => halt.abort() }),
+      expected: ['1/0 attempt 1'],
+    },
+    {
+      what: 'in a pause: at once',
+      halts: () => clock.schedule(20, () => halt.abort()),
+      handlers: () => eachRecord({ '1/0': 1 }),
+      expected: ['1/0 attempt 1'],
+    },
+  ])('$what', async ({ halts, handlers, expected, delivered = false }) => {
+    const inOrder = delivery(handlers())
+    halts()
+    const delivering = inOrder.deliver([recordOf(1), recordOf(2)], 0)
+    await clock.advanceAsync(20)
+    expect(await delivering).toBe(delivered)
+    expect(log).toEqual(expected)
+    expect(inOrder.outstanding).toBe(2 - expected.filter((each) => each.startsWith('completed')).length)
+  })
+})
+
+describe('in doubt whether the lease is ours', () => {
+  const answers: ((ours: boolean) => void)[] = []
+  beforeEach(() => {
+    answers.length = 0
+    revalidate = () => new Promise((resolve) => answers.push(resolve))
+  })
+
+  test('after a call: the next begins when it is known to be ours', async () => {
+    const inOrder = delivery(eachRecord({}, { '1/0': () => (ours = false) }))
+    const delivered = inOrder.deliver([recordOf(1), recordOf(2)], 0)
+    await clock.advanceAsync(0)
+    expect(log).toEqual(['1/0 attempt 1', 'completed 1/0', 'doubt'])
+    ours = true
+    answers[0]!(true)
+    expect(await delivered).toBe(true)
+    expect(log.slice(3)).toEqual(['2/0 attempt 1', 'completed 2/0'])
+  })
+
+  test('after the pause of a failure: the retry waits, and is the next attempt', async () => {
+    const delivered = delivery(eachRecord({ '1/0': 1 }, { '1/0': () => (ours = !ours) })).deliver([recordOf(1)], 0)
+    await clock.advanceAsync(50)
+    expect(log).toEqual(['1/0 attempt 1', 'doubt'])
+    ours = true
+    answers[0]!(true)
+    expect(await delivered).toBe(true)
+    expect(log.slice(2)).toEqual(['1/0 attempt 2', 'completed 1/0'])
+  })
+
+  test('in doubt again when the answer is read: asked again', async () => {
+    ours = false
+    const delivered = delivery(eachRecord()).deliver([recordOf(1)], 0)
+    answers[0]!(true)
+    await clock.advanceAsync(0)
+    expect(log).toEqual(['doubt', 'doubt'])
+    ours = true
+    answers[1]!(true)
+    expect(await delivered).toBe(true)
+  })
+
+  test('lost: no call', async () => {
+    ours = false
+    const inOrder = delivery(eachRecord())
+    const delivered = inOrder.deliver([recordOf(1)], 0)
+    answers[0]!(false)
+    expect(await delivered).toBe(false)
+    expect([log, inOrder.outstanding]).toEqual([['doubt'], 1])
+  })
+
+  test('halted meanwhile: does not wait for the answer, and heeds none', async () => {
+    ours = false
+    const delivered = delivery(eachRecord()).deliver([recordOf(1)], 0)
+    halt.abort()
+    expect(await delivered).toBe(false)
+    ours = true
+    answers[0]!(true)
+    await clock.advanceAsync(0)
+    expect(log).toEqual(['doubt'])
+  })
+
+  test('many doubts in a long life leave nothing behind', async () => {
+    const inOrder = delivery(eachRecord())
+    for (let i = 0; i < 20; i++) {
+      ours = false
+      const delivered = inOrder.deliver([recordOf(i)], 0)
+      ours = true
+      answers[i]!(true)
+      expect(await delivered).toBe(true)
+    }
+    expect(getEventListeners(halt.signal, 'abort')).toEqual([])
+  })
+
+  test('nothing runs between the question and the call: after a pause of the process the answer would be old', async () => {
+    const inOrder = new InOrderDelivery({
+      lease: {
+        shardId: 'shard',
+        signal: lost.signal,
+        isOurs: () => {
+          log.push('asked')
+          queueMicrotask(() => log.push('later'))
+          return true
+        },
+        revalidate,
+      },
+      handlers: eachRecord({ '1/0': 1 }),
+      backoff: { baseMs: 100, maxMs: 300 },
+      clock,
+      random: () => 0,
+      halt: halt.signal,
+      completed: () => {},
+      emit: () => {},
+    })
+    const delivered = inOrder.deliver([recordOf(1), recordOf(2)], 0)
+    await clock.advanceAsync(50)
+    expect(await delivered).toBe(true)
+    const calls = log.flatMap((each, i) => (each.includes('attempt') ? [[log[i - 1], each]] : []))
+    expect(calls).toEqual(['1/0 attempt 1', '1/0 attempt 2', '2/0 attempt 1'].map((call) => ['asked', call]))
+  })
+})
+
+test('property: whatever fails and whenever it is halted, calls and completions are in order without a gap, each once', async () => {
+  const check = async (failures: readonly number[], haltAfter: number | undefined, batch: number): Promise<void> => {
+    const time = new ManualClock()
+    const stop = new AbortController()
+    const calls: number[] = []
+    const completed: number[] = []
+    const inOrder = new InOrderDelivery({
+      lease: { shardId: 'shard', signal: stop.signal, isOurs: () => true, revalidate: async () => true },
+      handlers: {
+        eachRecord: async ({ sequenceNumber }, { attempt }) => {
+          calls.push(Number(sequenceNumber))
+          if (calls.length === haltAfter) stop.abort()
+          if (attempt <= failures[Number(sequenceNumber)]!) throw new Error('not now')
+        },
+      },
+      backoff: { baseMs: 1, maxMs: 1 },
+      clock: time,
+      random: () => 0,
+      halt: stop.signal,
+      completed: ({ sequenceNumber }) => completed.push(Number(sequenceNumber)),
+      emit: () => {},
+    })
+    const expected = failures.flatMap((times, i) => Array.from({ length: times + 1 }, () => i)).slice(0, haltAfter)
+    const done = failures.flatMap((_, i) => (expected.filter((each) => each === i).length === failures[i]! + 1 ? [i] : []))
+    for (let first = 0; first < failures.length; first += batch) {
+      const records = failures.slice(first, first + batch).map((_, i) => recordOf(first + i))
+      const delivered = inOrder.deliver(records, 0)
+      await time.advanceAsync(100)
+      expect(await delivered).toBe(done.length >= first + records.length)
+    }
+    expect(calls).toEqual(expected)
+    expect(completed).toEqual(done)
+    expect(inOrder.outstanding).toBe(failures.length - done.length)
+    expect(time.pendingTimers).toBe(0)
+  }
+  const failures = fc.array(fc.nat(2), { maxLength: 8 })
+  const haltAfter = fc.option(fc.integer({ min: 1, max: 12 }), { nil: undefined })
+  await fc.assert(fc.asyncProperty(failures, haltAfter, fc.integer({ min: 1, max: 4 }), check))
+})
+
+function raise(error: Error): never {
+  throw error
+}
