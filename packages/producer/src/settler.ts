@@ -103,8 +103,8 @@ export class Settler {
     if (this.#held.length > 0) this.#parts.view.refresh(now, true)
   }
 
-  /** Predicts and packs records again, all of them, ahead of what is queued; those whose time is over fail. */
-  repack(records: readonly UserRecord[], at: number, now: number): void {
+  /** Predicts and packs records again, all of them, ahead of what is queued; those whose time is over fail. Returns how many go on. */
+  repack(records: readonly UserRecord[], at: number, now: number): number {
     const { settings, view, dispatcher } = this.#parts
     const late = records.filter((record) => record.expiresAt <= now)
     if (late.length > 0) {
@@ -113,12 +113,21 @@ export class Settler {
       if (settings.ordering === 'perShard') {
         // In order of putting the late ones are the first: the others go down with them.
         this.#giveUp([...late, ...others], errors)
-        return
+        return 0
       }
       this.#giveUp(late, errors)
-      if (others.length > 0) this.repack(others, at, now)
-    } else if (!view.isReady) this.#parts.park(records, now)
-    else for (const entry of this.pack(records, now)) dispatcher.requeue(entry, at)
+      return others.length > 0 ? this.repack(others, at, now) : 0
+    }
+    if (!view.isReady) {
+      this.#parts.park(records, now)
+      return records.length
+    }
+    let packed = 0
+    for (const entry of this.pack(records, now)) {
+      dispatcher.requeue(entry, at)
+      packed += entry.records.length
+    }
+    return packed
   }
 
   /** Records of former entries as entries by the present map, less those that their callers have spoilt. */
@@ -237,12 +246,13 @@ export class Settler {
     const decision = decideRetry(life, true, now, settings.retry, settings.random)
     const at = decision.kind === 'retry' && how.atOnce !== true ? decision.at : now
     const sameBytes = packer.isCurrent(entry) && entry.lastFailure?.code !== 'WrongShard'
-    const { shardId, lastFailure, records, totalAttempts: attempts } = entry
+    const { shardId, lastFailure, totalAttempts: attempts } = entry
+    let userRecords = entry.records.length
     if (entry.expiresAt > now && sameBytes) dispatcher.requeue(entry, at)
-    else this.repack(entry.dissolve(), at, now)
-    if (decision.kind !== 'retry') return
+    else userRecords = this.repack(entry.dissolve(), at, now)
+    if (userRecords === 0) return
     counters.retries++
-    const [code, throttled, userRecords] = [lastFailure?.code ?? '', how.throttled === true, records.length]
+    const [code, throttled] = [lastFailure?.code ?? '', how.throttled === true]
     events.emit({ type: 'record-retried', shardId, code, throttled, userRecords, attempts, delayMs: at - now })
   }
 
