@@ -48,6 +48,22 @@ describe('Dispatcher', () => {
     expect([sent(dispatcher, 500), dispatcher.limited]).toEqual([[], 2])
   })
 
+  test('without order, what waits for a limit does not send the request before it is due', () => {
+    const dispatcher = new Dispatcher({ serial: false })
+    dispatcher.enqueue(entryOf(left, { deadline: 100 }))
+    dispatcher.release(dispatcher.enqueue(entryOf(left, { size: MIB, deadline: 100 })), 0)
+    expect([dispatcher.limited, dispatcher.dueAt]).toEqual([1, 100])
+  })
+
+  test('a shard that closes leaves nothing behind for one of the same name', () => {
+    const dispatcher = new Dispatcher({ serial: false })
+    dispatcher.enqueue(entryOf(left, { size: MIB }))
+    expect(sent(dispatcher, 0)).toHaveLength(1)
+    for (const shards of [[shardOf('other')], [left, right]]) dispatcher.changeMap(ShardMap.from(shards.map(listingOf)))
+    dispatcher.enqueue(entryOf(left, { size: MIB }))
+    expect(sent(dispatcher, 0)).toHaveLength(1)
+  })
+
   test('what the service places as it likes has no shard whose limit could hold it', () => {
     const dispatcher = new Dispatcher({ serial: false })
     for (let i = 0; i < 3; i++) dispatcher.enqueue(entryOf(undefined, { size: MIB }))
@@ -103,6 +119,7 @@ describe('Dispatcher', () => {
     const dispatcher = new Dispatcher({ serial: false })
     const [first, late, last] = [expiring(90), expiring(50), expiring(90)]
     for (const entry of [first, late, last]) dispatcher.release(dispatcher.enqueue(entry), 0)
+    dispatcher.resetWake()
     expect(dispatcher.wakeAt).toBe(50)
     expect([sent(dispatcher, 50), dispatcher.takeExpired()]).toEqual([[first, last], [late]])
   })

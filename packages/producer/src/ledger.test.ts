@@ -82,6 +82,21 @@ describe('Ledger', () => {
     expect(await state(ledger.ready())).toBe('resolved')
   })
 
+  test('what was turned away before there was room no longer counts', async () => {
+    const { ledger } = ledgerOf()
+    const [first, second, third] = [of(20), of(60), of(60)]
+    ledger.take(first)
+    ledger.take(of(90))
+    ledger.leave(first)
+    ledger.wake()
+    for (const record of [first, second]) ledger.take(record)
+    expect(ledger.take(third)).toBe(false)
+    const ready = ledger.ready()
+    ledger.leave(second)
+    ledger.wake()
+    expect(await state(ready)).toBe('resolved')
+  })
+
   test('ready waits behind those in line', async () => {
     const { ledger } = ledgerOf()
     const [first, second] = [of(60), of(60)]
