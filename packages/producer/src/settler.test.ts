@@ -142,7 +142,7 @@ describe('Settler', () => {
   ])('%s', (_, outcome, fate, types) => {
     const [bench, entries] = flying()
     bench.end(entries, 10, outcome)
-    expect(bench.types()).toEqual(types)
+    expect([bench.types(), bench.counters.requestsFailed]).toEqual([types, outcome.kind === 'answered' ? 0 : 1])
     const again = fate.startsWith('again')
     expect([bench.dispatcher.queued, bench.counters.retries, bench.ledger.records]).toEqual(again ? [1, 1, 2] : [0, 0, 0])
     if (again) {
@@ -176,7 +176,7 @@ describe('Settler', () => {
     expect(bench.fates).toEqual({ b: 'whole 0, attempt 1' })
   })
 
-  test('an aggregate in a child that holds one member goes again at once, packed by the new map; a second time after a wait', () => {
+  test('an aggregate in a child that holds one member goes again at once, packed by the new map', () => {
     const [bench, entries] = flying()
     bench.stream.list(left, right)
     bench.packer.adapt([])
@@ -186,6 +186,8 @@ describe('Settler', () => {
       { type: 'wrong-shard', predictedShardId: 'whole', shardId: 'left', userRecords: 2, outcome: 'resent' },
       { type: 'record-retried', code: 'WrongShard', throttled: false, userRecords: 2, attempts: 1, delayMs: 0 },
     ])
+    // The map is newer than the request already.
+    expect(bench.stream.refreshes).toEqual([])
     const again = bench.send(10)
     expect(again.map(({ shardId, records }) => [shardId, records.length])).toEqual([
       ['left', 1],
@@ -194,6 +196,35 @@ describe('Settler', () => {
     bench.answer(again, 20, written('left'), written('right'))
     expect(bench.fates).toEqual({ low: 'left 0, attempt 2', high: 'right 0, attempt 2' })
     expect([bench.counters.wrongShard, bench.counters.possibleDuplicates]).toEqual([1, 2])
+  })
+
+  test('where no map explains it, what landed outside its shard is packed anew, and waits from the second time on', () => {
+    const bench = new Bench({}, left, right)
+    bench.queue(bench.record('a', 5n), bench.record('b', 6n))
+    const first = bench.send()
+    bench.answer(first, 10, written('right'))
+    const second = bench.send(10)
+    bench.answer(second, 10, written('right'))
+    expect([second.length, second[0] === first[0], bench.send(109).length, bench.send(110).length]).toEqual([1, false, 0, 1])
+  })
+
+  test('an unknown shard is looked for, also when the predicted one has closed', () => {
+    const [bench, entries] = flying()
+    bench.stream.list(left, right)
+    bench.answer(entries, 10, written('new'))
+    expect(bench.stream.refreshes).toEqual([[10, false]])
+  })
+
+  test.each<[string, PutRecordsResult]>([
+    ['delivered', written('left')],
+    ['failed for good', { ErrorCode: 'KMSDisabledException' }],
+  ])('with order kept, the next of the shard goes when the one before has %s', (_, result) => {
+    const bench = new Bench({ ordering: 'perShard' }, left, right)
+    bench.queue(bench.record('first', 5n))
+    const entries = bench.send()
+    bench.answer(entries, 10, result)
+    bench.queue(bench.record('next', 5n))
+    expect(bench.send(10)).toHaveLength(1)
   })
 
   test.each<[string, (bench: Bench) => void, Record<string, string>]>([
@@ -216,11 +247,19 @@ describe('Settler', () => {
   test('a held aggregate is given up when its last member expires, its fate unknown', () => {
     const [bench, entries] = flying({}, [500, 900])
     bench.answer(entries, 10, written('new'))
-    expect(bench.settler.nextExpiry).toBe(900)
-    bench.settler.judgeHeld(899)
+    for (const [expiries, next] of [
+      [[400, 950], 900],
+      [[890, 899], 899],
+    ] as const) {
+      bench.queue(...expiries.map((expiresAt) => bench.record(`until ${expiresAt}`, 5n, expiresAt)))
+      bench.answer(bench.send(), 10, written('new'))
+      expect(bench.settler.nextExpiry).toBe(next)
+    }
+    bench.settler.judgeHeld(898)
     expect(bench.fates).toEqual({})
     bench.settler.judgeHeld(900)
-    expect(bench.fates).toEqual({ low: 'DeliveryFailedError unknown', high: 'DeliveryFailedError unknown' })
+    expect(bench.settler.nextExpiry).toBe(950)
+    expect(bench.fates).toMatchObject({ low: 'DeliveryFailedError unknown', high: 'DeliveryFailedError unknown' })
     expect(bench.errors.low).toMatchObject({ reason: 'expired', serviceCode: 'UnknownShard' })
   })
 
@@ -257,7 +296,7 @@ describe('Settler', () => {
     expect([bench.fates, bench.types().slice(1)]).toEqual([fates, types])
     expect([bench.ledger.records, bench.counters.retries]).toEqual([again, again > 0 ? 1 : 0])
     const retried = bench.told.find((event) => event.type === 'record-retried')
-    expect(retried?.userRecords ?? 0).toBe(again)
+    expect([retried?.userRecords ?? 0, retried?.delayMs ?? 50]).toEqual([again, 50])
   })
 
   test('with order kept, a failure takes down what is queued for its shard and nothing else, and is announced last', () => {
@@ -319,11 +358,17 @@ describe('Settler', () => {
   })
 
   test('what expires for want of a map says why there was none', () => {
-    const bench = new Bench({})
+    const bench = new Bench({ ordering: 'perShard' })
     bench.settler.loadError = new StreamUnusableError('flights', 'AccessDenied', 'not permitted')
     bench.settler.expireUnsent([bench.record('a', 5n)])
     expect(bench.errors.a).toMatchObject({ reason: 'expired', serviceCode: 'AccessDenied', attempts: 0 })
     expect(bench.errors.a!.message).toMatch(/never sent: Stream flights cannot be written to: not permitted$/)
+    // Which shard it is for is not known either.
+    expect([bench.halts.causeFor(0n), bench.halts.causeFor(END)]).toEqual([bench.errors.a, bench.errors.a])
+    const tried = bench.record('tried', 5n)
+    tried.lastFailure = { code: 'InternalFailure', message: 'm', cause: undefined }
+    bench.settler.expireUnsent([tried])
+    expect(bench.errors.tried).toMatchObject({ serviceCode: 'InternalFailure' })
   })
 
   test.each<['none' | 'perShard', string[], number]>([

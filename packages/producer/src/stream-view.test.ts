@@ -26,6 +26,7 @@ class Bench {
   readonly told: string[] = []
   readonly signals: AbortSignal[] = []
   idles = 0
+  toldBeforeIdle: readonly string[] = []
   readonly view: StreamView
 
   constructor(options: { readonly ordered?: boolean } = {}) {
@@ -51,7 +52,10 @@ class Bench {
       traitsKnown: ({ maxRecordBytes, distribution }) => this.told.push(`traits ${maxRecordBytes} ${distribution}`),
       probeDenied: () => this.told.push('probe denied'),
       failed: (error, fatal) => this.told.push(`${fatal ? 'fatal' : 'failed'} ${error.serviceCode}`),
-      idle: () => this.idles++,
+      idle: () => {
+        this.idles++
+        this.toldBeforeIdle = [...this.told]
+      },
       now: () => this.now,
     })
   }
@@ -101,6 +105,7 @@ describe('StreamView', () => {
       ['describe', 'list open'],
       [`traits ${2048 * 1024} partition-key`, 'map none -> whole'],
     ])
+    expect(bench.toldBeforeIdle).toHaveLength(2)
     bench.view.load(0)
     expect([bench.view.isReady, bench.view.nextAt, bench.idles]).toEqual([true, undefined, 1])
     expect(await bench.since()).toEqual([[], []])
@@ -231,6 +236,25 @@ describe('StreamView', () => {
     fresh.shards = halves
     fresh.view.tick(fresh.view.nextAt!)
     expect(await fresh.since()).toEqual([['list open'], ['map none -> left+right']])
+  })
+
+  test('a probe that failed is tried again, and a listing that comes after the stream was forgotten is dropped', async () => {
+    const bench = await loaded()
+    bench.summary = named('InternalFailureException')
+    bench.view.probe(1000)
+    await bench.since()
+    bench.summary = ACTIVE
+    bench.now = bench.view.nextAt!
+    bench.view.tick(bench.now)
+    expect(await bench.since()).toEqual([['describe'], ['traits 2097152 partition-key']])
+
+    bench.now += 5000
+    const open = bench.close()
+    bench.view.refresh(bench.now)
+    bench.view.forget()
+    bench.shards = halves
+    open()
+    expect([await bench.since(), bench.view.map]).toEqual([[['list open'], []], undefined])
   })
 
   test('a failure leaves the map that there is', async () => {
