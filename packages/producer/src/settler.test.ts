@@ -324,6 +324,18 @@ describe('Settler', () => {
     expect(bench.send(10).flatMap((entry) => entry.records.map((record) => record.partitionKey))).toContain('elsewhere')
   })
 
+  test.each<[string, Shard[], Shard[], object]>([
+    ['a merge, all of the new shard', [left, right], [whole], { shardId: 'whole', startingHashKey: 0n, endingHashKey: END }],
+    ['a split, all of the old one', [whole], [left, right], { shardId: undefined, startingHashKey: 0n, endingHashKey: END }],
+  ])('with order kept, a failure after %s halts', (_, before, after, halted) => {
+    const bench = new Bench({ ordering: 'perShard' }, ...before)
+    bench.queue(bench.record('a', HALF))
+    const entries = bench.send()
+    bench.stream.list(...after)
+    bench.end(entries, 10, failed('ValidationException'))
+    expect(bench.told.at(-1)).toMatchObject({ type: 'lane-halted', ...halted })
+  })
+
   test('without order a failure is that of its own records alone', () => {
     const bench = new Bench({}, left, right)
     bench.queue(bench.record('first', 5n))
