@@ -6,7 +6,7 @@ import { isServed, type Stream, World } from './testing/simulated-world.js'
 
 const FAILOVER_MS = 3_000
 /** Each is another history. SHARDWISE_SEEDS runs more of them. */
-const SEEDS = Array.from({ length: Number(process.env.SHARDWISE_SEEDS ?? 12) }, (_, i) => i + 1)
+const SEEDS = Array.from({ length: Number(process.env.SHARDWISE_SEEDS ?? 100) }, (_, i) => i + 1)
 
 function shard(shardId: string, order: number, parents: readonly string[] = [], closed = false): Shard {
   return {

@@ -185,10 +185,11 @@ export class SimulatedWorker {
         if (position === records) {
           const children = [...world.stream.values()].filter(({ shard }) => parentIds(shard).includes(lease.shardId))
           const HashKeyRange = { StartingHashKey: '0', EndingHashKey: '1' }
-          await lease.endShard(
+          const ended = await lease.endShard(
             children.map(({ shard }) => ({ ShardId: shard.shardId, ParentShards: parentIds(shard), HashKeyRange })),
           )
-          return
+          if (ended) return
+          break
         }
         position++
         world.deliver(lease.shardId, position, this.id)
