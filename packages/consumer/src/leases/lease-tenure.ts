@@ -11,6 +11,7 @@ import type { LeaseEvent, LeaseOperation } from './lease-event.js'
 import { LeaseLostError } from './lease-lost-error.js'
 import type { LeaseStore } from './lease-store.js'
 import { OwnedRow, type OwnedRowOptions, type WriteOutcome } from './owned-row.js'
+import { TenureWaiters } from './tenure-waiters.js'
 
 export interface LeaseTenureOptions extends OwnedRowOptions {
   readonly store: LeaseStore
@@ -27,13 +28,10 @@ type TenureState =
   | { readonly is: 'given-up' }
   | { readonly is: 'lost'; readonly error: LeaseLostError }
 
-interface Waiting<T> {
-  readonly resolve: (value: T) => void
-  readonly reject: (error: unknown) => void
-}
-
-interface Ending extends Waiting<boolean> {
+interface Ending {
   readonly childShardIds: readonly string[]
+  readonly resolve: (recorded: boolean) => void
+  readonly reject: (error: unknown) => void
 }
 
 /** Renewals a failover time. Three leave room for two that fail. */
@@ -63,9 +61,7 @@ export class LeaseTenure implements HeldLease {
   #dueAt: number
   #timer: Scheduled | undefined
   #wake: (() => void) | undefined
-  #landing: (Waiting<void> & { readonly position: Position })[] = []
-  #trusting: Waiting<boolean>[] = []
-  #releasing: Waiting<void>[] = []
+  readonly #waiters = new TenureWaiters()
   #ending: Ending | undefined
 
   constructor(options: LeaseTenureOptions) {
@@ -97,7 +93,7 @@ export class LeaseTenure implements HeldLease {
 
   isOurs(): boolean {
     // Once the write that gives the lease away is on its way, another may have it before the answer is here.
-    const giving = this.#releasing.length > 0 || this.#ending !== undefined
+    const giving = this.#waiters.releasing || this.#ending !== undefined
     return this.#state.is === 'held' && !giving && this.#owned.isTrusted()
   }
 
@@ -114,10 +110,8 @@ export class LeaseTenure implements HeldLease {
 
   revalidate(): Promise<boolean> {
     if (this.#state.is !== 'held' || this.isOurs()) return Promise.resolve(this.#state.is === 'held')
-    return new Promise((resolve, reject) => {
-      this.#trusting.push({ resolve, reject })
-      this.#writeSoon()
-    })
+    this.#writeSoon()
+    return this.#waiters.trusted()
   }
 
   checkpoint(position: Position): void {
@@ -135,10 +129,8 @@ export class LeaseTenure implements HeldLease {
     if (this.#state.is === 'lost') return Promise.reject(this.#state.error)
     if (this.#state.is === 'given-up') return Promise.reject(this.#lossBecause('it was given up before this checkpoint'))
     if (comparePositions(position, this.#owned.row.checkpoint) <= 0) return Promise.resolve()
-    return new Promise((resolve, reject) => {
-      this.#landing.push({ position, resolve, reject })
-      this.#writeSoon()
-    })
+    this.#writeSoon()
+    return this.#waiters.landed(position)
   }
 
   async endShard(children: readonly ChildShard[]): Promise<boolean> {
@@ -161,10 +153,8 @@ export class LeaseTenure implements HeldLease {
 
   async release(): Promise<void> {
     if (this.#state.is === 'held') {
-      await new Promise<void>((resolve, reject) => {
-        this.#releasing.push({ resolve, reject })
-        this.#writeSoon()
-      })
+      this.#writeSoon()
+      await this.#waiters.released()
     }
     this.#vacated.abort()
   }
@@ -187,7 +177,7 @@ export class LeaseTenure implements HeldLease {
       const { clock } = this.#options
       if (clock.now() < this.#dueAt) await this.#idle()
       else if (this.#ending !== undefined) await this.#end(this.#ending)
-      else if (this.#releasing.length > 0) await this.#handOver()
+      else if (this.#waiters.releasing) await this.#handOver()
       else await this.#renew()
     }
   }
@@ -242,7 +232,7 @@ export class LeaseTenure implements HeldLease {
     // An earlier renewal that turns out to have landed is as good as this one, unless there is more to write.
     if (outcome.is === 'changed' && (operation !== 'renew' || this.#unwritten() !== undefined)) this.#dueAt = clock.now()
     if (pendingHandoff(this.#owned.row)?.from === workerId) this.requestDrain()
-    this.#settleWaiting()
+    if (this.#waiters.settle(this.#owned.row.checkpoint, this.isOurs())) this.#dueAt = clock.now()
     return outcome
   }
 
@@ -256,14 +246,6 @@ export class LeaseTenure implements HeldLease {
     emit({ type: 'lease-in-doubt', leaseKey: this.leaseKey })
   }
 
-  #settleWaiting(): void {
-    const landed = this.#landing.filter(({ position }) => comparePositions(position, this.#owned.row.checkpoint) <= 0)
-    this.#landing = this.#landing.filter((each) => !landed.includes(each))
-    for (const { resolve } of landed) resolve()
-    if (this.isOurs()) for (const { resolve } of this.#trusting.splice(0)) resolve(true)
-    if (this.#landing.length > 0 || this.#trusting.length > 0) this.#dueAt = this.#options.clock.now()
-  }
-
   #unwritten(): Position | undefined {
     return this.#pending !== undefined && comparePositions(this.#pending, this.#owned.row.checkpoint) > 0
       ? this.#pending
@@ -272,7 +254,7 @@ export class LeaseTenure implements HeldLease {
 
   #giveUp(): void {
     this.#state = { is: 'given-up' }
-    this.#rejectWaiting(this.#lossBecause('it was given up'))
+    this.#waiters.end(this.#lossBecause('it was given up'))
   }
 
   #lose(found: Lease | undefined): void {
@@ -282,13 +264,7 @@ export class LeaseTenure implements HeldLease {
     this.#options.emit({ type: 'lease-lost', leaseKey: this.leaseKey, error })
     this.#lost.abort(error)
     this.#ending?.reject(error)
-    this.#rejectWaiting(error)
-  }
-
-  #rejectWaiting(error: LeaseLostError): void {
-    for (const { reject } of this.#landing.splice(0)) reject(error)
-    for (const { resolve } of this.#trusting.splice(0)) resolve(false)
-    for (const { resolve } of this.#releasing.splice(0)) resolve()
+    this.#waiters.end(error)
   }
 
   #lossBecause(why: string, owner?: string): LeaseLostError {
