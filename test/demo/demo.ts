@@ -68,7 +68,14 @@ class DemoRun {
     this.#ledger = new Ledger(options.flights)
     this.#broken = new Promise((_, reject) => {
       this.#break = reject
-      interrupted.addEventListener('abort', () => reject(interrupted.reason), { once: true })
+      interrupted.addEventListener(
+        'abort',
+        () => {
+          this.#say('stopping everything')
+          reject(interrupted.reason)
+        },
+        { once: true },
+      )
     })
     this.#broken.catch(() => {})
     this.#progress = new Progress(process.stdout, () => ({
@@ -86,11 +93,11 @@ class DemoRun {
   async play(started: number): Promise<DemoResult> {
     await this.#setUp()
     await this.#orBroken(this.#produce())
-    this.#progress.say('all flights are acknowledged')
+    this.#say('all flights are acknowledged')
     await this.#orBroken(this.#untilDelivered())
     await this.#orBroken(Promise.all(this.#workers.map((worker) => worker.stop())))
     this.#progress.stop()
-    this.#progress.say('all workers have ended; computing the answer straight from the file')
+    this.#say('all workers have ended; computing the answer straight from the file')
     const answer = await answerFromFile(this.#options.flights)
     const stats = this.#producer!.stats()
     const result: DemoResult = {
@@ -115,7 +122,10 @@ class DemoRun {
     return result
   }
 
-  /** Ends everything that this run started. */
+  /**
+   * Ends everything outside of this process, and the service. A producer that was interrupted is left as it is: what it holds could only
+   * wait for its time to live, and it ends with the process.
+   */
   async end(): Promise<void> {
     this.#ended = true
     this.#progress.stop()
@@ -123,7 +133,11 @@ class DemoRun {
     this.#kinesis?.destroy()
     this.#dynamodb?.destroy()
     await this.#local?.stop()
-    await this.#producer?.close().catch(() => {})
+  }
+
+  /** Not after the end: what was under way when the run broke off would tell of things that did not happen. */
+  #say(text: string): void {
+    if (!this.#ended) this.#progress.say(text)
   }
 
   async #setUp(): Promise<void> {
@@ -134,7 +148,7 @@ class DemoRun {
     this.#dynamodb = new DynamoDBClient({ ...account, endpoint: local.dynamodbEndpoint })
     await this.#kinesis.send(new CreateStreamCommand({ StreamName: STREAM, ShardCount: SHARDS }))
     await this.#untilActive()
-    this.#progress.say(
+    this.#say(
       `Kinesis (${local.kinesisEndpoint}) and DynamoDB run on this machine; '${STREAM}' has ${SHARDS} shards of 1 MiB/s each`,
     )
     this.#producer = new Producer({
@@ -149,7 +163,7 @@ class DemoRun {
     this.#progress.start()
     void this.#watchLeases()
     await this.#orBroken(this.#untilOwnedByTheLiving())
-    this.#progress.say(`workers A and B share the shards (pids ${this.#workers.map((worker) => worker.pid).join(', ')})`)
+    this.#say(`workers A and B share the shards (pids ${this.#workers.map((worker) => worker.pid).join(', ')})`)
   }
 
   async #produce(): Promise<void> {
@@ -161,7 +175,7 @@ class DemoRun {
         { at: 0.45, title: 'killing worker B (SIGKILL), starting worker D in its place', play: () => this.#replaceKilled() },
         { at: 0.65, title: 'merging two shards', play: () => this.#merge() },
       ],
-      { total: this.#options.flights, onAct: (title) => this.#progress.say(title) },
+      { total: this.#options.flights, onAct: (title) => this.#say(title) },
     )
     for await (const flight of readFlights(this.#options.flights)) {
       while (play.due(this.#put)) await play.advance()
@@ -174,7 +188,7 @@ class DemoRun {
       )
     }
     await play.end()
-    await producer.flush()
+    await producer.close()
   }
 
   async #untilDelivered(): Promise<void> {
@@ -194,7 +208,7 @@ class DemoRun {
     )
     await this.#untilActive()
     this.#splits++
-    this.#progress.say(`${shard.ShardId} is split in two`)
+    this.#say(`${shard.ShardId} is split in two`)
   }
 
   async #merge(): Promise<void> {
@@ -204,7 +218,7 @@ class DemoRun {
     )
     await this.#untilActive()
     this.#merges++
-    this.#progress.say(`${left!.ShardId} and ${right!.ShardId} are merged`)
+    this.#say(`${left!.ShardId} and ${right!.ShardId} are merged`)
   }
 
   async #replaceStopped(): Promise<void> {
@@ -212,7 +226,7 @@ class DemoRun {
     this.#startWorker('C')
     await worker.stop()
     this.#workersStopped++
-    this.#progress.say('worker A has handed over its shards and ended')
+    this.#say('worker A has handed over its shards and ended')
     await this.#untilOwnedByTheLiving()
   }
 
@@ -223,7 +237,7 @@ class DemoRun {
     this.#startWorker('D')
     const killedAt = performance.now()
     await this.#untilOwnedByTheLiving()
-    this.#progress.say(`worker B's shards were taken over ${((performance.now() - killedAt) / 1000).toFixed(1)} s after the kill`)
+    this.#say(`worker B's shards were taken over ${((performance.now() - killedAt) / 1000).toFixed(1)} s after the kill`)
   }
 
   #startWorker(name: string): void {
@@ -235,7 +249,7 @@ class DemoRun {
       dynamodbEndpoint: this.#local!.dynamodbEndpoint,
       failoverTimeMs: FAILOVER_TIME_MS,
     }
-    const onEvent = (text: string): void => this.#progress.say(text)
+    const onEvent = (text: string): void => this.#say(text)
     this.#workers.push(new WorkerProcess(setup, { ledger: this.#ledger, onEvent, onFailure: this.#break }))
   }
 

@@ -10,8 +10,9 @@ try {
   if (options === 'help') process.stdout.write(USAGE)
   else {
     const interruption = new AbortController()
-    for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.on(signal, () => interruption.abort(new Error(`Interrupted by ${signal}`)))
+    }
     try {
       // Only now: loading two AWS clients takes a while, and a usage error should not wait for it.
       const { runDemo } = await import('./demo.js')
@@ -19,9 +20,12 @@ try {
       if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`)
       process.exitCode = passed(result) ? 0 : 1
     } catch (error) {
-      if (!interruption.signal.aborted) throw error
-      process.stderr.write(`${interruption.signal.reason.message}; everything was stopped and nothing is left behind.\n`)
-      process.exitCode = EXIT_INTERRUPTED
+      const interrupted = interruption.signal.aborted
+      if (interrupted)
+        process.stderr.write(`${interruption.signal.reason.message}; everything was stopped and nothing is left behind.\n`)
+      else console.error(error)
+      // Workers and service have ended. What the producer still holds must not keep this process until its time to live is over.
+      process.exit(interrupted ? EXIT_INTERRUPTED : 1)
     }
   }
 } catch (error) {

@@ -46,8 +46,12 @@ test('carries flights through a split, a merge, a stopped and a killed worker, a
   expect(await exit).toBe(0)
 })
 
-test('leaves no process and no port behind when it is interrupted', async () => {
-  const { lines, exit } = startDemo('--flights', '3000000')
+test.each([
+  ['before the first flight', 'share the shards'],
+  ['with flights on their way', 'splitting'],
+  ['while a killed worker is replaced', 'SIGKILL'],
+])('leaves no process and no port behind when it is interrupted %s', async (_, moment) => {
+  const { lines, exit } = startDemo('--flights', moment === 'SIGKILL' ? '100000' : '3000000')
   let endpoint: URL | undefined
   let workers: number[] = []
   for await (const line of lines) {
@@ -55,11 +59,14 @@ test('leaves no process and no port behind when it is interrupted', async () => 
     if (found !== null) endpoint = new URL(found[1]!)
     const pids = /workers? .*\(pids? ([\d, ]+)\)/.exec(line)
     if (pids !== null) workers = pids[1]!.split(',').map(Number)
-    if (line.includes('share the shards')) break
+    if (line.includes(moment)) break
   }
   expect(workers).toHaveLength(2)
+  const interruptedAt = performance.now()
   demo!.kill('SIGINT')
   expect(await exit).toBe(130)
+  // A bound for a person's patience, far from what it takes: the records on their way live for two minutes.
+  expect(performance.now() - interruptedAt).toBeLessThan(20_000)
   for (const pid of workers) expect(() => process.kill(pid, 0), `worker process ${pid}`).toThrow('ESRCH')
   await expect(once(connect(Number(endpoint!.port), endpoint!.hostname), 'connect')).rejects.toThrow('ECONNREFUSED')
 })
