@@ -4,6 +4,7 @@ import {
   ProvisionedThroughputExceededException,
   ResourceNotFoundException,
 } from '@aws-sdk/client-kinesis'
+import { InvalidOptionError } from '@shardwise/core/options'
 import { DeliveryFailedError, ProducerClosedError, RecordRejectedError, StreamUnusableError } from './producer-error.js'
 
 const THROTTLED = 'ProvisionedThroughputExceededException'
@@ -39,6 +40,8 @@ export function toErrorEntry(error: unknown): { readonly ErrorCode: string; read
 function answered(error: StreamUnusableError | DeliveryFailedError): Error | undefined {
   let { cause } = error
   while (cause instanceof StreamUnusableError || cause instanceof DeliveryFailedError) ({ cause } = cause)
+  // The SDK's "Region is missing", explained.
+  if (cause instanceof InvalidOptionError) return cause
   // Ours have codes; those of the SDK, of HTTP and of credentials do not begin like them.
   return cause instanceof Error && !String(Reflect.get(cause, 'code')).startsWith('ERR_SHARDWISE') ? cause : undefined
 }

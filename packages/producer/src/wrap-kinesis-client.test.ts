@@ -107,7 +107,9 @@ describe('outputs have the shape of the unwrapped client', () => {
       ),
     'putRecords, callback': (client) =>
       new Promise((resolve, reject) =>
-        client.putRecords({ StreamName, Records: entries('a') }, (error, output) => (error ? reject(error) : resolve(output))),
+        client.putRecords({ StreamName, Records: entries('a') }, (error: unknown, output?: unknown) =>
+          error ? reject(error) : resolve(output),
+        ),
       ),
     'putRecord, options and callback': (client) =>
       new Promise((resolve, reject) =>
@@ -215,6 +217,14 @@ describe('errors are those of the unwrapped client', () => {
     for (const call of [client.send(put('k')), client.putRecords({ StreamName, Records: entries('a', 'b') })]) {
       expect(await failure(call)).toMatchObject({ name: real.name, message: real.message })
     }
+  })
+
+  test('no region and no credentials', async () => {
+    const missing = (what: string) => () => Promise.reject(new Error(what))
+    const without = { region: missing('Region is missing'), credentials: missing('none there') }
+    const { region, credentials } = without
+    expect(await failure(wrapKinesisClient(plain({ credentials })).send(put('k')))).toMatchObject({ message: 'none there' })
+    expect(await failure(wrapKinesisClient(plain({ region })).send(put('k')))).toMatchObject({ option: 'region' })
   })
 
   test('with order kept, a record that breaks a rule is refused without leaving the queue', async () => {
