@@ -9,5 +9,6 @@ test('the public names', () => {
     'ProducerClosedError',
     'RecordRejectedError',
     'StreamUnusableError',
+    'wrapKinesisClient',
   ])
 })

@@ -27,3 +27,4 @@ export type {
 export type { ProducerOptions } from './producer-options.js'
 export type { ProducerStats } from './producer-stats.js'
 export type { PutInput, PutResult } from './user-record.js'
+export { type WrapOptions, type WrappedKinesisClient, type WrappedPuts, wrapKinesisClient } from './wrap-kinesis-client.js'

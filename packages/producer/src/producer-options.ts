@@ -103,7 +103,7 @@ export interface Settings {
 }
 
 /** https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html: StreamName and StreamARN. */
-const STREAM = /^([a-zA-Z0-9_.-]{1,128}|arn:aws[\w-]*:kinesis:[a-z0-9-]+:\d{12}:stream\/[a-zA-Z0-9_.-]{1,128})$/
+export const STREAM: RegExp = /^([a-zA-Z0-9_.-]{1,128}|arn:aws[\w-]*:kinesis:[a-z0-9-]+:\d{12}:stream\/[a-zA-Z0-9_.-]{1,128})$/
 
 /** Throws InvalidOptionError. Does not touch the caller's object. */
 export function checkOptions(options: ProducerOptions): Settings {
