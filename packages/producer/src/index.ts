@@ -26,4 +26,6 @@ export type {
 } from './producer-events.js'
 export type { ProducerOptions } from './producer-options.js'
 export type { ProducerStats } from './producer-stats.js'
-export type { PutInput, PutResult } from './user-record.js'
+export type { PutAllResult } from './put-all.js'
+export type { PutInput, PutOutcome, PutResult } from './user-record.js'
+export type { WaitOptions } from './wait.js'
