@@ -145,6 +145,17 @@ describe('reading', () => {
     expect((await all).taken).toHaveLength(11)
   })
 
+  test('has one record wait in line where others fill the buffer', async () => {
+    const { clock, producer, put } = bench({ maxBufferedRecords: 3 })
+    const puts = ['p', 'q', 'r'].map((id) => put(id))
+    const all = takeAll(producer.putAll(recordsOf('a', 'b', 'c', 'd')))
+    await clock.advanceAsync(10)
+    expect(producer.stats()).toMatchObject({ bufferedRecords: 3, waitingForRoom: 1 })
+    await clock.advanceAsync(5000)
+    expect((await all).taken).toHaveLength(4)
+    await Promise.all(puts)
+  })
+
   test('lets others have their turn at the buffer, and takes its own', async () => {
     const { clock, producer, put } = bench({ maxBufferedRecords: 2 })
     const all = takeAll(producer.putAll(recordsOf('a', 'b', 'c', 'd')))
@@ -212,6 +223,19 @@ describe('the end before the end', () => {
       1,
       read,
     ])
+  })
+
+  test('abort does not wait for a generator that is quiet', async () => {
+    const { clock, producer } = bench()
+    async function* input(): AsyncGenerator<PutInput> {
+      yield* recordsOf('a')
+      await new Promise(() => {})
+    }
+    const abort = new AbortController()
+    const all = takeAll(producer.putAll(input(), { signal: abort.signal }))
+    await clock.advanceAsync(1000)
+    abort.abort(broken)
+    expect(await all).toMatchObject({ taken: [{ status: 'fulfilled' }], thrown: broken })
   })
 
   test('a producer that closes delivers what was put, and ends the reading', async () => {

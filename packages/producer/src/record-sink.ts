@@ -54,7 +54,6 @@ export class RecordSink {
       record.notify(this.#settled, input)
       if (this.#intake.put(record, this.#admitted)) return undefined
     } catch (error) {
-      this.#unsettled--
       this.stop(error)
       throw error
     }
