@@ -20,6 +20,8 @@ export class Ledger {
   readonly #admission: Admission<UserRecord>
   readonly #outstanding = new Outstanding()
   readonly #events: EventSource<ProducerEvent>
+  /** Who wants to know when a record that waits in line is in. */
+  readonly #admissions: Map<UserRecord, () => void> = new Map()
   #flushes: FlushWaiter[] = []
   #flushedEpoch = -1
   #roomWaiters: RoomWaiter[] = []
@@ -58,18 +60,26 @@ export class Ledger {
     return true
   }
 
-  /** Takes the record in, or lets it wait in line for room; true if it is in. From now on a flush waits for it either way. */
-  takeOrWait(record: UserRecord): boolean {
+  /**
+   * Takes the record in, or lets it wait in line for room; true if it is in, otherwise `admitted` is called when it is. From now on a flush
+   * waits for it either way.
+   */
+  takeOrWait(record: UserRecord, admitted?: () => void): boolean {
     record.epoch = this.#outstanding.enter()
     if (this.#admission.take(record)) return true
     this.#admission.wait(record)
+    if (admitted !== undefined) this.#admissions.set(record, admitted)
     this.#tighten()
     return false
   }
 
   /** The next record in line for which there is room now; it is in. */
   admitNext(): UserRecord | undefined {
-    return this.#admission.waiting === 0 ? undefined : this.#admission.next()
+    const record = this.#admission.waiting === 0 ? undefined : this.#admission.next()
+    if (record === undefined || this.#admissions.size === 0) return record
+    this.#admissions.get(record)?.()
+    this.#admissions.delete(record)
+    return record
   }
 
   /** The record has settled. */

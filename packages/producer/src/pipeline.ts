@@ -79,11 +79,13 @@ export class Pipeline implements StreamViewListener {
     })
   }
 
-  /** Takes the record in at once, or lets it wait for room. Throws for a record that can never go. */
-  put(record: UserRecord): void {
+  /** Takes the record in at once, or lets it wait for room: `admitted` tells. Throws for a record that can never go. */
+  put(record: UserRecord, admitted?: () => void): boolean {
     this.#check(record)
-    if (this.#ledger.takeOrWait(record)) this.#admit(record, this.now())
+    const isIn = this.#ledger.takeOrWait(record, admitted)
+    if (isIn) this.#admit(record, this.now())
     this.#rearm()
+    return isIn
   }
 
   /** Takes the record in, or returns false. Throws for a record that can never go. */

@@ -1,12 +1,19 @@
+import type { Writable } from 'node:stream'
 import { EventSource } from '@shardwise/core/events'
 import { streamReference } from '@shardwise/core/kinesis-port'
+import { InvalidOptionError } from '@shardwise/core/options'
 import { connectKinesis, type KinesisConnection } from '@shardwise/core/transport'
+import { nodeWritable } from './node-writable.js'
 import { Pipeline } from './pipeline.js'
 import { ProducerClosedError } from './producer-error.js'
 import type { ProducerEvent } from './producer-events.js'
 import { checkOptions, type ProducerOptions, type Settings } from './producer-options.js'
 import { ProducerCounters, type ProducerStats } from './producer-stats.js'
-import { type PutInput, type PutResult, toUserRecord } from './user-record.js'
+import { type PutAllResult, putAll } from './put-all.js'
+import { type Intake, RecordSink } from './record-sink.js'
+import { type PutInput, type PutOutcome, type PutResult, toUserRecord } from './user-record.js'
+import { type WaitOptions, waitFor } from './wait.js'
+import { webWritable } from './web-writable.js'
 
 type State =
   | { readonly kind: 'idle' }
@@ -28,10 +35,16 @@ function captureSettlers(resolve: (result: PutResult) => void, reject: (error: E
  * One producer writes to one stream and is meant to be shared and to live as long as the process.
  */
 export class Producer implements AsyncDisposable {
-  /** Whatever happens, for logs, metrics and tests. Failures of offered records are told here and nowhere else. */
+  /** Whatever happens, for logs, metrics and tests. Failures of records offered without a callback are told here and nowhere else. */
   readonly events: EventSource<ProducerEvent> = new EventSource()
   readonly #options: ProducerOptions
   readonly #settings: Settings
+  readonly #intake: Intake = {
+    put: (record, admitted) => this.#pipeline().put(record, admitted),
+    hurry: () => {
+      if (this.#state.kind === 'running') void this.#state.pipeline.flush()
+    },
+  }
   #state: State = { kind: 'idle' }
 
   /** Throws InvalidOptionError. Opens nothing: that happens with the first record, or with `start`. */
@@ -70,11 +83,53 @@ export class Producer implements AsyncDisposable {
   }
 
   /**
-   * Accepts the record, or returns false if the buffer is full (`ready` tells when to try again). There is no promise: a failure is
-   * announced by the event `record-failed`. Throws RecordRejectedError, LaneHaltedError or ProducerClosedError.
+   * Accepts the record, or returns false if the buffer is full (`ready` tells when to try again). There is no promise: `outcome` is called
+   * once when an accepted record has settled, and with `input` itself, so that one function serves all records and the record may carry
+   * what you need then. Without it a failure is announced by the event `record-failed` alone. Throws RecordRejectedError, LaneHaltedError,
+   * ProducerClosedError or InvalidOptionError; then, and after false, `outcome` is not called.
    */
-  offer(input: PutInput): boolean {
-    return this.#pipeline().offer(toUserRecord(input))
+  offer<T extends PutInput>(input: T, outcome?: PutOutcome<T>): boolean {
+    const pipeline = this.#pipeline()
+    const record = toUserRecord(input)
+    if (outcome !== undefined) {
+      if (typeof outcome !== 'function') throw new InvalidOptionError('outcome', 'a function', outcome)
+      record.notify(outcome, input)
+    }
+    return pipeline.offer(record)
+  }
+
+  /**
+   * Puts all records of an iterable, read as the buffer has room, and yields what became of each, in the order of the input. A record that
+   * fails or is refused yields its error, and the next ones are put all the same. Nothing is read before the first result is asked for.
+   * Records read and not yet yielded are at most `maxBufferedRecords`, and by one record more than `maxBufferedBytes`.
+   *
+   * Throws, after the results of what was put before: what the input throws, and ProducerClosedError, where the reading ends. At once:
+   * the signal's reason, and InvalidOptionError. When you end it early (`break`, the signal) the input is closed, and what was put is
+   * still delivered; failures of it are announced by the event `record-failed`.
+   */
+  putAll<T extends PutInput>(
+    records: Iterable<T> | AsyncIterable<T>,
+    options: WaitOptions = {},
+  ): AsyncIterableIterator<PutAllResult<T>> {
+    return putAll(records, this.#intake, this.#settings, options)
+  }
+
+  /**
+   * A Web stream that puts what is written. A write resolves when the buffer has accepted the record; `close` sends without lingering and
+   * resolves when all of the stream's records have settled. The first record that fails or is refused errors the stream with its error, or
+   * rejects `close` after all have settled. `abort` and the signal stop the taking with their reason. What was accepted is delivered in
+   * any case. The producer stays open.
+   */
+  writable(options: WaitOptions = {}): WritableStream<PutInput> {
+    return webWritable(new RecordSink(this.#intake, options))
+  }
+
+  /**
+   * The same as a Node stream in object mode: `write` returns false and `drain` follows as the buffer fills and empties (the stream holds
+   * 16 more), `finish` comes when all its records have settled, and `error` brings the first failure or the signal's reason.
+   */
+  nodeWritable(options: WaitOptions = {}): Writable {
+    return nodeWritable(new RecordSink(this.#intake, options))
   }
 
   /** Resolves when there is room for what `offer` last turned away. Rejects with ProducerClosedError. */
@@ -84,11 +139,10 @@ export class Producer implements AsyncDisposable {
 
   /**
    * Sends what is buffered without lingering. Resolves exactly when everything put before has settled, one way or the other: it does not
-   * reject for records that failed.
+   * reject for records that failed. When the signal aborts it rejects with the signal's reason, and the delivery goes on.
    */
-  async flush(): Promise<void> {
-    if (this.#state.kind === 'running') return this.#state.pipeline.flush()
-    if (this.#state.kind === 'closed') return this.#state.done
+  flush(options: WaitOptions = {}): Promise<void> {
+    return waitFor(() => this.#flush(), options)
   }
 
   /**
@@ -102,19 +156,12 @@ export class Producer implements AsyncDisposable {
   /**
    * Takes no more records, waits until all that were accepted have settled (at most `recordTtlMs` and a request), then closes the
    * connection unless the client was passed in. Safe at any time and more than once.
+   *
+   * When the signal aborts, also before the call, it rejects with the signal's reason: the producer closes and delivers all the same, and
+   * another `close()` waits on.
    */
-  close(): Promise<void> {
-    if (this.#state.kind === 'closed') return this.#state.done
-    if (this.#state.kind === 'idle') this.#state = { kind: 'closed', done: Promise.resolve(), pipeline: undefined }
-    else {
-      const { pipeline, connection } = this.#state
-      const done = pipeline.flush().then(() => {
-        pipeline.stop()
-        connection?.close()
-      })
-      this.#state = { kind: 'closed', done, pipeline }
-    }
-    return this.#state.done
+  close(options: WaitOptions = {}): Promise<void> {
+    return waitFor(() => this.#close(), options)
   }
 
   stats(): ProducerStats {
@@ -134,6 +181,25 @@ export class Producer implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#state.kind === 'running') return this.#state.pipeline.flush()
+    if (this.#state.kind === 'closed') return this.#state.done
+  }
+
+  #close(): Promise<void> {
+    if (this.#state.kind === 'closed') return this.#state.done
+    if (this.#state.kind === 'idle') this.#state = { kind: 'closed', done: Promise.resolve(), pipeline: undefined }
+    else {
+      const { pipeline, connection } = this.#state
+      const done = pipeline.flush().then(() => {
+        pipeline.stop()
+        connection?.close()
+      })
+      this.#state = { kind: 'closed', done, pipeline }
+    }
+    return this.#state.done
   }
 
   #pipeline(): Pipeline {

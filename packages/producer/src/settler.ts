@@ -161,7 +161,7 @@ export class Settler {
     const { counters, ledger, events } = this.#parts
     counters.failed++
     ledger.leave(record)
-    record.reject?.(error)
+    record.fail(error)
     if (!events.hasListeners('record-failed')) return
     const { partitionKey, explicitHashKey, data } = record
     events.emit({ type: 'record-failed', partitionKey, explicitHashKey, data, error })
@@ -218,7 +218,8 @@ export class Settler {
       const record = records[i]!
       if (entry.mayBeWritten || record.mayBeWritten) counters.possibleDuplicates++
       ledger.leave(record)
-      record.resolve?.({ shardId, sequenceNumber, subSequenceNumber: i, attempts: record.attempts + entry.attempts })
+      if (!record.isAwaited) continue
+      record.succeed({ shardId, sequenceNumber, subSequenceNumber: i, attempts: record.attempts + entry.attempts })
     }
     entry.dissolve()
   }

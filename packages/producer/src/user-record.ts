@@ -22,6 +22,12 @@ export interface PutResult {
   readonly attempts: number
 }
 
+/**
+ * Called once when a record settles, with its error or its result, and with the very object that was given as the record. Runs in the
+ * middle of the producer's work: be quick. What it throws is rethrown outside, as an uncaught exception, and disturbs nothing else.
+ */
+export type PutOutcome<T = PutInput> = (error: Error | undefined, result: PutResult | undefined, record: T) => void
+
 /** Why an attempt did not deliver. */
 export interface AttemptFailure {
   /** The service's or the platform's name of it. */
@@ -49,9 +55,12 @@ export class UserRecord {
   /** Whether one of those requests may have written it. */
   mayBeWritten = false
   lastFailure: AttemptFailure | undefined = undefined
-  /** Absent for offered records, whose failures are announced by event alone. */
+  /** Of a put. */
   resolve: ((result: PutResult) => void) | undefined = undefined
   reject: ((error: Error) => void) | undefined = undefined
+  /** Of all others that want to know, with what it is told to be about. */
+  outcome: PutOutcome<never> | undefined = undefined
+  subject: unknown = undefined
 
   constructor(partitionKey: string, explicitHashKey: string | undefined, data: Uint8Array, bytes: number) {
     this.partitionKey = partitionKey
@@ -59,6 +68,38 @@ export class UserRecord {
     this.data = data
     this.bytes = bytes
     this.dataBytes = data.byteLength
+  }
+
+  /** Has `outcome` called with the subject when the record settles. */
+  notify<T>(outcome: PutOutcome<T>, subject: T): void {
+    this.outcome = outcome
+    this.subject = subject
+  }
+
+  /** Whether anyone wants the result. */
+  get isAwaited(): boolean {
+    return this.resolve !== undefined || this.outcome !== undefined
+  }
+
+  succeed(result: PutResult): void {
+    this.resolve?.(result)
+    if (this.outcome !== undefined) call(this.outcome, undefined, result, this.subject)
+  }
+
+  fail(error: Error): void {
+    this.reject?.(error)
+    if (this.outcome !== undefined) call(this.outcome, error, undefined, this.subject)
+  }
+}
+
+/** As EventSource does with listeners. */
+function call(outcome: PutOutcome<never>, error: Error | undefined, result: PutResult | undefined, subject: unknown): void {
+  try {
+    outcome(error, result, subject as never)
+  } catch (thrown) {
+    queueMicrotask(() => {
+      throw thrown
+    })
   }
 }
 

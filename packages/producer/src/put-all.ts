@@ -1,0 +1,212 @@
+import { InvalidOptionError } from '@shardwise/core/options'
+import { ProducerClosedError } from './producer-error.js'
+import type { Intake } from './record-sink.js'
+import { type PutInput, type PutOutcome, type PutResult, toUserRecord } from './user-record.js'
+import { checkSignal, type WaitOptions } from './wait.js'
+
+/** What became of one record of `putAll`: as `Promise.allSettled` tells it, and the record. */
+export type PutAllResult<T extends PutInput = PutInput> =
+  | { readonly status: 'fulfilled'; readonly value: PutResult; readonly record: T }
+  | { readonly status: 'rejected'; readonly reason: Error; readonly record: T }
+
+interface Limits {
+  readonly maxBufferedRecords: number
+  readonly maxBufferedBytes: number
+}
+
+/** One record of the input, from reading to yielding. */
+class Slot<T extends PutInput> {
+  readonly record: T
+  bytes = 0
+  result: PutAllResult<T> | undefined = undefined
+  next: Slot<T> | undefined = undefined
+
+  constructor(record: T) {
+    this.record = record
+  }
+}
+
+type Reading =
+  /** Between two records of the input; where that waits for room, `wake` tells. */
+  | { readonly kind: 'paused'; readonly wake: (() => void) | undefined }
+  /** `next` of the input is under way. */
+  | { readonly kind: 'reading' }
+  /** The input is not touched any more. `failure` is for whoever takes the results, after the last of them. */
+  | { readonly kind: 'ended'; readonly failure: { readonly thrown: unknown } | undefined }
+
+const PAUSED: Reading = { kind: 'paused', wake: undefined }
+
+/**
+ * Puts what it reads, ahead of whoever takes the results. Read and not yet taken is at most what the producer's buffer may hold (and one
+ * record): without that limit all the results behind a record that is tried again for long would pile up, for they free the buffer.
+ */
+class PutAll<T extends PutInput> {
+  readonly #input: Iterator<T> | AsyncIterator<T>
+  readonly #intake: Intake
+  readonly #limits: Limits
+  readonly #signal: AbortSignal | undefined
+  #reading: Reading = PAUSED
+  #head: Slot<T> | undefined
+  #tail: Slot<T> | undefined
+  #records = 0
+  #bytes = 0
+  /** The last record put waits for room in the buffer. */
+  #inLine = false
+  #wakeTaker: () => void = () => {}
+
+  constructor(input: Iterator<T> | AsyncIterator<T>, intake: Intake, limits: Limits, signal: AbortSignal | undefined) {
+    this.#input = input
+    this.#intake = intake
+    this.#limits = limits
+    this.#signal = signal
+  }
+
+  async *results(): AsyncGenerator<PutAllResult<T>, void, void> {
+    const abort = (): void => this.#wakeTaker()
+    this.#signal?.addEventListener('abort', abort, { once: true })
+    try {
+      this.#signal?.throwIfAborted()
+      void this.#read()
+      for (;;) {
+        const result = this.#take()
+        if (result !== undefined) yield result
+        else if (this.#head === undefined && this.#reading.kind === 'ended') {
+          if (this.#reading.failure === undefined) return
+          throw this.#reading.failure.thrown
+        } else {
+          await new Promise<void>((resolve) => {
+            this.#wakeTaker = resolve
+          })
+        }
+        this.#signal?.throwIfAborted()
+      }
+    } catch (error) {
+      // What the input says to its end must not hide why it ends.
+      await this.#stop(undefined).catch(() => {})
+      throw error
+    } finally {
+      this.#signal?.removeEventListener('abort', abort)
+      await this.#stop(undefined)
+    }
+  }
+
+  /** The first result if it is there. */
+  #take(): PutAllResult<T> | undefined {
+    const slot = this.#head
+    if (slot?.result === undefined) return undefined
+    this.#head = slot.next
+    if (this.#head === undefined) this.#tail = undefined
+    this.#records--
+    this.#bytes -= slot.bytes
+    this.#wakeReader()
+    return slot.result
+  }
+
+  /** Never rejects. */
+  async #read(): Promise<void> {
+    try {
+      for (;;) {
+        while (!this.#mayRead) await this.#pause()
+        if (this.#hasEnded) return
+        this.#reading = { kind: 'reading' }
+        const read = this.#input.next()
+        // Not awaited when it is there already: a turn of promises for each record would be dear.
+        const { done, value } = 'then' in read ? await read : read
+        if (this.#hasEnded) return
+        if (done === true) {
+          this.#end(undefined)
+          return
+        }
+        this.#reading = PAUSED
+        this.#put(value)
+      }
+    } catch (thrown) {
+      this.#end({ thrown })
+    }
+  }
+
+  #put(input: T): void {
+    const slot = new Slot(input)
+    if (this.#tail === undefined) this.#head = slot
+    else this.#tail.next = slot
+    this.#tail = slot
+    this.#records++
+    try {
+      const record = toUserRecord(input)
+      slot.bytes = record.bytes
+      this.#bytes += record.bytes
+      record.notify(this.#settled, slot)
+      this.#inLine = !this.#intake.put(record, this.#admitted)
+    } catch (error) {
+      this.#settled(error as Error, undefined, slot)
+      // The rest would fare no better.
+      if (error instanceof ProducerClosedError) this.#stop({ thrown: error }).catch(() => {})
+    }
+  }
+
+  get #mayRead(): boolean {
+    if (this.#hasEnded) return true
+    const { maxBufferedRecords, maxBufferedBytes } = this.#limits
+    return !this.#inLine && this.#records < maxBufferedRecords && this.#bytes < maxBufferedBytes
+  }
+
+  get #hasEnded(): boolean {
+    return this.#reading.kind === 'ended'
+  }
+
+  readonly #admitted = (): void => {
+    this.#inLine = false
+    this.#wakeReader()
+  }
+
+  readonly #settled: PutOutcome<Slot<T>> = (error, result, slot) => {
+    const { record } = slot
+    slot.result =
+      error === undefined ? { status: 'fulfilled', value: result!, record } : { status: 'rejected', reason: error, record }
+    if (slot === this.#head) this.#wakeTaker()
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((wake) => {
+      this.#reading = { kind: 'paused', wake }
+    })
+  }
+
+  #wakeReader(): void {
+    if (this.#reading.kind !== 'paused' || this.#reading.wake === undefined || !this.#mayRead) return
+    const { wake } = this.#reading
+    this.#reading = PAUSED
+    wake()
+  }
+
+  #end(failure: { readonly thrown: unknown } | undefined): void {
+    const reading = this.#reading
+    this.#reading = { kind: 'ended', failure }
+    if (reading.kind === 'paused') reading.wake?.()
+    this.#wakeTaker()
+  }
+
+  /** Ends the reading before the input has ended. */
+  async #stop(failure: { readonly thrown: unknown } | undefined): Promise<void> {
+    const { kind } = this.#reading
+    if (kind === 'ended') return
+    this.#end(failure)
+    const returned = Promise.resolve(this.#input.return?.())
+    // A generator returns only after the read that is under way, and its source may be quiet for long.
+    if (kind === 'reading') returned.catch(() => {})
+    else await returned
+  }
+}
+
+export function putAll<T extends PutInput>(
+  records: Iterable<T> | AsyncIterable<T>,
+  intake: Intake,
+  limits: Limits,
+  { signal }: WaitOptions,
+): AsyncIterableIterator<PutAllResult<T>> {
+  checkSignal(signal)
+  const given: Partial<Iterable<T> & AsyncIterable<T>> = records ?? {}
+  const iterator = given[Symbol.asyncIterator]?.() ?? given[Symbol.iterator]?.()
+  if (iterator === undefined) throw new InvalidOptionError('records', 'an iterable or an async iterable of records', records)
+  return new PutAll(iterator, intake, limits, signal).results()
+}
