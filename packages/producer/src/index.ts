@@ -27,6 +27,6 @@ export type {
 export type { ProducerOptions } from './producer-options.js'
 export type { ProducerStats } from './producer-stats.js'
 export type { PutAllResult } from './put-all.js'
-export type { PutInput, PutInput, PutOutcome, PutResult, PutResult } from './user-record.js'
+export type { PutInput, PutOutcome, PutResult } from './user-record.js'
 export type { WaitOptions } from './wait.js'
 export { type WrapOptions, type WrappedKinesisClient, type WrappedPuts, wrapKinesisClient } from './wrap-kinesis-client.js'
