@@ -24,7 +24,7 @@ export interface ConsumerOptions extends AwsConnection {
   readonly applicationName: string
   /** Name of the DynamoDB table with the leases, in KCL's schema; made when missing. Default: `applicationName`, as in KCL. */
   readonly leaseTable?: string | undefined
-  /** A DynamoDB client of your own, used as it is and never destroyed. Default: one with the same region and credentials as for Kinesis. */
+  /** A DynamoDB client of your own, used as it is and never destroyed. Default: one with the `region` and `credentials` given here. */
   readonly dynamodb?: DynamoDBClient | undefined
   /** URL of DynamoDB. Default: AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, the profile, else that of the region. */
   readonly dynamodbEndpoint?: string | undefined
@@ -59,7 +59,7 @@ export interface ConsumerOptions extends AwsConnection {
   readonly maxRecordsPerRead?: number | undefined
   /**
    * Milliseconds before a failed handler call is repeated: about `baseMs`, doubled each time up to `maxMs`, less up to half at random.
-   * Defaults 200 and 30000; 1 to 600000.
+   * Defaults 200 and 30000, or `baseMs` when that is more; 1 to 600000, `maxMs` at least `baseMs`.
    */
   readonly retry?: { readonly baseMs?: number | undefined; readonly maxMs?: number | undefined } | undefined
   /** Default: the machine's. */
