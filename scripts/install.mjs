@@ -17,13 +17,24 @@ export function refuseOldNode() {
   process.exit(1)
 }
 
+const children = new Set()
+
 /** Resolves with the exit code; a child that a signal ended counts as failed. */
 export function run(command, args, options = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd: root, stdio: 'inherit', ...options })
+    children.add(child)
     child.once('error', reject)
-    child.once('exit', (code) => resolve(code ?? 1))
+    child.once('exit', (code) => {
+      children.delete(child)
+      resolve(code ?? 1)
+    })
   })
+}
+
+/** Passes a signal on to what `run` has started, and resolves when that has ended. */
+export async function endChildren(signal) {
+  await Promise.all([...children].map((child) => new Promise((resolve) => child.once('exit', resolve).kill(signal))))
 }
 
 /** Installs what package-lock.json lists unless it is there, and says in one line which of the two it was. */

@@ -3,7 +3,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { installMissing, refuseOldNode, root, run } from './install.mjs'
+import { endChildren, installMissing, refuseOldNode, root, run } from './install.mjs'
 
 const bin = (name) => join(root, 'node_modules', name)
 const node = (script, ...args) =>
@@ -25,6 +25,17 @@ if (unknown.length > 0) {
   process.exit(1)
 }
 
+let running = 'installation'
+const folders = new Set()
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.once(signal, async () => {
+    await endChildren(signal)
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+    console.error(`\nInterrupted during ${running}`)
+    process.exit(130)
+  })
+}
+
 refuseOldNode()
 await installMissing()
 
@@ -33,6 +44,7 @@ const report = []
 for (const [name, step] of Object.entries(steps)) {
   if (asked.length > 0 && !asked.includes(name)) continue
   console.log(`\n== ${name}`)
+  running = name
   const started = Date.now()
   const { passed, failed } = await step()
   total.passed += passed
@@ -52,6 +64,7 @@ function check(command) {
 function tests(project) {
   return async () => {
     const folder = mkdtempSync(join(tmpdir(), 'shardwise-test-'))
+    folders.add(folder)
     try {
       const file = join(folder, 'report.json')
       const code = await node(

@@ -11,8 +11,8 @@ export type Written = 'no' | 'unknown'
 export class RecordRejectedError extends Error {
   override readonly name = 'RecordRejectedError'
   readonly code = 'ERR_SHARDWISE_RECORD_REJECTED'
-  /** The field of the record that breaks a rule. */
-  readonly field: 'partitionKey' | 'explicitHashKey' | 'data'
+  /** The field that breaks a rule, or `record` where there is none. */
+  readonly field: 'record' | 'partitionKey' | 'explicitHashKey' | 'data'
 
   constructor(field: RecordRejectedError['field'], problem: string) {
     super(`The record was not accepted: \`${field}\` ${problem}`)

@@ -14,7 +14,10 @@ describe('toUserRecord', () => {
     expect(toUserRecord(input)).toMatchObject({ bytes, partitionKey: input.partitionKey, explicitHashKey: input.explicitHashKey })
   })
 
-  test.each<[string, object, string, RegExp]>([
+  test.each<[string, unknown, string, RegExp]>([
+    ['nothing', undefined, 'record', /must be an object \{ partitionKey, data \}, got undefined/],
+    ['null', null, 'record', /got null/],
+    ['text', 'flight', 'record', /got string/],
     ['no key', { data }, 'partitionKey', /string of 1 to 256 Unicode characters, got undefined/],
     ['an empty key', { partitionKey: '', data }, 'partitionKey', /got 0 characters/],
     ['257 characters', { partitionKey: 'a'.repeat(257), data }, 'partitionKey', /got 257 characters/],

@@ -105,6 +105,12 @@ function call(outcome: PutOutcome<never>, error: Error | undefined, result: PutR
 
 /** Checks what a caller put. Throws RecordRejectedError. The stream's own record size is checked when the stream is known. */
 export function toUserRecord(input: PutInput): UserRecord {
+  if (typeof input !== 'object' || input === null) {
+    throw new RecordRejectedError(
+      'record',
+      `must be an object { partitionKey, data }, got ${input === null ? 'null' : typeof input}`,
+    )
+  }
   const { partitionKey, explicitHashKey, data } = input
   if (typeof partitionKey !== 'string' || !isPartitionKey(partitionKey)) throw badPartitionKey(partitionKey)
   if (explicitHashKey !== undefined && (typeof explicitHashKey !== 'string' || parseHashKey(explicitHashKey) === undefined)) {
