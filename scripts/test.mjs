@@ -26,9 +26,11 @@ if (unknown.length > 0) {
 }
 
 let running = 'installation'
+let interrupted = false
 const folders = new Set()
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.once(signal, async () => {
+    interrupted = true
     await endChildren(signal)
     for (const folder of folders) rmSync(folder, { recursive: true, force: true })
     console.error(`\nInterrupted during ${running}`)
@@ -47,6 +49,8 @@ for (const [name, step] of Object.entries(steps)) {
   running = name
   const started = Date.now()
   const { passed, failed } = await step()
+  // The signal's handler ends this process: nothing may be started or counted meanwhile.
+  if (interrupted) await new Promise(() => {})
   total.passed += passed
   total.failed += failed
   report.push(`${name}: ${passed} passed, ${failed} failed, ${((Date.now() - started) / 1000).toFixed(1)} s`)
