@@ -67,7 +67,7 @@ describe('results', () => {
       ['a', '!RecordRejectedError', 'b'],
       undefined,
     ],
-    ['of something that is no record', () => [null as unknown as PutInput], ['!TypeError'], undefined],
+    ['of something that is no record', () => [null as unknown as PutInput], ['!RecordRejectedError'], undefined],
     ['before the input throws', () => watched(recordsOf('a', 'b'), broken), ['a', 'b'], broken],
     ['of more than the buffer holds', () => recordsOf(...'abcdefghij'), [...'abcdefghij'], undefined],
   ])('%s', async (_, input, expected, thrown) => {
