@@ -85,7 +85,8 @@ export class Pipeline implements StreamViewListener {
     const isIn = this.#ledger.takeOrWait(record, admitted)
     if (isIn) this.#admit(record, this.now())
     this.#rearm()
-    return isIn
+    // A listener of `backpressure-on` may have made the room: then `admitted` has been called, or there was no need to.
+    return isIn || record.expiresAt > 0
   }
 
   /** Takes the record in, or returns false. Throws for a record that can never go. */

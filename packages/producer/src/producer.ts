@@ -193,11 +193,18 @@ export class Producer implements AsyncDisposable {
     if (this.#state.kind === 'idle') this.#state = { kind: 'closed', done: Promise.resolve(), pipeline: undefined }
     else {
       const { pipeline, connection } = this.#state
-      const done = pipeline.flush().then(() => {
-        pipeline.stop()
-        connection?.close()
+      let finish = (_: Promise<void>): void => {}
+      const done = new Promise<void>((resolve) => {
+        finish = resolve
       })
+      // Before the flush: what a listener puts in the middle of that would be after it, and nobody would wait for it.
       this.#state = { kind: 'closed', done, pipeline }
+      finish(
+        pipeline.flush().then(() => {
+          pipeline.stop()
+          connection?.close()
+        }),
+      )
     }
     return this.#state.done
   }

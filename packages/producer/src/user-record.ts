@@ -46,7 +46,7 @@ export class UserRecord {
   readonly bytes: number
   /** Of the data when it was put. Its buffer may be handed to another thread or resized since. */
   readonly dataBytes: number
-  /** On the clock's `now` scale: from then on it is not sent again. Set when the record is admitted. */
+  /** On the clock's `now` scale: from then on it is not sent again. 0 until the record is admitted. */
   expiresAt = 0
   /** Which flush waits for it. See outstanding.ts. */
   epoch = 0
