@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Logger } from './logger.js'
+import { type Logger, loggerOption } from './logger.js'
 
 // The signatures of pino 9 (LogFn) and bunyan 1.8 (@types/bunyan), as far as a call with fields and a message meets them.
 interface PinoLogFn {
@@ -28,4 +28,21 @@ test('does not take what wants the message first', () => {
     // @ts-expect-error: needs an adapter
     log
   expect(winston).toBeTypeOf('function')
+})
+
+test.each([
+  ['null', null],
+  ['a function', () => {}],
+  ['one without levels', {}],
+  ['one that lacks a level', { debug() {}, info() {}, warn() {} }],
+  ['one whose level is no function', { debug() {}, info() {}, warn() {}, error: true }],
+])('refuses %s', (_, given) => {
+  expect(() => loggerOption('logger', given as unknown as Logger)).toThrow(
+    /Option `logger` must be an object with the functions debug, info, warn, error, got/,
+  )
+})
+
+test('gives back the very logger, or nothing', () => {
+  expect(loggerOption('logger', console)).toBe(console)
+  expect(loggerOption('logger', undefined)).toBeUndefined()
 })

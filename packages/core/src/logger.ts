@@ -1,3 +1,5 @@
+import { InvalidOptionError } from './options.js'
+
 /**
  * Where log lines go: a pino or bunyan logger as it is. The fields come first, then the message. For others an adapter of four lines does:
  * `{ warn: (fields, message) => winston.warn(message, fields), ... }`. The console prints the fields before the message and else fits.
@@ -11,3 +13,13 @@ export interface Logger {
   warn(fields: object, message: string): void
   error(fields: object, message: string): void
 }
+
+/** The option, checked. Throws InvalidOptionError. */
+export function loggerOption(option: string, given: Logger | undefined): Logger | undefined {
+  if (given === undefined) return undefined
+  const isLogger = typeof given === 'object' && given !== null && LEVELS.every((level) => typeof given[level] === 'function')
+  if (!isLogger) throw new InvalidOptionError(option, `an object with the functions ${LEVELS.join(', ')}`, given)
+  return given
+}
+
+const LEVELS = ['debug', 'info', 'warn', 'error'] as const

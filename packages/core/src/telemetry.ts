@@ -1,3 +1,5 @@
+import { InvalidOptionError } from './options.js'
+
 /** What a measurement is about. Few and bounded: names of streams and shards and error codes, never partition keys or payloads. */
 export type TelemetryAttributes = Readonly<Record<string, string | number>>
 
@@ -22,4 +24,34 @@ export interface Telemetry {
    * `propagation.inject(context.active(), carrier)` in OpenTelemetry. Unlike the others it is called once for each record that is put.
    */
   inject?(carrier: Record<string, string>): void
+}
+
+const FUNCTIONS = ['counter', 'histogram', 'gauge', 'inject'] as const
+
+/** The option, checked, as an object whose functions never throw. Throws InvalidOptionError. */
+export function telemetryOption(option: string, given: Telemetry | undefined): Telemetry | undefined {
+  if (given === undefined) return undefined
+  if (typeof given !== 'object' || given === null) {
+    throw new InvalidOptionError(option, `an object with any of the functions ${FUNCTIONS.join(', ')}`, given)
+  }
+  const guarded: Record<string, unknown> = {}
+  for (const name of FUNCTIONS) {
+    if (given[name] === undefined) continue
+    if (typeof given[name] !== 'function') throw new InvalidOptionError(`${option}.${name}`, 'a function', given[name])
+    guarded[name] = guard(given, name)
+  }
+  return guarded
+}
+
+/** Calls the method, as a method of its object. What it throws is rethrown outside, as an uncaught exception. */
+function guard(telemetry: Telemetry, name: (typeof FUNCTIONS)[number]): (...args: readonly unknown[]) => void {
+  return (...args) => {
+    try {
+      Reflect.apply(telemetry[name]!, telemetry, args)
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error
+      })
+    }
+  }
 }
