@@ -82,6 +82,12 @@ export class Aggregator {
     }
   }
 
+  /** Closes the aggregate that the record would join. */
+  closeOf(_record: UserRecord, index: number, out: Entry[]): void {
+    const slot = this.#slots[index]
+    if (slot !== undefined && slot.records.length > 0) out.push(this.#close(slot))
+  }
+
   /** Closes every aggregate: for a flush, and before the map changes, since indexes are those of one map. */
   closeAll(out: Entry[]): void {
     for (const slot of this.#open) out.push(this.#close(slot))
@@ -133,12 +139,23 @@ export class Aggregator {
     this.#open.delete(slot)
     const { records, shard, deadline, builder } = slot
     slot.records = []
-    if (records.length === 1) {
-      builder.discard()
-      return Entry.plain(records[0]!, shard, deadline)
-    }
-    return Entry.aggregate(records, shard, fitted(builder.seal(), this.#options.maxBytes), deadline)
+    return packed(builder, records, shard, deadline, this.#options.maxBytes)
   }
+}
+
+/** The records, which the builder has taken, as one entry: plain where there is only one. Empties the builder. */
+export function packed(
+  builder: AggregateBuilder,
+  records: readonly UserRecord[],
+  shard: Shard,
+  deadline: number,
+  bufferBytes: number,
+): Entry {
+  if (records.length === 1) {
+    builder.discard()
+    return Entry.plain(records[0]!, shard, deadline)
+  }
+  return Entry.aggregate(records, shard, fitted(builder.seal(), bufferBytes), deadline)
 }
 
 /**

@@ -78,7 +78,7 @@ export class StreamProducer {
 
   constructor(stream: string, port: KinesisPort, options: Omit<ProducerOptions, 'stream'>) {
     this.producer = new Producer({ ...options, stream, kinesis: this.#answers.overhear(port) })
-    this.#aggregates = options.aggregation === 'shard'
+    this.#aggregates = options.aggregation !== 'off'
     this.producer.events.on('lane-halted', () => {
       this.#halted = true
     })
