@@ -1,11 +1,12 @@
 import type { EventSource } from '@shardwise/core/events'
 import { effectiveHashKey } from '@shardwise/core/hash-key'
 import type { KinesisPort, StreamReference } from '@shardwise/core/kinesis-port'
+import { Account, type AccountHolder } from './account.js'
 import { Alarm } from './alarm.js'
 import { spoilt } from './delivery-failure.js'
 import { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
-import { Ledger } from './ledger.js'
+import type { Ledger } from './ledger.js'
 import { Packer } from './packer.js'
 import { LaneHaltedError, RecordRejectedError } from './producer-error.js'
 import type { ProducerEvent } from './producer-events.js'
@@ -25,15 +26,16 @@ import { tooLarge, type UserRecord } from './user-record.js'
  *                         ^              ^                              ^                                        |
  *                         +-- no map ----+----------- repack -----------+---------------- retry -----------------+
  *
- * Everything happens in a call of the producer, in the timer, or when a call to Kinesis ends; all of them end in `#turn`, which does what is
+ * Everything happens in a call of the producer, in the timer, or when a call to Kinesis ends; all of them end in `turn`, which does what is
  * due and sets the timer. Event listeners may call the producer in the middle of that: every stage is consistent whenever something is
  * emitted, and a turn inside a turn only makes the outer one go round again.
  */
-export class Pipeline {
+export class Pipeline implements AccountHolder {
   readonly #settings: Settings
   readonly #events: EventSource<ProducerEvent>
   readonly #counters = new ProducerCounters()
   readonly #ledger: Ledger
+  readonly #account: Account
   readonly #packer: Packer
   readonly #dispatcher: Dispatcher
   readonly #sender: RequestSender
@@ -44,21 +46,30 @@ export class Pipeline {
   readonly #alarm: Alarm
   #completed: Entry[] = []
   #turning: 'no' | 'once' | 'again' = 'no'
+  /** A record that a flush waits for was admitted late. */
+  #hurriesLate = false
   #stopped = false
 
-  constructor(settings: Settings, port: KinesisPort, stream: StreamReference, events: EventSource<ProducerEvent>) {
-    const { retry, random, ordering, maxBufferedBytes, maxBufferedRecords } = settings
+  constructor(
+    settings: Settings,
+    port: KinesisPort,
+    stream: StreamReference,
+    events: EventSource<ProducerEvent>,
+    ledger: Ledger,
+  ) {
+    const { retry, random, ordering } = settings
     const serial = ordering === 'perShard'
     this.#settings = settings
     this.#events = events
-    this.#ledger = new Ledger({ maxBytes: maxBufferedBytes, maxRecords: maxBufferedRecords }, events)
+    this.#ledger = ledger
+    this.#account = new Account(ledger, this)
     this.#view = new StreamView(port, stream, { name: settings.stream, ordered: serial, retry, random }, () => this.#gate)
     this.#packer = new Packer(settings, this.#view)
     this.#dispatcher = new Dispatcher({ serial })
     const ended = (request: Request, outcome: RequestOutcome): void => this.#complete(request, outcome)
     this.#sender = new RequestSender(port, stream, settings.requestTimeoutMs, ended)
     const shared = {
-      ...{ settings, events, counters: this.#counters, ledger: this.#ledger, packer: this.#packer },
+      ...{ settings, events, counters: this.#counters, account: this.#account, packer: this.#packer },
       ...{ dispatcher: this.#dispatcher, view: this.#view },
     }
     this.#settler = new Settler({
@@ -69,35 +80,32 @@ export class Pipeline {
     })
     this.#gate = new StreamGate({
       ...shared,
-      settler: this.#settler,
+      ...{ ledger, settler: this.#settler },
       route: (record, now) => this.#route(record, now),
       hurry: (now) => this.#hurry(now),
       wakeBy: (at) => this.#alarm.wakeBy(at),
-      turn: (now) => this.#turn(now),
+      turn: (now) => this.turn(now),
     })
-    this.#alarm = new Alarm(settings.clock, () => this.#turn(this.now()))
+    this.#alarm = new Alarm(settings.clock, () => this.turn(this.now()))
   }
 
   /** Takes the record in at once, or lets it wait for room: `admitted` tells. Throws for a record that can never go. */
   put(record: UserRecord, admitted?: () => void): boolean {
     this.#check(record)
-    const isIn = this.#ledger.takeOrWait(record, admitted)
+    const isIn = this.#account.takeOrWait(record, admitted)
     if (isIn) this.#admit(record, this.now())
     this.#rearm()
-    return isIn
+    // A listener of `backpressure-on` may have made the room: then `admitted` has been called, or there was no need to.
+    return isIn || record.expiresAt > 0
   }
 
   /** Takes the record in, or returns false. Throws for a record that can never go. */
   offer(record: UserRecord): boolean {
     this.#check(record)
-    if (!this.#ledger.take(record)) return false
+    if (!this.#account.take(record)) return false
     this.#admit(record, this.now())
     this.#rearm()
     return true
-  }
-
-  ready(): Promise<void> {
-    return this.#ledger.ready()
   }
 
   /** Resolves when the stream is known; rejects with StreamUnusableError. */
@@ -107,12 +115,11 @@ export class Pipeline {
     return loaded
   }
 
-  flush(): Promise<void> {
+  /** Nothing that is packed lingers any longer. */
+  hurry(): void {
     const now = this.now()
-    const flushed = this.#ledger.flush()
     this.#hurry(now)
-    this.#turn(now)
-    return flushed
+    this.turn(now)
   }
 
   resume(): void {
@@ -123,16 +130,15 @@ export class Pipeline {
   stop(): void {
     this.#stopped = true
     this.#view.stop()
-    this.#ledger.close(this.#settings.stream)
     this.#gate.stop()
     this.#alarm.cancel()
   }
 
   stats(): ProducerStats {
     return this.#counters.snapshot({
-      bufferedRecords: this.#ledger.records,
-      bufferedBytes: this.#ledger.bytes,
-      waitingForRoom: this.#ledger.waiting,
+      bufferedRecords: this.#account.records,
+      bufferedBytes: this.#account.bytes,
+      waitingForRoom: this.#account.waiting,
       openAggregates: this.#packer.openAggregates,
       queuedKinesisRecords: this.#dispatcher.queued,
       heldKinesisRecords: this.#settler.held,
@@ -196,8 +202,17 @@ export class Pipeline {
     if (this.#turning !== 'no') return
     this.#dispatcher.release(lane, now)
     this.#alarm.wakeBy(this.#dispatcher.wakeAt)
-    if (this.#dispatcher.dueAt <= now || this.#dispatcher.hasExpired) this.#turn(now)
+    if (this.#dispatcher.dueAt <= now || this.#dispatcher.hasExpired) this.turn(now)
     else this.#wakeForRequest()
+  }
+
+  admitLate(record: UserRecord, now: number): void {
+    const turning = this.#turning
+    // As within a turn: nothing may be sent, and no other record come in, before this one is in its place.
+    if (turning === 'no') this.#turning = 'once'
+    this.#admit(record, now)
+    this.#hurriesLate ||= this.#ledger.isFlushing(record)
+    if (turning === 'no') this.#turning = 'no'
   }
 
   /** Nothing lingers any longer. */
@@ -238,13 +253,13 @@ export class Pipeline {
       // A size that the stream no longer takes, perhaps: ask, so that the next such record is refused when it is put.
       else if (outcome.failure.kind === 'invalid') this.#view.probe(now)
     }
-    this.#turn(now)
+    this.turn(now)
   }
 
   // ---- time ----
 
   /** Does everything that is due, and sets the timer for what comes next. */
-  #turn(now: number): void {
+  turn(now: number): void {
     if (this.#turning !== 'no') {
       this.#turning = 'again'
       return
@@ -270,6 +285,7 @@ export class Pipeline {
     this.#view.tick(now)
     const heldUntil = this.#settler.nextExpiry
     if (heldUntil !== undefined && heldUntil <= now) this.#settler.judgeHeld(now)
+    this.#hurryLate(now)
     const completed: Entry[] = []
     this.#packer.closeDue(now, completed)
     for (const entry of completed) this.#dispatcher.enqueue(entry)
@@ -298,15 +314,15 @@ export class Pipeline {
 
   /** Takes in those for whom there is room now. */
   #admitWaiting(now: number): boolean {
-    let admitted = false
-    let flushing = false
-    for (let record = this.#ledger.admitNext(); record !== undefined; record = this.#ledger.admitNext()) {
-      admitted = true
-      flushing ||= this.#ledger.isFlushing(record)
-      this.#admit(record, now)
-    }
-    if (flushing) this.#hurry(now)
+    const admitted = this.#account.admitWaiting(now)
+    this.#hurryLate(now)
     return admitted
+  }
+
+  #hurryLate(now: number): void {
+    if (!this.#hurriesLate) return
+    this.#hurriesLate = false
+    this.#hurry(now)
   }
 
   /** With all slots taken there is no need for a timer: the next answer frees one. */
@@ -323,6 +339,6 @@ export class Pipeline {
   /** While nothing is buffered, the timer does not keep the process alive. */
   #arm(): void {
     if (this.#turning !== 'no' || this.#stopped) return
-    this.#alarm.set(this.#ledger.isEmpty && !this.#gate.isAwaited)
+    this.#alarm.set(this.#account.isEmpty && !this.#gate.isAwaited)
   }
 }

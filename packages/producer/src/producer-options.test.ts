@@ -29,6 +29,8 @@ describe('checkOptions', () => {
     [{ maxRequestsInFlight: 257 }, /`maxRequestsInFlight`/],
     [{ recordTtlMs: 1 }, /`recordTtlMs`/],
     [{ retry: { baseMs: 10, maxMs: 5 } }, /`retry.maxMs` must be a whole number from 10/],
+    [{ telemetry: { counter: 5 } }, /`telemetry.counter` must be a function/],
+    [{ logger: {} }, /`logger` must be an object with the functions debug, info, warn, error/],
     [{ lingerMS: 5 } as object, /`lingerMS` must be/],
   ])('refuses %j', (given, message) => {
     expect(() => checkOptions({ stream: 'flights', ...given } as ProducerOptions)).toThrow(message)

@@ -1,10 +1,12 @@
 import type { Clock } from '@shardwise/core/clock'
 import { systemClock } from '@shardwise/core/clock'
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
+import { type Logger, loggerOption } from '@shardwise/core/logger'
 import { choiceOption, InvalidOptionError, integerOption, refuseUnknownOptions, stringOption } from '@shardwise/core/options'
 import type { Random } from '@shardwise/core/random'
 import { systemRandom } from '@shardwise/core/random'
 import { MAX_RECORD_BYTES_CEILING } from '@shardwise/core/service-limits'
+import { type Telemetry, telemetryOption } from '@shardwise/core/telemetry'
 import type { AwsConnection } from '@shardwise/core/transport'
 import type { RetryOptions } from './retry-policy.js'
 
@@ -64,6 +66,13 @@ export interface ProducerOptions extends AwsConnection {
   readonly requestTimeoutMs?: number | undefined
   /** Waits between attempts are uniform in [0, min(maxMs, baseMs * 2^n)). Defaults 100 and 5000; 1 to 60000. */
   readonly retry?: { readonly baseMs?: number | undefined; readonly maxMs?: number | undefined } | undefined
+  /** Where measurements go. Default: nowhere. See @shardwise/core/telemetry, and the README for the names. */
+  readonly telemetry?: Telemetry | undefined
+  /**
+   * Where log lines go: a pino or bunyan logger as it is (@shardwise/core/logger). Default: nowhere, the producer is silent. What is logged
+   * at which level is in the README; payloads and partition keys never are.
+   */
+  readonly logger?: Logger | undefined
   /** Measures every wait and deadline. Default: the machine's. */
   readonly clock?: Clock | undefined
   /** For jitter. Default: Math.random. */
@@ -81,7 +90,7 @@ const KNOWN = [
     'ordering',
     'recordTtlMs',
   ],
-  ...['requestTimeoutMs', 'retry', 'clock', 'random'],
+  ...['requestTimeoutMs', 'retry', 'telemetry', 'logger', 'clock', 'random'],
 ]
 
 /** Options checked and complete. */
@@ -98,6 +107,8 @@ export interface Settings {
   readonly recordTtlMs: number
   readonly requestTimeoutMs: number
   readonly retry: RetryOptions
+  readonly telemetry: Telemetry | undefined
+  readonly logger: Logger | undefined
   readonly clock: Clock
   readonly random: Random
 }
@@ -142,6 +153,8 @@ export function checkOptions(options: ProducerOptions): Settings {
       baseMs,
       maxMs: integerOption('retry.maxMs', retry.maxMs, { min: baseMs, max: 60_000, fallback: Math.max(5000, baseMs) }),
     },
+    telemetry: telemetryOption('telemetry', options.telemetry),
+    logger: loggerOption('logger', options.logger),
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
   }

@@ -1,5 +1,6 @@
 import type { EventSource } from '@shardwise/core/events'
 import type { ShardMap } from '@shardwise/core/shard-map'
+import type { Account } from './account.js'
 import type { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
 import type { Ledger } from './ledger.js'
@@ -17,6 +18,7 @@ export interface StreamGateParts {
   readonly settings: Settings
   readonly events: EventSource<ProducerEvent>
   readonly counters: ProducerCounters
+  readonly account: Account
   readonly ledger: Ledger
   readonly packer: Packer
   readonly dispatcher: Dispatcher
@@ -171,7 +173,7 @@ export class StreamGate implements StreamViewListener {
   }
 
   failed(error: StreamUnusableError, fatal: boolean): void {
-    const { settings, events, ledger, settler, view } = this.#parts
+    const { settings, events, account, settler, view } = this.#parts
     settler.loadError = error
     events.emit({ type: 'shard-map-failed', code: error.serviceCode, message: error.message, retryable: !fatal })
     if (view.isReady) {
@@ -193,7 +195,7 @@ export class StreamGate implements StreamViewListener {
       else this.#loadWaiters.push(waiter)
     }
     // Nobody wants it any more: the next put will ask again.
-    if (this.#loadWaiters.length === 0 && ledger.isEmpty) view.forget()
+    if (this.#loadWaiters.length === 0 && account.isEmpty) view.forget()
   }
 
   idle(): void {
