@@ -3,7 +3,7 @@ import { effectiveHashKey, type HashKeyRange, MAX_HASH_KEY } from '@shardwise/co
 import type { PutRecordsResult } from '@shardwise/core/kinesis-port'
 import { classifyFailure, withAdvice } from '@shardwise/core/service-error'
 import type { ShardMap } from '@shardwise/core/shard-map'
-import { expired, misunderstood, refused, spoilt } from './delivery-failure.js'
+import { expired, misunderstood, refused, spoilt, strandedByHeaders } from './delivery-failure.js'
 import type { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
 import type { Ledger } from './ledger.js'
@@ -130,14 +130,16 @@ export class Settler {
     return packed
   }
 
-  /** Records of former entries as entries by the present map, less those that their callers have spoilt. */
+  /** Records of former entries as entries by the present map, less those that cannot be packed any more. */
   pack(records: readonly UserRecord[], now: number): Entry[] {
+    const { packer, settings } = this.#parts
     const intact = records.filter((record) => {
-      if (record.data.byteLength === record.dataBytes) return true
-      this.fail(record, spoilt(record))
+      const isSpoilt = record.data.byteLength !== record.dataBytes
+      if (!isSpoilt && !(packer.auto && record.hasHeaders)) return true
+      this.fail(record, isSpoilt ? spoilt(record) : strandedByHeaders(record, settings.stream))
       return false
     })
-    return this.#parts.packer.pack(intact, now)
+    return packer.pack(intact, now)
   }
 
   /** The records' time was over before there was a map. */
