@@ -43,8 +43,7 @@ export function json<T>(): Codec<T> {
   return {
     encode(value) {
       const text: string | undefined = JSON.stringify(value)
-      if (text === undefined)
-        throw new TypeError(`JSON has no form for ${value === undefined ? 'undefined' : `a ${typeof value}`}`)
+      if (text === undefined) throw new TypeError(`JSON has no form for this value, of type ${typeof value}`)
       return encoder.encode(text)
     },
     decode: (bytes) => JSON.parse(jsonDecoder.decode(bytes)) as T,

@@ -3,6 +3,7 @@ import { EventSource } from '@shardwise/core/events'
 import { streamReference } from '@shardwise/core/kinesis-port'
 import { InvalidOptionError } from '@shardwise/core/options'
 import { connectKinesis, type KinesisConnection } from '@shardwise/core/transport'
+import { Ledger } from './ledger.js'
 import { nodeWritable } from './node-writable.js'
 import { Pipeline } from './pipeline.js'
 import { ProducerClosedError } from './producer-error.js'
@@ -42,11 +43,12 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
   readonly #options: ProducerOptions<T>
   readonly #settings: Settings
   readonly #maker: RecordMaker<T>
+  readonly #ledger: Ledger
   readonly #intake: Intake<T> = {
     make: (input) => this.#maker.make(input),
     put: (record, admitted) => this.#pipeline().put(record, admitted),
     hurry: () => {
-      if (this.#state.kind === 'running') void this.#state.pipeline.flush()
+      if (this.#state.kind === 'running') void this.#deliverAll(this.#state.pipeline)
     },
   }
   #state: State = { kind: 'idle' }
@@ -56,6 +58,8 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     this.#settings = checkOptions(options)
     this.#maker = new RecordMaker(this.#settings)
     this.#options = { ...options }
+    const { maxBufferedBytes: maxBytes, maxBufferedRecords: maxRecords } = this.#settings
+    this.#ledger = new Ledger({ maxBytes, maxRecords }, this.events)
   }
 
   /**
@@ -139,7 +143,8 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
 
   /** Resolves when there is room for what `offer` last turned away. Rejects with ProducerClosedError. */
   async ready(): Promise<void> {
-    return this.#pipeline().ready()
+    this.#pipeline()
+    return this.#ledger.ready()
   }
 
   /**
@@ -189,7 +194,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
   }
 
   async #flush(): Promise<void> {
-    if (this.#state.kind === 'running') return this.#state.pipeline.flush()
+    if (this.#state.kind === 'running') return this.#deliverAll(this.#state.pipeline)
     if (this.#state.kind === 'closed') return this.#state.done
   }
 
@@ -205,13 +210,20 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
       // Before the flush: what a listener puts in the middle of that would be after it, and nobody would wait for it.
       this.#state = { kind: 'closed', done, pipeline }
       finish(
-        pipeline.flush().then(() => {
+        this.#deliverAll(pipeline).then(() => {
           pipeline.stop()
+          this.#ledger.close(this.#settings.stream)
           connection?.close()
         }),
       )
     }
     return this.#state.done
+  }
+
+  #deliverAll(pipeline: Pipeline): Promise<void> {
+    const flushed = this.#ledger.flush()
+    pipeline.hurry()
+    return flushed
   }
 
   #pipeline(): Pipeline {
@@ -222,7 +234,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     const connection =
       kinesis === undefined ? connectKinesis({ client, region, endpoint, credentials, wire, clock, requestTimeoutMs }) : undefined
     const port = kinesis ?? connection!.port
-    const pipeline = new Pipeline(this.#settings, port, streamReference(this.#settings.stream), this.events)
+    const pipeline = new Pipeline(this.#settings, port, streamReference(this.#settings.stream), this.events, this.#ledger)
     this.#state = { kind: 'running', pipeline, connection }
     return pipeline
   }
