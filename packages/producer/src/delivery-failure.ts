@@ -1,4 +1,4 @@
-import { DeliveryFailedError } from './producer-error.js'
+import { DeliveryFailedError, RecordRejectedError } from './producer-error.js'
 import type { UserRecord } from './user-record.js'
 
 /** The words for records that finally failed. The record must have been taken out of its entry. */
@@ -29,6 +29,23 @@ export function spoilt(record: UserRecord): DeliveryFailedError {
     `cannot be packed: its data had ${record.dataBytes} bytes when it was put and has ${record.data.byteLength} now. ` +
     'Leave the buffer alone until the record has settled'
   return failure(record, 'refused', problem)
+}
+
+/** A stream with service-managed distribution has no place for them: an aggregate of one would lie where its readers drop it. */
+export function headersRefused(stream: string): RecordRejectedError {
+  return new RecordRejectedError(
+    'headers',
+    `cannot travel on stream ${stream}: its records are distributed by the service (RecordDistributionStrategy AUTO). ` +
+      'Leave them out, put them into the data, or switch the stream to USER_PARTITION_KEY',
+  )
+}
+
+/** The stream has become one that takes no headers, after the record was accepted. */
+export function strandedByHeaders(record: UserRecord, stream: string): RecordRejectedError | DeliveryFailedError {
+  const why = headersRefused(stream)
+  if (record.attempts === 0) return why
+  record.lastFailure = { code: 'HeadersRefused', message: why.message, cause: why }
+  return refused(record)
 }
 
 function failure(record: UserRecord, reason: DeliveryFailedError['reason'], problem: string): DeliveryFailedError {

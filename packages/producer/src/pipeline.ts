@@ -16,8 +16,9 @@ import { ProducerCounters, type ProducerStats } from './producer-stats.js'
 import { type Request, type RequestOutcome, RequestSender } from './request-sender.js'
 import { Settler } from './settler.js'
 import { LaneHalts } from './shard-lanes.js'
+import { streamRefusal } from './stream-rules.js'
 import { type StreamTraits, StreamView, type StreamViewListener } from './stream-view.js'
-import { tooLarge, type UserRecord } from './user-record.js'
+import type { UserRecord } from './user-record.js'
 
 interface LoadWaiter {
   readonly since: number
@@ -174,9 +175,8 @@ export class Pipeline implements StreamViewListener, AccountHolder {
 
   /** Why the record cannot go, as far as is known now: asked again when it has waited. */
   #refusal(record: UserRecord): Error | undefined {
-    const limit = this.#view.traits?.maxRecordBytes
-    if (limit !== undefined && record.bytes > limit) return tooLarge(record.bytes, limit, `stream ${this.#settings.stream}`)
-    if (!this.#halts.any) return undefined
+    const refusal = streamRefusal(record, this.#settings.stream, this.#view.traits?.maxRecordBytes, this.#packer.auto)
+    if (refusal !== undefined || !this.#halts.any) return refusal
     const cause = this.#halts.causeFor(effectiveHashKey(record.partitionKey, record.explicitHashKey))
     return cause && new LaneHaltedError(this.#settings.stream, record.partitionKey, 'no', cause)
   }

@@ -12,10 +12,10 @@ export class RecordRejectedError extends Error {
   override readonly name = 'RecordRejectedError'
   readonly code = 'ERR_SHARDWISE_RECORD_REJECTED'
   /** The field that breaks a rule, or `record` where there is none. */
-  readonly field: 'record' | 'partitionKey' | 'explicitHashKey' | 'data'
+  readonly field: 'record' | 'partitionKey' | 'explicitHashKey' | 'data' | 'headers' | 'recordId'
 
-  constructor(field: RecordRejectedError['field'], problem: string) {
-    super(`The record was not accepted: \`${field}\` ${problem}`)
+  constructor(field: RecordRejectedError['field'], problem: string, options: ErrorOptions = {}) {
+    super(`The record was not accepted: \`${field}\` ${problem}`, options)
     this.field = field
   }
 }

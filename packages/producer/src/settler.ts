@@ -4,7 +4,7 @@ import type { PutRecordsResult } from '@shardwise/core/kinesis-port'
 import { classifyFailure, withAdvice } from '@shardwise/core/service-error'
 import type { ShardMap } from '@shardwise/core/shard-map'
 import type { Account } from './account.js'
-import { expired, misunderstood, refused, spoilt } from './delivery-failure.js'
+import { expired, misunderstood, refused, spoilt, strandedByHeaders } from './delivery-failure.js'
 import type { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
 import type { Packer } from './packer.js'
@@ -144,14 +144,16 @@ export class Settler {
     return packed
   }
 
-  /** Records of former entries as entries by the present map, less those that their callers have spoilt. */
+  /** Records of former entries as entries by the present map, less those that cannot be packed any more. */
   pack(records: readonly UserRecord[], now: number): Entry[] {
+    const { packer, settings } = this.#parts
     const intact = records.filter((record) => {
-      if (record.data.byteLength === record.dataBytes) return true
-      this.fail(record, spoilt(record))
+      const isSpoilt = record.data.byteLength !== record.dataBytes
+      if (!isSpoilt && !(packer.auto && record.hasHeaders)) return true
+      this.fail(record, isSpoilt ? spoilt(record) : strandedByHeaders(record, settings.stream))
       return false
     })
-    return this.#parts.packer.pack(intact, now)
+    return packer.pack(intact, now)
   }
 
   /** The records' time was over before there was a map. */
