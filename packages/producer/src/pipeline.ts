@@ -16,8 +16,9 @@ import { type Request, type RequestOutcome, RequestSender } from './request-send
 import { Settler } from './settler.js'
 import { LaneHalts } from './shard-lanes.js'
 import { StreamGate } from './stream-gate.js'
+import { streamRefusal } from './stream-rules.js'
 import { StreamView } from './stream-view.js'
-import { tooLarge, type UserRecord } from './user-record.js'
+import type { UserRecord } from './user-record.js'
 
 /**
  * Wires the stages, owns the one timer, and decides nothing that a stage can decide.
@@ -62,7 +63,7 @@ export class Pipeline implements AccountHolder {
     this.#settings = settings
     this.#events = events
     this.#ledger = ledger
-    this.#account = new Account(ledger, this)
+    this.#account = new Account(settings.stream, ledger, this)
     this.#view = new StreamView(port, stream, { name: settings.stream, ordered: serial, retry, random }, () => this.#gate)
     this.#packer = new Packer(settings, this.#view)
     this.#dispatcher = new Dispatcher({ serial })
@@ -168,11 +169,10 @@ export class Pipeline implements AccountHolder {
 
   /** Why the record cannot go, as far as is known now: asked again when it has waited. */
   #refusal(record: UserRecord): Error | undefined {
-    const limit = this.#view.traits?.maxRecordBytes
-    if (limit !== undefined && record.bytes > limit) return tooLarge(record.bytes, limit, `stream ${this.#settings.stream}`)
-    if (!this.#halts.any) return undefined
+    const refusal = streamRefusal(record, this.#settings.stream, this.#view.traits?.maxRecordBytes, this.#packer.auto)
+    if (refusal !== undefined || !this.#halts.any) return refusal
     const cause = this.#halts.causeFor(effectiveHashKey(record.partitionKey, record.explicitHashKey))
-    return cause && new LaneHaltedError(record.partitionKey, 'no', cause)
+    return cause && new LaneHaltedError(this.#settings.stream, record.partitionKey, 'no', cause)
   }
 
   #admit(record: UserRecord, now: number): void {
@@ -240,7 +240,14 @@ export class Pipeline implements AccountHolder {
     this.#counters.kinesisRecords += entries.length
     const { id: requestId } = this.#sender.send(entries, now)
     if (this.#events.hasListeners('request-sent')) {
-      this.#events.emit({ type: 'request-sent', requestId, kinesisRecords: entries.length, userRecords, bytes })
+      this.#events.emit({
+        type: 'request-sent',
+        stream: this.#settings.stream,
+        requestId,
+        kinesisRecords: entries.length,
+        userRecords,
+        bytes,
+      })
     }
     return true
   }

@@ -116,7 +116,7 @@ export class StreamGate implements StreamViewListener {
     if (settings.ordering === 'none') {
       packer.auto = true
       this.#relane(now)
-      events.emit({ type: 'distribution-changed', distribution: 'auto' })
+      events.emit({ type: 'distribution-changed', stream: this.#parts.settings.stream, distribution: 'auto' })
     }
     // With a listing: the shards may be those of another stream of the same name, and the keys not ignored at all.
     view.probe(now, true)
@@ -139,7 +139,7 @@ export class StreamGate implements StreamViewListener {
 
   /** For after the last flush. */
   stop(): void {
-    for (const { reject } of this.#loadWaiters.splice(0)) reject(new ProducerClosedError(this.#parts.settings.stream))
+    for (const { reject } of this.#loadWaiters.splice(0)) reject(new ProducerClosedError())
   }
 
   // ---- what the stream's view tells ----
@@ -152,7 +152,13 @@ export class StreamGate implements StreamViewListener {
     const was = new Set(before?.open.map((shard) => shard.shardId))
     const opened = map.open.map((shard) => shard.shardId).filter((shardId) => !was.delete(shardId))
     counters.mapRefreshes++
-    events.emit({ type: 'map-refreshed', openShards: map.open.length, opened, closed: [...was] })
+    events.emit({
+      type: 'map-refreshed',
+      stream: this.#parts.settings.stream,
+      openShards: map.open.length,
+      opened,
+      closed: [...was],
+    })
   }
 
   mapConfirmed(): void {
@@ -165,17 +171,28 @@ export class StreamGate implements StreamViewListener {
     const changed = auto !== packer.auto
     packer.auto = auto
     if (view.isReady) this.#relane(this.now())
-    if (changed) events.emit({ type: 'distribution-changed', distribution: auto ? 'auto' : 'partition-key' })
+    if (changed)
+      events.emit({
+        type: 'distribution-changed',
+        stream: this.#parts.settings.stream,
+        distribution: auto ? 'auto' : 'partition-key',
+      })
   }
 
   probeDenied(message: string): void {
-    this.#parts.events.emit({ type: 'probe-denied', message })
+    this.#parts.events.emit({ type: 'probe-denied', stream: this.#parts.settings.stream, message })
   }
 
   failed(error: StreamUnusableError, fatal: boolean): void {
     const { settings, events, account, settler, view } = this.#parts
     settler.loadError = error
-    events.emit({ type: 'shard-map-failed', code: error.serviceCode, message: error.message, retryable: !fatal })
+    events.emit({
+      type: 'shard-map-failed',
+      stream: this.#parts.settings.stream,
+      code: error.serviceCode,
+      message: error.message,
+      retryable: !fatal,
+    })
     if (view.isReady) {
       // A stream that lost the means to keep order. Anything else leaves the map that we have in use.
       if (error.serviceCode === 'AutoDistribution') this.#refuseAll(error)
@@ -245,7 +262,7 @@ export class StreamGate implements StreamViewListener {
     this.#unrouted = []
     for (const { reject } of this.#loadWaiters.splice(0)) reject(error)
     this.#parts.settler.refuse(records, error)
-    this.#parts.events.emit({ type: 'stream-unusable', error })
+    this.#parts.events.emit({ type: 'stream-unusable', stream: this.#parts.settings.stream, error })
   }
 }
 
