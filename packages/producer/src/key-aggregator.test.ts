@@ -4,9 +4,10 @@ import { describe, expect, test } from 'vitest'
 import { Aggregator } from './aggregator.js'
 import type { Entry } from './entry.js'
 import { KeyAggregator } from './key-aggregator.js'
+import { LoneRecords } from './lone-records.js'
 import { recordKey } from './record-key.js'
 import { recordOf, shardOf } from './testing/records.js'
-import type { UserRecord } from './user-record.js'
+import { UserRecord } from './user-record.js'
 
 const shard = shardOf('s0')
 const options = { lingerMs: 100, maxBytes: 1000, maxRecords: 1000 }
@@ -18,7 +19,7 @@ function keys(entries: readonly Entry[]): string[] {
 
 describe('KeyAggregator', () => {
   test('collects per key until the deadline of the first member', () => {
-    const aggregator = new KeyAggregator(options)
+    const aggregator = new KeyAggregator(options, new LoneRecords())
     const out: Entry[] = []
     for (const [i, key] of [...'abacb'].entries()) aggregator.add(recordOf(key), 0, shard, i * 10, out)
     aggregator.closeDue(99, out)
@@ -30,7 +31,7 @@ describe('KeyAggregator', () => {
   })
 
   test('one partition key with different explicit hash keys is more than one key', () => {
-    const aggregator = new KeyAggregator(options)
+    const aggregator = new KeyAggregator(options, new LoneRecords())
     const out: Entry[] = []
     for (const hashKey of ['1', undefined, '2', '1', undefined]) aggregator.add(recordOf('a', 10, hashKey), 0, shard, 0, out)
     aggregator.closeAll(out)
@@ -42,7 +43,7 @@ describe('KeyAggregator', () => {
   })
 
   test('closes what a record would join, and nothing else', () => {
-    const aggregator = new KeyAggregator(options)
+    const aggregator = new KeyAggregator(options, new LoneRecords())
     const out: Entry[] = []
     for (const key of 'aabb') aggregator.add(recordOf(key), 0, shard, 0, out)
     aggregator.closeOf(recordOf('c'), 0, out)
@@ -51,7 +52,7 @@ describe('KeyAggregator', () => {
   })
 
   test('packs again at once, in order, without disturbing what is open', () => {
-    const aggregator = new KeyAggregator(options)
+    const aggregator = new KeyAggregator(options, new LoneRecords())
     const open: Entry[] = []
     aggregator.add(recordOf('a'), 0, shard, 0, open)
     const records = [...'ababb'].map((key, i) => recordOf(key, i === 3 ? 5000 : 10))
@@ -69,7 +70,7 @@ describe('KeyAggregator', () => {
   })
 
   test('records whose buffer was resized while they waited go one by one, and none is left out', () => {
-    const aggregator = new KeyAggregator(options)
+    const aggregator = new KeyAggregator(options, new LoneRecords())
     const [first, second, third] = [recordOf('a'), recordOf('a', 30), recordOf('a')]
     const out: Entry[] = []
     for (const record of [first, second, third]) aggregator.add(record, 0, shard, 0, out)
@@ -79,7 +80,7 @@ describe('KeyAggregator', () => {
   })
 
   test('very many open keys hold no buffers', { timeout: 60_000 }, () => {
-    const aggregator = new KeyAggregator({ ...options, maxBytes: 1_000_000 })
+    const aggregator = new KeyAggregator({ ...options, maxBytes: 1_000_000 }, new LoneRecords())
     const out: Entry[] = []
     const before = process.memoryUsage().arrayBuffers
     for (let i = 0; i < 20_000; i++) aggregator.add(recordOf(`k${i % 10_000}`), 0, shard, 0, out)
@@ -95,7 +96,13 @@ const record = fc.record({
   key: fc.constantFrom('a', 'b', 'ü', 'k'.repeat(140)),
   size: fc.oneof(fc.nat({ max: 40 }), fc.nat({ max: 300 })),
   hashKey: fc.constantFrom(undefined, undefined, '1', '340282366920938463463374607431768211455'),
+  tag: fc.option(fc.string({ maxLength: 20 }), { nil: undefined, freq: 2 }),
 })
+
+function recordWith(key: string, size: number, hashKey: string | undefined, tag: string | undefined): UserRecord {
+  const data = new Uint8Array(size)
+  return new UserRecord(key, hashKey, data, size, tag === undefined ? undefined : [{ key: 'x', value: tag }])
+}
 
 test('each key is packed byte for byte as if a stream had that key alone', () => {
   fc.assert(
@@ -105,7 +112,7 @@ test('each key is packed byte for byte as if a stream had that key alone', () =>
       fc.integer({ min: 1, max: 8 }),
       fc.boolean(),
       (given, maxBytes, maxRecords, again) => {
-        const records = given.map(({ key, size, hashKey }) => recordOf(key, size, hashKey))
+        const records = given.map(({ key, size, hashKey, tag }) => recordWith(key, size, hashKey, tag))
         const limits = { ...options, maxBytes, maxRecords }
         const pack = (of: readonly UserRecord[], aggregator: Aggregator | KeyAggregator): Entry[] => {
           if (again)
@@ -120,11 +127,11 @@ test('each key is packed byte for byte as if a stream had that key alone', () =>
           aggregator.closeAll(out)
           return out
         }
-        const entries = pack(records, new KeyAggregator(limits))
+        const entries = pack(records, new KeyAggregator(limits, new LoneRecords()))
         for (const key of new Set(records.map(recordKey))) {
           const alone = pack(
             records.filter((each) => recordKey(each) === key),
-            new Aggregator(limits),
+            new Aggregator(limits, new LoneRecords()),
           )
           const here = entries.filter((entry) => recordKey(entry.records[0]!) === key)
           expect(here.map((entry) => entry.records)).toEqual(alone.map((entry) => entry.records))

@@ -1,8 +1,9 @@
 import { AggregateBuilder, BufferPool } from '@shardwise/aggregation'
 import type { Shard } from '@shardwise/core/shard-map'
-import { type AggregatorOptions, packed } from './aggregator.js'
+import { type AggregatorOptions, fitted } from './aggregator.js'
 import { Entry } from './entry.js'
 import { LinkedSet } from './linked-set.js'
+import type { LoneRecords } from './lone-records.js'
 import { recordKey } from './record-key.js'
 import type { UserRecord } from './user-record.js'
 
@@ -26,6 +27,7 @@ const NO_DATA = new Uint8Array(0)
  */
 export class KeyAggregator {
   readonly #options: AggregatorOptions
+  readonly #lone: LoneRecords
   readonly #builder: AggregateBuilder
   /** What a record without data takes in an aggregate that has its keys: without and with an explicit hash key. */
   readonly #emptyBytes: readonly [number, number]
@@ -33,8 +35,9 @@ export class KeyAggregator {
   /** The same by deadline. */
   readonly #line = new LinkedSet<Gathering>()
 
-  constructor(options: AggregatorOptions) {
+  constructor(options: AggregatorOptions, lone: LoneRecords) {
     this.#options = options
+    this.#lone = lone
     const { maxBytes } = options
     this.#builder = new AggregateBuilder({ maxBytes, pool: new BufferPool({ bufferBytes: maxBytes, maxIdle: 4 }) })
     this.#emptyBytes = [this.#measure(undefined), this.#measure('0')]
@@ -92,9 +95,9 @@ export class KeyAggregator {
   /** Adds the record to what is open of its key; the gathering, if this opened one. */
   #gather(open: Map<string, Gathering>, record: UserRecord, shard: Shard, deadline: number, out: Entry[]): Gathering | undefined {
     const { maxBytes, maxRecords } = this.#options
-    const { partitionKey, data, explicitHashKey } = record
+    const { partitionKey, data, explicitHashKey, tags } = record
     const key = recordKey(record)
-    const alone = this.#builder.sizeWith(partitionKey, data, explicitHashKey)
+    const alone = this.#builder.sizeWith(partitionKey, data, explicitHashKey, tags)
     const present = open.get(key)
     if (present !== undefined) {
       const bytes = present.bytes + alone - this.#frameBytes(partitionKey, explicitHashKey)
@@ -107,7 +110,7 @@ export class KeyAggregator {
       this.#close(open, present, out)
     }
     if (alone > maxBytes || maxRecords === 1) {
-      out.push(Entry.plain(record, shard, deadline))
+      out.push(this.#lone.entry(record, shard, deadline))
       return undefined
     }
     const opened: Gathering = { key, shard, deadline, records: [record], bytes: alone }
@@ -127,13 +130,17 @@ export class KeyAggregator {
     const { records, shard, deadline } = gathering
     // A buffer that was resized or handed over while its record waited would not fit what was added up. Such records go as they are.
     if (records.some((record) => record.data.byteLength !== record.dataBytes)) {
-      for (const record of records) out.push(Entry.plain(record, shard, deadline))
+      for (const record of records) out.push(this.#lone.entry(record, shard, deadline))
       return
     }
-    if (records.length > 1) {
-      for (const { partitionKey, data, explicitHashKey } of records) this.#builder.tryAdd(partitionKey, data, explicitHashKey)
+    if (records.length === 1) {
+      out.push(this.#lone.entry(records[0]!, shard, deadline))
+      return
     }
-    out.push(packed(this.#builder, records, shard, deadline, this.#options.maxBytes))
+    for (const { partitionKey, data, explicitHashKey, tags } of records) {
+      this.#builder.tryAdd(partitionKey, data, explicitHashKey, tags)
+    }
+    out.push(Entry.aggregate(records, shard, fitted(this.#builder.seal(), this.#options.maxBytes), deadline))
   }
 
   #measure(explicitHashKey: string | undefined): number {

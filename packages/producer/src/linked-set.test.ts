@@ -40,8 +40,7 @@ test('gives the first of very many, again and again', { timeout: 20_000 }, () =>
   for (let i = 0; i < 500_000; i++) set.push(i)
   let given = 0
   for (let first = set.first; first !== undefined; first = set.first) {
-    expect(set.delete(first)).toBe(true)
-    given++
+    if (set.delete(first)) given++
   }
   expect(given).toBe(500_000)
 })
