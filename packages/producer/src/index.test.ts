@@ -9,6 +9,7 @@ test('the public names', () => {
     'ProducerClosedError',
     'RecordRejectedError',
     'StreamUnusableError',
+    'fromKplProperties',
     'wrapKinesisClient',
   ])
 })

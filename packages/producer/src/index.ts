@@ -1,3 +1,5 @@
+export { fromKplProperties, type KplProperties, type KplRemark } from './from-kpl-properties.js'
+export type { KplProducerOptions } from './kpl-option.js'
 export { Producer } from './producer.js'
 export {
   DeliveryFailedError,
