@@ -9,7 +9,10 @@ test('the public names', () => {
     'ProducerClosedError',
     'RecordRejectedError',
     'StreamUnusableError',
+    'bytes',
     'fromKplProperties',
+    'json',
+    'text',
     'wrapKinesisClient',
   ])
 })

@@ -1,3 +1,4 @@
+export { bytes, type Codec, type CodecContext, json, text } from '@shardwise/core/codec'
 export { fromKplProperties, type KplProperties, type KplRemark } from './from-kpl-properties.js'
 export type { KplProducerOptions } from './kpl-option.js'
 export { Producer } from './producer.js'

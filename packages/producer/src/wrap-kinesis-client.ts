@@ -14,7 +14,16 @@ import { StreamProducers } from './stream-producers.js'
 export interface WrapOptions
   extends Omit<
     ProducerOptions,
-    'stream' | 'client' | 'kinesis' | 'region' | 'endpoint' | 'credentials' | 'connectTimeoutMs' | 'aggregation'
+    | 'stream'
+    | 'codec'
+    | 'recordIds'
+    | 'client'
+    | 'kinesis'
+    | 'region'
+    | 'endpoint'
+    | 'credentials'
+    | 'connectTimeoutMs'
+    | 'aggregation'
   > {
   /**
    * `off` (default): each record is a Kinesis record. `shard`: records for the same shard travel together in the KPL's aggregated format.
@@ -36,7 +45,7 @@ export interface WrappedPuts extends AsyncDisposable {
 /** The client with its own type, whose puts go through producers. */
 export type WrappedKinesisClient<Client extends KinesisClient> = Client & { readonly shardwise: WrappedPuts }
 
-const DECIDED = ['stream', 'client', 'kinesis', 'region', 'endpoint', 'credentials', 'connectTimeoutMs']
+const DECIDED = ['stream', 'codec', 'recordIds', 'client', 'kinesis', 'region', 'endpoint', 'credentials', 'connectTimeoutMs']
 
 /**
  * **With `aggregation: 'shard'` every reader of the streams must de-aggregate.** The default is `off`: readers see what they saw before.
