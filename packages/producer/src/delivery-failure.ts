@@ -50,12 +50,13 @@ const WHY_NO_HEADERS =
 
 function failure(record: UserRecord, reason: DeliveryFailedError['reason'], problem: string): DeliveryFailedError {
   const { partitionKey, attempts, lastFailure } = record
+  const { stream } = record.account!
   const written = record.mayBeWritten ? 'unknown' : 'no'
   const hint = record.mayBeWritten ? ' (it may have been written; putting it again may duplicate it)' : ''
   const key = JSON.stringify(partitionKey.length > 60 ? `${partitionKey.slice(0, 60)}...` : partitionKey)
   return new DeliveryFailedError(
     `The record with partition key ${key} ${problem}${hint}`,
-    { partitionKey, written, attempts, reason, serviceCode: lastFailure?.code },
+    { stream, partitionKey, written, attempts, reason, serviceCode: lastFailure?.code },
     lastFailure?.cause === undefined ? {} : { cause: lastFailure.cause },
   )
 }

@@ -212,7 +212,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
       finish(
         this.#deliverAll(pipeline).then(() => {
           pipeline.stop()
-          this.#ledger.close(this.#settings.stream)
+          this.#ledger.close()
           connection?.close()
         }),
       )
@@ -228,7 +228,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
 
   #pipeline(): Pipeline {
     if (this.#state.kind === 'running') return this.#state.pipeline
-    if (this.#state.kind === 'closed') throw new ProducerClosedError(this.#settings.stream)
+    if (this.#state.kind === 'closed') throw new ProducerClosedError()
     const { kinesis, client, region, endpoint, credentials, wire, clock } = this.#options
     const { requestTimeoutMs } = this.#settings
     const connection =

@@ -53,6 +53,10 @@ export class Settler {
     this.#parts = parts
   }
 
+  get #stream(): string {
+    return this.#parts.settings.stream
+  }
+
   get held(): number {
     return this.#held.length
   }
@@ -75,14 +79,24 @@ export class Settler {
     const tookMs = now - sentAt
     if (outcome.kind === 'answered') {
       const refusedKinesisRecords = outcome.results.reduce((count, result) => count + (result.SequenceNumber ? 0 : 1), 0)
-      events.emit({ type: 'request-succeeded', requestId, tookMs, refusedKinesisRecords })
+      events.emit({ type: 'request-succeeded', stream: this.#stream, requestId, tookMs, refusedKinesisRecords })
       for (const [i, entry] of entries.entries()) this.#settle(entry, outcome.results[i]!, now)
       return
     }
     counters.requestsFailed++
     const { code, message, retryable, written, cause } = told(outcome, entries.length)
     const kinesisRecords = entries.length
-    events.emit({ type: 'request-failed', requestId, tookMs, kinesisRecords, code, message, retryable, written })
+    events.emit({
+      type: 'request-failed',
+      stream: this.#stream,
+      requestId,
+      tookMs,
+      kinesisRecords,
+      code,
+      message,
+      retryable,
+      written,
+    })
     for (const entry of entries) {
       entry.mayBeWritten ||= written === 'unknown'
       entry.lastFailure = { code, message, cause }
@@ -166,7 +180,7 @@ export class Settler {
     record.fail(error)
     if (!events.hasListeners('record-failed')) return
     const { partitionKey, explicitHashKey, data } = record
-    events.emit({ type: 'record-failed', partitionKey, explicitHashKey, data, error })
+    events.emit({ type: 'record-failed', stream: this.#stream, partitionKey, explicitHashKey, data, error })
   }
 
   #settle(entry: Entry, result: PutRecordsResult, now: number): void {
@@ -238,7 +252,14 @@ export class Settler {
     if (placement === 'keys-ignored') this.#parts.keysIgnored(now)
     // A newer map may have come while the request was under way.
     else if (outcome === 'undecided' || view.isOpen(predicted)) view.refresh(now)
-    events.emit({ type: 'wrong-shard', predictedShardId: predicted.shardId, shardId, userRecords: entry.records.length, outcome })
+    events.emit({
+      type: 'wrong-shard',
+      stream: this.#stream,
+      predictedShardId: predicted.shardId,
+      shardId,
+      userRecords: entry.records.length,
+      outcome,
+    })
   }
 
   /** Sends an entry again, or gives up those of its records whose time is over. */
@@ -256,7 +277,16 @@ export class Settler {
     if (userRecords === 0) return
     counters.retries++
     const [code, throttled] = [lastFailure?.code ?? '', how.throttled === true]
-    events.emit({ type: 'record-retried', shardId, code, throttled, userRecords, attempts, delayMs: at - now })
+    events.emit({
+      type: 'record-retried',
+      stream: this.#stream,
+      shardId,
+      code,
+      throttled,
+      userRecords,
+      attempts,
+      delayMs: at - now,
+    })
   }
 
   #abandon(entry: Entry, describe: (record: UserRecord) => Error): void {
@@ -290,7 +320,7 @@ export class Settler {
         for (const queued of dispatcher.clear(range)) for (const record of queued.dissolve()) behind.push(record)
     }
     const behindIt = (record: UserRecord): Error =>
-      new LaneHaltedError(record.partitionKey, record.mayBeWritten ? 'unknown' : 'no', cause)
+      new LaneHaltedError(this.#stream, record.partitionKey, record.mayBeWritten ? 'unknown' : 'no', cause)
     for (const [i, record] of records.entries()) this.fail(record, errors[i] ?? behindIt(record))
     for (const record of behind) this.fail(record, behindIt(record))
     this.#announce(halted, cause)
@@ -308,7 +338,7 @@ export class Settler {
       const { start: startingHashKey, end: endingHashKey } = range
       const shard = view.map?.at(startingHashKey)
       const shardId = shard?.range.end === endingHashKey ? shard.shardId : undefined
-      events.emit({ type: 'lane-halted', shardId, startingHashKey, endingHashKey, cause })
+      events.emit({ type: 'lane-halted', stream: this.#stream, shardId, startingHashKey, endingHashKey, cause })
     }
   }
 

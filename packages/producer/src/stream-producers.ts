@@ -28,7 +28,7 @@ export class StreamProducers {
 
   /** Undefined if there are producers for as many streams as there may be, and all are at work. Throws ProducerClosedError. */
   of(stream: string): StreamProducer | undefined {
-    if (this.#closed) throw new ProducerClosedError(stream)
+    if (this.#closed) throw new ProducerClosedError()
     let found = this.#streams.get(stream)
     if (found === undefined) {
       if (this.#streams.size >= this.#most && !this.#makeRoom()) return undefined
@@ -77,7 +77,7 @@ export class StreamProducer {
   #halted = false
 
   constructor(stream: string, port: KinesisPort, options: Omit<ProducerOptions, 'stream'>) {
-    this.#aggregates = options.aggregation === 'shard'
+    this.#aggregates = options.aggregation !== 'off'
     const telemetry = this.#aggregates ? options.telemetry : withoutInject(options.telemetry)
     this.producer = new Producer({ ...options, telemetry, stream, kinesis: this.#answers.overhear(port) })
     this.producer.events.on('lane-halted', () => {
