@@ -31,9 +31,9 @@ export class RecordMaker<T> {
     checkAddress(input)
     const { partitionKey, explicitHashKey, headers } = input
     if (headers !== undefined) checkHeaders(headers)
+    const tags = tagsOf(this.#idOf(input), this.#telemetry === undefined ? headers : this.#withTrace(headers))
     const data = this.#encoded(input, stream)
     checkData(data)
-    const tags = tagsOf(this.#idOf(input), this.#telemetry === undefined ? headers : this.#withTrace(headers))
     if (tags === undefined) return toUserRecord({ partitionKey, explicitHashKey, data })
     const size = this.#lone.envelopeBytes(partitionKey, explicitHashKey, data, tags)
     if (size > MAX_RECORD_BYTES_CEILING) throw tooLarge(size, MAX_RECORD_BYTES_CEILING, 'any stream', true)

@@ -1,4 +1,4 @@
-import { decodeAggregate } from '@shardwise/aggregation'
+import { decodeAggregate, type Tag } from '@shardwise/aggregation'
 import type { ManualClock } from '@shardwise/core/clock'
 import { effectiveHashKey, inRange } from '@shardwise/core/hash-key'
 import type {
@@ -34,6 +34,7 @@ export interface StoredRecord {
   readonly shardId: string
   readonly sequenceNumber: bigint
   readonly subSequenceNumber: number
+  readonly tags: readonly Tag[]
 }
 
 /** Kinesis for tests, on a manual clock: the model behind a port that takes time and can fail. Requests arrive after half the latency. */
@@ -161,7 +162,7 @@ export class SimulatedKinesis implements KinesisPort {
         const members = decodeAggregate(Data!)
         if (members === undefined) {
           const id = Buffer.from(Data!).toString()
-          found.push({ id, partitionKey: PartitionKey!, shardId, sequenceNumber, subSequenceNumber: 0 })
+          found.push({ id, partitionKey: PartitionKey!, shardId, sequenceNumber, subSequenceNumber: 0, tags: [] })
           continue
         }
         const at = (i: number): string => members.partitionKey(i)
@@ -169,7 +170,7 @@ export class SimulatedKinesis implements KinesisPort {
         if (!indexes.every((i) => inRange(effectiveHashKey(at(i), members.explicitHashKey(i)), range))) continue
         for (const i of indexes) {
           const id = Buffer.from(members.data(i)).toString()
-          found.push({ id, partitionKey: at(i), shardId, sequenceNumber, subSequenceNumber: i })
+          found.push({ id, partitionKey: at(i), shardId, sequenceNumber, subSequenceNumber: i, tags: members.tags(i) })
         }
       }
     }
