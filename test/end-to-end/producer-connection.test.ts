@@ -78,7 +78,9 @@ test.runIf(process.platform === 'linux')(
     const error = await producer.start().catch((thrown: unknown) => thrown)
     expect(error).toBeInstanceOf(StreamUnusableError)
     expect(performance.now() - began).toBeLessThan(15_000)
-    expect((error as Error).message).toContain('did not establish a connection with the server within the configured timeout of 200 ms')
+    expect((error as Error).message).toContain(
+      'did not establish a connection with the server within the configured timeout of 200 ms',
+    )
   },
 )
 
