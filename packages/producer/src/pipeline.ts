@@ -3,10 +3,11 @@ import type { EventSource } from '@shardwise/core/events'
 import { effectiveHashKey } from '@shardwise/core/hash-key'
 import type { KinesisPort, StreamReference } from '@shardwise/core/kinesis-port'
 import type { ShardMap } from '@shardwise/core/shard-map'
+import { Account, type AccountHolder } from './account.js'
 import { spoilt } from './delivery-failure.js'
 import { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
-import { Ledger } from './ledger.js'
+import type { Ledger } from './ledger.js'
 import { Packer } from './packer.js'
 import { LaneHaltedError, ProducerClosedError, RecordRejectedError, type StreamUnusableError } from './producer-error.js'
 import type { ProducerEvent } from './producer-events.js'
@@ -34,15 +35,16 @@ const LOAD_PATIENCE_MS = 3000
  *                             ^                              ^                                        |
  *                             +----------- repack -----------+---------------- retry -----------------+
  *
- * Everything happens in a call of the producer, in the timer, or when a call to Kinesis ends; all of them end in `#turn`, which does what is
+ * Everything happens in a call of the producer, in the timer, or when a call to Kinesis ends; all of them end in `turn`, which does what is
  * due and sets the timer. Event listeners may call the producer in the middle of that: every stage is consistent whenever something is
  * emitted, and a turn inside a turn only makes the outer one go round again.
  */
-export class Pipeline implements StreamViewListener {
+export class Pipeline implements StreamViewListener, AccountHolder {
   readonly #settings: Settings
   readonly #events: EventSource<ProducerEvent>
   readonly #counters = new ProducerCounters()
   readonly #ledger: Ledger
+  readonly #account: Account
   readonly #packer: Packer
   readonly #dispatcher: Dispatcher
   readonly #sender: RequestSender
@@ -58,21 +60,30 @@ export class Pipeline implements StreamViewListener {
   #timerIsBackground = false
   #wakeAt = Number.POSITIVE_INFINITY
   #turning: 'no' | 'once' | 'again' = 'no'
+  /** A record that a flush waits for was admitted late. */
+  #hurriesLate = false
   #stopped = false
 
-  constructor(settings: Settings, port: KinesisPort, stream: StreamReference, events: EventSource<ProducerEvent>) {
-    const { retry, random, ordering, maxBufferedBytes, maxBufferedRecords } = settings
+  constructor(
+    settings: Settings,
+    port: KinesisPort,
+    stream: StreamReference,
+    events: EventSource<ProducerEvent>,
+    ledger: Ledger,
+  ) {
+    const { retry, random, ordering } = settings
     const serial = ordering === 'perShard'
     this.#settings = settings
     this.#events = events
-    this.#ledger = new Ledger({ maxBytes: maxBufferedBytes, maxRecords: maxBufferedRecords }, events)
+    this.#ledger = ledger
+    this.#account = new Account(ledger, this)
     this.#view = new StreamView(port, stream, { name: settings.stream, ordered: serial, retry, random }, this)
     this.#packer = new Packer(settings, this.#view)
     this.#dispatcher = new Dispatcher({ serial })
     const ended = (request: Request, outcome: RequestOutcome): void => this.#complete(request, outcome)
     this.#sender = new RequestSender(port, stream, settings.requestTimeoutMs, ended)
     this.#settler = new Settler({
-      ...{ settings, events, counters: this.#counters, ledger: this.#ledger, packer: this.#packer },
+      ...{ settings, events, counters: this.#counters, account: this.#account, packer: this.#packer },
       ...{ dispatcher: this.#dispatcher, halts: this.#halts, view: this.#view },
       park: (records, now) => this.#park(records, now),
       keysIgnored: (now) => this.#turnAuto(now),
@@ -82,23 +93,20 @@ export class Pipeline implements StreamViewListener {
   /** Takes the record in at once, or lets it wait for room: `admitted` tells. Throws for a record that can never go. */
   put(record: UserRecord, admitted?: () => void): boolean {
     this.#check(record)
-    const isIn = this.#ledger.takeOrWait(record, admitted)
+    const isIn = this.#account.takeOrWait(record, admitted)
     if (isIn) this.#admit(record, this.now())
     this.#rearm()
-    return isIn
+    // A listener of `backpressure-on` may have made the room: then `admitted` has been called, or there was no need to.
+    return isIn || record.expiresAt > 0
   }
 
   /** Takes the record in, or returns false. Throws for a record that can never go. */
   offer(record: UserRecord): boolean {
     this.#check(record)
-    if (!this.#ledger.take(record)) return false
+    if (!this.#account.take(record)) return false
     this.#admit(record, this.now())
     this.#rearm()
     return true
-  }
-
-  ready(): Promise<void> {
-    return this.#ledger.ready()
   }
 
   /** Resolves when the stream is known; rejects with StreamUnusableError. */
@@ -112,12 +120,11 @@ export class Pipeline implements StreamViewListener {
     })
   }
 
-  flush(): Promise<void> {
+  /** Nothing that is packed lingers any longer. */
+  hurry(): void {
     const now = this.now()
-    const flushed = this.#ledger.flush()
     this.#hurry(now)
-    this.#turn(now)
-    return flushed
+    this.turn(now)
   }
 
   resume(): void {
@@ -128,7 +135,6 @@ export class Pipeline implements StreamViewListener {
   stop(): void {
     this.#stopped = true
     this.#view.stop()
-    this.#ledger.close(this.#settings.stream)
     for (const { reject } of this.#loadWaiters.splice(0)) reject(new ProducerClosedError(this.#settings.stream))
     this.#timer?.cancel()
     this.#timer = undefined
@@ -136,9 +142,9 @@ export class Pipeline implements StreamViewListener {
 
   stats(): ProducerStats {
     return this.#counters.snapshot({
-      bufferedRecords: this.#ledger.records,
-      bufferedBytes: this.#ledger.bytes,
-      waitingForRoom: this.#ledger.waiting,
+      bufferedRecords: this.#account.records,
+      bufferedBytes: this.#account.bytes,
+      waitingForRoom: this.#account.waiting,
       openAggregates: this.#packer.openAggregates,
       queuedKinesisRecords: this.#dispatcher.queued,
       heldKinesisRecords: this.#settler.held,
@@ -207,8 +213,17 @@ export class Pipeline implements StreamViewListener {
     if (this.#turning !== 'no') return
     this.#dispatcher.release(lane, now)
     this.#wakeBy(this.#dispatcher.wakeAt)
-    if (this.#dispatcher.dueAt <= now || this.#dispatcher.hasExpired) this.#turn(now)
+    if (this.#dispatcher.dueAt <= now || this.#dispatcher.hasExpired) this.turn(now)
     else this.#wakeForRequest()
+  }
+
+  admitLate(record: UserRecord, now: number): void {
+    const turning = this.#turning
+    // As within a turn: nothing may be sent, and no other record come in, before this one is in its place.
+    if (turning === 'no') this.#turning = 'once'
+    this.#admit(record, now)
+    this.#hurriesLate ||= this.#ledger.isFlushing(record)
+    if (turning === 'no') this.#turning = 'no'
   }
 
   #routeWaiting(now: number): void {
@@ -276,7 +291,7 @@ export class Pipeline implements StreamViewListener {
       // A size that the stream no longer takes, perhaps: ask, so that the next such record is refused when it is put.
       else if (outcome.failure.kind === 'invalid') this.#view.probe(now)
     }
-    this.#turn(now)
+    this.turn(now)
   }
 
   // ---- what the stream's view tells ----
@@ -329,14 +344,14 @@ export class Pipeline implements StreamViewListener {
       else this.#loadWaiters.push(waiter)
     }
     // Nobody wants it any more: the next put will ask again.
-    if (this.#loadWaiters.length === 0 && this.#ledger.isEmpty) this.#view.forget()
+    if (this.#loadWaiters.length === 0 && this.#account.isEmpty) this.#view.forget()
   }
 
   idle(): void {
     if (this.#view.isReady) {
       for (const { resolve } of this.#loadWaiters.splice(0)) resolve()
     }
-    this.#turn(this.now())
+    this.turn(this.now())
   }
 
   /** Predicts and packs everything that is not in flight again: the map or the way of distribution is another one. */
@@ -389,7 +404,7 @@ export class Pipeline implements StreamViewListener {
   // ---- time ----
 
   /** Does everything that is due, and sets the timer for what comes next. */
-  #turn(now: number): void {
+  turn(now: number): void {
     if (this.#turning !== 'no') {
       this.#turning = 'again'
       return
@@ -415,6 +430,7 @@ export class Pipeline implements StreamViewListener {
     this.#view.tick(now)
     const heldUntil = this.#settler.nextExpiry
     if (heldUntil !== undefined && heldUntil <= now) this.#settler.judgeHeld(now)
+    this.#hurryLate(now)
     const completed: Entry[] = []
     this.#packer.closeDue(now, completed)
     for (const entry of completed) this.#dispatcher.enqueue(entry)
@@ -456,15 +472,15 @@ export class Pipeline implements StreamViewListener {
 
   /** Takes in those for whom there is room now. */
   #admitWaiting(now: number): boolean {
-    let admitted = false
-    let flushing = false
-    for (let record = this.#ledger.admitNext(); record !== undefined; record = this.#ledger.admitNext()) {
-      admitted = true
-      flushing ||= this.#ledger.isFlushing(record)
-      this.#admit(record, now)
-    }
-    if (flushing) this.#hurry(now)
+    const admitted = this.#account.admitWaiting(now)
+    this.#hurryLate(now)
     return admitted
+  }
+
+  #hurryLate(now: number): void {
+    if (!this.#hurriesLate) return
+    this.#hurriesLate = false
+    this.#hurry(now)
   }
 
   #wakeBy(at: number | undefined): void {
@@ -485,7 +501,7 @@ export class Pipeline implements StreamViewListener {
   /** Makes the timer agree with what is known. While nothing is buffered it does not keep the process alive. */
   #arm(): void {
     if (this.#turning !== 'no' || this.#stopped) return
-    const background = this.#ledger.isEmpty && this.#loadWaiters.length === 0
+    const background = this.#account.isEmpty && this.#loadWaiters.length === 0
     if (this.#wakeAt === this.#timerAt && background === this.#timerIsBackground) return
     this.#timer?.cancel()
     this.#timer = undefined
@@ -498,7 +514,7 @@ export class Pipeline implements StreamViewListener {
       () => {
         this.#timer = undefined
         this.#timerAt = Number.POSITIVE_INFINITY
-        this.#turn(this.now())
+        this.turn(this.now())
       },
       { background },
     )

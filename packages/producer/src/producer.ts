@@ -3,6 +3,7 @@ import { EventSource } from '@shardwise/core/events'
 import { streamReference } from '@shardwise/core/kinesis-port'
 import { InvalidOptionError } from '@shardwise/core/options'
 import { connectKinesis, type KinesisConnection } from '@shardwise/core/transport'
+import { Ledger } from './ledger.js'
 import { nodeWritable } from './node-writable.js'
 import { Pipeline } from './pipeline.js'
 import { ProducerClosedError } from './producer-error.js'
@@ -39,10 +40,11 @@ export class Producer implements AsyncDisposable {
   readonly events: EventSource<ProducerEvent> = new EventSource()
   readonly #options: ProducerOptions
   readonly #settings: Settings
+  readonly #ledger: Ledger
   readonly #intake: Intake = {
     put: (record, admitted) => this.#pipeline().put(record, admitted),
     hurry: () => {
-      if (this.#state.kind === 'running') void this.#state.pipeline.flush()
+      if (this.#state.kind === 'running') void this.#deliverAll(this.#state.pipeline)
     },
   }
   #state: State = { kind: 'idle' }
@@ -51,6 +53,8 @@ export class Producer implements AsyncDisposable {
   constructor(options: ProducerOptions) {
     this.#settings = checkOptions(options)
     this.#options = { ...options }
+    const { maxBufferedBytes: maxBytes, maxBufferedRecords: maxRecords } = this.#settings
+    this.#ledger = new Ledger({ maxBytes, maxRecords }, this.events)
   }
 
   /**
@@ -134,7 +138,8 @@ export class Producer implements AsyncDisposable {
 
   /** Resolves when there is room for what `offer` last turned away. Rejects with ProducerClosedError. */
   async ready(): Promise<void> {
-    return this.#pipeline().ready()
+    this.#pipeline()
+    return this.#ledger.ready()
   }
 
   /**
@@ -184,7 +189,7 @@ export class Producer implements AsyncDisposable {
   }
 
   async #flush(): Promise<void> {
-    if (this.#state.kind === 'running') return this.#state.pipeline.flush()
+    if (this.#state.kind === 'running') return this.#deliverAll(this.#state.pipeline)
     if (this.#state.kind === 'closed') return this.#state.done
   }
 
@@ -193,13 +198,27 @@ export class Producer implements AsyncDisposable {
     if (this.#state.kind === 'idle') this.#state = { kind: 'closed', done: Promise.resolve(), pipeline: undefined }
     else {
       const { pipeline, connection } = this.#state
-      const done = pipeline.flush().then(() => {
-        pipeline.stop()
-        connection?.close()
+      let finish = (_: Promise<void>): void => {}
+      const done = new Promise<void>((resolve) => {
+        finish = resolve
       })
+      // Before the flush: what a listener puts in the middle of that would be after it, and nobody would wait for it.
       this.#state = { kind: 'closed', done, pipeline }
+      finish(
+        this.#deliverAll(pipeline).then(() => {
+          pipeline.stop()
+          this.#ledger.close(this.#settings.stream)
+          connection?.close()
+        }),
+      )
     }
     return this.#state.done
+  }
+
+  #deliverAll(pipeline: Pipeline): Promise<void> {
+    const flushed = this.#ledger.flush()
+    pipeline.hurry()
+    return flushed
   }
 
   #pipeline(): Pipeline {
@@ -210,7 +229,7 @@ export class Producer implements AsyncDisposable {
     const connection =
       kinesis === undefined ? connectKinesis({ client, region, endpoint, credentials, wire, clock, requestTimeoutMs }) : undefined
     const port = kinesis ?? connection!.port
-    const pipeline = new Pipeline(this.#settings, port, streamReference(this.#settings.stream), this.events)
+    const pipeline = new Pipeline(this.#settings, port, streamReference(this.#settings.stream), this.events, this.#ledger)
     this.#state = { kind: 'running', pipeline, connection }
     return pipeline
   }

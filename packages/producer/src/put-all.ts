@@ -62,7 +62,11 @@ class PutAll<T extends PutInput> {
   }
 
   async *results(): AsyncGenerator<PutAllResult<T>, void, void> {
-    const abort = (): void => this.#wakeTaker()
+    const abort = (): void => {
+      // At once, and not when the next result is asked for: that may be long.
+      this.#stop(undefined).catch(() => {})
+      this.#wakeTaker()
+    }
     this.#signal?.addEventListener('abort', abort, { once: true })
     try {
       this.#signal?.throwIfAborted()

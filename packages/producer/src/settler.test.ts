@@ -3,6 +3,7 @@ import type { PutRecordsResult } from '@shardwise/core/kinesis-port'
 import { classifyFailure } from '@shardwise/core/service-error'
 import type { Shard } from '@shardwise/core/shard-map'
 import { describe, expect, test } from 'vitest'
+import { Account } from './account.js'
 import { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
 import { Ledger } from './ledger.js'
@@ -32,7 +33,7 @@ class Bench {
   readonly told: ProducerEvent[] = []
   readonly counters = new ProducerCounters()
   readonly halts = new LaneHalts()
-  readonly ledger: Ledger
+  readonly account: Account
   readonly packer: Packer
   readonly dispatcher: Dispatcher
   readonly settler: Settler
@@ -47,13 +48,14 @@ class Bench {
     const { events, counters, halts } = this
     const view = this.stream.view
     events.onAny((event) => this.told.push(event))
-    this.ledger = new Ledger({ maxBytes: 1_000_000, maxRecords: 100 }, events)
+    const ledger = new Ledger({ maxBytes: 1_000_000, maxRecords: 100 }, events)
+    this.account = new Account(ledger, { admitLate() {}, turn() {} })
     this.packer = new Packer(settings, view)
     this.packer.adapt([])
     this.dispatcher = new Dispatcher({ serial: settings.ordering === 'perShard' })
-    const { ledger, packer, dispatcher } = this
+    const { account, packer, dispatcher } = this
     this.settler = new Settler({
-      ...{ settings, events, counters, ledger, packer, dispatcher, halts, view },
+      ...{ settings, events, counters, account, packer, dispatcher, halts, view },
       park: (records) => this.parked.push(...records.map((record) => record.partitionKey)),
       keysIgnored: () => this.parked.push('keys ignored'),
     })
@@ -70,7 +72,7 @@ class Bench {
       const fate = error instanceof DeliveryFailedError || error instanceof LaneHaltedError ? ` ${error.written}` : ''
       this.fates[key] = `${error.name}${fate}`
     }
-    this.ledger.take(record)
+    this.account.take(record)
     return record
   }
 
@@ -144,7 +146,7 @@ describe('Settler', () => {
     bench.end(entries, 10, outcome)
     expect([bench.types(), bench.counters.requestsFailed]).toEqual([types, outcome.kind === 'answered' ? 0 : 1])
     const again = fate.startsWith('again')
-    expect([bench.dispatcher.queued, bench.counters.retries, bench.ledger.records]).toEqual(again ? [1, 1, 2] : [0, 0, 0])
+    expect([bench.dispatcher.queued, bench.counters.retries, bench.account.records]).toEqual(again ? [1, 1, 2] : [0, 0, 0])
     if (again) {
       // The very same bytes, half of the first back-off of 100 ms later.
       expect([bench.send(59), bench.send(60)]).toEqual([[], entries])
@@ -163,7 +165,7 @@ describe('Settler', () => {
       ])
       expect([bench.counters.delivered, bench.counters.failed]).toEqual([0, 2])
     }
-    expect([bench.ledger.isEmpty, bench.dispatcher.queued]).toEqual([true, 0])
+    expect([bench.account.isEmpty, bench.dispatcher.queued]).toEqual([true, 0])
   })
 
   test('counts each result of a request for itself, and only the throttled ones as throttled', () => {
@@ -294,7 +296,7 @@ describe('Settler', () => {
     const [bench, entries] = flying({ ordering }, [500, 900])
     bench.answer(entries, now, { ErrorCode: 'ProvisionedThroughputExceededException' })
     expect([bench.fates, bench.types().slice(1)]).toEqual([fates, types])
-    expect([bench.ledger.records, bench.counters.retries]).toEqual([again, again > 0 ? 1 : 0])
+    expect([bench.account.records, bench.counters.retries]).toEqual([again, again > 0 ? 1 : 0])
     const retried = bench.told.find((event) => event.type === 'record-retried')
     expect([retried?.userRecords ?? 0, retried?.delayMs ?? 50]).toEqual([again, 50])
   })
@@ -349,7 +351,7 @@ describe('Settler', () => {
     const [bench, entries] = flying()
     bench.stream.forget()
     bench.answer(entries, 10, { ErrorCode: 'InternalFailure' })
-    expect([bench.parked, bench.dispatcher.queued, bench.ledger.records]).toEqual([['low', 'high'], 0, 2])
+    expect([bench.parked, bench.dispatcher.queued, bench.account.records]).toEqual([['low', 'high'], 0, 2])
   })
 
   test('what was written where its key does not lead says that keys are ignored', () => {
@@ -366,7 +368,7 @@ describe('Settler', () => {
     const [spoilt, sound] = [bench.record('spoilt', 5n), bench.record('sound', 6n)]
     structuredClone(spoilt.data.buffer, { transfer: [spoilt.data.buffer as ArrayBuffer] })
     expect(bench.settler.pack([spoilt, sound], 0).flatMap((entry) => entry.records)).toEqual([sound])
-    expect([bench.fates, bench.ledger.records]).toEqual([{ spoilt: 'DeliveryFailedError no' }, 1])
+    expect([bench.fates, bench.account.records]).toEqual([{ spoilt: 'DeliveryFailedError no' }, 1])
   })
 
   test('what expires for want of a map says why there was none', () => {

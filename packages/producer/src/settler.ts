@@ -3,10 +3,10 @@ import { effectiveHashKey, type HashKeyRange, MAX_HASH_KEY } from '@shardwise/co
 import type { PutRecordsResult } from '@shardwise/core/kinesis-port'
 import { classifyFailure, withAdvice } from '@shardwise/core/service-error'
 import type { ShardMap } from '@shardwise/core/shard-map'
+import type { Account } from './account.js'
 import { expired, misunderstood, refused, spoilt } from './delivery-failure.js'
 import type { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
-import type { Ledger } from './ledger.js'
 import type { Packer } from './packer.js'
 import { LaneHaltedError, type StreamUnusableError } from './producer-error.js'
 import type { ProducerEvent } from './producer-events.js'
@@ -24,7 +24,7 @@ export interface SettlerParts {
   readonly settings: Settings
   readonly events: EventSource<ProducerEvent>
   readonly counters: ProducerCounters
-  readonly ledger: Ledger
+  readonly account: Account
   readonly packer: Packer
   readonly dispatcher: Dispatcher
   readonly halts: LaneHalts
@@ -158,9 +158,9 @@ export class Settler {
   }
 
   fail(record: UserRecord, error: Error): void {
-    const { counters, ledger, events } = this.#parts
+    const { counters, account, events } = this.#parts
     counters.failed++
-    ledger.leave(record)
+    account.leave(record)
     record.fail(error)
     if (!events.hasListeners('record-failed')) return
     const { partitionKey, explicitHashKey, data } = record
@@ -210,14 +210,14 @@ export class Settler {
   }
 
   #deliver(entry: Entry, shardId: string, sequenceNumber: string): void {
-    const { dispatcher, counters, ledger } = this.#parts
+    const { dispatcher, counters, account } = this.#parts
     dispatcher.settled(entry)
     const { records } = entry
     counters.delivered += records.length
     for (let i = 0; i < records.length; i++) {
       const record = records[i]!
       if (entry.mayBeWritten || record.mayBeWritten) counters.possibleDuplicates++
-      ledger.leave(record)
+      account.leave(record)
       if (!record.isAwaited) continue
       record.succeed({ shardId, sequenceNumber, subSequenceNumber: i, attempts: record.attempts + entry.attempts })
     }

@@ -1,5 +1,6 @@
 import { parseHashKey } from '@shardwise/core/hash-key'
 import { MAX_PARTITION_KEY_CHARACTERS, MAX_RECORD_BYTES_CEILING } from '@shardwise/core/service-limits'
+import type { Account } from './account.js'
 import { RecordRejectedError } from './producer-error.js'
 
 /** What a caller puts. */
@@ -46,8 +47,10 @@ export class UserRecord {
   readonly bytes: number
   /** Of the data when it was put. Its buffer may be handed to another thread or resized since. */
   readonly dataBytes: number
-  /** On the clock's `now` scale: from then on it is not sent again. Set when the record is admitted. */
+  /** On the clock's `now` scale: from then on it is not sent again. 0 until the record is admitted. */
   expiresAt = 0
+  /** Of the stream that it was put to. */
+  account: Account | undefined = undefined
   /** Which flush waits for it. See outstanding.ts. */
   epoch = 0
   /** Requests that carried it, in all the Kinesis records that it was packed into before the present one. */
