@@ -16,7 +16,7 @@ function accountsOf(...names: readonly string[]): {
   const told: string[] = []
   const accounts = names.map(
     (name) =>
-      new Account(ledger, {
+      new Account(name, ledger, {
         admitLate: (record) => told.push(`${name} admits ${record.partitionKey}`),
         turn: () => told.push(`${name} turns`),
       }),

@@ -11,13 +11,16 @@ export interface AccountHolder {
 
 /** What one stream has in the ledger: put and not settled. The room and the line are those of all streams together. */
 export class Account {
+  /** Name or ARN. */
+  readonly stream: string
   readonly #ledger: Ledger
   readonly #holder: AccountHolder
   #records = 0
   #bytes = 0
   #waiting = 0
 
-  constructor(ledger: Ledger, holder: AccountHolder) {
+  constructor(stream: string, ledger: Ledger, holder: AccountHolder) {
+    this.stream = stream
     this.#ledger = ledger
     this.#holder = holder
   }

@@ -2,6 +2,7 @@ import { hashKeyWords, toWords } from '@shardwise/core/hash-key'
 import type { Shard } from '@shardwise/core/shard-map'
 import { Aggregator } from './aggregator.js'
 import { Entry } from './entry.js'
+import { LoneRecords } from './lone-records.js'
 import type { Settings } from './producer-options.js'
 import type { StreamView } from './stream-view.js'
 import type { UserRecord } from './user-record.js'
@@ -11,11 +12,12 @@ const LONGEST_KEY_BYTES = 1024
 
 /** Part of the pipeline: makes entries of user records, by the present map and the stream's way of distributing. */
 export class Packer {
-  /** The service ignores keys: neither predict nor aggregate. */
+  /** The service ignores keys: neither predict nor aggregate. Tags have no place then. */
   auto = false
   readonly #settings: Settings
   readonly #view: StreamView
   readonly #words = new Uint32Array(4)
+  readonly #lone = new LoneRecords()
   #aggregator: Aggregator | undefined
   #aggregateMaxBytes = 0
 
@@ -42,7 +44,7 @@ export class Packer {
     }
     const index = this.#predict(record)
     const shard = this.#shardAt(index)
-    if (this.#settings.aggregation === 'off') out.push(Entry.plain(record, shard, deadline))
+    if (this.#settings.aggregation === 'off') out.push(this.#lone.entry(record, shard, deadline))
     else this.#aggregator!.add(record, index, shard, now, out)
   }
 
@@ -58,7 +60,7 @@ export class Packer {
   pack(records: readonly UserRecord[], now: number): Entry[] {
     if (this.auto) return records.map((record) => Entry.plain(record, undefined, now))
     if (this.#settings.aggregation === 'off') {
-      return records.map((record) => Entry.plain(record, this.#shardAt(this.#predict(record)), now))
+      return records.map((record) => this.#lone.entry(record, this.#shardAt(this.#predict(record)), now))
     }
     const predict = (record: UserRecord): number => this.#predict(record)
     return this.#aggregator!.repack(records, predict, (index) => this.#shardAt(index), now)
@@ -72,7 +74,7 @@ export class Packer {
     const maxBytes = Math.max(64, Math.min(aggregateMaxBytes, room))
     if (this.#aggregator !== undefined && maxBytes === this.#aggregateMaxBytes) return
     this.#aggregateMaxBytes = maxBytes
-    this.#aggregator = new Aggregator({ lingerMs, maxBytes, maxRecords })
+    this.#aggregator = new Aggregator({ lingerMs, maxBytes, maxRecords }, this.#lone)
   }
 
   /** Whether the entry's prediction holds for all its members, so that packing them again would give the same bytes. */

@@ -16,8 +16,9 @@ import { ProducerCounters, type ProducerStats } from './producer-stats.js'
 import { type Request, type RequestOutcome, RequestSender } from './request-sender.js'
 import { Settler } from './settler.js'
 import { LaneHalts } from './shard-lanes.js'
+import { streamRefusal } from './stream-rules.js'
 import { type StreamTraits, StreamView, type StreamViewListener } from './stream-view.js'
-import { tooLarge, type UserRecord } from './user-record.js'
+import type { UserRecord } from './user-record.js'
 
 interface LoadWaiter {
   readonly since: number
@@ -76,7 +77,7 @@ export class Pipeline implements StreamViewListener, AccountHolder {
     this.#settings = settings
     this.#events = events
     this.#ledger = ledger
-    this.#account = new Account(ledger, this)
+    this.#account = new Account(settings.stream, ledger, this)
     this.#view = new StreamView(port, stream, { name: settings.stream, ordered: serial, retry, random }, this)
     this.#packer = new Packer(settings, this.#view)
     this.#dispatcher = new Dispatcher({ serial })
@@ -135,7 +136,7 @@ export class Pipeline implements StreamViewListener, AccountHolder {
   stop(): void {
     this.#stopped = true
     this.#view.stop()
-    for (const { reject } of this.#loadWaiters.splice(0)) reject(new ProducerClosedError(this.#settings.stream))
+    for (const { reject } of this.#loadWaiters.splice(0)) reject(new ProducerClosedError())
     this.#timer?.cancel()
     this.#timer = undefined
   }
@@ -174,11 +175,10 @@ export class Pipeline implements StreamViewListener, AccountHolder {
 
   /** Why the record cannot go, as far as is known now: asked again when it has waited. */
   #refusal(record: UserRecord): Error | undefined {
-    const limit = this.#view.traits?.maxRecordBytes
-    if (limit !== undefined && record.bytes > limit) return tooLarge(record.bytes, limit, `stream ${this.#settings.stream}`)
-    if (!this.#halts.any) return undefined
+    const refusal = streamRefusal(record, this.#settings.stream, this.#view.traits?.maxRecordBytes, this.#packer.auto)
+    if (refusal !== undefined || !this.#halts.any) return refusal
     const cause = this.#halts.causeFor(effectiveHashKey(record.partitionKey, record.explicitHashKey))
-    return cause && new LaneHaltedError(record.partitionKey, 'no', cause)
+    return cause && new LaneHaltedError(this.#settings.stream, record.partitionKey, 'no', cause)
   }
 
   #admit(record: UserRecord, now: number): void {
@@ -278,7 +278,14 @@ export class Pipeline implements StreamViewListener, AccountHolder {
     this.#counters.kinesisRecords += entries.length
     const { id: requestId } = this.#sender.send(entries, now)
     if (this.#events.hasListeners('request-sent')) {
-      this.#events.emit({ type: 'request-sent', requestId, kinesisRecords: entries.length, userRecords, bytes })
+      this.#events.emit({
+        type: 'request-sent',
+        stream: this.#settings.stream,
+        requestId,
+        kinesisRecords: entries.length,
+        userRecords,
+        bytes,
+      })
     }
     return true
   }
@@ -303,7 +310,13 @@ export class Pipeline implements StreamViewListener, AccountHolder {
     const was = new Set(before?.open.map((shard) => shard.shardId))
     const opened = map.open.map((shard) => shard.shardId).filter((shardId) => !was.delete(shardId))
     this.#counters.mapRefreshes++
-    this.#events.emit({ type: 'map-refreshed', openShards: map.open.length, opened, closed: [...was] })
+    this.#events.emit({
+      type: 'map-refreshed',
+      stream: this.#settings.stream,
+      openShards: map.open.length,
+      opened,
+      closed: [...was],
+    })
   }
 
   mapConfirmed(): void {
@@ -315,16 +328,27 @@ export class Pipeline implements StreamViewListener, AccountHolder {
     const changed = auto !== this.#packer.auto
     this.#packer.auto = auto
     if (this.#view.isReady) this.#relane(this.now())
-    if (changed) this.#events.emit({ type: 'distribution-changed', distribution: auto ? 'auto' : 'partition-key' })
+    if (changed)
+      this.#events.emit({
+        type: 'distribution-changed',
+        stream: this.#settings.stream,
+        distribution: auto ? 'auto' : 'partition-key',
+      })
   }
 
   probeDenied(message: string): void {
-    this.#events.emit({ type: 'probe-denied', message })
+    this.#events.emit({ type: 'probe-denied', stream: this.#settings.stream, message })
   }
 
   failed(error: StreamUnusableError, fatal: boolean): void {
     this.#settler.loadError = error
-    this.#events.emit({ type: 'shard-map-failed', code: error.serviceCode, message: error.message, retryable: !fatal })
+    this.#events.emit({
+      type: 'shard-map-failed',
+      stream: this.#settings.stream,
+      code: error.serviceCode,
+      message: error.message,
+      retryable: !fatal,
+    })
     if (this.#view.isReady) {
       // A stream that lost the means to keep order. Anything else leaves the map that we have in use.
       if (error.serviceCode === 'AutoDistribution') this.#refuseAll(error)
@@ -373,7 +397,7 @@ export class Pipeline implements StreamViewListener, AccountHolder {
     if (this.#settings.ordering === 'none') {
       this.#packer.auto = true
       this.#relane(now)
-      this.#events.emit({ type: 'distribution-changed', distribution: 'auto' })
+      this.#events.emit({ type: 'distribution-changed', stream: this.#settings.stream, distribution: 'auto' })
     }
     // With a listing: the shards may be those of another stream of the same name, and the keys not ignored at all.
     this.#view.probe(now, true)
@@ -398,7 +422,7 @@ export class Pipeline implements StreamViewListener, AccountHolder {
     this.#unrouted = []
     for (const { reject } of this.#loadWaiters.splice(0)) reject(error)
     this.#settler.refuse(records, error)
-    this.#events.emit({ type: 'stream-unusable', error })
+    this.#events.emit({ type: 'stream-unusable', stream: this.#settings.stream, error })
   }
 
   // ---- time ----

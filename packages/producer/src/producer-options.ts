@@ -1,8 +1,16 @@
 import type { Clock } from '@shardwise/core/clock'
 import { systemClock } from '@shardwise/core/clock'
+import { bytes, type Codec } from '@shardwise/core/codec'
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import { type Logger, loggerOption } from '@shardwise/core/logger'
-import { choiceOption, InvalidOptionError, integerOption, refuseUnknownOptions, stringOption } from '@shardwise/core/options'
+import {
+  booleanOption,
+  choiceOption,
+  InvalidOptionError,
+  integerOption,
+  refuseUnknownOptions,
+  stringOption,
+} from '@shardwise/core/options'
 import type { Random } from '@shardwise/core/random'
 import { systemRandom } from '@shardwise/core/random'
 import { MAX_RECORD_BYTES_CEILING } from '@shardwise/core/service-limits'
@@ -16,9 +24,20 @@ const MIB = 1024 * 1024
  * Options of a producer. Each default holds where the option is absent or undefined. `client`, `region`, `endpoint`, `credentials` and
  * `wire` are those of `AwsConnection` (@shardwise/core/transport); without them the AWS SDK's usual sources decide.
  */
-export interface ProducerOptions extends AwsConnection {
+export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
   /** Name or ARN of the stream. Required. */
   readonly stream: string
+  /**
+   * Makes the bytes of what is put as `data`. Default: `bytes()`, which takes them as they are; `json<T>()`, `text()`, or one of your own
+   * (@shardwise/core/codec). What it throws refuses the record.
+   */
+  readonly codec?: Codec<T> | undefined
+  /**
+   * Gives each record an id that stays the same through all of its retries and that no other record has, so that readers can tell
+   * duplicates: @shardwise/consumer as `recordId` and `idempotencyKey`. Default false. **Every reader of the stream must then
+   * de-aggregate**, with `aggregation: 'off'` too. Left out on streams with service-managed distribution (AUTO).
+   */
+  readonly recordIds?: boolean | undefined
   /** How to reach Kinesis, in place of an AWS client: for tests and simulations. It must not keep `Data` after a call has settled. */
   readonly kinesis?: KinesisPort | undefined
   /**
@@ -66,7 +85,10 @@ export interface ProducerOptions extends AwsConnection {
   readonly requestTimeoutMs?: number | undefined
   /** Waits between attempts are uniform in [0, min(maxMs, baseMs * 2^n)). Defaults 100 and 5000; 1 to 60000. */
   readonly retry?: { readonly baseMs?: number | undefined; readonly maxMs?: number | undefined } | undefined
-  /** Where measurements go. Default: nowhere. See @shardwise/core/telemetry, and the README for the names. */
+  /**
+   * Where measurements go. Default: nowhere. See @shardwise/core/telemetry, and the README for the names. With `inject` records carry what
+   * it sets as headers, and **every reader of the stream must de-aggregate**.
+   */
   readonly telemetry?: Telemetry | undefined
   /**
    * Where log lines go: a pino or bunyan logger as it is (@shardwise/core/logger). Default: nowhere, the producer is silent. What is logged
@@ -80,7 +102,19 @@ export interface ProducerOptions extends AwsConnection {
 }
 
 const KNOWN = [
-  ...['stream', 'kinesis', 'client', 'region', 'endpoint', 'credentials', 'wire', 'aggregation', 'aggregateMaxBytes'],
+  ...[
+    'stream',
+    'codec',
+    'recordIds',
+    'kinesis',
+    'client',
+    'region',
+    'endpoint',
+    'credentials',
+    'wire',
+    'aggregation',
+    'aggregateMaxBytes',
+  ],
   ...[
     'aggregateMaxRecords',
     'lingerMs',
@@ -96,6 +130,8 @@ const KNOWN = [
 /** Options checked and complete. */
 export interface Settings {
   readonly stream: string
+  readonly codec: Codec<unknown>
+  readonly recordIds: boolean
   readonly aggregation: 'shard' | 'off'
   readonly aggregateMaxBytes: number
   readonly aggregateMaxRecords: number
@@ -117,7 +153,7 @@ export interface Settings {
 export const STREAM: RegExp = /^([a-zA-Z0-9_.-]{1,128}|arn:aws[\w-]*:kinesis:[a-z0-9-]+:\d{12}:stream\/[a-zA-Z0-9_.-]{1,128})$/
 
 /** Throws InvalidOptionError. Does not touch the caller's object. */
-export function checkOptions(options: ProducerOptions): Settings {
+export function checkOptions(options: ProducerOptions<unknown>): Settings {
   if (typeof options !== 'object' || options === null) throw new InvalidOptionError('options', 'an object', options)
   refuseUnknownOptions(options, KNOWN)
   const retry = options.retry ?? {}
@@ -131,6 +167,8 @@ export function checkOptions(options: ProducerOptions): Settings {
       pattern: STREAM,
       says: 'the name (1 to 128 of a-z, A-Z, 0-9, _ . -) or the ARN of a stream',
     }),
+    codec: codecOption(options.codec),
+    recordIds: booleanOption('recordIds', options.recordIds, false),
     aggregation: choiceOption('aggregation', options.aggregation, ['shard', 'off'], 'shard'),
     aggregateMaxBytes: integerOption('aggregateMaxBytes', options.aggregateMaxBytes, {
       min: 64,
@@ -158,4 +196,12 @@ export function checkOptions(options: ProducerOptions): Settings {
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
   }
+}
+
+function codecOption(given: Codec<unknown> | undefined): Codec<unknown> {
+  const codec = given ?? (bytes() as Codec<unknown>)
+  if (typeof codec.encode !== 'function' || typeof codec.decode !== 'function') {
+    throw new InvalidOptionError('codec', 'an object with the functions encode and decode', given)
+  }
+  return codec
 }

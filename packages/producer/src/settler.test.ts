@@ -49,7 +49,7 @@ class Bench {
     const view = this.stream.view
     events.onAny((event) => this.told.push(event))
     const ledger = new Ledger({ maxBytes: 1_000_000, maxRecords: 100 }, events)
-    this.account = new Account(ledger, { admitLate() {}, turn() {} })
+    this.account = new Account(settings.stream, ledger, { admitLate() {}, turn() {} })
     this.packer = new Packer(settings, view)
     this.packer.adapt([])
     this.dispatcher = new Dispatcher({ serial: settings.ordering === 'perShard' })
@@ -173,7 +173,13 @@ describe('Settler', () => {
     bench.queue(...['a', 'b', 'c', 'd'].map((key) => bench.record(key, 5n)))
     const quota = { ErrorCode: 'ProvisionedThroughputExceededException' }
     bench.answer(bench.send(), 10, quota, written('whole'), {}, { ErrorCode: 'InternalFailure' })
-    expect(bench.told[0]).toEqual({ type: 'request-succeeded', requestId: 1, tookMs: 10, refusedKinesisRecords: 3 })
+    expect(bench.told[0]).toEqual({
+      type: 'request-succeeded',
+      stream: 'flights',
+      requestId: 1,
+      tookMs: 10,
+      refusedKinesisRecords: 3,
+    })
     expect([bench.counters.throttled, bench.counters.retries, bench.counters.delivered]).toEqual([1, 3, 1])
     expect(bench.fates).toEqual({ b: 'whole 0, attempt 1' })
   })

@@ -12,7 +12,10 @@ import { StreamProducers } from './stream-producers.js'
 
 /** Those of a producer, less what the client and its commands decide. They hold for each stream by itself, `maxBufferedBytes` too. */
 export interface WrapOptions
-  extends Omit<ProducerOptions, 'stream' | 'client' | 'kinesis' | 'region' | 'endpoint' | 'credentials' | 'aggregation'> {
+  extends Omit<
+    ProducerOptions,
+    'stream' | 'codec' | 'recordIds' | 'client' | 'kinesis' | 'region' | 'endpoint' | 'credentials' | 'aggregation'
+  > {
   /**
    * `off` (default): each record is a Kinesis record. `shard`: records for the same shard travel together in the KPL's aggregated format.
    * **Every reader of the streams must then de-aggregate.**
@@ -33,7 +36,7 @@ export interface WrappedPuts extends AsyncDisposable {
 /** The client with its own type, whose puts go through producers. */
 export type WrappedKinesisClient<Client extends KinesisClient> = Client & { readonly shardwise: WrappedPuts }
 
-const DECIDED = ['stream', 'client', 'kinesis', 'region', 'endpoint', 'credentials']
+const DECIDED = ['stream', 'codec', 'recordIds', 'client', 'kinesis', 'region', 'endpoint', 'credentials']
 
 /**
  * **With `aggregation: 'shard'` every reader of the streams must de-aggregate.** The default is `off`: readers see what they saw before.

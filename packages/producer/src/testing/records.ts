@@ -1,10 +1,17 @@
+import { EventSource } from '@shardwise/core/events'
 import type { Shard } from '@shardwise/core/shard-map'
+import { Account } from '../account.js'
 import { Entry } from '../entry.js'
+import { Ledger } from '../ledger.js'
 import { toUserRecord, type UserRecord } from '../user-record.js'
+
+const ledger = new Ledger({ maxBytes: 0, maxRecords: 0 }, new EventSource())
+const account = new Account('flights', ledger, { admitLate() {}, turn() {} })
 
 /** A record that does not expire. `explicitHashKey` decides its place. */
 export function recordOf(partitionKey: string, size = 10, explicitHashKey?: string): UserRecord {
   const record = toUserRecord({ partitionKey, explicitHashKey, data: new Uint8Array(size) })
+  record.account = account
   record.expiresAt = Number.POSITIVE_INFINITY
   return record
 }
