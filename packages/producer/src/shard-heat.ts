@@ -44,8 +44,8 @@ export class ShardHeat {
     current.bytes += bytes
   }
 
-  throttled(shardId: string, now: number): void {
-    this.#at(shardId, now).current.throttled++
+  throttled(shardId: string, kinesisRecords: number, now: number): void {
+    this.#at(shardId, now).current.throttled += kinesisRecords
   }
 
   /** Forgets shards that are no longer open. */
@@ -69,9 +69,7 @@ export class ShardHeat {
       const queued = queuedOf.get(shardId) ?? 0
       if (rates.recordsPerSecond > 0 || rates.throttledPerSecond > 0 || queued > 0) busy.push({ shardId, ...rates, queued })
     }
-    busy.sort(
-      (a, b) => b.utilization - a.utilization || b.throttledPerSecond - a.throttledPerSecond || b.queued - a.queued,
-    )
+    busy.sort((a, b) => b.utilization - a.utilization || b.throttledPerSecond - a.throttledPerSecond || b.queued - a.queued)
     return busy.slice(0, limit).map((shard) => {
       const { recordsPerSecond, bytesPerSecond } = allowed(shard.shardId)
       return { ...shard, allowedRecordsPerSecond: recordsPerSecond, allowedBytesPerSecond: bytesPerSecond }
