@@ -1,46 +1,37 @@
-import type { Scheduled } from '@shardwise/core/clock'
 import type { EventSource } from '@shardwise/core/events'
 import { effectiveHashKey } from '@shardwise/core/hash-key'
 import type { KinesisPort, StreamReference } from '@shardwise/core/kinesis-port'
-import type { ShardMap } from '@shardwise/core/shard-map'
 import { Account, type AccountHolder } from './account.js'
+import { Alarm } from './alarm.js'
 import { spoilt } from './delivery-failure.js'
 import { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
 import type { Ledger } from './ledger.js'
 import { Packer } from './packer.js'
-import { LaneHaltedError, ProducerClosedError, RecordRejectedError, type StreamUnusableError } from './producer-error.js'
+import { LaneHaltedError, RecordRejectedError } from './producer-error.js'
 import type { ProducerEvent } from './producer-events.js'
 import type { Settings } from './producer-options.js'
 import { ProducerCounters, type ProducerStats } from './producer-stats.js'
 import { type Request, type RequestOutcome, RequestSender } from './request-sender.js'
 import { Settler } from './settler.js'
 import { LaneHalts } from './shard-lanes.js'
+import { StreamGate } from './stream-gate.js'
 import { streamRefusal } from './stream-rules.js'
-import { type StreamTraits, StreamView, type StreamViewListener } from './stream-view.js'
+import { StreamView } from './stream-view.js'
 import type { UserRecord } from './user-record.js'
-
-interface LoadWaiter {
-  readonly since: number
-  readonly resolve: () => void
-  readonly reject: (error: Error) => void
-}
-
-/** `load` gives up at the first failure after this time; records that wait go on trying for as long as they live. */
-const LOAD_PATIENCE_MS = 3000
 
 /**
  * Wires the stages, owns the one timer, and decides nothing that a stage can decide.
  *
- *   ledger: admission -> packer: aggregator -> dispatcher: lane -> limiter -> batcher -> sender -> settler: settlement -> delivered
- *                             ^                              ^                                        |
- *                             +----------- repack -----------+---------------- retry -----------------+
+ *   ledger: admission -> gate -> packer: aggregator -> dispatcher: lane -> limiter -> batcher -> sender -> settler: settlement -> delivered
+ *                         ^              ^                              ^                                        |
+ *                         +-- no map ----+----------- repack -----------+---------------- retry -----------------+
  *
  * Everything happens in a call of the producer, in the timer, or when a call to Kinesis ends; all of them end in `turn`, which does what is
  * due and sets the timer. Event listeners may call the producer in the middle of that: every stage is consistent whenever something is
  * emitted, and a turn inside a turn only makes the outer one go round again.
  */
-export class Pipeline implements StreamViewListener, AccountHolder {
+export class Pipeline implements AccountHolder {
   readonly #settings: Settings
   readonly #events: EventSource<ProducerEvent>
   readonly #counters = new ProducerCounters()
@@ -52,14 +43,9 @@ export class Pipeline implements StreamViewListener, AccountHolder {
   readonly #settler: Settler
   readonly #view: StreamView
   readonly #halts = new LaneHalts()
-  /** Accepted, in order, until there is a map. */
-  #unrouted: UserRecord[] = []
-  readonly #loadWaiters: LoadWaiter[] = []
+  readonly #gate: StreamGate
+  readonly #alarm: Alarm
   #completed: Entry[] = []
-  #timer: Scheduled | undefined
-  #timerAt = Number.POSITIVE_INFINITY
-  #timerIsBackground = false
-  #wakeAt = Number.POSITIVE_INFINITY
   #turning: 'no' | 'once' | 'again' = 'no'
   /** A record that a flush waits for was admitted late. */
   #hurriesLate = false
@@ -78,17 +64,30 @@ export class Pipeline implements StreamViewListener, AccountHolder {
     this.#events = events
     this.#ledger = ledger
     this.#account = new Account(settings.stream, ledger, this)
-    this.#view = new StreamView(port, stream, { name: settings.stream, ordered: serial, retry, random }, this)
+    this.#view = new StreamView(port, stream, { name: settings.stream, ordered: serial, retry, random }, () => this.#gate)
     this.#packer = new Packer(settings, this.#view)
     this.#dispatcher = new Dispatcher({ serial })
     const ended = (request: Request, outcome: RequestOutcome): void => this.#complete(request, outcome)
     this.#sender = new RequestSender(port, stream, settings.requestTimeoutMs, ended)
-    this.#settler = new Settler({
+    const shared = {
       ...{ settings, events, counters: this.#counters, account: this.#account, packer: this.#packer },
-      ...{ dispatcher: this.#dispatcher, halts: this.#halts, view: this.#view },
-      park: (records, now) => this.#park(records, now),
-      keysIgnored: (now) => this.#turnAuto(now),
+      ...{ dispatcher: this.#dispatcher, view: this.#view },
+    }
+    this.#settler = new Settler({
+      ...shared,
+      halts: this.#halts,
+      park: (records, now) => this.#gate.park(records, now),
+      keysIgnored: (now) => this.#gate.turnAuto(now),
     })
+    this.#gate = new StreamGate({
+      ...shared,
+      ...{ ledger, settler: this.#settler },
+      route: (record, now) => this.#route(record, now),
+      hurry: (now) => this.#hurry(now),
+      wakeBy: (at) => this.#alarm.wakeBy(at),
+      turn: (now) => this.turn(now),
+    })
+    this.#alarm = new Alarm(settings.clock, () => this.turn(this.now()))
   }
 
   /** Takes the record in at once, or lets it wait for room: `admitted` tells. Throws for a record that can never go. */
@@ -112,13 +111,9 @@ export class Pipeline implements StreamViewListener, AccountHolder {
 
   /** Resolves when the stream is known; rejects with StreamUnusableError. */
   load(): Promise<void> {
-    if (this.#view.isReady) return Promise.resolve()
-    return new Promise((resolve, reject) => {
-      const since = this.now()
-      this.#loadWaiters.push({ since, resolve, reject })
-      this.#loadView(since)
-      this.#arm()
-    })
+    const loaded = this.#gate.load()
+    this.#arm()
+    return loaded
   }
 
   /** Nothing that is packed lingers any longer. */
@@ -136,9 +131,8 @@ export class Pipeline implements StreamViewListener, AccountHolder {
   stop(): void {
     this.#stopped = true
     this.#view.stop()
-    for (const { reject } of this.#loadWaiters.splice(0)) reject(new ProducerClosedError())
-    this.#timer?.cancel()
-    this.#timer = undefined
+    this.#gate.stop()
+    this.#alarm.cancel()
   }
 
   stats(): ProducerStats {
@@ -184,13 +178,8 @@ export class Pipeline implements StreamViewListener, AccountHolder {
   #admit(record: UserRecord, now: number): void {
     record.expiresAt = now + this.#settings.recordTtlMs
     this.#counters.accepted++
-    if (this.#view.isReady && this.#unrouted.length === 0) {
-      this.#route(record, now)
-      return
-    }
-    this.#unrouted.push(record)
-    this.#wakeBy(record.expiresAt)
-    this.#loadView(now)
+    if (this.#gate.isOpen) this.#route(record, now)
+    else this.#gate.wait(record, now)
   }
 
   #route(record: UserRecord, now: number): void {
@@ -201,7 +190,7 @@ export class Pipeline implements StreamViewListener, AccountHolder {
     }
     const completed = this.#completed
     this.#packer.add(record, now, completed)
-    this.#wakeBy(now + this.#settings.lingerMs)
+    this.#alarm.wakeBy(now + this.#settings.lingerMs)
     if (completed.length === 0) return
     this.#completed = []
     for (const entry of completed) this.#enqueue(entry, now)
@@ -212,7 +201,7 @@ export class Pipeline implements StreamViewListener, AccountHolder {
     const lane = this.#dispatcher.enqueue(entry)
     if (this.#turning !== 'no') return
     this.#dispatcher.release(lane, now)
-    this.#wakeBy(this.#dispatcher.wakeAt)
+    this.#alarm.wakeBy(this.#dispatcher.wakeAt)
     if (this.#dispatcher.dueAt <= now || this.#dispatcher.hasExpired) this.turn(now)
     else this.#wakeForRequest()
   }
@@ -226,39 +215,12 @@ export class Pipeline implements StreamViewListener, AccountHolder {
     if (turning === 'no') this.#turning = 'no'
   }
 
-  #routeWaiting(now: number): void {
-    const flushing = this.#unrouted.some((record) => this.#ledger.isFlushing(record))
-    // By index and not by shift: what a listener puts in the middle of this goes to the end and keeps its place.
-    for (let i = 0; i < this.#unrouted.length; i++) {
-      const record = this.#unrouted[i]!
-      if (record.expiresAt <= now) this.#settler.expireUnsent([record])
-      else this.#route(record, now)
-    }
-    this.#unrouted.length = 0
-    if (flushing) this.#hurry(now)
-  }
-
-  #park(records: readonly UserRecord[], now: number): void {
-    // Not as arguments of unshift: there may be more records than a call takes.
-    this.#unrouted = records.concat(this.#unrouted)
-    this.#loadView(now)
-  }
-
-  #loadView(now: number): void {
-    this.#view.load(now)
-    this.#wakeBy(this.#view.nextAt)
-  }
-
   /** Nothing lingers any longer. */
   #hurry(now: number): void {
-    this.#closeAggregates()
-    this.#dispatcher.hurry(now)
-  }
-
-  #closeAggregates(): void {
     const completed: Entry[] = []
     this.#packer.closeAll(completed)
     for (const entry of completed) this.#dispatcher.enqueue(entry)
+    this.#dispatcher.hurry(now)
   }
 
   // ---- out and back ----
@@ -294,135 +256,11 @@ export class Pipeline implements StreamViewListener, AccountHolder {
     const now = this.now()
     this.#settler.complete(request, outcome, now)
     if (outcome.kind === 'failed') {
-      if (outcome.failure.kind === 'not-found') this.#startOver(now)
+      if (outcome.failure.kind === 'not-found') this.#gate.startOver(now)
       // A size that the stream no longer takes, perhaps: ask, so that the next such record is refused when it is put.
       else if (outcome.failure.kind === 'invalid') this.#view.probe(now)
     }
     this.turn(now)
-  }
-
-  // ---- what the stream's view tells ----
-
-  mapChanged(map: ShardMap, before: ShardMap | undefined): void {
-    const now = this.now()
-    this.#relane(now)
-    this.#settler.judgeHeld(now)
-    const was = new Set(before?.open.map((shard) => shard.shardId))
-    const opened = map.open.map((shard) => shard.shardId).filter((shardId) => !was.delete(shardId))
-    this.#counters.mapRefreshes++
-    this.#events.emit({
-      type: 'map-refreshed',
-      stream: this.#settings.stream,
-      openShards: map.open.length,
-      opened,
-      closed: [...was],
-    })
-  }
-
-  mapConfirmed(): void {
-    this.#settler.judgeHeld(this.now())
-  }
-
-  traitsKnown({ distribution }: StreamTraits): void {
-    const auto = distribution === undefined ? this.#packer.auto : distribution === 'auto'
-    const changed = auto !== this.#packer.auto
-    this.#packer.auto = auto
-    if (this.#view.isReady) this.#relane(this.now())
-    if (changed)
-      this.#events.emit({
-        type: 'distribution-changed',
-        stream: this.#settings.stream,
-        distribution: auto ? 'auto' : 'partition-key',
-      })
-  }
-
-  probeDenied(message: string): void {
-    this.#events.emit({ type: 'probe-denied', stream: this.#settings.stream, message })
-  }
-
-  failed(error: StreamUnusableError, fatal: boolean): void {
-    this.#settler.loadError = error
-    this.#events.emit({
-      type: 'shard-map-failed',
-      stream: this.#settings.stream,
-      code: error.serviceCode,
-      message: error.message,
-      retryable: !fatal,
-    })
-    if (this.#view.isReady) {
-      // A stream that lost the means to keep order. Anything else leaves the map that we have in use.
-      if (error.serviceCode === 'AutoDistribution') this.#refuseAll(error)
-      // What was refused may be permitted again before the records that wait for it expire.
-      else if (this.#settler.held > 0) this.#view.refresh(this.now(), true)
-      return
-    }
-    if (fatal) {
-      this.#refuseAll(error)
-      return
-    }
-    // A stream in creation is worth waiting for: it is on its way.
-    const patienceMs = error.serviceCode === 'StreamCreating' ? this.#settings.recordTtlMs : LOAD_PATIENCE_MS
-    const now = this.now()
-    for (const waiter of this.#loadWaiters.splice(0)) {
-      if (now - waiter.since >= patienceMs) waiter.reject(error)
-      else this.#loadWaiters.push(waiter)
-    }
-    // Nobody wants it any more: the next put will ask again.
-    if (this.#loadWaiters.length === 0 && this.#account.isEmpty) this.#view.forget()
-  }
-
-  idle(): void {
-    if (this.#view.isReady) {
-      for (const { resolve } of this.#loadWaiters.splice(0)) resolve()
-    }
-    this.turn(this.now())
-  }
-
-  /** Predicts and packs everything that is not in flight again: the map or the way of distribution is another one. */
-  #relane(now: number): void {
-    const completed: Entry[] = []
-    this.#packer.adapt(completed)
-    for (const entry of completed) this.#dispatcher.enqueue(entry)
-    const moved = this.#dispatcher.changeMap(this.#packer.auto ? undefined : this.#view.map)
-    const records = dissolved(moved)
-    for (const entry of this.#settler.pack(records, now)) this.#dispatcher.enqueue(entry)
-  }
-
-  /**
-   * The service was caught ignoring keys: from this moment nothing may be aggregated, whatever a probe says later (decision 5). If order
-   * was promised, the probe will say that it cannot be kept.
-   */
-  #turnAuto(now: number): void {
-    if (this.#packer.auto) return
-    if (this.#settings.ordering === 'none') {
-      this.#packer.auto = true
-      this.#relane(now)
-      this.#events.emit({ type: 'distribution-changed', stream: this.#settings.stream, distribution: 'auto' })
-    }
-    // With a listing: the shards may be those of another stream of the same name, and the keys not ignored at all.
-    this.#view.probe(now, true)
-  }
-
-  /**
-   * The stream is gone. Another one of its name may come, with other shards of the same ids: nothing that was predicted is right any more.
-   * What is queued waits for a map again, ahead of what is put from now on and behind what is in flight, should that come back.
-   */
-  #startOver(now: number): void {
-    this.#view.forget()
-    this.#closeAggregates()
-    // Lane by lane in order; by expiry the order of each lane stays, for what was put earlier expires no later.
-    const records = dissolved(this.#dispatcher.clearAll()).sort((a, b) => a.expiresAt - b.expiresAt)
-    if (records.length > 0) this.#park(records, now)
-  }
-
-  /** Rejects all that is not in flight, and forgets the stream: the next put tries afresh. */
-  #refuseAll(error: StreamUnusableError): void {
-    this.#startOver(this.now())
-    const records = this.#unrouted
-    this.#unrouted = []
-    for (const { reject } of this.#loadWaiters.splice(0)) reject(error)
-    this.#settler.refuse(records, error)
-    this.#events.emit({ type: 'stream-unusable', stream: this.#settings.stream, error })
   }
 
   // ---- time ----
@@ -435,7 +273,7 @@ export class Pipeline implements StreamViewListener, AccountHolder {
     }
     do {
       this.#turning = 'once'
-      this.#wakeAt = Number.POSITIVE_INFINITY
+      this.#alarm.reset()
       try {
         this.#step(now)
       } catch (error) {
@@ -450,7 +288,7 @@ export class Pipeline implements StreamViewListener, AccountHolder {
 
   #step(now: number): void {
     this.#sender.giveUp(now)
-    if (this.#unrouted.length > 0) this.#advanceUnrouted(now)
+    this.#gate.advance(now)
     this.#view.tick(now)
     const heldUntil = this.#settler.nextExpiry
     if (heldUntil !== undefined && heldUntil <= now) this.#settler.judgeHeld(now)
@@ -464,12 +302,12 @@ export class Pipeline implements StreamViewListener, AccountHolder {
         this.#releaseAll(now)
       } while (this.#sendDue(now))
     } while (this.#admitWaiting(now))
-    this.#wakeBy(this.#dispatcher.wakeAt)
-    this.#wakeBy(this.#packer.nextDue)
-    this.#wakeBy(this.#settler.nextExpiry)
-    this.#wakeBy(this.#view.nextAt)
+    this.#alarm.wakeBy(this.#dispatcher.wakeAt)
+    this.#alarm.wakeBy(this.#packer.nextDue)
+    this.#alarm.wakeBy(this.#settler.nextExpiry)
+    this.#alarm.wakeBy(this.#view.nextAt)
     this.#wakeForRequest()
-    this.#wakeBy(this.#sender.nextTimeout)
+    this.#alarm.wakeBy(this.#sender.nextTimeout)
     this.#ledger.wake()
   }
 
@@ -479,19 +317,6 @@ export class Pipeline implements StreamViewListener, AccountHolder {
       for (const entry of this.#dispatcher.takeExpired()) this.#settler.repack(entry.dissolve(), now, now)
       this.#dispatcher.releaseAll(now)
     }
-  }
-
-  #advanceUnrouted(now: number): void {
-    if (this.#view.isReady) {
-      this.#routeWaiting(now)
-      return
-    }
-    let late = 0
-    while (late < this.#unrouted.length && this.#unrouted[late]!.expiresAt <= now) late++
-    if (late > 0) this.#settler.expireUnsent(this.#unrouted.splice(0, late))
-    if (this.#unrouted.length === 0) return
-    this.#wakeBy(this.#unrouted[0]!.expiresAt)
-    this.#loadView(now)
   }
 
   /** Takes in those for whom there is room now. */
@@ -507,13 +332,9 @@ export class Pipeline implements StreamViewListener, AccountHolder {
     this.#hurry(now)
   }
 
-  #wakeBy(at: number | undefined): void {
-    if (at !== undefined && at < this.#wakeAt) this.#wakeAt = at
-  }
-
   /** With all slots taken there is no need for a timer: the next answer frees one. */
   #wakeForRequest(): void {
-    if (this.#sender.underWay < this.#settings.maxRequestsInFlight) this.#wakeBy(this.#dispatcher.dueAt)
+    if (this.#sender.underWay < this.#settings.maxRequestsInFlight) this.#alarm.wakeBy(this.#dispatcher.dueAt)
   }
 
   /** After a put. One by a listener may come when the turn that it is in has done its sending. */
@@ -522,29 +343,9 @@ export class Pipeline implements StreamViewListener, AccountHolder {
     else this.#turning = 'again'
   }
 
-  /** Makes the timer agree with what is known. While nothing is buffered it does not keep the process alive. */
+  /** While nothing is buffered, the timer does not keep the process alive. */
   #arm(): void {
     if (this.#turning !== 'no' || this.#stopped) return
-    const background = this.#account.isEmpty && this.#loadWaiters.length === 0
-    if (this.#wakeAt === this.#timerAt && background === this.#timerIsBackground) return
-    this.#timer?.cancel()
-    this.#timer = undefined
-    this.#timerAt = this.#wakeAt
-    this.#timerIsBackground = background
-    if (this.#wakeAt === Number.POSITIVE_INFINITY) return
-    this.#timer = this.#settings.clock.schedule(
-      // Whole milliseconds: a remainder too small to move the clock would have the timer fire before its time, for ever.
-      Math.ceil(this.#wakeAt - this.now()),
-      () => {
-        this.#timer = undefined
-        this.#timerAt = Number.POSITIVE_INFINITY
-        this.turn(this.now())
-      },
-      { background },
-    )
+    this.#alarm.set(this.#account.isEmpty && !this.#gate.isAwaited)
   }
-}
-
-function dissolved(entries: readonly Entry[]): UserRecord[] {
-  return entries.flatMap((entry) => entry.dissolve())
 }
