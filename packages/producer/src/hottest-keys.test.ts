@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { type HotKey, HottestKeys } from './hottest-keys.js'
 
 /** Notes `keys` one after the other, `perSecond` of them, and returns the report. */
-function after(keys: Iterable<string>, perSecond: number, keysAsked: HottestKeys, from = 0): readonly HotKey[] {
+function after(keys: Iterable<string>, perSecond: number, keysAsked: HottestKeys, from = 0): readonly Omit<HotKey, 'stream'>[] {
   let now = from
   for (const key of keys) {
     keysAsked.note(key, now)

@@ -2,10 +2,11 @@ import type { Random } from '@shardwise/core/random'
 import { SpaceSaving } from './space-saving.js'
 
 /**
- * A partition key that many records have. Its share of the records of about the last minute is at most `share` and at least `atLeast`,
+ * A partition key that many records have. Its share of the stream's records of about the last minute is at most `share` and at least `atLeast`,
  * apart from the chance in sampling. Where `atLeast` is near 0 the key is one of many, and not a hot one.
  */
 export interface HotKey {
+  readonly stream: string
   readonly partitionKey: string
   /** From 0 to 1. */
   readonly share: number
@@ -48,7 +49,7 @@ export class HottestKeys {
     if (--this.#left <= 0) this.#sample(partitionKey, now)
   }
 
-  report(): HotKey[] {
+  report(): Omit<HotKey, 'stream'>[] {
     const { total } = this.#sketch
     return this.#sketch
       .top(this.#limit)

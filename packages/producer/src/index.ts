@@ -18,11 +18,13 @@ export type {
   ProducerEvent,
   RecordFailed,
   RecordRetried,
+  RecordsExpired,
   RequestFailed,
   RequestSent,
   RequestSucceeded,
   ShardMapFailed,
   StreamUnusable,
+  Throttled,
   WrongShard,
 } from './producer-events.js'
 export type { ProducerOptions } from './producer-options.js'

@@ -1,12 +1,13 @@
 import type { PutRecordsResult } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
+import type { ShardMap } from '@shardwise/core/shard-map'
 import type { Telemetry, TelemetryAttributes } from '@shardwise/core/telemetry'
 import type { Entry } from './entry.js'
 import { failureReason } from './failure-reason.js'
-import { HottestKeys } from './hottest-keys.js'
+import { type HotKey, HottestKeys } from './hottest-keys.js'
 import type { InstrumentName } from './instruments.js'
-import { MetricTallies } from './producer-metrics.js'
-import { ShardHeat } from './shard-heat.js'
+import { MetricTallies, type ProducerMetrics } from './producer-metrics.js'
+import { type HotShard, ShardHeat, type ShardsNow } from './shard-heat.js'
 import type { UserRecord } from './user-record.js'
 
 /** What holds back the first in a shard's queue: the shard's write limit, what must settle before it, or the wait before a retry. */
@@ -20,6 +21,14 @@ export interface MeterOptions {
   readonly random: Random
 }
 
+export interface MeterReport {
+  readonly metrics: ProducerMetrics
+  readonly shards: readonly HotShard[]
+  readonly hottestKeys: readonly HotKey[]
+}
+
+/** Reported, of however many. */
+const HOT_SHARDS = 20
 /** As often as the KPL looks at what is pending. */
 const LOOK_EVERY_MS = 200
 
@@ -30,10 +39,10 @@ const HOLD_METRICS = { limit: 'LimitTime', order: 'OrderTime', retry: 'RetryTime
  * everything else is noted once for a Kinesis record or a request.
  */
 export class Meter {
-  readonly tallies: MetricTallies = new MetricTallies()
-  readonly heat: ShardHeat = new ShardHeat()
-  readonly hottestKeys: HottestKeys
-  readonly #stream: TelemetryAttributes
+  readonly #tallies: MetricTallies = new MetricTallies()
+  readonly #heat = new ShardHeat()
+  readonly #hottestKeys: HottestKeys
+  readonly #stream: TelemetryAttributes & { readonly stream: string }
   readonly #ttlMs: number
   readonly #telemetry: Telemetry | undefined
   readonly #attributes = new Map<string, TelemetryAttributes>()
@@ -46,12 +55,12 @@ export class Meter {
     this.#stream = { stream }
     this.#ttlMs = recordTtlMs
     this.#telemetry = telemetry
-    this.hottestKeys = new HottestKeys(hottestKeys, random)
+    this.#hottestKeys = new HottestKeys(hottestKeys, random)
   }
 
   accepted(record: UserRecord, now: number): void {
-    this.tallies.UserRecordsReceived.add(1)
-    this.hottestKeys.note(record.partitionKey, now)
+    this.#tallies.UserRecordsReceived.add(1)
+    this.#hottestKeys.note(record.partitionKey, now)
   }
 
   /** At the end of each turn. `pending`: user records accepted and not settled. */
@@ -64,7 +73,7 @@ export class Meter {
     }
     if (now < this.#nextLookAt) return
     this.#nextLookAt = now + LOOK_EVERY_MS
-    this.tallies.UserRecordsPending.add(pending)
+    this.#tallies.UserRecordsPending.add(pending)
     if (this.#telemetry === undefined) return
     this.#telemetry.gauge?.('shardwise.producer.user_records.pending' satisfies InstrumentName, pending, this.#stream)
     this.#tellReceived()
@@ -87,7 +96,7 @@ export class Meter {
   release(entry: Entry, now: number): void {
     if (entry.heldBy === undefined) return
     const waitedMs = now - entry.heldSince
-    this.tallies[HOLD_METRICS[entry.heldBy]].add(waitedMs)
+    this.#tallies[HOLD_METRICS[entry.heldBy]].add(waitedMs)
     if (this.#telemetry !== undefined) {
       this.#sample('shardwise.producer.wait.duration', waitedMs, { ...this.#of(entry.shardId), reason: entry.heldBy })
     }
@@ -96,7 +105,7 @@ export class Meter {
 
   /** They leave for the service; `attempts` counts this one. */
   sent(entries: readonly Entry[], now: number): void {
-    const { BufferingTime, LingerTime } = this.tallies
+    const { BufferingTime, LingerTime } = this.#tallies
     for (const entry of entries) {
       const count = entry.records.length
       let waitedMs: number
@@ -120,7 +129,7 @@ export class Meter {
   /** The request was answered, with a result for each entry. */
   answered(entries: readonly Entry[], results: readonly PutRecordsResult[], tookMs: number, now: number): void {
     this.#ended(entries, undefined, tookMs, now)
-    const { KinesisRecordsPut, KinesisRecordsDataPut, AllErrors } = this.tallies
+    const { KinesisRecordsPut, KinesisRecordsDataPut, AllErrors } = this.#tallies
     for (let i = 0; i < entries.length; i++) {
       const { bytes, shardId: predicted } = entries[i]!
       const { SequenceNumber, ShardId: shardId, ErrorCode: code } = results[i]!
@@ -128,7 +137,7 @@ export class Meter {
         KinesisRecordsPut.add(1)
         KinesisRecordsDataPut.add(bytes)
         AllErrors.add(0)
-        if (shardId) this.heat.accepted(shardId, bytes, now)
+        if (shardId) this.#heat.accepted(shardId, bytes, now)
         if (this.#telemetry === undefined) continue
         const attributes = this.#of(shardId)
         this.#count('shardwise.producer.kinesis_records.put', 1, attributes)
@@ -148,11 +157,11 @@ export class Meter {
 
   /** A shard refused Kinesis records of one request for its quota. */
   throttled(shardId: string, kinesisRecords: number, now: number): void {
-    this.heat.throttled(shardId, kinesisRecords, now)
+    this.#heat.throttled(shardId, kinesisRecords, now)
   }
 
   delivered(entry: Entry, shardId: string): void {
-    const { UserRecordsPut, UserRecordsDataPut, RetriesPerRecord } = this.tallies
+    const { UserRecordsPut, UserRecordsDataPut, RetriesPerRecord } = this.#tallies
     const { records, attempts } = entry
     UserRecordsPut.repeat(1, records.length)
     UserRecordsDataPut.merge(records.length, entry.dataBytes, entry.leastDataBytes, entry.mostDataBytes)
@@ -168,15 +177,24 @@ export class Meter {
   /** A user record finally failed. */
   gaveUp(record: UserRecord, error: Error): void {
     const reason = failureReason(error)
-    this.tallies.UserRecordsPut.add(0)
-    this.tallies.RetriesPerRecord.add(Math.max(0, record.attempts - 1))
-    if (reason === 'expired') this.tallies.UserRecordExpired.add(1)
+    this.#tallies.UserRecordsPut.add(0)
+    this.#tallies.RetriesPerRecord.add(Math.max(0, record.attempts - 1))
+    if (reason === 'expired') this.#tallies.UserRecordExpired.add(1)
     if (this.#telemetry !== undefined) this.#failures.set(reason, (this.#failures.get(reason) ?? 0) + 1)
   }
 
+  report(shards: ShardsNow, now: number): MeterReport {
+    return {
+      metrics: this.#tallies.snapshot,
+      shards: this.#heat.hottest(HOT_SHARDS, shards, now).map((shard) => ({ ...this.#stream, ...shard })),
+      hottestKeys: this.#hottestKeys.report().map((key) => ({ ...this.#stream, ...key })),
+    }
+  }
+
   /** Forgets shards that are no longer open. */
-  keepOnly(open: ReadonlySet<string>): void {
-    this.heat.keepOnly(open)
+  keepOnly(map: ShardMap): void {
+    const open = new Set(map.open.map((shard) => shard.shardId))
+    this.#heat.keepOnly(open)
     for (const shardId of this.#attributes.keys()) if (!open.has(shardId)) this.#attributes.delete(shardId)
   }
 
@@ -185,25 +203,25 @@ export class Meter {
     for (const entry of entries) {
       entry.returnedAt = now
       userRecords += entry.records.length
-      this.tallies.UserRecordsPerKinesisRecord.add(entry.records.length)
+      this.#tallies.UserRecordsPerKinesisRecord.add(entry.records.length)
       if (this.#telemetry === undefined) continue
       this.#sample('shardwise.producer.kinesis_record.user_records', entry.records.length, this.#of(entry.shardId))
     }
-    this.tallies.RequestTime.add(tookMs)
-    this.tallies.KinesisRecordsPerPutRecordsRequest.add(entries.length)
-    this.tallies.UserRecordsPerPutRecordsRequest.add(userRecords)
+    this.#tallies.RequestTime.add(tookMs)
+    this.#tallies.KinesisRecordsPerPutRecordsRequest.add(entries.length)
+    this.#tallies.UserRecordsPerPutRecordsRequest.add(userRecords)
     this.#sample('shardwise.producer.request.duration', tookMs, code === undefined ? this.#stream : { ...this.#stream, code })
     this.#sample('shardwise.producer.request.kinesis_records', entries.length, this.#stream)
     this.#sample('shardwise.producer.request.user_records', userRecords, this.#stream)
   }
 
   #error(code: string, shardId: string | undefined): void {
-    this.tallies.error(code)
+    this.#tallies.error(code)
     this.#count('shardwise.producer.errors', 1, { ...this.#of(shardId), code })
   }
 
   #tellReceived(): void {
-    const { count } = this.tallies.UserRecordsReceived
+    const { count } = this.#tallies.UserRecordsReceived
     if (count > this.#receivedTold)
       this.#count('shardwise.producer.user_records.received', count - this.#receivedTold, this.#stream)
     this.#receivedTold = count

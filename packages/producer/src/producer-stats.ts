@@ -1,3 +1,7 @@
+import type { HotKey } from './hottest-keys.js'
+import type { ProducerMetrics } from './producer-metrics.js'
+import type { HotShard } from './shard-heat.js'
+
 /** Counts since the producer was made, and what it holds at this moment. */
 export interface ProducerStats {
   /** User records accepted and not settled, and their bytes (data and keys). */
@@ -35,6 +39,16 @@ export interface ProducerStats {
   readonly limited: number
   /** Shard maps put to use. */
   readonly mapRefreshes: number
+
+  /** By the KPL's names. */
+  readonly metrics: ProducerMetrics
+  /** The twenty busiest shards of the last ten seconds or so, those with the most use of their quota first. */
+  readonly shards: readonly HotShard[]
+  /**
+   * The partition keys put most, as many as the option `hottestKeys` says. Keys may be personal data: they are told here and in the events
+   * and errors of single records, never to `logger` or `telemetry`.
+   */
+  readonly hottestKeys: readonly HotKey[]
 }
 
 type Gauge =
@@ -47,6 +61,9 @@ type Gauge =
   | 'requestsInFlight'
   | 'openShards'
   | 'limited'
+  | 'metrics'
+  | 'shards'
+  | 'hottestKeys'
 
 export class ProducerCounters implements Omit<ProducerStats, Gauge> {
   accepted = 0

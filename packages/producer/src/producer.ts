@@ -8,6 +8,7 @@ import { nodeWritable } from './node-writable.js'
 import { Pipeline } from './pipeline.js'
 import { ProducerClosedError } from './producer-error.js'
 import type { ProducerEvent } from './producer-events.js'
+import { MetricTallies } from './producer-metrics.js'
 import { checkOptions, type ProducerOptions, type Settings } from './producer-options.js'
 import { ProducerCounters, type ProducerStats } from './producer-stats.js'
 import { type PutAllResult, putAll } from './put-all.js'
@@ -186,6 +187,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
       requestsInFlight: 0,
       openShards: 0,
       limited: 0,
+      ...{ metrics: new MetricTallies().snapshot, shards: [], hottestKeys: [] },
     })
   }
 

@@ -7,6 +7,7 @@ import { Account } from './account.js'
 import { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
 import { Ledger } from './ledger.js'
+import { Meter } from './meter.js'
 import { Packer } from './packer.js'
 import { DeliveryFailedError, LaneHaltedError, StreamUnusableError } from './producer-error.js'
 import type { ProducerEvent } from './producer-events.js'
@@ -52,10 +53,11 @@ class Bench {
     this.account = new Account(settings.stream, ledger, { admitLate() {}, turn() {} })
     this.packer = new Packer(settings, view)
     this.packer.adapt([])
-    this.dispatcher = new Dispatcher({ serial: settings.ordering === 'perShard' })
+    const meter = new Meter(settings)
+    this.dispatcher = new Dispatcher({ serial: settings.ordering === 'perShard', meter })
     const { account, packer, dispatcher } = this
     this.settler = new Settler({
-      ...{ settings, events, counters, account, packer, dispatcher, halts, view },
+      ...{ settings, events, counters, account, packer, dispatcher, halts, view, meter },
       park: (records) => this.parked.push(...records.map((record) => record.partitionKey)),
       keysIgnored: () => this.parked.push('keys ignored'),
     })

@@ -1,7 +1,8 @@
-import { SHARD_QUOTA, type ShardRate } from './shard-rate-limiter.js'
+import { SHARD_QUOTA } from './shard-rate-limiter.js'
 
 /** What one shard took and refused of late, and what waits for it. */
 export interface HotShard {
+  readonly stream: string
   readonly shardId: string
   /** Kinesis records and bytes that the service took, a second, over about the last ten seconds. */
   readonly recordsPerSecond: number
@@ -10,11 +11,18 @@ export interface HotShard {
   readonly throttledPerSecond: number
   /** How much of the shard's quota that is, the greater part of records (1000/s) and bytes (1 MiB/s): 1 is all of it. */
   readonly utilization: number
-  /** What this producer allows itself at present. */
-  readonly allowedRecordsPerSecond: number
-  readonly allowedBytesPerSecond: number
+  /** The most that this producer sends to the shard at present, in the same measure. */
+  readonly allowance: number
   /** Kinesis records packed and not yet picked for a request. */
   readonly queued: number
+}
+
+/** What lanes and limiter say of shards. */
+export interface ShardsNow {
+  /** Of each shard with something queued, how many Kinesis records. */
+  queuedByShard(): ReadonlyMap<string, number>
+  /** How much of its quota may be sent to a shard. */
+  allowance(shardId: string, now: number): number
 }
 
 const WINDOW_MS = 10_000
@@ -53,27 +61,17 @@ export class ShardHeat {
     for (const shardId of this.#heats.keys()) if (!open.has(shardId)) this.#heats.delete(shardId)
   }
 
-  /**
-   * The busiest of the shards that were written to or have something queued, at most `limit`. `allowed` tells what the limiter gives a
-   * shard at present.
-   */
-  hottest(
-    limit: number,
-    queuedOf: ReadonlyMap<string, number>,
-    allowed: (shardId: string) => ShardRate,
-    now: number,
-  ): readonly HotShard[] {
-    const busy: Busy[] = []
+  /** The busiest of the shards that were written to or have something queued, at most `limit`. */
+  hottest(limit: number, shards: ShardsNow, now: number): Busy[] {
+    const queuedOf = shards.queuedByShard()
+    const busy: Omit<Busy, 'allowance'>[] = []
     for (const shardId of new Set([...this.#heats.keys(), ...queuedOf.keys()])) {
       const rates = this.#rates(shardId, now)
       const queued = queuedOf.get(shardId) ?? 0
       if (rates.recordsPerSecond > 0 || rates.throttledPerSecond > 0 || queued > 0) busy.push({ shardId, ...rates, queued })
     }
     busy.sort((a, b) => b.utilization - a.utilization || b.throttledPerSecond - a.throttledPerSecond || b.queued - a.queued)
-    return busy.slice(0, limit).map((shard) => {
-      const { recordsPerSecond, bytesPerSecond } = allowed(shard.shardId)
-      return { ...shard, allowedRecordsPerSecond: recordsPerSecond, allowedBytesPerSecond: bytesPerSecond }
-    })
+    return busy.slice(0, limit).map((shard) => ({ ...shard, allowance: shards.allowance(shard.shardId, now) }))
   }
 
   #rates(shardId: string, now: number): Rates {
@@ -105,7 +103,7 @@ export class ShardHeat {
 }
 
 type Rates = Pick<HotShard, 'recordsPerSecond' | 'bytesPerSecond' | 'throttledPerSecond' | 'utilization'>
-type Busy = Rates & Pick<HotShard, 'shardId' | 'queued'>
+type Busy = Omit<HotShard, 'stream'>
 
 const IDLE: Rates = { recordsPerSecond: 0, bytesPerSecond: 0, throttledPerSecond: 0, utilization: 0 }
 
