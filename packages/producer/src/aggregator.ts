@@ -85,6 +85,12 @@ export class Aggregator {
     }
   }
 
+  /** Closes the aggregate that the record would join. */
+  closeOf(_record: UserRecord, index: number, out: Entry[]): void {
+    const slot = this.#slots[index]
+    if (slot !== undefined && slot.records.length > 0) out.push(this.#close(slot))
+  }
+
   /** Closes every aggregate: for a flush, and before the map changes, since indexes are those of one map. */
   closeAll(out: Entry[]): void {
     for (const slot of this.#open) out.push(this.#close(slot))
@@ -148,7 +154,7 @@ export class Aggregator {
  * An aggregate that its deadline closed half empty moves to bytes of its own size. Otherwise a slow trickle over many shards, while the
  * service is down, would pile up whole buffers with a few records in each, far beyond what admission counts.
  */
-function fitted(sealed: SealedAggregate, bufferBytes: number): PackedBytes {
+export function fitted(sealed: SealedAggregate, bufferBytes: number): PackedBytes {
   if (sealed.bytes.byteLength * 2 > bufferBytes) return sealed
   const bytes = sealed.bytes.slice()
   sealed.release()

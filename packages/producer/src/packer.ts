@@ -2,6 +2,7 @@ import { hashKeyWords, toWords } from '@shardwise/core/hash-key'
 import type { Shard } from '@shardwise/core/shard-map'
 import { Aggregator } from './aggregator.js'
 import { Entry } from './entry.js'
+import { KeyAggregator } from './key-aggregator.js'
 import { LoneRecords } from './lone-records.js'
 import type { Settings } from './producer-options.js'
 import type { StreamView } from './stream-view.js'
@@ -18,7 +19,7 @@ export class Packer {
   readonly #view: StreamView
   readonly #words = new Uint32Array(4)
   readonly #lone = new LoneRecords()
-  #aggregator: Aggregator | undefined
+  #aggregator: Aggregator | KeyAggregator | undefined
   #aggregateMaxBytes = 0
 
   constructor(settings: Settings, view: StreamView) {
@@ -52,6 +53,12 @@ export class Packer {
     this.#aggregator?.closeDue(now, out)
   }
 
+  /** Completes the aggregate that the record would join. */
+  closeOf(record: UserRecord, out: Entry[]): void {
+    if (this.auto || this.#settings.aggregation === 'off') return
+    this.#aggregator!.closeOf(record, this.#predict(record), out)
+  }
+
   closeAll(out: Entry[]): void {
     this.#aggregator?.closeAll(out)
   }
@@ -69,12 +76,13 @@ export class Packer {
   /** Takes up another map or other traits. Completes what is open first: it was packed by the old ones. */
   adapt(out: Entry[]): void {
     this.#aggregator?.changeMap(out)
-    const { aggregateMaxBytes, lingerMs, aggregateMaxRecords: maxRecords } = this.#settings
+    const { aggregation, aggregateMaxBytes, lingerMs, aggregateMaxRecords: maxRecords } = this.#settings
     const room = this.#view.traits!.maxRecordBytes - LONGEST_KEY_BYTES
     const maxBytes = Math.max(64, Math.min(aggregateMaxBytes, room))
     if (this.#aggregator !== undefined && maxBytes === this.#aggregateMaxBytes) return
     this.#aggregateMaxBytes = maxBytes
-    this.#aggregator = new Aggregator({ lingerMs, maxBytes, maxRecords }, this.#lone)
+    const options = { lingerMs, maxBytes, maxRecords }
+    this.#aggregator = aggregation === 'key' ? new KeyAggregator(options, this.#lone) : new Aggregator(options, this.#lone)
   }
 
   /** Whether the entry's prediction holds for all its members, so that packing them again would give the same bytes. */

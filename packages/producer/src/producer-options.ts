@@ -42,10 +42,12 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
   readonly kinesis?: KinesisPort | undefined
   /**
    * `shard` (default): records for the same shard travel together in the KPL's aggregated format, so every reader of the stream must
-   * de-aggregate, as the KCL, Lambda's helper and @shardwise/consumer do. `off`: each record is a Kinesis record.
+   * de-aggregate, as the KCL, Lambda's helper and @shardwise/consumer do. `key`: only records of one partition key (and one explicit hash
+   * key) travel together, so that no reshard can part them: none lands in a wrong shard, where readers drop it, and is sent again.
+   * It pays where many records of a key come within `lingerMs`. `off`: each record is a Kinesis record.
    * On streams with service-managed distribution (AUTO) nothing is aggregated.
    */
-  readonly aggregation?: 'shard' | 'off' | undefined
+  readonly aggregation?: 'shard' | 'key' | 'off' | undefined
   /**
    * Bytes of an aggregate. Default 51200, as the KPL's AggregationMaxSize; 64 to 10485760, and never above what the stream takes.
    * Larger means fewer Kinesis records; a lost answer then repeats more.
@@ -137,7 +139,7 @@ export interface Settings {
   readonly stream: string
   readonly codec: Codec<unknown>
   readonly recordIds: boolean
-  readonly aggregation: 'shard' | 'off'
+  readonly aggregation: 'shard' | 'key' | 'off'
   readonly aggregateMaxBytes: number
   readonly aggregateMaxRecords: number
   readonly lingerMs: number
@@ -175,7 +177,7 @@ export function checkOptions(options: ProducerOptions<unknown>): Settings {
     }),
     codec: codecOption(options.codec),
     recordIds: booleanOption('recordIds', options.recordIds, false),
-    aggregation: choiceOption('aggregation', options.aggregation, ['shard', 'off'], 'shard'),
+    aggregation: choiceOption('aggregation', options.aggregation, ['shard', 'key', 'off'], 'shard'),
     aggregateMaxBytes: integerOption('aggregateMaxBytes', options.aggregateMaxBytes, {
       min: 64,
       max: MAX_RECORD_BYTES_CEILING,

@@ -77,7 +77,7 @@ export class StreamProducer {
   #halted = false
 
   constructor(stream: string, port: KinesisPort, options: Omit<ProducerOptions, 'stream'>) {
-    this.#aggregates = options.aggregation === 'shard'
+    this.#aggregates = options.aggregation !== 'off'
     const telemetry = this.#aggregates ? options.telemetry : withoutInject(options.telemetry)
     this.producer = new Producer({ ...options, telemetry, stream, kinesis: this.#answers.overhear(port) })
     this.producer.events.on('lane-halted', () => {

@@ -17,10 +17,11 @@ export interface WrapOptions
     'stream' | 'codec' | 'recordIds' | 'client' | 'kinesis' | 'region' | 'endpoint' | 'credentials' | 'aggregation'
   > {
   /**
-   * `off` (default): each record is a Kinesis record. `shard`: records for the same shard travel together in the KPL's aggregated format.
+   * `off` (default): each record is a Kinesis record. `shard`, `key`: records for the same shard, or of the same key, travel together in
+   * the KPL's aggregated format.
    * **Every reader of the streams must then de-aggregate.**
    */
-  readonly aggregation?: 'shard' | 'off' | undefined
+  readonly aggregation?: 'shard' | 'key' | 'off' | undefined
 }
 
 /** What a wrapped client has beside what the SDK gives it. */
@@ -39,7 +40,7 @@ export type WrappedKinesisClient<Client extends KinesisClient> = Client & { read
 const DECIDED = ['stream', 'codec', 'recordIds', 'client', 'kinesis', 'region', 'endpoint', 'credentials']
 
 /**
- * **With `aggregation: 'shard'` every reader of the streams must de-aggregate.** The default is `off`: readers see what they saw before.
+ * **With aggregation every reader of the streams must de-aggregate.** The default is `off`: readers see what they saw before.
  *
  * Gives an object that existing code uses as its `KinesisClient` or `Kinesis`: its PutRecord and PutRecords commands go through a producer
  * for each stream, which collects them into few requests, keeps to the shards' limits and tries again what failed. They resolve and reject

@@ -38,6 +38,12 @@ export function aggregateOf(shard: Shard | string, ...explicitHashKeys: readonly
   return Entry.aggregate(records, shardNamed(shard), { bytes: new Uint8Array(50), release() {} }, 0)
 }
 
+/** One entry of these records, in their order. The bytes of an aggregate do not matter. */
+export function entryWith(records: readonly UserRecord[], shard: Shard | string = 'p'): Entry {
+  if (records.length === 1) return Entry.plain(records[0]!, shardNamed(shard), 0)
+  return Entry.aggregate(records, shardNamed(shard), { bytes: new Uint8Array(50), release() {} }, 0)
+}
+
 function shardNamed<S extends Shard | string | undefined>(shard: S): Shard | Exclude<S, string> {
   return (typeof shard === 'string' ? shardOf(shard) : shard) as Shard | Exclude<S, string>
 }
