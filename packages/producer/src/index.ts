@@ -1,4 +1,6 @@
 export { bytes, type Codec, type CodecContext, json, text } from '@shardwise/core/codec'
+export type { HotKey } from './hottest-keys.js'
+export { type Instrument, type InstrumentName, producerInstruments } from './instruments.js'
 export { Producer } from './producer.js'
 export {
   DeliveryFailedError,
@@ -27,9 +29,12 @@ export type {
   Throttled,
   WrongShard,
 } from './producer-events.js'
+export type { ProducerMetrics } from './producer-metrics.js'
 export type { ProducerOptions } from './producer-options.js'
 export type { ProducerStats } from './producer-stats.js'
 export type { PutAllResult } from './put-all.js'
+export type { HotShard } from './shard-heat.js'
+export type { StatisticSet } from './statistic-set.js'
 export type { PutInput, PutOutcome, PutResult } from './user-record.js'
 export type { WaitOptions } from './wait.js'
 export { type WrapOptions, type WrappedKinesisClient, type WrappedPuts, wrapKinesisClient } from './wrap-kinesis-client.js'

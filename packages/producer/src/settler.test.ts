@@ -122,7 +122,7 @@ describe('Settler', () => {
       'throttled',
       refusal('ProvisionedThroughputExceededException'),
       'again, not written',
-      ['request-succeeded', 'record-retried'],
+      ['request-succeeded', 'throttled', 'record-retried'],
     ],
     ['failed inside', refusal('InternalFailure'), 'again, perhaps written', ['request-succeeded', 'record-retried']],
     ['an unknown error of the entry', refusal('Surprise'), 'again, perhaps written', ['request-succeeded', 'record-retried']],
@@ -280,7 +280,7 @@ describe('Settler', () => {
       'none',
       500,
       { low: 'DeliveryFailedError no' },
-      ['record-failed', 'record-retried'],
+      ['record-failed', 'records-expired', 'record-retried'],
       1,
     ],
     [
@@ -288,7 +288,7 @@ describe('Settler', () => {
       'none',
       900,
       { low: 'DeliveryFailedError no', high: 'DeliveryFailedError no' },
-      ['record-failed', 'record-failed'],
+      ['record-failed', 'record-failed', 'records-expired'],
       0,
     ],
     ['with order kept, before any expires all go', 'perShard', 499, {}, ['record-retried'], 2],
@@ -297,13 +297,13 @@ describe('Settler', () => {
       'perShard',
       500,
       { low: 'DeliveryFailedError no', high: 'LaneHaltedError no' },
-      ['record-failed', 'record-failed', 'lane-halted'],
+      ['record-failed', 'record-failed', 'records-expired', 'lane-halted'],
       0,
     ],
   ])('a throttled aggregate, when its members expire apart: %s', (_, ordering, now, fates, types, again) => {
     const [bench, entries] = flying({ ordering }, [500, 900])
     bench.answer(entries, now, { ErrorCode: 'ProvisionedThroughputExceededException' })
-    expect([bench.fates, bench.types().slice(1)]).toEqual([fates, types])
+    expect([bench.fates, bench.types().slice(1)]).toEqual([fates, ['throttled', ...types]])
     expect([bench.account.records, bench.counters.retries]).toEqual([again, again > 0 ? 1 : 0])
     const retried = bench.told.find((event) => event.type === 'record-retried')
     expect([retried?.userRecords ?? 0, retried?.delayMs ?? 50]).toEqual([again, 50])
