@@ -11,6 +11,7 @@ test('the public names', () => {
     'StreamUnusableError',
     'bytes',
     'json',
+    'producerInstruments',
     'text',
     'wrapKinesisClient',
   ])

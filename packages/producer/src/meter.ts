@@ -4,10 +4,11 @@ import type { ShardMap } from '@shardwise/core/shard-map'
 import type { Telemetry, TelemetryAttributes } from '@shardwise/core/telemetry'
 import type { Entry } from './entry.js'
 import { failureReason } from './failure-reason.js'
-import { type HotKey, HottestKeys } from './hottest-keys.js'
+import { HottestKeys } from './hottest-keys.js'
 import type { InstrumentName } from './instruments.js'
-import { MetricTallies, type ProducerMetrics } from './producer-metrics.js'
-import { type HotShard, ShardHeat, type ShardsNow } from './shard-heat.js'
+import { HOT_SHARDS, type MeterReport } from './meter-report.js'
+import { MetricTallies } from './producer-metrics.js'
+import { ShardHeat, type ShardsNow } from './shard-heat.js'
 import type { UserRecord } from './user-record.js'
 
 /** What holds back the first in a shard's queue: the shard's write limit, what must settle before it, or the wait before a retry. */
@@ -21,14 +22,6 @@ export interface MeterOptions {
   readonly random: Random
 }
 
-export interface MeterReport {
-  readonly metrics: ProducerMetrics
-  readonly shards: readonly HotShard[]
-  readonly hottestKeys: readonly HotKey[]
-}
-
-/** Reported, of however many. */
-const HOT_SHARDS = 20
 /** As often as the KPL looks at what is pending. */
 const LOOK_EVERY_MS = 200
 

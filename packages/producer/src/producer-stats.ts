@@ -1,9 +1,7 @@
-import type { HotKey } from './hottest-keys.js'
-import type { ProducerMetrics } from './producer-metrics.js'
-import type { HotShard } from './shard-heat.js'
+import { type MeterReport, unitedReports } from './meter-report.js'
 
 /** Counts since the producer was made, and what it holds at this moment. */
-export interface ProducerStats {
+export interface ProducerStats extends MeterReport {
   /** User records accepted and not settled, and their bytes (data and keys). */
   readonly bufferedRecords: number
   readonly bufferedBytes: number
@@ -39,16 +37,6 @@ export interface ProducerStats {
   readonly limited: number
   /** Shard maps put to use. */
   readonly mapRefreshes: number
-
-  /** By the KPL's names. */
-  readonly metrics: ProducerMetrics
-  /** The twenty busiest shards of the last ten seconds or so, those with the most use of their quota first. */
-  readonly shards: readonly HotShard[]
-  /**
-   * The partition keys put most, as many as the option `hottestKeys` says. Keys may be personal data: they are told here and in the events
-   * and errors of single records, never to `logger` or `telemetry`.
-   */
-  readonly hottestKeys: readonly HotKey[]
 }
 
 type Gauge =
@@ -82,3 +70,33 @@ export class ProducerCounters implements Omit<ProducerStats, Gauge> {
     return { ...gauges, ...this }
   }
 }
+
+type Report = 'metrics' | 'shards' | 'hottestKeys'
+
+/** Of all together. */
+export function sum(all: readonly ProducerStats[]): ProducerStats {
+  const total: Record<string, number> = { ...NOTHING }
+  const reports = all.map(({ metrics, shards, hottestKeys, ...numbers }) => {
+    for (const [name, value] of Object.entries(numbers)) total[name]! += value
+    return { metrics, shards, hottestKeys }
+  })
+  return { ...(total as unknown as Omit<ProducerStats, Report>), ...unitedReports(reports) }
+}
+
+/** Of what is over: the counts without what is held at this moment. */
+export function past(stats: ProducerStats): ProducerStats {
+  return { ...stats, ...EMPTY, limited: stats.limited, shards: [], hottestKeys: [] }
+}
+
+const EMPTY: Omit<Pick<ProducerStats, Gauge>, Report> = {
+  bufferedRecords: 0,
+  bufferedBytes: 0,
+  waitingForRoom: 0,
+  openAggregates: 0,
+  queuedKinesisRecords: 0,
+  heldKinesisRecords: 0,
+  requestsInFlight: 0,
+  openShards: 0,
+  limited: 0,
+}
+const NOTHING = { ...EMPTY, ...new ProducerCounters() }

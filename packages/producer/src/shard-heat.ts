@@ -70,7 +70,7 @@ export class ShardHeat {
       const queued = queuedOf.get(shardId) ?? 0
       if (rates.recordsPerSecond > 0 || rates.throttledPerSecond > 0 || queued > 0) busy.push({ shardId, ...rates, queued })
     }
-    busy.sort((a, b) => b.utilization - a.utilization || b.throttledPerSecond - a.throttledPerSecond || b.queued - a.queued)
+    busy.sort(hotter)
     return busy.slice(0, limit).map((shard) => ({ ...shard, allowance: shards.allowance(shard.shardId, now) }))
   }
 
@@ -104,6 +104,13 @@ export class ShardHeat {
 
 type Rates = Pick<HotShard, 'recordsPerSecond' | 'bytesPerSecond' | 'throttledPerSecond' | 'utilization'>
 type Busy = Omit<HotShard, 'stream'>
+
+/** For sorting, the hottest first. */
+export function hotter(a: Heated, b: Heated): number {
+  return b.utilization - a.utilization || b.throttledPerSecond - a.throttledPerSecond || b.queued - a.queued
+}
+
+type Heated = Pick<HotShard, 'utilization' | 'throttledPerSecond' | 'queued'>
 
 const IDLE: Rates = { recordsPerSecond: 0, bytesPerSecond: 0, throttledPerSecond: 0, utilization: 0 }
 
