@@ -1,6 +1,8 @@
 export { bytes, type Codec, type CodecContext, json, text } from '@shardwise/core/codec'
+export { fromKplProperties, type KplProperties, type KplRemark } from './from-kpl-properties.js'
 export type { HotKey } from './hottest-keys.js'
 export { type Instrument, type InstrumentName, producerInstruments } from './instruments.js'
+export type { KplProducerOptions } from './kpl-option.js'
 export { Producer } from './producer.js'
 export {
   DeliveryFailedError,
