@@ -30,7 +30,7 @@ const LONG_MINUTES = 3
 export function planOf({ minutes, shards, aggregation }: SoakOptions): SoakPlan {
   const durationMs = minutes * MINUTE_MS
   const isLong = minutes >= LONG_MINUTES
-  const recordTtlMs = Math.min(30_000, durationMs / 8)
+  const recordTtlMs = Math.round(Math.min(30_000, durationMs / 8))
   // What a reshard may add at a time, and the quota's first second.
   const shardSeconds = (shards + 2) * (durationMs / 1000 + 10)
   const bytesBound = (shardSeconds * MIB) / MEAN_RECORD_BYTES
@@ -42,7 +42,7 @@ export function planOf({ minutes, shards, aggregation }: SoakOptions): SoakPlan 
     outageAtMs: durationMs * 0.55,
     outageMs: recordTtlMs * 1.2,
     recordTtlMs,
-    requestTimeoutMs: Math.min(3000, recordTtlMs / 4),
+    requestTimeoutMs: Math.round(Math.min(3000, recordTtlMs / 4)),
     // Little enough that a record gets its turn long before it expires.
     maxBufferedBytes: Math.max(MIB, Math.round((shards * MIB * recordTtlMs) / 8000)),
     maxBufferedRecords: 100_000,
