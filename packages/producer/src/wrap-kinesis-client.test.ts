@@ -137,6 +137,23 @@ describe('outputs have the shape of the unwrapped client', () => {
   })
 })
 
+test('no trace context makes an envelope that nobody asked for, and none of ids and codecs is an option', async () => {
+  const injected: object[] = []
+  const telemetry = {
+    inject(carrier: Record<string, string>) {
+      carrier.traceparent = '00-1-2-01'
+      injected.push(carrier)
+    },
+  }
+  await wrap({ telemetry }).send(put('k'))
+  expect([stored(), injected.length]).toEqual([['hello'], 0])
+  await wrap({ telemetry, aggregation: 'shard' }).send(put('k'))
+  expect([stored()[1]?.includes('traceparent'), injected.length]).toEqual([true, 1])
+  for (const option of ['codec', 'recordIds']) {
+    expect(() => wrap({ [option]: true } as WrapOptions)).toThrow(/must be left out: the client and its commands decide it/)
+  }
+})
+
 describe('errors are those of the unwrapped client', () => {
   const calls: Record<string, (client: Kinesis) => Promise<unknown>> = {
     'a missing stream': (client) => client.send(put('k', { StreamName: 'nowhere' })),
