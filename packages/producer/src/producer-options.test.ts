@@ -17,7 +17,7 @@ describe('checkOptions', () => {
 
   test.each<[Partial<Record<keyof ProducerOptions, unknown>>, RegExp]>([
     [{ stream: '' }, /`stream` must be the name/],
-    [{ stream: undefined }, /`stream` must be the name/],
+    [{ stream: 5 }, /`stream` must be the name/],
     [{ stream: 'a b' }, /`stream` must be the name/],
     [{ aggregation: 'keys' }, /`aggregation` must be 'shard' or 'key' or 'off'/],
     [{ ordering: 'perKey' }, /`ordering` must be 'none' or 'perShard'/],

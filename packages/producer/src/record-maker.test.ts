@@ -9,8 +9,9 @@ import type { PutInput, UserRecord } from './user-record.js'
 
 const data = new Uint8Array([1, 2, 3])
 
-function makerOf<T = Uint8Array>(options: Partial<ProducerOptions<T>> = {}): RecordMaker<T> {
-  return new RecordMaker<T>(checkOptions({ stream: 'flights', ...options }))
+function makerOf<T = Uint8Array>(options: ProducerOptions<T> = {}): { make(input: PutInput<T>): UserRecord } {
+  const maker = new RecordMaker<T>(checkOptions(options))
+  return { make: (input) => maker.make(input, 'flights') }
 }
 
 function carried(record: UserRecord): object {

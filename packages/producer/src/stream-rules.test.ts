@@ -21,7 +21,7 @@ describe('what a stream refuses', () => {
     ['and does not count', { recordId: 'x' }, LIMIT - 1, true, undefined],
     ['but the data do', { recordId: 'x' }, LIMIT, true, /`data` and partitionKey together have 1048577 bytes/],
   ])('%s', (_, extra, size, auto, message) => {
-    const record = maker.make({ partitionKey: 'a', data: new Uint8Array(size), ...extra })
+    const record = maker.make({ partitionKey: 'a', data: new Uint8Array(size), ...extra }, 'flights')
     const refusal = streamRefusal(record, 'flights', LIMIT, auto)
     if (message === undefined) expect(refusal).toBeUndefined()
     else expect(refusal).toMatchObject({ name: 'RecordRejectedError', message: expect.stringMatching(message) })
