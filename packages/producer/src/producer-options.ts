@@ -56,6 +56,11 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
   /** User records in an aggregate. Default 10000; 1 to 1000000. */
   readonly aggregateMaxRecords?: number | undefined
   /**
+   * Milliseconds until a connection must be established; then the attempt counts as failed and is repeated. Default 5000 (the KPL's
+   * ConnectTimeout is 6000); 1 to 600000. Without effect where `client` or `kinesis` is given.
+   */
+  readonly connectTimeoutMs?: number | undefined
+  /**
    * Milliseconds a record may wait for company, from `put` to ready-to-send. Default 100, as the KPL's RecordMaxBufferedTime; 0 to 60000,
    * at most `recordTtlMs`. Waits for shard limits, for order and for retries come on top.
    */
@@ -119,6 +124,7 @@ const KNOWN = [
   ],
   ...[
     'aggregateMaxRecords',
+    'connectTimeoutMs',
     'lingerMs',
     'maxBufferedBytes',
     'maxBufferedRecords',
@@ -142,6 +148,7 @@ export interface Settings {
   readonly aggregation: 'shard' | 'key' | 'off'
   readonly aggregateMaxBytes: number
   readonly aggregateMaxRecords: number
+  readonly connectTimeoutMs: number
   readonly lingerMs: number
   readonly maxBufferedBytes: number
   readonly maxBufferedRecords: number
@@ -193,6 +200,7 @@ export function checkOptions(options: ProducerOptions<unknown>): ProducerSetting
       max: 1_000_000,
       fallback: 10_000,
     }),
+    connectTimeoutMs: integerOption('connectTimeoutMs', options.connectTimeoutMs, { min: 1, max: 600_000, fallback: 5000 }),
     lingerMs,
     maxBufferedBytes: integerOption('maxBufferedBytes', options.maxBufferedBytes, { min: MIB, fallback: 64 * MIB }),
     maxBufferedRecords: integerOption('maxBufferedRecords', options.maxBufferedRecords, { min: 1, fallback: 100_000 }),

@@ -21,6 +21,12 @@ type State =
   | { readonly kind: 'running'; readonly streams: Streams; readonly connection: KinesisConnection | undefined }
   | { readonly kind: 'closed'; readonly done: Promise<void>; readonly streams: Streams | undefined }
 
+/**
+ * Beside those of the requests in flight, so that ListShards never waits for one of them. With too few sockets a request would wait
+ * for one within its time, and be taken for lost without having been sent.
+ */
+const SOCKETS_FOR_CONTROL = 4
+
 /** Hands a promise's settlers out without a closure for each put. Read at once: the next put overwrites it. */
 const captured: { resolve: (result: PutResult) => void; reject: (error: Error) => void } = { resolve() {}, reject() {} }
 function captureSettlers(resolve: (result: PutResult) => void, reject: (error: Error) => void): void {
@@ -218,9 +224,13 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     if (this.#state.kind === 'running') return this.#state.streams
     if (this.#state.kind === 'closed') throw new ProducerClosedError()
     const { kinesis, client, region, endpoint, credentials, wire, clock } = this.#options
-    const { requestTimeoutMs } = this.#settings
+    const { requestTimeoutMs, connectTimeoutMs, maxRequestsInFlight } = this.#settings
+    const timeouts = { requestTimeoutMs, connectTimeoutMs }
+    const maxSockets = maxRequestsInFlight + SOCKETS_FOR_CONTROL
     const connection =
-      kinesis === undefined ? connectKinesis({ client, region, endpoint, credentials, wire, clock, requestTimeoutMs }) : undefined
+      kinesis === undefined
+        ? connectKinesis({ client, region, endpoint, credentials, wire, clock, ...timeouts, maxSockets })
+        : undefined
     const port = kinesis ?? connection!.port
     const streams = new Streams(this.#settings, port, this.events, this.#ledger)
     this.#state = { kind: 'running', streams, connection }
