@@ -73,8 +73,9 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
   }
 
   /**
-   * Optional: looks at the stream (default: the producer's own) now, so that a wrong name, missing permission or unreachable endpoint shows here and not with the
-   * first record. Rejects with StreamUnusableError, or ProducerClosedError if the producer is closed meanwhile. May be called again.
+   * Optional: looks at the stream (default: the producer's own) now, so that a wrong name, missing permission or unreachable endpoint shows
+   * here and not with the first record. Rejects with StreamUnusableError, or ProducerClosedError if the producer is closed meanwhile. May
+   * be called again, and for each stream.
    */
   async start(stream: string | undefined = this.#settings.stream): Promise<void> {
     if (!isStream(stream)) throw new InvalidOptionError('stream', STREAM_RULE, stream)
