@@ -61,14 +61,17 @@ export class Pipeline implements StreamViewListener {
   #stopped = false
 
   constructor(settings: Settings, port: KinesisPort, stream: StreamReference, events: EventSource<ProducerEvent>) {
-    const { retry, random, ordering, maxBufferedBytes, maxBufferedRecords } = settings
+    const { retry, random, ordering, maxBufferedBytes, maxBufferedRecords, shardRatePercent, streamRate } = settings
     const serial = ordering === 'perShard'
     this.#settings = settings
     this.#events = events
     this.#ledger = new Ledger({ maxBytes: maxBufferedBytes, maxRecords: maxBufferedRecords }, events)
     this.#view = new StreamView(port, stream, { name: settings.stream, ordered: serial, retry, random }, this)
     this.#packer = new Packer(settings, this.#view)
-    this.#dispatcher = new Dispatcher({ serial })
+    this.#dispatcher = new Dispatcher({
+      ...{ serial, shardRatePercent, streamRate, random },
+      request: { maxRecords: settings.requestMaxRecords, targetBytes: settings.requestMaxBytes },
+    })
     const ended = (request: Request, outcome: RequestOutcome): void => this.#complete(request, outcome)
     this.#sender = new RequestSender(port, stream, settings.requestTimeoutMs, ended)
     this.#settler = new Settler({
@@ -344,7 +347,7 @@ export class Pipeline implements StreamViewListener {
     const completed: Entry[] = []
     this.#packer.adapt(completed)
     for (const entry of completed) this.#dispatcher.enqueue(entry)
-    const moved = this.#dispatcher.changeMap(this.#packer.auto ? undefined : this.#view.map)
+    const moved = this.#dispatcher.changeMap(this.#packer.auto ? undefined : this.#view.map, this.#view.map?.open.length)
     const records = dissolved(moved)
     for (const entry of this.#settler.pack(records, now)) this.#dispatcher.enqueue(entry)
   }
