@@ -2,6 +2,7 @@ import { decodeAggregate } from '@shardwise/aggregation'
 import { describe, expect, test } from 'vitest'
 import { Aggregator } from './aggregator.js'
 import type { Entry } from './entry.js'
+import { LoneRecords } from './lone-records.js'
 import { recordOf, shardOf } from './testing/records.js'
 
 const [s0, s1] = [shardOf('s0'), shardOf('s1')]
@@ -13,7 +14,7 @@ function sizes(entries: readonly Entry[]): number[] {
 
 describe('Aggregator', () => {
   test('collects per shard until the deadline of the first member', () => {
-    const aggregator = new Aggregator(options)
+    const aggregator = new Aggregator(options, new LoneRecords())
     const out: Entry[] = []
     aggregator.add(recordOf('a'), 0, s0, 0, out)
     aggregator.add(recordOf('b'), 1, s1, 30, out)
@@ -31,7 +32,7 @@ describe('Aggregator', () => {
     ['sends a giant record plain, after what came before it', [10, 10, 5000], [2, 1]],
     ['a giant record alone goes at once', [5000], [1]],
   ])('%s', (_, given, completed) => {
-    const aggregator = new Aggregator(options)
+    const aggregator = new Aggregator(options, new LoneRecords())
     const out: Entry[] = []
     for (const size of given) aggregator.add(recordOf('a', size), 0, s0, 0, out)
     expect(sizes(out)).toEqual(completed)
@@ -39,14 +40,14 @@ describe('Aggregator', () => {
   })
 
   test('closes at the number of records', () => {
-    const aggregator = new Aggregator({ ...options, maxRecords: 3 })
+    const aggregator = new Aggregator({ ...options, maxRecords: 3 }, new LoneRecords())
     const out: Entry[] = []
     for (let i = 0; i < 7; i++) aggregator.add(recordOf('a'), 0, s0, 0, out)
     expect(sizes(out)).toEqual([3, 3])
   })
 
   test('a lone record goes plain, with an explicit hash key only if it has one', () => {
-    const aggregator = new Aggregator(options)
+    const aggregator = new Aggregator(options, new LoneRecords())
     const out: Entry[] = []
     aggregator.add(recordOf('a'), 0, s0, 0, out)
     aggregator.add(recordOf('b', 10, '77'), 1, s1, 0, out)
@@ -58,7 +59,7 @@ describe('Aggregator', () => {
   })
 
   test("an aggregate carries its first member's key outside and routes by its hash", () => {
-    const aggregator = new Aggregator(options)
+    const aggregator = new Aggregator(options, new LoneRecords())
     const out: Entry[] = []
     // MD5 of abcd as the KPL's own test has it (aws/kinesis/core/test/user_record_test.cc).
     aggregator.add(recordOf('abcd'), 0, s0, 0, out)
@@ -71,7 +72,7 @@ describe('Aggregator', () => {
   })
 
   test('packs again at once, in order, without disturbing what is open', () => {
-    const aggregator = new Aggregator(options)
+    const aggregator = new Aggregator(options, new LoneRecords())
     const open: Entry[] = []
     aggregator.add(recordOf('a'), 0, s0, 0, open)
     const records = ['a', 'b', 'a', 'b', 'b'].map((key, i) => recordOf(key, i === 3 ? 5000 : 10))

@@ -1,6 +1,7 @@
 import { AggregateBuilder, BufferPool, type SealedAggregate } from '@shardwise/aggregation'
 import type { Shard } from '@shardwise/core/shard-map'
 import { Entry, type PackedBytes } from './entry.js'
+import type { LoneRecords } from './lone-records.js'
 import type { UserRecord } from './user-record.js'
 
 export interface AggregatorOptions {
@@ -24,7 +25,7 @@ const IDLE_POOL_BUFFERS = 512
 
 /**
  * Packs user records into one open aggregate per predicted shard. A record that would not gain goes plain: one too large for an aggregate,
- * and one that is alone when its aggregate closes, as in the KPL (aws/kinesis/core/kinesis_record.cc).
+ * and one that is alone when its aggregate closes, as in the KPL (aws/kinesis/core/kinesis_record.cc); with tags it has its envelope.
  *
  * Entries of one shard come out in the order in which their records came in. There is one deadline an aggregate, that of its first
  * member; because the linger is the same for all, the order of opening is the order of deadlines.
@@ -32,12 +33,14 @@ const IDLE_POOL_BUFFERS = 512
 export class Aggregator {
   readonly #options: AggregatorOptions
   readonly #pool: BufferPool
+  readonly #lone: LoneRecords
   readonly #slots: (Slot | undefined)[] = []
   /** Slots with members, by deadline. */
   readonly #open = new Set<Slot>()
 
-  constructor(options: AggregatorOptions) {
+  constructor(options: AggregatorOptions, lone: LoneRecords) {
     this.#options = options
+    this.#lone = lone
     const maxIdle = Math.min(IDLE_POOL_BUFFERS, Math.ceil(IDLE_POOL_BYTES / options.maxBytes))
     this.#pool = new BufferPool({ bufferBytes: options.maxBytes, maxIdle })
   }
@@ -60,10 +63,10 @@ export class Aggregator {
       slot = this.#slots[index] = { builder, records: [], shard, deadline: 0 }
     }
     const { builder } = slot
-    if (!builder.tryAdd(record.partitionKey, record.data, record.explicitHashKey)) {
+    if (!builder.tryAdd(record.partitionKey, record.data, record.explicitHashKey, record.tags)) {
       if (slot.records.length > 0) out.push(this.#close(slot))
-      if (!builder.tryAdd(record.partitionKey, record.data, record.explicitHashKey)) {
-        out.push(Entry.plain(record, shard, now + this.#options.lingerMs))
+      if (!builder.tryAdd(record.partitionKey, record.data, record.explicitHashKey, record.tags)) {
+        out.push(this.#lone.entry(record, shard, now + this.#options.lingerMs))
         return
       }
     }
@@ -80,6 +83,12 @@ export class Aggregator {
       if (slot.deadline > now) return
       out.push(this.#close(slot))
     }
+  }
+
+  /** Closes the aggregate that the record would join. */
+  closeOf(_record: UserRecord, index: number, out: Entry[]): void {
+    const slot = this.#slots[index]
+    if (slot !== undefined && slot.records.length > 0) out.push(this.#close(slot))
   }
 
   /** Closes every aggregate: for a flush, and before the map changes, since indexes are those of one map. */
@@ -116,14 +125,14 @@ export class Aggregator {
       }
       const added =
         slot.records.length < this.#options.maxRecords &&
-        slot.builder.tryAdd(record.partitionKey, record.data, record.explicitHashKey)
+        slot.builder.tryAdd(record.partitionKey, record.data, record.explicitHashKey, record.tags)
       if (added) {
         slot.records.push(record)
         continue
       }
       if (slot.records.length > 0) out.push(this.#close(slot))
-      if (slot.builder.tryAdd(record.partitionKey, record.data, record.explicitHashKey)) slot.records.push(record)
-      else out.push(Entry.plain(record, slot.shard, now))
+      if (slot.builder.tryAdd(record.partitionKey, record.data, record.explicitHashKey, record.tags)) slot.records.push(record)
+      else out.push(this.#lone.entry(record, slot.shard, now))
     }
     for (const slot of closed) if (slot.records.length > 0) out.push(this.#close(slot))
     return out
@@ -135,7 +144,7 @@ export class Aggregator {
     slot.records = []
     if (records.length === 1) {
       builder.discard()
-      return Entry.plain(records[0]!, shard, deadline)
+      return this.#lone.entry(records[0]!, shard, deadline)
     }
     return Entry.aggregate(records, shard, fitted(builder.seal(), this.#options.maxBytes), deadline)
   }
@@ -145,7 +154,7 @@ export class Aggregator {
  * An aggregate that its deadline closed half empty moves to bytes of its own size. Otherwise a slow trickle over many shards, while the
  * service is down, would pile up whole buffers with a few records in each, far beyond what admission counts.
  */
-function fitted(sealed: SealedAggregate, bufferBytes: number): PackedBytes {
+export function fitted(sealed: SealedAggregate, bufferBytes: number): PackedBytes {
   if (sealed.bytes.byteLength * 2 > bufferBytes) return sealed
   const bytes = sealed.bytes.slice()
   sealed.release()

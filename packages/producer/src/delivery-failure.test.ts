@@ -56,6 +56,7 @@ describe('the words for a record that failed', () => {
     expect(error).toMatchObject({
       name: 'DeliveryFailedError',
       code: 'ERR_SHARDWISE_DELIVERY_FAILED',
+      stream: 'flights',
       partitionKey: 'a',
       ...fields,
     })

@@ -1,4 +1,4 @@
-import { DeliveryFailedError } from './producer-error.js'
+import { DeliveryFailedError, RecordRejectedError } from './producer-error.js'
 import type { UserRecord } from './user-record.js'
 
 /** The words for records that finally failed. The record must have been taken out of its entry. */
@@ -31,14 +31,32 @@ export function spoilt(record: UserRecord): DeliveryFailedError {
   return failure(record, 'refused', problem)
 }
 
+/** A stream with service-managed distribution has no place for them: an aggregate of one would lie where its readers drop it. */
+export function headersRefused(stream: string): RecordRejectedError {
+  return new RecordRejectedError(
+    'headers',
+    `cannot travel on stream ${stream}: its records are distributed by the service (RecordDistributionStrategy AUTO). ` +
+      'Leave them out, put them into the data, or switch the stream to USER_PARTITION_KEY',
+  )
+}
+
+/** The stream has become one that takes no headers, after the record was accepted. */
+export function strandedByHeaders(record: UserRecord, stream: string): RecordRejectedError | DeliveryFailedError {
+  const why = headersRefused(stream)
+  if (record.attempts === 0) return why
+  record.lastFailure = { code: 'HeadersRefused', message: why.message, cause: why }
+  return refused(record)
+}
+
 function failure(record: UserRecord, reason: DeliveryFailedError['reason'], problem: string): DeliveryFailedError {
   const { partitionKey, attempts, lastFailure } = record
+  const { stream } = record.account!
   const written = record.mayBeWritten ? 'unknown' : 'no'
   const hint = record.mayBeWritten ? ' (it may have been written; putting it again may duplicate it)' : ''
   const key = JSON.stringify(partitionKey.length > 60 ? `${partitionKey.slice(0, 60)}...` : partitionKey)
   return new DeliveryFailedError(
     `The record with partition key ${key} ${problem}${hint}`,
-    { partitionKey, written, attempts, reason, serviceCode: lastFailure?.code },
+    { stream, partitionKey, written, attempts, reason, serviceCode: lastFailure?.code },
     lastFailure?.cause === undefined ? {} : { cause: lastFailure.cause },
   )
 }

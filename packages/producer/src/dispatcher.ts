@@ -6,9 +6,8 @@ import { BATCH_LIMITS, type BatchLimits, RequestBatcher } from './request-batche
 import { type Lane, ShardLanes } from './shard-lanes.js'
 
 export interface DispatcherOptions extends RateOptions {
-  /** One entry of a lane in flight. */
   readonly serial: boolean
-  readonly request: Pick<BatchLimits, 'maxRecords' | 'targetBytes'>
+  readonly request?: Partial<Pick<BatchLimits, 'maxRecords' | 'targetBytes'>>
 }
 
 /** Part of the pipeline: the way of entries from their lanes through the limits into requests. */
@@ -166,7 +165,7 @@ export class Dispatcher {
    * Removes and returns, in order, what waits for shards that are not open in the map: those of no map, when undefined, since the service
    * places records itself on its `openShards` shards.
    */
-  changeMap(map: ShardMap | undefined, openShards = map?.open.length ?? 1): Entry[] {
+  changeMap(map: ShardMap | undefined, openShards: number = map?.open.length ?? 1): Entry[] {
     this.#putBack()
     this.#limits.keepOnly(map && new Set(map.open.map((shard) => shard.shardId)), openShards)
     return this.#lanes.changeMap(map)

@@ -10,7 +10,7 @@ export interface PackedBytes {
 }
 
 /**
- * One Kinesis record on its way: an aggregate of two or more user records, or a single one sent plain. It is the unit of limits, of order,
+ * One Kinesis record on its way: an aggregate of user records, of one where that one has tags, or a single record sent plain. It is the unit of limits, of order,
  * of retry and of settlement: its members settle together or go back together.
  */
 export class Entry {
@@ -21,6 +21,8 @@ export class Entry {
    */
   readonly shard: Shard | undefined
   readonly wire: PutRecordsEntry
+  /** Whether it has the KPL's envelope, so that readers judge it by its members. */
+  readonly isAggregate: boolean
   /** What it counts in a request and against the shard's limits: data and partition key. */
   readonly bytes: number
   /** Ready to send by then at the latest: the first member's acceptance plus the linger. */
@@ -57,6 +59,7 @@ export class Entry {
     }
     this.expiresAt = first
     this.lastExpiresAt = last
+    this.isAggregate = packed !== undefined
     this.#packed = packed
   }
 
@@ -79,10 +82,6 @@ export class Entry {
 
   get shardId(): string | undefined {
     return this.shard?.shardId
-  }
-
-  get isAggregate(): boolean {
-    return this.records.length > 1
   }
 
   /** Attempts of its most tried member, over all entries it was in. */

@@ -9,6 +9,9 @@ test('the public names', () => {
     'ProducerClosedError',
     'RecordRejectedError',
     'StreamUnusableError',
+    'bytes',
+    'json',
+    'text',
     'wrapKinesisClient',
   ])
 })

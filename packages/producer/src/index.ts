@@ -1,3 +1,4 @@
+export { bytes, type Codec, type CodecContext, json, text } from '@shardwise/core/codec'
 export { Producer } from './producer.js'
 export {
   DeliveryFailedError,

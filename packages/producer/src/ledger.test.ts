@@ -135,7 +135,7 @@ describe('Ledger', () => {
     ledger.take(of(90))
     ledger.take(of(20))
     const ready = ledger.ready()
-    ledger.close('flights')
+    ledger.close()
     expect(await state(ready)).toBe('ProducerClosedError')
   })
 

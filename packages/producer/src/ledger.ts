@@ -121,10 +121,10 @@ export class Ledger {
   }
 
   /** No room will be given any more. */
-  close(stream: string): void {
+  close(): void {
     const waiters = this.#roomWaiters
     this.#roomWaiters = []
-    for (const { reject } of waiters) reject(new ProducerClosedError(stream))
+    for (const { reject } of waiters) reject(new ProducerClosedError())
   }
 
   #tighten(): void {

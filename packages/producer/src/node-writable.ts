@@ -2,10 +2,10 @@ import { Writable } from 'node:stream'
 import type { RecordSink } from './record-sink.js'
 import type { PutInput } from './user-record.js'
 
-export function nodeWritable(sink: RecordSink): Writable {
+export function nodeWritable<T>(sink: RecordSink<T>): Writable {
   const writable = new Writable({
     objectMode: true,
-    write(input: PutInput, _encoding, callback) {
+    write(input: PutInput<T>, _encoding, callback) {
       let waiting: Promise<void> | undefined
       try {
         waiting = sink.write(input)

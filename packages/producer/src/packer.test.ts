@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { Entry } from './entry.js'
 import { Packer } from './packer.js'
 import { checkOptions, type ProducerOptions } from './producer-options.js'
+import { recordKey } from './record-key.js'
 import { KnownStream } from './testing/known-stream.js'
 import { aggregateOf, entryOf, recordOf, shardOf } from './testing/records.js'
 import type { UserRecord } from './user-record.js'
@@ -28,6 +29,7 @@ const at = (key: string, hashKey: bigint): UserRecord => recordOf(key, 10, hashK
 describe('Packer', () => {
   test.each<[string, Partial<ProducerOptions>, boolean, string[]]>([
     ['aggregates by shard, at its very edges', {}, false, ['left: a c', 'right: b d']],
+    ['by key, each key alone', { aggregation: 'key' }, false, ['left: a', 'right: b', 'left: c', 'right: d']],
     ['with aggregation off it only predicts', { aggregation: 'off' }, false, ['left: a', 'right: b', 'left: c', 'right: d']],
     ['where keys are ignored it does neither', {}, true, ['undefined: a', 'undefined: b', 'undefined: c', 'undefined: d']],
   ])('%s, first and again', (_, options, auto, expected) => {
@@ -53,6 +55,21 @@ describe('Packer', () => {
     expect([packer.nextDue, packer.openAggregates]).toEqual([100, 2])
     packer.closeDue(100, out)
     expect([told(out), packer.nextDue, packer.openAggregates]).toEqual([['left: a'], 130, 1])
+  })
+
+  test.each<[ProducerOptions['aggregation'], string[], string[]]>([
+    ['shard', ['left: a c a'], ['right: b']],
+    ['key', ['left: a a'], ['right: b', 'left: c']],
+    ['off', [], []],
+  ])('by %s it closes on demand what a record would join', (aggregation, joined, others) => {
+    const packer = packerOf({ aggregation })
+    for (const record of [at('a', 1n), at('b', HALF), at('c', 2n), at('a', 1n)]) packer.add(record, 0, [])
+    const out: Entry[] = []
+    packer.closeOf(at('a', 1n), out)
+    expect(told(out.splice(0))).toEqual(joined)
+    packer.closeOf(at('a', 1n), out)
+    packer.closeAll(out)
+    expect(told(out)).toEqual(others)
   })
 
   test('before there is a map nothing is open', () => {
@@ -125,7 +142,7 @@ describe('Packer', () => {
     expect(packer.isCurrent(make(stream))).toBe(current)
   })
 
-  test('every record goes once, in the order of its shard, in an entry whose shard holds it', () => {
+  test('every record goes once, in the order of its shard (by key: of its key), in an entry whose shard holds it', () => {
     const record = fc.record({
       key: fc.string({ minLength: 1, maxLength: 5 }),
       size: fc.integer({ min: 1, max: 150 }),
@@ -136,7 +153,7 @@ describe('Packer', () => {
       fc.property(
         fc.array(record, { maxLength: 40 }),
         way,
-        fc.constantFrom('shard' as const, 'off' as const),
+        fc.constantFrom('shard' as const, 'key' as const, 'off' as const),
         (inputs, way, aggregation) => {
           const packer = packerOf({ aggregation, aggregateMaxBytes: 200, aggregateMaxRecords: 4 })
           const records = inputs.map(({ key, size, hashKey }) => recordOf(key, size, hashKey?.toString()))
@@ -146,7 +163,10 @@ describe('Packer', () => {
           const hashKeyOf = (each: UserRecord): bigint => effectiveHashKey(each.partitionKey, each.explicitHashKey)
           for (const shard of [left, right]) {
             const packed = out.filter((entry) => entry.shardId === shard.shardId).flatMap((entry) => entry.records)
-            expect(packed).toEqual(records.filter((each) => inRange(hashKeyOf(each), shard.range)))
+            const due = records.filter((each) => inRange(hashKeyOf(each), shard.range))
+            const sorted = (of: UserRecord[]): UserRecord[] =>
+              aggregation === 'key' ? of.sort((a, b) => recordKey(a).localeCompare(recordKey(b))) : of
+            expect(sorted(packed)).toEqual(sorted(due))
           }
           expect(out.flatMap((entry) => entry.records)).toHaveLength(records.length)
         },

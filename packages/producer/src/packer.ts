@@ -2,6 +2,8 @@ import { hashKeyWords, toWords } from '@shardwise/core/hash-key'
 import type { Shard } from '@shardwise/core/shard-map'
 import { Aggregator } from './aggregator.js'
 import { Entry } from './entry.js'
+import { KeyAggregator } from './key-aggregator.js'
+import { LoneRecords } from './lone-records.js'
 import type { Settings } from './producer-options.js'
 import type { StreamView } from './stream-view.js'
 import type { UserRecord } from './user-record.js'
@@ -11,12 +13,13 @@ const LONGEST_KEY_BYTES = 1024
 
 /** Part of the pipeline: makes entries of user records, by the present map and the stream's way of distributing. */
 export class Packer {
-  /** The service ignores keys: neither predict nor aggregate. */
+  /** The service ignores keys: neither predict nor aggregate. Tags have no place then. */
   auto = false
   readonly #settings: Settings
   readonly #view: StreamView
   readonly #words = new Uint32Array(4)
-  #aggregator: Aggregator | undefined
+  readonly #lone = new LoneRecords()
+  #aggregator: Aggregator | KeyAggregator | undefined
   #aggregateMaxBytes = 0
 
   constructor(settings: Settings, view: StreamView) {
@@ -42,12 +45,18 @@ export class Packer {
     }
     const index = this.#predict(record)
     const shard = this.#shardAt(index)
-    if (this.#settings.aggregation === 'off') out.push(Entry.plain(record, shard, deadline))
+    if (this.#settings.aggregation === 'off') out.push(this.#lone.entry(record, shard, deadline))
     else this.#aggregator!.add(record, index, shard, now, out)
   }
 
   closeDue(now: number, out: Entry[]): void {
     this.#aggregator?.closeDue(now, out)
+  }
+
+  /** Completes the aggregate that the record would join. */
+  closeOf(record: UserRecord, out: Entry[]): void {
+    if (this.auto || this.#settings.aggregation === 'off') return
+    this.#aggregator!.closeOf(record, this.#predict(record), out)
   }
 
   closeAll(out: Entry[]): void {
@@ -58,7 +67,7 @@ export class Packer {
   pack(records: readonly UserRecord[], now: number): Entry[] {
     if (this.auto) return records.map((record) => Entry.plain(record, undefined, now))
     if (this.#settings.aggregation === 'off') {
-      return records.map((record) => Entry.plain(record, this.#shardAt(this.#predict(record)), now))
+      return records.map((record) => this.#lone.entry(record, this.#shardAt(this.#predict(record)), now))
     }
     const predict = (record: UserRecord): number => this.#predict(record)
     return this.#aggregator!.repack(records, predict, (index) => this.#shardAt(index), now)
@@ -67,12 +76,13 @@ export class Packer {
   /** Takes up another map or other traits. Completes what is open first: it was packed by the old ones. */
   adapt(out: Entry[]): void {
     this.#aggregator?.changeMap(out)
-    const { aggregateMaxBytes, lingerMs, aggregateMaxRecords: maxRecords } = this.#settings
+    const { aggregation, aggregateMaxBytes, lingerMs, aggregateMaxRecords: maxRecords } = this.#settings
     const room = this.#view.traits!.maxRecordBytes - LONGEST_KEY_BYTES
     const maxBytes = Math.max(64, Math.min(aggregateMaxBytes, room))
     if (this.#aggregator !== undefined && maxBytes === this.#aggregateMaxBytes) return
     this.#aggregateMaxBytes = maxBytes
-    this.#aggregator = new Aggregator({ lingerMs, maxBytes, maxRecords })
+    const options = { lingerMs, maxBytes, maxRecords }
+    this.#aggregator = aggregation === 'key' ? new KeyAggregator(options, this.#lone) : new Aggregator(options, this.#lone)
   }
 
   /** Whether the entry's prediction holds for all its members, so that packing them again would give the same bytes. */

@@ -142,6 +142,9 @@ async function run(steps: readonly Step[], seed: number, options: Partial<Produc
     const { shardId, sequenceNumber, subSequenceNumber } = result
     expect(places, `acknowledged and unreadable: ${id}`).toContain(`${id}|${shardId}|${sequenceNumber}|${subSequenceNumber}`)
   }
+  // Members of one key lie wherever their aggregate does.
+  if (options.aggregation === 'key' && !steps.some((step) => step.kind === 'distribute'))
+    expect(producer.stats().wrongShard).toBe(0)
   if (options.ordering === 'perShard') {
     // Where the service distributes, the records of a key lie in several shards, whose sequence numbers cannot be compared.
     if (!steps.some((step) => step.kind === 'distribute')) checkOrder(puts, readable)
@@ -180,11 +183,14 @@ describe('whatever happens, every put settles once, what is acknowledged is read
   test.each<[string, Partial<ProducerOptions>, fc.Arbitrary<Step[]>?]>([
     ['aggregated', {}],
     ['plain', { aggregation: 'off' }],
+    ['aggregated by key', { aggregation: 'key' }],
     ['aggregated in order', { ordering: 'perShard' }],
+    ['aggregated by key in order', { ordering: 'perShard', aggregation: 'key' }],
     ['plain in order', { ordering: 'perShard', aggregation: 'off' }],
     ['in order with records that expire', { ordering: 'perShard', recordTtlMs: 250 }],
     ['aggregated with records that expire', { recordTtlMs: 250 }],
     ['aggregated on a stream that the service takes over at times', {}, switching],
+    ['aggregated by key on a stream that the service takes over at times', { aggregation: 'key' }, switching],
     ['in order on a stream that the service takes over at times', { ordering: 'perShard' }, switching],
   ])('%s', { timeout: 240_000 }, async (_, options, steps = resharding) => {
     await fc.assert(

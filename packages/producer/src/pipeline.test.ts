@@ -347,7 +347,7 @@ describe('service-managed distribution', () => {
       { attempts: 2, subSequenceNumber: 0 },
     ])
     expect(events.filter((event) => event.type === 'distribution-changed')).toEqual([
-      { type: 'distribution-changed', distribution: 'auto' },
+      { type: 'distribution-changed', stream: 'flights', distribution: 'auto' },
     ])
     expect(kinesis.requests.map((request) => request.Records.length)).toEqual([1, 2])
     expect(kinesis.describeCalls).toBe(2)

@@ -12,10 +12,10 @@ export class RecordRejectedError extends Error {
   override readonly name = 'RecordRejectedError'
   readonly code = 'ERR_SHARDWISE_RECORD_REJECTED'
   /** The field that breaks a rule, or `record` where there is none. */
-  readonly field: 'record' | 'partitionKey' | 'explicitHashKey' | 'data'
+  readonly field: 'record' | 'partitionKey' | 'explicitHashKey' | 'data' | 'headers' | 'recordId'
 
-  constructor(field: RecordRejectedError['field'], problem: string) {
-    super(`The record was not accepted: \`${field}\` ${problem}`)
+  constructor(field: RecordRejectedError['field'], problem: string, options: ErrorOptions = {}) {
+    super(`The record was not accepted: \`${field}\` ${problem}`, options)
     this.field = field
   }
 }
@@ -24,6 +24,7 @@ export class RecordRejectedError extends Error {
 export class DeliveryFailedError extends Error {
   override readonly name = 'DeliveryFailedError'
   readonly code = 'ERR_SHARDWISE_DELIVERY_FAILED'
+  readonly stream: string
   readonly partitionKey: string
   readonly written: Written
   /** PutRecords requests that carried the record. */
@@ -35,10 +36,11 @@ export class DeliveryFailedError extends Error {
 
   constructor(
     message: string,
-    fields: Pick<DeliveryFailedError, 'partitionKey' | 'written' | 'attempts' | 'reason' | 'serviceCode'>,
+    fields: Pick<DeliveryFailedError, 'stream' | 'partitionKey' | 'written' | 'attempts' | 'reason' | 'serviceCode'>,
     options: ErrorOptions = {},
   ) {
     super(message, options)
+    this.stream = fields.stream
     this.partitionKey = fields.partitionKey
     this.written = fields.written
     this.attempts = fields.attempts
@@ -54,15 +56,17 @@ export class DeliveryFailedError extends Error {
 export class LaneHaltedError extends Error {
   override readonly name = 'LaneHaltedError'
   readonly code = 'ERR_SHARDWISE_LANE_HALTED'
+  readonly stream: string
   readonly partitionKey: string
   readonly written: Written
 
-  constructor(partitionKey: string, written: Written, cause: Error) {
+  constructor(stream: string, partitionKey: string, written: Written, cause: Error) {
     super(
       `Not sent, to keep the order: an earlier record for the same shard failed (${cause.message}). ` +
         `Put the failed records again after resume(), or drop them`,
       { cause },
     )
+    this.stream = stream
     this.partitionKey = partitionKey
     this.written = written
   }
@@ -88,7 +92,7 @@ export class ProducerClosedError extends Error {
   override readonly name = 'ProducerClosedError'
   readonly code = 'ERR_SHARDWISE_PRODUCER_CLOSED'
 
-  constructor(stream: string) {
-    super(`The producer for stream ${stream} is closed and takes no more records: make a new one`)
+  constructor() {
+    super('The producer is closed and takes no more records: make a new one')
   }
 }

@@ -1,6 +1,9 @@
 import type { StreamUnusableError, Written } from './producer-error.js'
 
-/** All that a producer announces, one union for logs, metrics, tracing and tests. Times are milliseconds. */
+/**
+ * All that a producer announces, one union for logs, metrics, tracing and tests. Times are milliseconds. `stream` is the name or ARN by which
+ * the stream was first put to. The buffer is that of all streams, and so backpressure has none.
+ */
 export type ProducerEvent =
   | MapRefreshed
   | ShardMapFailed
@@ -20,6 +23,7 @@ export type ProducerEvent =
 /** The shard map was loaded or replaced. */
 export interface MapRefreshed {
   readonly type: 'map-refreshed'
+  readonly stream: string
   readonly openShards: number
   /** Shards open now that were not before, and the reverse. */
   readonly opened: readonly string[]
@@ -29,6 +33,7 @@ export interface MapRefreshed {
 /** The shard map or the stream's description could not be had. The old map stays in use. */
 export interface ShardMapFailed {
   readonly type: 'shard-map-failed'
+  readonly stream: string
   readonly code: string
   readonly message: string
   readonly retryable: boolean
@@ -37,23 +42,27 @@ export interface ShardMapFailed {
 /** What waited for the stream was rejected. */
 export interface StreamUnusable {
   readonly type: 'stream-unusable'
+  readonly stream: string
   readonly error: StreamUnusableError
 }
 
 /** The service places records itself (`auto`): nothing is aggregated or predicted; or it goes by partition keys again. */
 export interface DistributionChanged {
   readonly type: 'distribution-changed'
+  readonly stream: string
   readonly distribution: 'partition-key' | 'auto'
 }
 
 /** DescribeStreamSummary is not permitted: records of up to 1 MiB and placement by partition key are assumed. */
 export interface ProbeDenied {
   readonly type: 'probe-denied'
+  readonly stream: string
   readonly message: string
 }
 
 export interface RequestSent {
   readonly type: 'request-sent'
+  readonly stream: string
   readonly requestId: number
   readonly kinesisRecords: number
   readonly userRecords: number
@@ -63,6 +72,7 @@ export interface RequestSent {
 /** The request was answered; entries of it may have been refused. */
 export interface RequestSucceeded {
   readonly type: 'request-succeeded'
+  readonly stream: string
   readonly requestId: number
   readonly tookMs: number
   readonly refusedKinesisRecords: number
@@ -71,6 +81,7 @@ export interface RequestSucceeded {
 /** The request as a whole failed, or its answer was lost or makes no sense. */
 export interface RequestFailed {
   readonly type: 'request-failed'
+  readonly stream: string
   readonly requestId: number
   readonly tookMs: number
   readonly kinesisRecords: number
@@ -83,6 +94,7 @@ export interface RequestFailed {
 /** A Kinesis record was refused and will be sent again; `throttled` when the shard's quota was the reason. */
 export interface RecordRetried {
   readonly type: 'record-retried'
+  readonly stream: string
   readonly shardId: string | undefined
   readonly code: string
   readonly throttled: boolean
@@ -94,6 +106,7 @@ export interface RecordRetried {
 /** A Kinesis record landed outside the predicted shard. `resent` when that made its readers drop it, so that all of it goes again. */
 export interface WrongShard {
   readonly type: 'wrong-shard'
+  readonly stream: string
   readonly predictedShardId: string
   readonly shardId: string
   readonly userRecords: number
@@ -103,6 +116,7 @@ export interface WrongShard {
 /** A user record finally failed; the error is what its put rejects with. */
 export interface RecordFailed {
   readonly type: 'record-failed'
+  readonly stream: string
   readonly partitionKey: string
   readonly explicitHashKey: string | undefined
   readonly data: Uint8Array
@@ -112,6 +126,7 @@ export interface RecordFailed {
 /** With `ordering: 'perShard'`: the hash keys from `startingHashKey` to `endingHashKey` take no records until `resume()`. */
 export interface LaneHalted {
   readonly type: 'lane-halted'
+  readonly stream: string
   /** Undefined when the range is not that of one open shard: after a reshard, or before there is a shard map. */
   readonly shardId: string | undefined
   readonly startingHashKey: bigint

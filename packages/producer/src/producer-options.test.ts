@@ -21,7 +21,7 @@ describe('checkOptions', () => {
     [{ stream: '' }, /`stream` must be the name/],
     [{ stream: undefined }, /`stream` must be the name/],
     [{ stream: 'a b' }, /`stream` must be the name/],
-    [{ aggregation: 'key' }, /`aggregation` must be 'shard' or 'off'/],
+    [{ aggregation: 'keys' }, /`aggregation` must be 'shard' or 'key' or 'off'/],
     [{ ordering: 'perKey' }, /`ordering` must be 'none' or 'perShard'/],
     [{ lingerMs: -1 }, /`lingerMs` must be a whole number from 0 to 60000, got -1/],
     [{ lingerMs: 500, recordTtlMs: 400 }, /`lingerMs` must be at most recordTtlMs \(400\)/],

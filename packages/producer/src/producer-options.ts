@@ -1,8 +1,16 @@
 import type { Clock } from '@shardwise/core/clock'
 import { systemClock } from '@shardwise/core/clock'
+import { bytes, type Codec } from '@shardwise/core/codec'
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import { type Logger, loggerOption } from '@shardwise/core/logger'
-import { choiceOption, InvalidOptionError, integerOption, refuseUnknownOptions, stringOption } from '@shardwise/core/options'
+import {
+  booleanOption,
+  choiceOption,
+  InvalidOptionError,
+  integerOption,
+  refuseUnknownOptions,
+  stringOption,
+} from '@shardwise/core/options'
 import type { Random } from '@shardwise/core/random'
 import { systemRandom } from '@shardwise/core/random'
 import { MAX_PUT_REQUEST_BYTES, MAX_RECORD_BYTES_CEILING, MAX_RECORDS_PER_PUT } from '@shardwise/core/service-limits'
@@ -17,17 +25,30 @@ const MIB = 1024 * 1024
  * Options of a producer. Each default holds where the option is absent or undefined. `client`, `region`, `endpoint`, `credentials` and
  * `wire` are those of `AwsConnection` (@shardwise/core/transport); without them the AWS SDK's usual sources decide.
  */
-export interface ProducerOptions extends AwsConnection {
+export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
   /** Name or ARN of the stream. Required. */
   readonly stream: string
+  /**
+   * Makes the bytes of what is put as `data`. Default: `bytes()`, which takes them as they are; `json<T>()`, `text()`, or one of your own
+   * (@shardwise/core/codec). What it throws refuses the record.
+   */
+  readonly codec?: Codec<T> | undefined
+  /**
+   * Gives each record an id that stays the same through all of its retries and that no other record has, so that readers can tell
+   * duplicates: @shardwise/consumer as `recordId` and `idempotencyKey`. Default false. **Every reader of the stream must then
+   * de-aggregate**, with `aggregation: 'off'` too. Left out on streams with service-managed distribution (AUTO).
+   */
+  readonly recordIds?: boolean | undefined
   /** How to reach Kinesis, in place of an AWS client: for tests and simulations. It must not keep `Data` after a call has settled. */
   readonly kinesis?: KinesisPort | undefined
   /**
    * `shard` (default): records for the same shard travel together in the KPL's aggregated format, so every reader of the stream must
-   * de-aggregate, as the KCL, Lambda's helper and @shardwise/consumer do. `off`: each record is a Kinesis record.
+   * de-aggregate, as the KCL, Lambda's helper and @shardwise/consumer do. `key`: only records of one partition key (and one explicit hash
+   * key) travel together, so that no reshard can part them: none lands in a wrong shard, where readers drop it, and is sent again.
+   * It pays where many records of a key come within `lingerMs`. `off`: each record is a Kinesis record.
    * On streams with service-managed distribution (AUTO) nothing is aggregated.
    */
-  readonly aggregation?: 'shard' | 'off' | undefined
+  readonly aggregation?: 'shard' | 'key' | 'off' | undefined
   /**
    * Bytes of an aggregate. Default 51200, as the KPL's AggregationMaxSize; 64 to 10485760, and never above what the stream takes.
    * Larger means fewer Kinesis records; a lost answer then repeats more.
@@ -87,7 +108,10 @@ export interface ProducerOptions extends AwsConnection {
    * shards'; 1 up. What waits for it is served entry by entry, shard after shard in turn.
    */
   readonly streamRate?: Partial<SendRate> | undefined
-  /** Where measurements go. Default: nowhere. See @shardwise/core/telemetry, and the README for the names. */
+  /**
+   * Where measurements go. Default: nowhere. See @shardwise/core/telemetry, and the README for the names. With `inject` records carry what
+   * it sets as headers, and **every reader of the stream must de-aggregate**.
+   */
   readonly telemetry?: Telemetry | undefined
   /**
    * Where log lines go: a pino or bunyan logger as it is (@shardwise/core/logger). Default: nowhere, the producer is silent. What is logged
@@ -101,7 +125,19 @@ export interface ProducerOptions extends AwsConnection {
 }
 
 const KNOWN = [
-  ...['stream', 'kinesis', 'client', 'region', 'endpoint', 'credentials', 'wire', 'aggregation', 'aggregateMaxBytes'],
+  ...[
+    'stream',
+    'codec',
+    'recordIds',
+    'kinesis',
+    'client',
+    'region',
+    'endpoint',
+    'credentials',
+    'wire',
+    'aggregation',
+    'aggregateMaxBytes',
+  ],
   ...[
     'aggregateMaxRecords',
     'lingerMs',
@@ -118,7 +154,9 @@ const KNOWN = [
 /** Options checked and complete. */
 export interface Settings {
   readonly stream: string
-  readonly aggregation: 'shard' | 'off'
+  readonly codec: Codec<unknown>
+  readonly recordIds: boolean
+  readonly aggregation: 'shard' | 'key' | 'off'
   readonly aggregateMaxBytes: number
   readonly aggregateMaxRecords: number
   readonly lingerMs: number
@@ -143,7 +181,7 @@ export interface Settings {
 export const STREAM: RegExp = /^([a-zA-Z0-9_.-]{1,128}|arn:aws[\w-]*:kinesis:[a-z0-9-]+:\d{12}:stream\/[a-zA-Z0-9_.-]{1,128})$/
 
 /** Throws InvalidOptionError. Does not touch the caller's object. */
-export function checkOptions(options: ProducerOptions): Settings {
+export function checkOptions(options: ProducerOptions<unknown>): Settings {
   if (typeof options !== 'object' || options === null) throw new InvalidOptionError('options', 'an object', options)
   refuseUnknownOptions(options, KNOWN)
   const retry = options.retry ?? {}
@@ -159,7 +197,9 @@ export function checkOptions(options: ProducerOptions): Settings {
       pattern: STREAM,
       says: 'the name (1 to 128 of a-z, A-Z, 0-9, _ . -) or the ARN of a stream',
     }),
-    aggregation: choiceOption('aggregation', options.aggregation, ['shard', 'off'], 'shard'),
+    codec: codecOption(options.codec),
+    recordIds: booleanOption('recordIds', options.recordIds, false),
+    aggregation: choiceOption('aggregation', options.aggregation, ['shard', 'key', 'off'], 'shard'),
     aggregateMaxBytes: integerOption('aggregateMaxBytes', options.aggregateMaxBytes, {
       min: 64,
       max: MAX_RECORD_BYTES_CEILING,
@@ -206,4 +246,12 @@ export function checkOptions(options: ProducerOptions): Settings {
 /** Without the option: no limit. */
 function rateOption(option: string, value: number | undefined): number {
   return value === undefined ? Number.POSITIVE_INFINITY : integerOption(option, value, { min: 1, fallback: 1 })
+}
+
+function codecOption(given: Codec<unknown> | undefined): Codec<unknown> {
+  const codec = given ?? (bytes() as Codec<unknown>)
+  if (typeof codec.encode !== 'function' || typeof codec.decode !== 'function') {
+    throw new InvalidOptionError('codec', 'an object with the functions encode and decode', given)
+  }
+  return codec
 }

@@ -2,7 +2,7 @@ import { InvalidOptionError } from '@shardwise/core/options'
 import { describe, expect, test, vi } from 'vitest'
 import type { Producer } from './producer.js'
 import { DeliveryFailedError, ProducerClosedError, RecordRejectedError } from './producer-error.js'
-import { bench } from './testing/producer-bench.js'
+import { bench, startedBench } from './testing/producer-bench.js'
 import type { PutInput, PutResult } from './user-record.js'
 import type { WaitOptions } from './wait.js'
 
@@ -138,4 +138,16 @@ describe('the outcome of an offered record', () => {
     expect(kinesis.readable().map(({ id }) => id)).toEqual(Array.from({ length: 20 }, (_, i) => `${i}`))
     expect([refused > 0, producer.stats().delivered]).toEqual([true, 20])
   })
+})
+
+test('what a listener puts while the producer closes is refused, and does not hang', async () => {
+  const { clock, producer, put } = await startedBench({ lingerMs: 1000 })
+  const late: Promise<unknown>[] = []
+  producer.events.on('request-sent', () => void late.push(put('late')))
+  const early = put('early')
+  const closed = producer.close()
+  await clock.advanceAsync(1000)
+  await closed
+  expect(await early).toMatchObject({ attempts: 1 })
+  expect(await Promise.all(late)).toEqual([expect.any(ProducerClosedError)])
 })

@@ -3,6 +3,7 @@ import { EventSource } from '@shardwise/core/events'
 import { streamReference } from '@shardwise/core/kinesis-port'
 import { InvalidOptionError } from '@shardwise/core/options'
 import { connectKinesis, type KinesisConnection } from '@shardwise/core/transport'
+import { Ledger } from './ledger.js'
 import { nodeWritable } from './node-writable.js'
 import { Pipeline } from './pipeline.js'
 import { ProducerClosedError } from './producer-error.js'
@@ -10,8 +11,9 @@ import type { ProducerEvent } from './producer-events.js'
 import { checkOptions, type ProducerOptions, type Settings } from './producer-options.js'
 import { ProducerCounters, type ProducerStats } from './producer-stats.js'
 import { type PutAllResult, putAll } from './put-all.js'
+import { RecordMaker } from './record-maker.js'
 import { type Intake, RecordSink } from './record-sink.js'
-import { type PutInput, type PutOutcome, type PutResult, toUserRecord } from './user-record.js'
+import type { PutInput, PutOutcome, PutResult } from './user-record.js'
 import { type WaitOptions, waitFor } from './wait.js'
 import { webWritable } from './web-writable.js'
 
@@ -32,25 +34,32 @@ function captureSettlers(resolve: (result: PutResult) => void, reject: (error: E
  * shards' limits, and tries again what failed. At-least-once: a put that has resolved is in the stream, where every reader that follows
  * the KPL format finds it; it may be there twice (`attempts` above 1).
  *
- * One producer writes to one stream and is meant to be shared and to live as long as the process.
+ * One producer writes to one stream and is meant to be shared and to live as long as the process. `T` is what its codec takes as `data`:
+ * bytes unless another codec is given.
  */
-export class Producer implements AsyncDisposable {
+export class Producer<T = Uint8Array> implements AsyncDisposable {
   /** Whatever happens, for logs, metrics and tests. Failures of records offered without a callback are told here and nowhere else. */
   readonly events: EventSource<ProducerEvent> = new EventSource()
-  readonly #options: ProducerOptions
+  readonly #options: ProducerOptions<T>
   readonly #settings: Settings
-  readonly #intake: Intake = {
+  readonly #maker: RecordMaker<T>
+  readonly #ledger: Ledger
+  readonly #intake: Intake<T> = {
+    make: (input) => this.#maker.make(input),
     put: (record, admitted) => this.#pipeline().put(record, admitted),
     hurry: () => {
-      if (this.#state.kind === 'running') void this.#state.pipeline.flush()
+      if (this.#state.kind === 'running') void this.#deliverAll(this.#state.pipeline)
     },
   }
   #state: State = { kind: 'idle' }
 
   /** Throws InvalidOptionError. Opens nothing: that happens with the first record, or with `start`. */
-  constructor(options: ProducerOptions) {
+  constructor(options: ProducerOptions<T>) {
     this.#settings = checkOptions(options)
+    this.#maker = new RecordMaker(this.#settings)
     this.#options = { ...options }
+    const { maxBufferedBytes: maxBytes, maxBufferedRecords: maxRecords } = this.#settings
+    this.#ledger = new Ledger({ maxBytes, maxRecords }, this.events)
   }
 
   /**
@@ -67,12 +76,12 @@ export class Producer implements AsyncDisposable {
    *
    * Rejects with RecordRejectedError (never accepted), DeliveryFailedError, StreamUnusableError, LaneHaltedError or ProducerClosedError.
    */
-  put(input: PutInput): Promise<PutResult> {
+  put(input: PutInput<T>): Promise<PutResult> {
     const promise = new Promise<PutResult>(captureSettlers)
     const { resolve, reject } = captured
     try {
       const pipeline = this.#pipeline()
-      const record = toUserRecord(input)
+      const record = this.#maker.make(input)
       record.resolve = resolve
       record.reject = reject
       pipeline.put(record)
@@ -88,9 +97,9 @@ export class Producer implements AsyncDisposable {
    * what you need then. Without it a failure is announced by the event `record-failed` alone. Throws RecordRejectedError, LaneHaltedError,
    * ProducerClosedError or InvalidOptionError; then, and after false, `outcome` is not called.
    */
-  offer<T extends PutInput>(input: T, outcome?: PutOutcome<T>): boolean {
+  offer<R extends PutInput<T>>(input: R, outcome?: PutOutcome<R>): boolean {
     const pipeline = this.#pipeline()
-    const record = toUserRecord(input)
+    const record = this.#maker.make(input)
     if (outcome !== undefined) {
       if (typeof outcome !== 'function') throw new InvalidOptionError('outcome', 'a function', outcome)
       record.notify(outcome, input)
@@ -107,10 +116,10 @@ export class Producer implements AsyncDisposable {
    * the signal's reason, and InvalidOptionError. When you end it early (`break`, the signal) the input is closed, and what was put is
    * still delivered; failures of it are announced by the event `record-failed`.
    */
-  putAll<T extends PutInput>(
-    records: Iterable<T> | AsyncIterable<T>,
+  putAll<R extends PutInput<T>>(
+    records: Iterable<R> | AsyncIterable<R>,
     options: WaitOptions = {},
-  ): AsyncIterableIterator<PutAllResult<T>> {
+  ): AsyncIterableIterator<PutAllResult<R>> {
     return putAll(records, this.#intake, this.#settings, options)
   }
 
@@ -120,7 +129,7 @@ export class Producer implements AsyncDisposable {
    * rejects `close` after all have settled. `abort` and the signal stop the taking with their reason. What was accepted is delivered in
    * any case. The producer stays open.
    */
-  writable(options: WaitOptions = {}): WritableStream<PutInput> {
+  writable(options: WaitOptions = {}): WritableStream<PutInput<T>> {
     return webWritable(new RecordSink(this.#intake, options))
   }
 
@@ -134,7 +143,8 @@ export class Producer implements AsyncDisposable {
 
   /** Resolves when there is room for what `offer` last turned away. Rejects with ProducerClosedError. */
   async ready(): Promise<void> {
-    return this.#pipeline().ready()
+    this.#pipeline()
+    return this.#ledger.ready()
   }
 
   /**
@@ -184,7 +194,7 @@ export class Producer implements AsyncDisposable {
   }
 
   async #flush(): Promise<void> {
-    if (this.#state.kind === 'running') return this.#state.pipeline.flush()
+    if (this.#state.kind === 'running') return this.#deliverAll(this.#state.pipeline)
     if (this.#state.kind === 'closed') return this.#state.done
   }
 
@@ -193,24 +203,38 @@ export class Producer implements AsyncDisposable {
     if (this.#state.kind === 'idle') this.#state = { kind: 'closed', done: Promise.resolve(), pipeline: undefined }
     else {
       const { pipeline, connection } = this.#state
-      const done = pipeline.flush().then(() => {
-        pipeline.stop()
-        connection?.close()
+      let finish = (_: Promise<void>): void => {}
+      const done = new Promise<void>((resolve) => {
+        finish = resolve
       })
+      // Before the flush: what a listener puts in the middle of that would be after it, and nobody would wait for it.
       this.#state = { kind: 'closed', done, pipeline }
+      finish(
+        this.#deliverAll(pipeline).then(() => {
+          pipeline.stop()
+          this.#ledger.close()
+          connection?.close()
+        }),
+      )
     }
     return this.#state.done
   }
 
+  #deliverAll(pipeline: Pipeline): Promise<void> {
+    const flushed = this.#ledger.flush()
+    pipeline.hurry()
+    return flushed
+  }
+
   #pipeline(): Pipeline {
     if (this.#state.kind === 'running') return this.#state.pipeline
-    if (this.#state.kind === 'closed') throw new ProducerClosedError(this.#settings.stream)
+    if (this.#state.kind === 'closed') throw new ProducerClosedError()
     const { kinesis, client, region, endpoint, credentials, wire, clock } = this.#options
     const { requestTimeoutMs } = this.#settings
     const connection =
       kinesis === undefined ? connectKinesis({ client, region, endpoint, credentials, wire, clock, requestTimeoutMs }) : undefined
     const port = kinesis ?? connection!.port
-    const pipeline = new Pipeline(this.#settings, port, streamReference(this.#settings.stream), this.events)
+    const pipeline = new Pipeline(this.#settings, port, streamReference(this.#settings.stream), this.events, this.#ledger)
     this.#state = { kind: 'running', pipeline, connection }
     return pipeline
   }

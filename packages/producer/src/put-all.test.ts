@@ -7,6 +7,7 @@ import { Producer } from './producer.js'
 import { DeliveryFailedError, ProducerClosedError } from './producer-error.js'
 import type { PutAllResult } from './put-all.js'
 import { bench } from './testing/producer-bench.js'
+import { roomMadeByListener } from './testing/room-by-listener.js'
 import { type PutFault, SimulatedKinesis } from './testing/simulated-kinesis.js'
 import type { PutInput } from './user-record.js'
 
@@ -23,6 +24,16 @@ async function takeAll(results: AsyncIterable<PutAllResult>): Promise<{ taken: P
     return { taken, thrown }
   }
   return { taken, thrown: undefined }
+}
+
+/** The same, without waiting for its end. */
+function watchAll(results: AsyncIterable<PutAllResult>): { ended: boolean; readonly taken: PutAllResult[] } {
+  const seen: { ended: boolean; readonly taken: PutAllResult[] } = { ended: false, taken: [] }
+  void (async () => {
+    for await (const result of results) seen.taken.push(result)
+    seen.ended = true
+  })()
+  return seen
 }
 
 /** An input whose end can be watched. It stays quiet after its records unless it ends. */
@@ -166,6 +177,14 @@ describe('reading', () => {
   })
 })
 
+test('goes on when a listener makes the room that a record was about to wait for', async () => {
+  const { clock, producer, made } = roomMadeByListener()
+  producer.offer(recordsOf('x')[0]!)
+  const all = watchAll(producer.putAll(recordsOf('a', 'b', 'c')))
+  await clock.advanceAsync(5000)
+  expect([made(), all.ended, all.taken.map(({ status }) => status)]).toEqual([true, true, Array(3).fill('fulfilled')])
+})
+
 describe('the end before the end', () => {
   test('break closes the input, and what was put is delivered', async () => {
     const { clock, kinesis, producer } = bench()
@@ -223,6 +242,32 @@ describe('the end before the end', () => {
       1,
       read,
     ])
+  })
+
+  test('abort while a result is looked at stops the reading', async () => {
+    const { clock, producer } = bench()
+    const abort = new AbortController()
+    let [read, cleaned] = [0, false]
+    async function* input(): AsyncGenerator<PutInput> {
+      try {
+        for (const record of recordsOf('a', 'b', 'c', 'd', 'e')) {
+          await new Promise<void>((resolve) => void clock.schedule(200, resolve))
+          read++
+          yield record
+        }
+      } finally {
+        cleaned = true
+      }
+    }
+    const results = producer.putAll(input(), { signal: abort.signal })
+    const first = results.next()
+    await clock.advanceAsync(350)
+    expect(await first).toMatchObject({ value: { record: { partitionKey: 'a' } } })
+    abort.abort(broken)
+    await clock.advanceAsync(2000)
+    // The read that was under way comes back, and is not put.
+    expect([read, cleaned, producer.stats().accepted]).toEqual([2, true, 1])
+    await expect(results.next()).rejects.toBe(broken)
   })
 
   test('abort does not wait for a generator that is quiet', async () => {

@@ -1,13 +1,13 @@
 import { InvalidOptionError } from '@shardwise/core/options'
 import { ProducerClosedError } from './producer-error.js'
 import type { Intake } from './record-sink.js'
-import { type PutInput, type PutOutcome, type PutResult, toUserRecord } from './user-record.js'
+import type { PutInput, PutOutcome, PutResult } from './user-record.js'
 import { checkSignal, type WaitOptions } from './wait.js'
 
 /** What became of one record of `putAll`: as `Promise.allSettled` tells it, and the record. */
-export type PutAllResult<T extends PutInput = PutInput> =
-  | { readonly status: 'fulfilled'; readonly value: PutResult; readonly record: T }
-  | { readonly status: 'rejected'; readonly reason: Error; readonly record: T }
+export type PutAllResult<R extends PutInput<unknown> = PutInput> =
+  | { readonly status: 'fulfilled'; readonly value: PutResult; readonly record: R }
+  | { readonly status: 'rejected'; readonly reason: Error; readonly record: R }
 
 interface Limits {
   readonly maxBufferedRecords: number
@@ -15,13 +15,13 @@ interface Limits {
 }
 
 /** One record of the input, from reading to yielding. */
-class Slot<T extends PutInput> {
-  readonly record: T
+class Slot<R extends PutInput<unknown>> {
+  readonly record: R
   bytes = 0
-  result: PutAllResult<T> | undefined = undefined
-  next: Slot<T> | undefined = undefined
+  result: PutAllResult<R> | undefined = undefined
+  next: Slot<R> | undefined = undefined
 
-  constructor(record: T) {
+  constructor(record: R) {
     this.record = record
   }
 }
@@ -40,29 +40,33 @@ const PAUSED: Reading = { kind: 'paused', wake: undefined }
  * Puts what it reads, ahead of whoever takes the results. Read and not yet taken is at most what the producer's buffer may hold (and one
  * record): without that limit all the results behind a record that is tried again for long would pile up, for they free the buffer.
  */
-class PutAll<T extends PutInput> {
-  readonly #input: Iterator<T> | AsyncIterator<T>
-  readonly #intake: Intake
+class PutAll<T, R extends PutInput<T>> {
+  readonly #input: Iterator<R> | AsyncIterator<R>
+  readonly #intake: Intake<T>
   readonly #limits: Limits
   readonly #signal: AbortSignal | undefined
   #reading: Reading = PAUSED
-  #head: Slot<T> | undefined
-  #tail: Slot<T> | undefined
+  #head: Slot<R> | undefined
+  #tail: Slot<R> | undefined
   #records = 0
   #bytes = 0
   /** The last record put waits for room in the buffer. */
   #inLine = false
   #wakeTaker: () => void = () => {}
 
-  constructor(input: Iterator<T> | AsyncIterator<T>, intake: Intake, limits: Limits, signal: AbortSignal | undefined) {
+  constructor(input: Iterator<R> | AsyncIterator<R>, intake: Intake<T>, limits: Limits, signal: AbortSignal | undefined) {
     this.#input = input
     this.#intake = intake
     this.#limits = limits
     this.#signal = signal
   }
 
-  async *results(): AsyncGenerator<PutAllResult<T>, void, void> {
-    const abort = (): void => this.#wakeTaker()
+  async *results(): AsyncGenerator<PutAllResult<R>, void, void> {
+    const abort = (): void => {
+      // At once, and not when the next result is asked for: that may be long.
+      this.#stop(undefined).catch(() => {})
+      this.#wakeTaker()
+    }
     this.#signal?.addEventListener('abort', abort, { once: true })
     try {
       this.#signal?.throwIfAborted()
@@ -91,7 +95,7 @@ class PutAll<T extends PutInput> {
   }
 
   /** The first result if it is there. */
-  #take(): PutAllResult<T> | undefined {
+  #take(): PutAllResult<R> | undefined {
     const slot = this.#head
     if (slot?.result === undefined) return undefined
     this.#head = slot.next
@@ -125,14 +129,14 @@ class PutAll<T extends PutInput> {
     }
   }
 
-  #put(input: T): void {
+  #put(input: R): void {
     const slot = new Slot(input)
     if (this.#tail === undefined) this.#head = slot
     else this.#tail.next = slot
     this.#tail = slot
     this.#records++
     try {
-      const record = toUserRecord(input)
+      const record = this.#intake.make(input)
       slot.bytes = record.bytes
       this.#bytes += record.bytes
       record.notify(this.#settled, slot)
@@ -159,7 +163,7 @@ class PutAll<T extends PutInput> {
     this.#wakeReader()
   }
 
-  readonly #settled: PutOutcome<Slot<T>> = (error, result, slot) => {
+  readonly #settled: PutOutcome<Slot<R>> = (error, result, slot) => {
     const { record } = slot
     slot.result =
       error === undefined ? { status: 'fulfilled', value: result!, record } : { status: 'rejected', reason: error, record }
@@ -198,14 +202,14 @@ class PutAll<T extends PutInput> {
   }
 }
 
-export function putAll<T extends PutInput>(
-  records: Iterable<T> | AsyncIterable<T>,
-  intake: Intake,
+export function putAll<T, R extends PutInput<T>>(
+  records: Iterable<R> | AsyncIterable<R>,
+  intake: Intake<T>,
   limits: Limits,
   { signal }: WaitOptions,
-): AsyncIterableIterator<PutAllResult<T>> {
+): AsyncIterableIterator<PutAllResult<R>> {
   checkSignal(signal)
-  const given: Partial<Iterable<T> & AsyncIterable<T>> = records ?? {}
+  const given: Partial<Iterable<R> & AsyncIterable<R>> = records ?? {}
   const iterator = given[Symbol.asyncIterator]?.() ?? given[Symbol.iterator]?.()
   if (iterator === undefined) throw new InvalidOptionError('records', 'an iterable or an async iterable of records', records)
   return new PutAll(iterator, intake, limits, signal).results()

@@ -1,13 +1,17 @@
-import type { Random } from '@shardwise/core/random'
+import { type Random, systemRandom } from '@shardwise/core/random'
 import type { Entry } from './entry.js'
 import { ShardRateLimiter } from './shard-rate-limiter.js'
 import { type SendRate, TokenBucket } from './token-bucket.js'
 
 export interface RateOptions {
-  readonly shardRatePercent: number
-  readonly streamRate: SendRate
-  readonly random: Random
+  /** Default 100. */
+  readonly shardRatePercent?: number
+  /** Default: no limit. */
+  readonly streamRate?: SendRate
+  readonly random?: Random
 }
+
+const UNLIMITED: SendRate = { recordsPerSecond: Number.POSITIVE_INFINITY, bytesPerSecond: Number.POSITIVE_INFINITY }
 
 /** The limits that an entry must pass to be sent: its shard's, and one for the whole stream. It takes from both or from neither. */
 export class RateLimits {
@@ -16,7 +20,7 @@ export class RateLimits {
   #stream: TokenBucket | undefined
   #streamOpensAt = Number.NEGATIVE_INFINITY
 
-  constructor({ shardRatePercent, streamRate, random }: RateOptions) {
+  constructor({ shardRatePercent = 100, streamRate = UNLIMITED, random = systemRandom }: RateOptions) {
     this.#shards = new ShardRateLimiter(shardRatePercent, random)
     this.#streamRate = streamRate
   }

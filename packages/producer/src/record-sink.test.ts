@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import type { Producer } from './producer.js'
 import { DeliveryFailedError, ProducerClosedError, RecordRejectedError } from './producer-error.js'
 import { bench, startedBench } from './testing/producer-bench.js'
+import { roomMadeByListener } from './testing/room-by-listener.js'
 import type { PutInput } from './user-record.js'
 import type { WaitOptions } from './wait.js'
 
@@ -147,6 +148,14 @@ describe.each([
       expect.any(DeliveryFailedError),
       close.state,
     ])
+  })
+
+  test('a write ends when a listener makes the room that it was about to wait for', async () => {
+    const { clock, producer, made } = roomMadeByListener()
+    producer.offer(recordOf('a'))
+    const write = watch(open(producer).write(recordOf('b')))
+    await clock.advanceAsync(5000)
+    expect([made(), write.state]).toEqual([true, 'resolved'])
   })
 
   test('a refused record ends it', async () => {

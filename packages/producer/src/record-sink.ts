@@ -1,8 +1,10 @@
-import { type PutInput, toUserRecord, type UserRecord } from './user-record.js'
+import type { PutInput, UserRecord } from './user-record.js'
 import { checkSignal, type WaitOptions } from './wait.js'
 
 /** The way into the producer for whatever feeds it many records. */
-export interface Intake {
+export interface Intake<T> {
+  /** The record of what a caller put. Throws RecordRejectedError. */
+  make(input: PutInput<T>): UserRecord
   /** Whether the record is in; otherwise it waits in line and `admitted` tells when it is. Throws for what can never go. */
   put(record: UserRecord, admitted: () => void): boolean
   /** Nothing put so far lingers any longer. */
@@ -26,14 +28,14 @@ const TAKING: State = { kind: 'taking', write: undefined }
  * ends when all records of this sink have settled. It ends early by its signal, or when a record of it fails. What was accepted is
  * delivered in any case.
  */
-export class RecordSink {
-  readonly #intake: Intake
+export class RecordSink<T> {
+  readonly #intake: Intake<T>
   readonly #signal: AbortSignal | undefined
   #state: State = TAKING
   #unsettled = 0
   #failed: (reason: unknown) => void = () => {}
 
-  constructor(intake: Intake, { signal }: WaitOptions) {
+  constructor(intake: Intake<T>, { signal }: WaitOptions) {
     checkSignal(signal)
     this.#intake = intake
     this.#signal = signal
@@ -47,10 +49,10 @@ export class RecordSink {
   }
 
   /** Undefined when the record is in; otherwise resolves when it is. Throws, and ends, when the record is refused. */
-  write(input: PutInput): Promise<void> | undefined {
+  write(input: PutInput<T>): Promise<void> | undefined {
     this.#unsettled++
     try {
-      const record = toUserRecord(input)
+      const record = this.#intake.make(input)
       record.notify(this.#settled, input)
       if (this.#intake.put(record, this.#admitted)) return undefined
     } catch (error) {

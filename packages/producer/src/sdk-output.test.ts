@@ -16,7 +16,7 @@ const disabled = new KMSDisabledException({ message: 'the key is disabled', $met
 const reset = Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' })
 
 function undelivered(serviceCode: string | undefined, cause?: Error): DeliveryFailedError {
-  const fields = { partitionKey: 'k', written: 'no', attempts: 2, reason: 'expired', serviceCode } as const
+  const fields = { stream: 's', partitionKey: 'k', written: 'no', attempts: 2, reason: 'expired', serviceCode } as const
   return new DeliveryFailedError('not delivered', fields, cause === undefined ? {} : { cause })
 }
 
@@ -30,8 +30,8 @@ const failures: readonly (readonly [string, Error, string, string])[] = [
   ['record refused', new RecordRejectedError('data', 'is too large'), 'InvalidArgumentException', 'same'],
   ['stream deleting', new StreamUnusableError('s', 'StreamDeleting', 'it is deleted'), 'ResourceNotFoundException', 'same'],
   ['no order', new StreamUnusableError('s', 'AutoDistribution', 'AUTO'), 'InvalidArgumentException', 'same'],
-  ['halted', new LaneHaltedError('k', 'no', new Error('before')), 'LaneHaltedError', 'same'],
-  ['closed', new ProducerClosedError('s'), 'ProducerClosedError', 'same'],
+  ['halted', new LaneHaltedError('s', 'k', 'no', new Error('before')), 'LaneHaltedError', 'same'],
+  ['closed', new ProducerClosedError(), 'ProducerClosedError', 'same'],
 ]
 
 describe.each(failures)('%s', (_, error, name, code) => {

@@ -2,7 +2,8 @@ import { EventSource } from '@shardwise/core/events'
 import type { PutRecordsResult } from '@shardwise/core/kinesis-port'
 import { classifyFailure } from '@shardwise/core/service-error'
 import type { Shard } from '@shardwise/core/shard-map'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
+import { Account } from './account.js'
 import { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
 import { Ledger } from './ledger.js'
@@ -32,7 +33,7 @@ class Bench {
   readonly told: ProducerEvent[] = []
   readonly counters = new ProducerCounters()
   readonly halts = new LaneHalts()
-  readonly ledger: Ledger
+  readonly account: Account
   readonly packer: Packer
   readonly dispatcher: Dispatcher
   readonly settler: Settler
@@ -47,13 +48,14 @@ class Bench {
     const { events, counters, halts } = this
     const view = this.stream.view
     events.onAny((event) => this.told.push(event))
-    this.ledger = new Ledger({ maxBytes: 1_000_000, maxRecords: 100 }, events)
+    const ledger = new Ledger({ maxBytes: 1_000_000, maxRecords: 100 }, events)
+    this.account = new Account(settings.stream, ledger, { admitLate() {}, turn() {} })
     this.packer = new Packer(settings, view)
     this.packer.adapt([])
-    this.dispatcher = new Dispatcher({ serial: settings.ordering === 'perShard' })
-    const { ledger, packer, dispatcher } = this
+    this.dispatcher = new Dispatcher({ serial: settings.ordering === 'perShard', random: settings.random })
+    const { account, packer, dispatcher } = this
     this.settler = new Settler({
-      ...{ settings, events, counters, ledger, packer, dispatcher, halts, view },
+      ...{ settings, events, counters, account, packer, dispatcher, halts, view },
       park: (records) => this.parked.push(...records.map((record) => record.partitionKey)),
       keysIgnored: () => this.parked.push('keys ignored'),
     })
@@ -70,7 +72,7 @@ class Bench {
       const fate = error instanceof DeliveryFailedError || error instanceof LaneHaltedError ? ` ${error.written}` : ''
       this.fates[key] = `${error.name}${fate}`
     }
-    this.ledger.take(record)
+    this.account.take(record)
     return record
   }
 
@@ -144,12 +146,13 @@ describe('Settler', () => {
     bench.end(entries, 10, outcome)
     expect([bench.types(), bench.counters.requestsFailed]).toEqual([types, outcome.kind === 'answered' ? 0 : 1])
     const again = fate.startsWith('again')
-    expect([bench.dispatcher.queued, bench.counters.retries, bench.ledger.records]).toEqual(again ? [1, 1, 2] : [0, 0, 0])
+    expect([bench.dispatcher.queued, bench.counters.retries, bench.account.records]).toEqual(again ? [1, 1, 2] : [0, 0, 0])
     if (again) {
-      // The very same bytes, half of the first back-off of 100 ms later.
-      expect([bench.send(59), bench.send(60)]).toEqual([[], entries])
+      // The very same bytes, half of the first back-off of 100 ms later; a throttled shard has a pause instead.
+      const [early, at] = bench.counters.throttled > 0 ? [162, 200] : [59, 60]
+      expect([bench.send(early), bench.send(at)]).toEqual([[], entries])
       expect(entries[0]!.mayBeWritten).toBe(fate === 'again, perhaps written')
-      bench.answer(entries, 70, written('whole'))
+      bench.answer(entries, at + 10, written('whole'))
       expect(bench.counters.possibleDuplicates).toBe(fate === 'again, perhaps written' ? 2 : 0)
       expect(bench.fates).toEqual({ low: 'whole 0, attempt 2', high: 'whole 1, attempt 2' })
     } else if (fate === 'whole') {
@@ -163,7 +166,7 @@ describe('Settler', () => {
       ])
       expect([bench.counters.delivered, bench.counters.failed]).toEqual([0, 2])
     }
-    expect([bench.ledger.isEmpty, bench.dispatcher.queued]).toEqual([true, 0])
+    expect([bench.account.isEmpty, bench.dispatcher.queued]).toEqual([true, 0])
   })
 
   test('counts each result of a request for itself, and only the throttled ones as throttled', () => {
@@ -171,7 +174,13 @@ describe('Settler', () => {
     bench.queue(...['a', 'b', 'c', 'd'].map((key) => bench.record(key, 5n)))
     const quota = { ErrorCode: 'ProvisionedThroughputExceededException' }
     bench.answer(bench.send(), 10, quota, written('whole'), {}, { ErrorCode: 'InternalFailure' })
-    expect(bench.told[0]).toEqual({ type: 'request-succeeded', requestId: 1, tookMs: 10, refusedKinesisRecords: 3 })
+    expect(bench.told[0]).toEqual({
+      type: 'request-succeeded',
+      stream: 'flights',
+      requestId: 1,
+      tookMs: 10,
+      refusedKinesisRecords: 3,
+    })
     expect([bench.counters.throttled, bench.counters.retries, bench.counters.delivered]).toEqual([1, 3, 1])
     expect(bench.fates).toEqual({ b: 'whole 0, attempt 1' })
   })
@@ -294,9 +303,24 @@ describe('Settler', () => {
     const [bench, entries] = flying({ ordering }, [500, 900])
     bench.answer(entries, now, { ErrorCode: 'ProvisionedThroughputExceededException' })
     expect([bench.fates, bench.types().slice(1)]).toEqual([fates, types])
-    expect([bench.ledger.records, bench.counters.retries]).toEqual([again, again > 0 ? 1 : 0])
+    expect([bench.account.records, bench.counters.retries]).toEqual([again, again > 0 ? 1 : 0])
     const retried = bench.told.find((event) => event.type === 'record-retried')
-    expect([retried?.userRecords ?? 0, retried?.delayMs ?? 50]).toEqual([again, 50])
+    expect([retried?.userRecords ?? 0, Math.round(retried?.delayMs ?? 153)]).toEqual([again, 153])
+  })
+
+  test.each<[string, RequestOutcome, boolean]>([
+    ['an entry over the quota', { kind: 'answered', results: [{ ErrorCode: 'ProvisionedThroughputExceededException' }] }, true],
+    ['an entry that failed inside', { kind: 'answered', results: [{ ErrorCode: 'InternalFailure' }] }, false],
+    ['a request over the quota', failed('ProvisionedThroughputExceededException'), true],
+    ['a request that KMS throttled', failed('KMSThrottlingException'), false],
+    ['too many requests for the account', failed('ThrottlingException'), false],
+    ['no answer', failed('TimeoutError'), false],
+  ])('what slows the shard down: %s', (_, outcome, slows) => {
+    const [bench, entries] = flying({}, [500, 900])
+    const slowed = vi.spyOn(bench.dispatcher, 'throttled')
+    bench.end(entries, 10, outcome)
+    expect(slowed.mock.calls).toEqual(slows ? [[entries[0], 0, 10]] : [])
+    expect(bench.told.find((event) => event.type === 'record-retried')?.throttled).toBe(slows)
   })
 
   test('with order kept, a failure takes down what is queued for its shard and nothing else, and is announced last', () => {
@@ -349,7 +373,7 @@ describe('Settler', () => {
     const [bench, entries] = flying()
     bench.stream.forget()
     bench.answer(entries, 10, { ErrorCode: 'InternalFailure' })
-    expect([bench.parked, bench.dispatcher.queued, bench.ledger.records]).toEqual([['low', 'high'], 0, 2])
+    expect([bench.parked, bench.dispatcher.queued, bench.account.records]).toEqual([['low', 'high'], 0, 2])
   })
 
   test('what was written where its key does not lead says that keys are ignored', () => {
@@ -366,7 +390,7 @@ describe('Settler', () => {
     const [spoilt, sound] = [bench.record('spoilt', 5n), bench.record('sound', 6n)]
     structuredClone(spoilt.data.buffer, { transfer: [spoilt.data.buffer as ArrayBuffer] })
     expect(bench.settler.pack([spoilt, sound], 0).flatMap((entry) => entry.records)).toEqual([sound])
-    expect([bench.fates, bench.ledger.records]).toEqual([{ spoilt: 'DeliveryFailedError no' }, 1])
+    expect([bench.fates, bench.account.records]).toEqual([{ spoilt: 'DeliveryFailedError no' }, 1])
   })
 
   test('what expires for want of a map says why there was none', () => {

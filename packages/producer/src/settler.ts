@@ -3,10 +3,10 @@ import { effectiveHashKey, type HashKeyRange, MAX_HASH_KEY } from '@shardwise/co
 import type { PutRecordsResult } from '@shardwise/core/kinesis-port'
 import { classifyFailure, withAdvice } from '@shardwise/core/service-error'
 import type { ShardMap } from '@shardwise/core/shard-map'
-import { expired, misunderstood, refused, spoilt } from './delivery-failure.js'
+import type { Account } from './account.js'
+import { expired, misunderstood, refused, spoilt, strandedByHeaders } from './delivery-failure.js'
 import type { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
-import type { Ledger } from './ledger.js'
 import type { Packer } from './packer.js'
 import { LaneHaltedError, type StreamUnusableError } from './producer-error.js'
 import type { ProducerEvent } from './producer-events.js'
@@ -24,7 +24,7 @@ export interface SettlerParts {
   readonly settings: Settings
   readonly events: EventSource<ProducerEvent>
   readonly counters: ProducerCounters
-  readonly ledger: Ledger
+  readonly account: Account
   readonly packer: Packer
   readonly dispatcher: Dispatcher
   readonly halts: LaneHalts
@@ -53,6 +53,10 @@ export class Settler {
     this.#parts = parts
   }
 
+  get #stream(): string {
+    return this.#parts.settings.stream
+  }
+
   get held(): number {
     return this.#held.length
   }
@@ -75,14 +79,24 @@ export class Settler {
     const tookMs = now - sentAt
     if (outcome.kind === 'answered') {
       const refusedKinesisRecords = outcome.results.reduce((count, result) => count + (result.SequenceNumber ? 0 : 1), 0)
-      events.emit({ type: 'request-succeeded', requestId, tookMs, refusedKinesisRecords })
+      events.emit({ type: 'request-succeeded', stream: this.#stream, requestId, tookMs, refusedKinesisRecords })
       for (const [i, entry] of entries.entries()) this.#settle(entry, outcome.results[i]!, now, sentAt)
       return
     }
     counters.requestsFailed++
     const { code, message, retryable, written, cause } = told(outcome, entries.length)
     const kinesisRecords = entries.length
-    events.emit({ type: 'request-failed', requestId, tookMs, kinesisRecords, code, message, retryable, written })
+    events.emit({
+      type: 'request-failed',
+      stream: this.#stream,
+      requestId,
+      tookMs,
+      kinesisRecords,
+      code,
+      message,
+      retryable,
+      written,
+    })
     for (const entry of entries) {
       entry.mayBeWritten ||= written === 'unknown'
       entry.lastFailure = { code, message, cause }
@@ -133,14 +147,16 @@ export class Settler {
     return packed
   }
 
-  /** Records of former entries as entries by the present map, less those that their callers have spoilt. */
+  /** Records of former entries as entries by the present map, less those that cannot be packed any more. */
   pack(records: readonly UserRecord[], now: number): Entry[] {
+    const { packer, settings } = this.#parts
     const intact = records.filter((record) => {
-      if (record.data.byteLength === record.dataBytes) return true
-      this.fail(record, spoilt(record))
+      const isSpoilt = record.data.byteLength !== record.dataBytes
+      if (!isSpoilt && !(packer.auto && record.hasHeaders)) return true
+      this.fail(record, isSpoilt ? spoilt(record) : strandedByHeaders(record, settings.stream))
       return false
     })
-    return this.#parts.packer.pack(intact, now)
+    return packer.pack(intact, now)
   }
 
   /** The records' time was over before there was a map. */
@@ -161,13 +177,13 @@ export class Settler {
   }
 
   fail(record: UserRecord, error: Error): void {
-    const { counters, ledger, events } = this.#parts
+    const { counters, account, events } = this.#parts
     counters.failed++
-    ledger.leave(record)
+    account.leave(record)
     record.fail(error)
     if (!events.hasListeners('record-failed')) return
     const { partitionKey, explicitHashKey, data } = record
-    events.emit({ type: 'record-failed', partitionKey, explicitHashKey, data, error })
+    events.emit({ type: 'record-failed', stream: this.#stream, partitionKey, explicitHashKey, data, error })
   }
 
   #settle(entry: Entry, result: PutRecordsResult, now: number, sentAt: number): void {
@@ -214,14 +230,14 @@ export class Settler {
   }
 
   #deliver(entry: Entry, shardId: string, sequenceNumber: string): void {
-    const { dispatcher, counters, ledger } = this.#parts
+    const { dispatcher, counters, account } = this.#parts
     dispatcher.settled(entry)
     const { records } = entry
     counters.delivered += records.length
     for (let i = 0; i < records.length; i++) {
       const record = records[i]!
       if (entry.mayBeWritten || record.mayBeWritten) counters.possibleDuplicates++
-      ledger.leave(record)
+      account.leave(record)
       if (!record.isAwaited) continue
       record.succeed({ shardId, sequenceNumber, subSequenceNumber: i, attempts: record.attempts + entry.attempts })
     }
@@ -240,7 +256,14 @@ export class Settler {
     if (placement === 'keys-ignored') this.#parts.keysIgnored(now)
     // A newer map may have come while the request was under way.
     else if (outcome === 'undecided' || view.isOpen(predicted)) view.refresh(now)
-    events.emit({ type: 'wrong-shard', predictedShardId: predicted.shardId, shardId, userRecords: entry.records.length, outcome })
+    events.emit({
+      type: 'wrong-shard',
+      stream: this.#stream,
+      predictedShardId: predicted.shardId,
+      shardId,
+      userRecords: entry.records.length,
+      outcome,
+    })
   }
 
   /** Sends an entry again, or gives up those of its records whose time is over. */
@@ -259,7 +282,16 @@ export class Settler {
     if (userRecords === 0) return
     counters.retries++
     const [code, throttled] = [lastFailure?.code ?? '', how.opensAt !== undefined]
-    events.emit({ type: 'record-retried', shardId, code, throttled, userRecords, attempts, delayMs: at - now })
+    events.emit({
+      type: 'record-retried',
+      stream: this.#stream,
+      shardId,
+      code,
+      throttled,
+      userRecords,
+      attempts,
+      delayMs: at - now,
+    })
   }
 
   #abandon(entry: Entry, describe: (record: UserRecord) => Error): void {
@@ -293,7 +325,7 @@ export class Settler {
         for (const queued of dispatcher.clear(range)) for (const record of queued.dissolve()) behind.push(record)
     }
     const behindIt = (record: UserRecord): Error =>
-      new LaneHaltedError(record.partitionKey, record.mayBeWritten ? 'unknown' : 'no', cause)
+      new LaneHaltedError(this.#stream, record.partitionKey, record.mayBeWritten ? 'unknown' : 'no', cause)
     for (const [i, record] of records.entries()) this.fail(record, errors[i] ?? behindIt(record))
     for (const record of behind) this.fail(record, behindIt(record))
     this.#announce(halted, cause)
@@ -311,7 +343,7 @@ export class Settler {
       const { start: startingHashKey, end: endingHashKey } = range
       const shard = view.map?.at(startingHashKey)
       const shardId = shard?.range.end === endingHashKey ? shard.shardId : undefined
-      events.emit({ type: 'lane-halted', shardId, startingHashKey, endingHashKey, cause })
+      events.emit({ type: 'lane-halted', stream: this.#stream, shardId, startingHashKey, endingHashKey, cause })
     }
   }
 

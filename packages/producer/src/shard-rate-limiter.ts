@@ -10,10 +10,11 @@ export const SHARD_QUOTA: SendRate = {
 }
 
 /**
- * Of each shard, how many seconds' worth may be saved up and go at once. Below one, what the service saves up for a shard: else a request
- * that travels faster than the one before it would find the shard empty although no more was sent than it takes.
+ * Of each shard, how many seconds' worth may be saved up and go at once. What the service saves up for a shard is a second's worth. The rest
+ * is for requests that travel faster than those before, and for the linger: tokens are taken when an entry joins a request, which may wait
+ * for company at first and go at once later. Else a shard would be found empty now and then although no more was sent than it takes.
  */
-const BURST_SECONDS = 0.9
+const BURST_SECONDS = 0.8
 
 /**
  * What has to wait for its limit waits in its lane, and the lanes' waits end together at most this much late: so that they share requests,

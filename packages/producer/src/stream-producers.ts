@@ -28,7 +28,7 @@ export class StreamProducers {
 
   /** Undefined if there are producers for as many streams as there may be, and all are at work. Throws ProducerClosedError. */
   of(stream: string): StreamProducer | undefined {
-    if (this.#closed) throw new ProducerClosedError(stream)
+    if (this.#closed) throw new ProducerClosedError()
     let found = this.#streams.get(stream)
     if (found === undefined) {
       if (this.#streams.size >= this.#most && !this.#makeRoom()) return undefined
@@ -77,8 +77,9 @@ export class StreamProducer {
   #halted = false
 
   constructor(stream: string, port: KinesisPort, options: Omit<ProducerOptions, 'stream'>) {
-    this.producer = new Producer({ ...options, stream, kinesis: this.#answers.overhear(port) })
-    this.#aggregates = options.aggregation === 'shard'
+    this.#aggregates = options.aggregation !== 'off'
+    const telemetry = this.#aggregates ? options.telemetry : withoutInject(options.telemetry)
+    this.producer = new Producer({ ...options, telemetry, stream, kinesis: this.#answers.overhear(port) })
     this.producer.events.on('lane-halted', () => {
       this.#halted = true
     })
@@ -105,5 +106,15 @@ export class StreamProducer {
       (result) => ({ kind: 'put', result, facts: this.#answers.factsOf(result, this.#aggregates) }),
       (error: unknown) => ({ kind: 'failed', error }),
     )
+  }
+}
+
+/** Records that carry headers are in an envelope, and readers were promised to see what they saw before. */
+function withoutInject(telemetry: ProducerOptions['telemetry']): ProducerOptions['telemetry'] {
+  if (telemetry === undefined) return undefined
+  return {
+    counter: (...sample) => telemetry.counter?.(...sample),
+    histogram: (...sample) => telemetry.histogram?.(...sample),
+    gauge: (...sample) => telemetry.gauge?.(...sample),
   }
 }

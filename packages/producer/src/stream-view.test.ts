@@ -46,7 +46,7 @@ class Bench {
     }
     const settings = { name: 'flights', ordered: false, retry: { baseMs: 100, maxMs: 1000 }, random: () => 0.5, ...options }
     const ids = (shards: readonly Shard[] | undefined): string => shards?.map(({ shardId }) => shardId).join('+') ?? 'none'
-    this.view = new StreamView(port as KinesisPort, { StreamName: 'flights' }, settings, {
+    this.view = new StreamView(port as KinesisPort, { StreamName: 'flights' }, settings, () => ({
       mapChanged: (map, before) => this.told.push(`map ${ids(before?.open)} -> ${ids(map.open)}`),
       mapConfirmed: () => this.told.push('map confirmed'),
       traitsKnown: ({ maxRecordBytes, distribution }) => this.told.push(`traits ${maxRecordBytes} ${distribution}`),
@@ -57,7 +57,7 @@ class Bench {
         this.toldBeforeIdle = [...this.told]
       },
       now: () => this.now,
-    })
+    }))
   }
 
   #begin(call: string, signal: AbortSignal | undefined): void {

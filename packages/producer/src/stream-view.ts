@@ -45,7 +45,7 @@ export class StreamView {
   readonly #ordered: boolean
   readonly #retry: RetryOptions
   readonly #random: Random
-  readonly #listener: StreamViewListener
+  readonly #listener: () => StreamViewListener
   readonly #abort = new AbortController()
   #directory = new ShardDirectory()
   #traits: StreamTraits | undefined
@@ -60,7 +60,7 @@ export class StreamView {
     port: KinesisPort,
     reference: StreamReference,
     options: { readonly name: string; readonly ordered: boolean; readonly retry: RetryOptions; readonly random: Random },
-    listener: StreamViewListener,
+    listener: () => StreamViewListener,
   ) {
     this.#port = port
     this.#reference = reference
@@ -150,7 +150,7 @@ export class StreamView {
         const traits = await this.#probe()
         if (signal.aborted || directory !== this.#directory) return
         this.#traits = traits
-        this.#listener.traitsKnown(traits)
+        this.#listener().traitsKnown(traits)
         wanted.probe = false
         fruitful = true
       }
@@ -163,7 +163,9 @@ export class StreamView {
         if (verdict.kind === 'unusable') throw new ShardListingError(undefined, verdict.why)
         fruitful = verdict.kind === 'changed'
         tell =
-          verdict.kind === 'changed' ? () => this.#listener.mapChanged(verdict.map, before) : () => this.#listener.mapConfirmed()
+          verdict.kind === 'changed'
+            ? () => this.#listener().mapChanged(verdict.map, before)
+            : () => this.#listener().mapConfirmed()
       }
     } catch (cause) {
       if (signal.aborted || directory !== this.#directory) return
@@ -174,14 +176,14 @@ export class StreamView {
         this.#wanted.probe ||= wanted.probe
       }
       fruitful = false
-      tell = () => this.#listener.failed(error, fatal)
+      tell = () => this.#listener().failed(error, fatal)
     } finally {
       this.#running = undefined
       this.#fruitless = fruitful ? 0 : this.#fruitless + 1
       if (!signal.aborted) {
-        this.#notBefore = this.#listener.now() + this.#pause()
+        this.#notBefore = this.#listener().now() + this.#pause()
         tell?.()
-        this.#listener.idle()
+        this.#listener().idle()
       }
     }
   }
@@ -217,7 +219,7 @@ export class StreamView {
     } catch (cause) {
       const failure = classifyFailure(cause)
       if (failure.kind !== 'access-denied') throw cause
-      this.#listener.probeDenied(withAdvice(failure))
+      this.#listener().probeDenied(withAdvice(failure))
       return { maxRecordBytes: DEFAULT_MAX_RECORD_BYTES, distribution: undefined }
     }
   }

@@ -39,7 +39,11 @@ export class TokenBucket {
     const bytesMissing = Math.min(bytes, mostBytes) - this.#bytes
     if (recordsMissing > ROUNDING || bytesMissing > ROUNDING) {
       // At least one millisecond: a wait that rounds to nothing would have the caller ask again without time having passed.
-      return Math.max(1, Math.ceil(Math.max(recordsMissing / recordsPerSecond, bytesMissing / bytesPerSecond) * 1000))
+      const seconds = Math.max(
+        recordsMissing > 0 ? recordsMissing / recordsPerSecond : 0,
+        bytesMissing > 0 ? bytesMissing / bytesPerSecond : 0,
+      )
+      return Math.max(1, Math.ceil(seconds * 1000 - ROUNDING))
     }
     this.#records -= 1
     this.#bytes -= bytes

@@ -1,15 +1,28 @@
+import type { Tag } from '@shardwise/aggregation'
 import { parseHashKey } from '@shardwise/core/hash-key'
 import { MAX_PARTITION_KEY_CHARACTERS, MAX_RECORD_BYTES_CEILING } from '@shardwise/core/service-limits'
+import type { Account } from './account.js'
 import { RecordRejectedError } from './producer-error.js'
 
-/** What a caller puts. */
-export interface PutInput {
+/** What a caller puts. `T` is what the producer's codec takes. */
+export interface PutInput<T = Uint8Array> {
   /** 1 to 256 Unicode characters. Records with equal keys go to the same shard, and keep their order when `ordering` is 'perShard'. */
   readonly partitionKey: string
   /** A decimal integer from 0 to 2^128-1 that decides the shard in place of the partition key's MD5. */
   readonly explicitHashKey?: string | undefined
   /** The payload. It is not copied before it is packed: do not change it until the record has settled. */
-  readonly data: Uint8Array
+  readonly data: T
+  /**
+   * Texts by name, for readers that know of them: @shardwise/consumer does, others never see them. A record with headers travels in the
+   * KPL's format in any case, so that every reader of the stream must de-aggregate, and is refused on streams with service-managed
+   * distribution (AUTO). Names and values are well-formed, names not empty; those that begin with `shardwise-` are reserved.
+   */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  /**
+   * What readers know the record by, whatever duplicates the delivery makes: an id of yours in place of that of `recordIds`. Travels as
+   * headers do, and is left out on streams with service-managed distribution.
+   */
+  readonly recordId?: string | undefined
 }
 
 /** Where an acknowledged record lies. */
@@ -26,7 +39,7 @@ export interface PutResult {
  * Called once when a record settles, with its error or its result, and with the very object that was given as the record. Runs in the
  * middle of the producer's work: be quick. What it throws is rethrown outside, as an uncaught exception, and disturbs nothing else.
  */
-export type PutOutcome<T = PutInput> = (error: Error | undefined, result: PutResult | undefined, record: T) => void
+export type PutOutcome<R = PutInput> = (error: Error | undefined, result: PutResult | undefined, record: R) => void
 
 /** Why an attempt did not deliver. */
 export interface AttemptFailure {
@@ -42,12 +55,21 @@ export class UserRecord {
   readonly partitionKey: string
   readonly explicitHashKey: string | undefined
   readonly data: Uint8Array
-  /** Data and partition key (UTF-8): what the record counts in the buffer and against the stream's record size. */
+  /**
+   * What the record counts in the buffer and against the stream's record size: data and partition key (UTF-8), or, with tags, the envelope
+   * in which it would travel alone, and the key once more.
+   */
   readonly bytes: number
+  /** Its id and headers as they travel. */
+  readonly tags: readonly Tag[] | undefined
+  /** Whether the caller gave it headers. Ids and trace context alone may be left out where tags cannot travel. */
+  readonly hasHeaders: boolean
   /** Of the data when it was put. Its buffer may be handed to another thread or resized since. */
   readonly dataBytes: number
-  /** On the clock's `now` scale: from then on it is not sent again. Set when the record is admitted. */
+  /** On the clock's `now` scale: from then on it is not sent again. 0 until the record is admitted. */
   expiresAt = 0
+  /** Of the stream that it was put to. */
+  account: Account | undefined = undefined
   /** Which flush waits for it. See outstanding.ts. */
   epoch = 0
   /** Requests that carried it, in all the Kinesis records that it was packed into before the present one. */
@@ -62,12 +84,21 @@ export class UserRecord {
   outcome: PutOutcome<never> | undefined = undefined
   subject: unknown = undefined
 
-  constructor(partitionKey: string, explicitHashKey: string | undefined, data: Uint8Array, bytes: number) {
+  constructor(
+    partitionKey: string,
+    explicitHashKey: string | undefined,
+    data: Uint8Array,
+    bytes: number,
+    tags: readonly Tag[] | undefined = undefined,
+    hasHeaders = false,
+  ) {
     this.partitionKey = partitionKey
     this.explicitHashKey = explicitHashKey
     this.data = data
     this.bytes = bytes
     this.dataBytes = data.byteLength
+    this.tags = tags
+    this.hasHeaders = hasHeaders
   }
 
   /** Has `outcome` called with the subject when the record settles. */
@@ -103,15 +134,25 @@ function call(outcome: PutOutcome<never>, error: Error | undefined, result: PutR
   }
 }
 
-/** Checks what a caller put. Throws RecordRejectedError. The stream's own record size is checked when the stream is known. */
+/** A record of bytes without anything beside them. Throws RecordRejectedError. */
 export function toUserRecord(input: PutInput): UserRecord {
+  checkAddress(input)
+  const { partitionKey, explicitHashKey, data } = input
+  checkData(data)
+  const record = new UserRecord(partitionKey, explicitHashKey, data, data.byteLength + Buffer.byteLength(partitionKey))
+  if (record.bytes > MAX_RECORD_BYTES_CEILING) throw tooLarge(record.bytes, MAX_RECORD_BYTES_CEILING, 'any stream')
+  return record
+}
+
+/** That it is a record, and its keys. */
+export function checkAddress(input: PutInput<unknown>): void {
   if (typeof input !== 'object' || input === null) {
     throw new RecordRejectedError(
       'record',
       `must be an object { partitionKey, data }, got ${input === null ? 'null' : typeof input}`,
     )
   }
-  const { partitionKey, explicitHashKey, data } = input
+  const { partitionKey, explicitHashKey } = input
   if (typeof partitionKey !== 'string' || !isPartitionKey(partitionKey)) throw badPartitionKey(partitionKey)
   if (explicitHashKey !== undefined && (typeof explicitHashKey !== 'string' || parseHashKey(explicitHashKey) === undefined)) {
     throw new RecordRejectedError(
@@ -119,6 +160,9 @@ export function toUserRecord(input: PutInput): UserRecord {
       `must be a decimal integer from 0 to 2^128-1 without sign or leading zeros, got ${brief(explicitHashKey)}`,
     )
   }
+}
+
+export function checkData(data: Uint8Array): void {
   if (!(data instanceof Uint8Array)) {
     throw new RecordRejectedError('data', `must be a Uint8Array or Buffer, got ${brief(data)}: encode it first`)
   }
@@ -128,9 +172,6 @@ export function toUserRecord(input: PutInput): UserRecord {
       'has a buffer that was handed over (postMessage, structuredClone): it holds nothing any more',
     )
   }
-  const record = new UserRecord(partitionKey, explicitHashKey, data, data.byteLength + Buffer.byteLength(partitionKey))
-  if (record.bytes > MAX_RECORD_BYTES_CEILING) throw tooLarge(record.bytes, MAX_RECORD_BYTES_CEILING, 'any stream')
-  return record
 }
 
 /** Node 20 has no property that says so. Only an array without bytes can be one. */
@@ -143,10 +184,11 @@ function isDetached(data: Uint8Array): boolean {
   }
 }
 
-export function tooLarge(bytes: number, limit: number, whose: string): RecordRejectedError {
+export function tooLarge(bytes: number, limit: number, whose: string, tagged = false): RecordRejectedError {
+  const counted = tagged ? 'and partitionKey, headers and their envelope' : 'and partitionKey'
   return new RecordRejectedError(
     'data',
-    `and partitionKey together have ${bytes} bytes, and ${whose} takes at most ${limit}: split the record or store it elsewhere`,
+    `${counted} together have ${bytes} bytes, and ${whose} takes at most ${limit}: split the record or store it elsewhere`,
   )
 }
 
@@ -170,7 +212,8 @@ function badPartitionKey(given: unknown): RecordRejectedError {
   return new RecordRejectedError('partitionKey', `${rule}, got ${characters} characters`)
 }
 
-function brief(value: unknown): string {
+/** A value as an error message shows it. */
+export function brief(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}...` : value)
   return value === null
     ? 'null'

@@ -2,8 +2,8 @@ import type { RecordSink } from './record-sink.js'
 import type { PutInput } from './user-record.js'
 
 /** One record may wait in the stream's own queue (the default of the standard): the real one is the producer's buffer. */
-export function webWritable(sink: RecordSink): WritableStream<PutInput> {
-  return new WritableStream<PutInput>({
+export function webWritable<T>(sink: RecordSink<T>): WritableStream<PutInput<T>> {
+  return new WritableStream<PutInput<T>>({
     start(controller) {
       sink.open((reason) => controller.error(reason))
       // Missing in Node's types.

@@ -12,12 +12,16 @@ import { StreamProducers } from './stream-producers.js'
 
 /** Those of a producer, less what the client and its commands decide. They hold for each stream by itself, `maxBufferedBytes` too. */
 export interface WrapOptions
-  extends Omit<ProducerOptions, 'stream' | 'client' | 'kinesis' | 'region' | 'endpoint' | 'credentials' | 'aggregation'> {
+  extends Omit<
+    ProducerOptions,
+    'stream' | 'codec' | 'recordIds' | 'client' | 'kinesis' | 'region' | 'endpoint' | 'credentials' | 'aggregation'
+  > {
   /**
-   * `off` (default): each record is a Kinesis record. `shard`: records for the same shard travel together in the KPL's aggregated format.
+   * `off` (default): each record is a Kinesis record. `shard`, `key`: records for the same shard, or of the same key, travel together in
+   * the KPL's aggregated format.
    * **Every reader of the streams must then de-aggregate.**
    */
-  readonly aggregation?: 'shard' | 'off' | undefined
+  readonly aggregation?: 'shard' | 'key' | 'off' | undefined
 }
 
 /** What a wrapped client has beside what the SDK gives it. */
@@ -33,10 +37,10 @@ export interface WrappedPuts extends AsyncDisposable {
 /** The client with its own type, whose puts go through producers. */
 export type WrappedKinesisClient<Client extends KinesisClient> = Client & { readonly shardwise: WrappedPuts }
 
-const DECIDED = ['stream', 'client', 'kinesis', 'region', 'endpoint', 'credentials']
+const DECIDED = ['stream', 'codec', 'recordIds', 'client', 'kinesis', 'region', 'endpoint', 'credentials']
 
 /**
- * **With `aggregation: 'shard'` every reader of the streams must de-aggregate.** The default is `off`: readers see what they saw before.
+ * **With aggregation every reader of the streams must de-aggregate.** The default is `off`: readers see what they saw before.
  *
  * Gives an object that existing code uses as its `KinesisClient` or `Kinesis`: its PutRecord and PutRecords commands go through a producer
  * for each stream, which collects them into few requests, keeps to the shards' limits and tries again what failed. They resolve and reject

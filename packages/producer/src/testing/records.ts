@@ -1,10 +1,17 @@
+import { EventSource } from '@shardwise/core/events'
 import type { Shard } from '@shardwise/core/shard-map'
+import { Account } from '../account.js'
 import { Entry } from '../entry.js'
+import { Ledger } from '../ledger.js'
 import { toUserRecord, type UserRecord } from '../user-record.js'
+
+const ledger = new Ledger({ maxBytes: 0, maxRecords: 0 }, new EventSource())
+const account = new Account('flights', ledger, { admitLate() {}, turn() {} })
 
 /** A record that does not expire. `explicitHashKey` decides its place. */
 export function recordOf(partitionKey: string, size = 10, explicitHashKey?: string): UserRecord {
   const record = toUserRecord({ partitionKey, explicitHashKey, data: new Uint8Array(size) })
+  record.account = account
   record.expiresAt = Number.POSITIVE_INFINITY
   return record
 }
@@ -28,6 +35,12 @@ export function entryOf(
 /** An aggregate whose members have these hash keys. Its bytes do not matter. */
 export function aggregateOf(shard: Shard | string, ...explicitHashKeys: readonly (string | bigint)[]): Entry {
   const records = explicitHashKeys.map((hashKey, i) => recordOf(`k${i}`, 10, hashKey.toString()))
+  return Entry.aggregate(records, shardNamed(shard), { bytes: new Uint8Array(50), release() {} }, 0)
+}
+
+/** One entry of these records, in their order. The bytes of an aggregate do not matter. */
+export function entryWith(records: readonly UserRecord[], shard: Shard | string = 'p'): Entry {
+  if (records.length === 1) return Entry.plain(records[0]!, shardNamed(shard), 0)
   return Entry.aggregate(records, shardNamed(shard), { bytes: new Uint8Array(50), release() {} }, 0)
 }
 

@@ -1,0 +1,65 @@
+/** What a codec is told about the record beside its value. */
+export interface CodecContext {
+  /** Name or ARN of the stream, as the caller gave it. */
+  readonly stream: string
+  readonly partitionKey: string
+  /** As the caller put them; undefined where there are none. */
+  readonly headers: Readonly<Record<string, string>> | undefined
+}
+
+/**
+ * Between what a program works with and the bytes of a record. `decode` undoes `encode`, which may put anything around the value, as the
+ * framing of the Glue Schema Registry. What either throws refuses the record.
+ *
+ * Both are synchronous, since the order of puts is the order of their records: what must be fetched, such as a schema, is fetched before.
+ */
+export interface Codec<T> {
+  /** The bytes are not copied: they must not change until the record has settled. */
+  encode(value: T, context: CodecContext): Uint8Array
+  decode(bytes: Uint8Array, context: CodecContext): T
+}
+
+const BYTES: Codec<Uint8Array> = {
+  encode: (value) => value,
+  decode: (bytes) => bytes,
+}
+
+/** Bytes as they are. Always the same object, so that whoever has it need not call it. */
+export function bytes(): Codec<Uint8Array> {
+  return BYTES
+}
+
+const encoder = new TextEncoder()
+/** A byte order mark is a part of a text like any other character. */
+const textDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+/** RFC 8259, section 8.1: a parser may ignore a byte order mark that someone has added. */
+const jsonDecoder = new TextDecoder('utf-8', { fatal: true })
+
+/**
+ * JSON in UTF-8, as JSON.stringify and JSON.parse understand it: a Date becomes text, NaN null, and a property that is undefined disappears.
+ * Refuses what has no JSON at all: undefined, functions, symbols, bigints and cycles. `T` is believed, not checked.
+ */
+export function json<T>(): Codec<T> {
+  return {
+    encode(value) {
+      const text: string | undefined = JSON.stringify(value)
+      if (text === undefined) throw new TypeError(`JSON has no form for this value, of type ${typeof value}`)
+      return encoder.encode(text)
+    },
+    decode: (bytes) => JSON.parse(jsonDecoder.decode(bytes)) as T,
+  }
+}
+
+/** Text in UTF-8. Refuses half surrogate pairs, which have no UTF-8, and decodes only what is valid: each text comes back as it was. */
+export function text(): Codec<string> {
+  return {
+    encode(value) {
+      if (typeof value !== 'string') throw new TypeError(`a string was expected, got ${value === null ? 'null' : typeof value}`)
+      if (!(value as string & { isWellFormed(): boolean }).isWellFormed()) {
+        throw new TypeError('the text has half of a surrogate pair, which UTF-8 cannot express: cut texts between characters')
+      }
+      return encoder.encode(value)
+    },
+    decode: (bytes) => textDecoder.decode(bytes),
+  }
+}

@@ -1,0 +1,98 @@
+import type { Ledger } from './ledger.js'
+import type { UserRecord } from './user-record.js'
+
+/** The pipeline of a stream, as its account sees it. */
+export interface AccountHolder {
+  /** There is room now for a record that has waited. Comes in the order of the line; nothing is sent before `turn`. */
+  admitLate(record: UserRecord, now: number): void
+  /** Does what has become due. */
+  turn(now: number): void
+}
+
+/** What one stream has in the ledger: put and not settled. The room and the line are those of all streams together. */
+export class Account {
+  /** Name or ARN. */
+  readonly stream: string
+  readonly #ledger: Ledger
+  readonly #holder: AccountHolder
+  #records = 0
+  #bytes = 0
+  #waiting = 0
+
+  constructor(stream: string, ledger: Ledger, holder: AccountHolder) {
+    this.stream = stream
+    this.#ledger = ledger
+    this.#holder = holder
+  }
+
+  get records(): number {
+    return this.#records
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Puts that stand in line for room. */
+  get waiting(): number {
+    return this.#waiting
+  }
+
+  get isEmpty(): boolean {
+    return this.#records === 0 && this.#waiting === 0
+  }
+
+  /** See `Ledger.take`. */
+  take(record: UserRecord): boolean {
+    record.account = this
+    if (!this.#ledger.take(record)) return false
+    this.#enter(record)
+    return true
+  }
+
+  /** See `Ledger.takeOrWait`. */
+  takeOrWait(record: UserRecord, admitted?: () => void): boolean {
+    record.account = this
+    // Before: a listener of the ledger may make room for it.
+    this.#waiting++
+    if (!this.#ledger.takeOrWait(record, admitted)) return false
+    this.#waiting--
+    this.#enter(record)
+    return true
+  }
+
+  /** Takes in those in line for whom there is room now. Other streams then do what this made due. Returns whether any were of this one. */
+  admitWaiting(now: number): boolean {
+    let own = false
+    let others: Set<Account> | undefined
+    for (let record = this.#ledger.admitNext(); record !== undefined; record = this.#ledger.admitNext()) {
+      const account = record.account!
+      account.#admitLate(record, now)
+      if (account === this) own = true
+      else {
+        others ??= new Set()
+        others.add(account)
+      }
+    }
+    if (others !== undefined) for (const account of others) account.#holder.turn(now)
+    return own
+  }
+
+  /** The record has settled. */
+  leave(record: UserRecord): void {
+    this.#records--
+    this.#bytes -= record.bytes
+    this.#ledger.leave(record)
+  }
+
+  #admitLate(record: UserRecord, now: number): void {
+    this.#waiting--
+    this.#enter(record)
+    this.#holder.admitLate(record, now)
+  }
+
+  #enter(record: UserRecord): void {
+    this.#records++
+    this.#bytes += record.bytes
+  }
+}

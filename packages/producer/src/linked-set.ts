@@ -1,0 +1,69 @@
+interface Link<T> {
+  readonly item: T
+  before: Link<T> | undefined
+  after: Link<T> | undefined
+}
+
+/**
+ * A queue from whose middle items may be taken, each at the price of a map's lookup. A plain Set keeps the places of what was deleted, and
+ * whoever asks it for the first item walks over them all: a queue of 100,000 that empties from the front takes seconds.
+ */
+export class LinkedSet<T> {
+  readonly #links = new Map<T, Link<T>>()
+  #first: Link<T> | undefined
+  #last: Link<T> | undefined
+
+  get size(): number {
+    return this.#links.size
+  }
+
+  get first(): T | undefined {
+    return this.#first?.item
+  }
+
+  has(item: T): boolean {
+    return this.#links.has(item)
+  }
+
+  /** At the end. An item that is there stays where it is. */
+  push(item: T): void {
+    if (this.#links.has(item)) return
+    const link: Link<T> = { item, before: this.#last, after: undefined }
+    if (this.#last === undefined) this.#first = link
+    else this.#last.after = link
+    this.#last = link
+    this.#links.set(item, link)
+  }
+
+  /** In front. An item that is there stays where it is. */
+  unshift(item: T): void {
+    if (this.#links.has(item)) return
+    const link: Link<T> = { item, before: undefined, after: this.#first }
+    if (this.#first === undefined) this.#last = link
+    else this.#first.before = link
+    this.#first = link
+    this.#links.set(item, link)
+  }
+
+  delete(item: T): boolean {
+    const link = this.#links.get(item)
+    if (link === undefined) return false
+    this.#links.delete(item)
+    if (link.before === undefined) this.#first = link.after
+    else link.before.after = link.after
+    if (link.after === undefined) this.#last = link.before
+    else link.after.before = link.before
+    return true
+  }
+
+  clear(): void {
+    this.#links.clear()
+    this.#first = undefined
+    this.#last = undefined
+  }
+
+  /** From the first to the last. The item that was just given out may be deleted meanwhile. */
+  *[Symbol.iterator](): Iterator<T> {
+    for (let link = this.#first; link !== undefined; link = link.after) yield link.item
+  }
+}

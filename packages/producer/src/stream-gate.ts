@@ -1,0 +1,271 @@
+import type { EventSource } from '@shardwise/core/events'
+import type { ShardMap } from '@shardwise/core/shard-map'
+import type { Account } from './account.js'
+import type { Dispatcher } from './dispatcher.js'
+import type { Entry } from './entry.js'
+import type { Ledger } from './ledger.js'
+import type { Packer } from './packer.js'
+import { ProducerClosedError, type StreamUnusableError } from './producer-error.js'
+import type { ProducerEvent } from './producer-events.js'
+import type { Settings } from './producer-options.js'
+import type { ProducerCounters } from './producer-stats.js'
+import type { Settler } from './settler.js'
+import type { StreamTraits, StreamView, StreamViewListener } from './stream-view.js'
+import type { UserRecord } from './user-record.js'
+
+/** What the gate shares with the rest of the pipeline. */
+export interface StreamGateParts {
+  readonly settings: Settings
+  readonly events: EventSource<ProducerEvent>
+  readonly counters: ProducerCounters
+  readonly account: Account
+  readonly ledger: Ledger
+  readonly packer: Packer
+  readonly dispatcher: Dispatcher
+  readonly settler: Settler
+  readonly view: StreamView
+  /** The record goes on: the stream is known. */
+  route(record: UserRecord, now: number): void
+  /** Nothing lingers any longer. */
+  hurry(now: number): void
+  wakeBy(at: number | undefined): void
+  /** A call to the stream's view has ended: do what is due now. */
+  turn(now: number): void
+}
+
+interface LoadWaiter {
+  readonly since: number
+  readonly resolve: () => void
+  readonly reject: (error: Error) => void
+}
+
+/** `load` gives up at the first failure after this time; records that wait go on trying for as long as they live. */
+const LOAD_PATIENCE_MS = 3000
+
+/**
+ * Part of the pipeline, between admission and packing: here records wait until the stream is known, and here what the stream's view tells
+ * is carried out: what is not in flight is predicted and packed anew, waits again, or fails.
+ */
+export class StreamGate implements StreamViewListener {
+  readonly #parts: StreamGateParts
+  /** Accepted, in order, until there is a map. */
+  #unrouted: UserRecord[] = []
+  readonly #loadWaiters: LoadWaiter[] = []
+
+  constructor(parts: StreamGateParts) {
+    this.#parts = parts
+  }
+
+  /** Whether a record may be routed at once: the stream is known and nothing waits that came before. */
+  get isOpen(): boolean {
+    return this.#unrouted.length === 0 && this.#parts.view.isReady
+  }
+
+  /** Whether someone waits for the stream though nothing is buffered. */
+  get isAwaited(): boolean {
+    return this.#loadWaiters.length > 0
+  }
+
+  /** Resolves when the stream is known; rejects with StreamUnusableError. */
+  load(): Promise<void> {
+    if (this.#parts.view.isReady) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      const since = this.now()
+      this.#loadWaiters.push({ since, resolve, reject })
+      this.#loadView(since)
+    })
+  }
+
+  /** Behind those that wait. */
+  wait(record: UserRecord, now: number): void {
+    this.#unrouted.push(record)
+    this.#parts.wakeBy(record.expiresAt)
+    this.#loadView(now)
+  }
+
+  /** Records that had been let through wait again, ahead of those that do. */
+  park(records: readonly UserRecord[], now: number): void {
+    // Not as arguments of unshift: there may be more records than a call takes.
+    this.#unrouted = records.concat(this.#unrouted)
+    this.#loadView(now)
+  }
+
+  /** Lets through or expires what waits. */
+  advance(now: number): void {
+    const { view, settler, wakeBy } = this.#parts
+    if (this.#unrouted.length === 0) return
+    if (view.isReady) {
+      this.#routeWaiting(now)
+      return
+    }
+    let late = 0
+    while (late < this.#unrouted.length && this.#unrouted[late]!.expiresAt <= now) late++
+    if (late > 0) settler.expireUnsent(this.#unrouted.splice(0, late))
+    if (this.#unrouted.length === 0) return
+    wakeBy(this.#unrouted[0]!.expiresAt)
+    this.#loadView(now)
+  }
+
+  /**
+   * The service was caught ignoring keys: from this moment nothing may be aggregated, whatever a probe says later (decision 5). If order
+   * was promised, the probe will say that it cannot be kept.
+   */
+  turnAuto(now: number): void {
+    const { settings, events, packer, view } = this.#parts
+    if (packer.auto) return
+    if (settings.ordering === 'none') {
+      packer.auto = true
+      this.#relane(now)
+      events.emit({ type: 'distribution-changed', stream: this.#parts.settings.stream, distribution: 'auto' })
+    }
+    // With a listing: the shards may be those of another stream of the same name, and the keys not ignored at all.
+    view.probe(now, true)
+  }
+
+  /**
+   * The stream is gone. Another one of its name may come, with other shards of the same ids: nothing that was predicted is right any more.
+   * What is queued waits for a map again, ahead of what is put from now on and behind what is in flight, should that come back.
+   */
+  startOver(now: number): void {
+    const { packer, dispatcher, view } = this.#parts
+    view.forget()
+    const open: Entry[] = []
+    packer.closeAll(open)
+    for (const entry of open) dispatcher.enqueue(entry)
+    // Lane by lane in order; by expiry the order of each lane stays, for what was put earlier expires no later.
+    const records = dissolved(dispatcher.clearAll()).sort((a, b) => a.expiresAt - b.expiresAt)
+    if (records.length > 0) this.park(records, now)
+  }
+
+  /** For after the last flush. */
+  stop(): void {
+    for (const { reject } of this.#loadWaiters.splice(0)) reject(new ProducerClosedError())
+  }
+
+  // ---- what the stream's view tells ----
+
+  mapChanged(map: ShardMap, before: ShardMap | undefined): void {
+    const { events, counters, settler } = this.#parts
+    const now = this.now()
+    this.#relane(now)
+    settler.judgeHeld(now)
+    const was = new Set(before?.open.map((shard) => shard.shardId))
+    const opened = map.open.map((shard) => shard.shardId).filter((shardId) => !was.delete(shardId))
+    counters.mapRefreshes++
+    events.emit({
+      type: 'map-refreshed',
+      stream: this.#parts.settings.stream,
+      openShards: map.open.length,
+      opened,
+      closed: [...was],
+    })
+  }
+
+  mapConfirmed(): void {
+    this.#parts.settler.judgeHeld(this.now())
+  }
+
+  traitsKnown({ distribution }: StreamTraits): void {
+    const { events, packer, view } = this.#parts
+    const auto = distribution === undefined ? packer.auto : distribution === 'auto'
+    const changed = auto !== packer.auto
+    packer.auto = auto
+    if (view.isReady) this.#relane(this.now())
+    if (changed)
+      events.emit({
+        type: 'distribution-changed',
+        stream: this.#parts.settings.stream,
+        distribution: auto ? 'auto' : 'partition-key',
+      })
+  }
+
+  probeDenied(message: string): void {
+    this.#parts.events.emit({ type: 'probe-denied', stream: this.#parts.settings.stream, message })
+  }
+
+  failed(error: StreamUnusableError, fatal: boolean): void {
+    const { settings, events, account, settler, view } = this.#parts
+    settler.loadError = error
+    events.emit({
+      type: 'shard-map-failed',
+      stream: this.#parts.settings.stream,
+      code: error.serviceCode,
+      message: error.message,
+      retryable: !fatal,
+    })
+    if (view.isReady) {
+      // A stream that lost the means to keep order. Anything else leaves the map that we have in use.
+      if (error.serviceCode === 'AutoDistribution') this.#refuseAll(error)
+      // What was refused may be permitted again before the records that wait for it expire.
+      else if (settler.held > 0) view.refresh(this.now(), true)
+      return
+    }
+    if (fatal) {
+      this.#refuseAll(error)
+      return
+    }
+    // A stream in creation is worth waiting for: it is on its way.
+    const patienceMs = error.serviceCode === 'StreamCreating' ? settings.recordTtlMs : LOAD_PATIENCE_MS
+    const now = this.now()
+    for (const waiter of this.#loadWaiters.splice(0)) {
+      if (now - waiter.since >= patienceMs) waiter.reject(error)
+      else this.#loadWaiters.push(waiter)
+    }
+    // Nobody wants it any more: the next put will ask again.
+    if (this.#loadWaiters.length === 0 && account.isEmpty) view.forget()
+  }
+
+  idle(): void {
+    if (this.#parts.view.isReady) {
+      for (const { resolve } of this.#loadWaiters.splice(0)) resolve()
+    }
+    this.#parts.turn(this.now())
+  }
+
+  now(): number {
+    return this.#parts.settings.clock.now()
+  }
+
+  #loadView(now: number): void {
+    const { view, wakeBy } = this.#parts
+    view.load(now)
+    wakeBy(view.nextAt)
+  }
+
+  #routeWaiting(now: number): void {
+    const { settler, ledger, route, hurry } = this.#parts
+    const flushing = this.#unrouted.some((record) => ledger.isFlushing(record))
+    // By index and not by shift: what a listener puts in the middle of this goes to the end and keeps its place.
+    for (let i = 0; i < this.#unrouted.length; i++) {
+      const record = this.#unrouted[i]!
+      if (record.expiresAt <= now) settler.expireUnsent([record])
+      else route(record, now)
+    }
+    this.#unrouted.length = 0
+    if (flushing) hurry(now)
+  }
+
+  /** Predicts and packs everything that is not in flight again: the map or the way of distribution is another one. */
+  #relane(now: number): void {
+    const { packer, dispatcher, settler, view } = this.#parts
+    const completed: Entry[] = []
+    packer.adapt(completed)
+    for (const entry of completed) dispatcher.enqueue(entry)
+    const moved = dispatcher.changeMap(packer.auto ? undefined : view.map, view.map?.open.length)
+    for (const entry of settler.pack(dissolved(moved), now)) dispatcher.enqueue(entry)
+  }
+
+  /** Rejects all that is not in flight, and forgets the stream: the next put tries afresh. */
+  #refuseAll(error: StreamUnusableError): void {
+    this.startOver(this.now())
+    const records = this.#unrouted
+    this.#unrouted = []
+    for (const { reject } of this.#loadWaiters.splice(0)) reject(error)
+    this.#parts.settler.refuse(records, error)
+    this.#parts.events.emit({ type: 'stream-unusable', stream: this.#parts.settings.stream, error })
+  }
+}
+
+function dissolved(entries: readonly Entry[]): UserRecord[] {
+  return entries.flatMap((entry) => entry.dissolve())
+}
