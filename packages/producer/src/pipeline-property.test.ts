@@ -1,5 +1,6 @@
 import { ManualClock } from '@shardwise/core/clock'
 import { seededRandom } from '@shardwise/core/random'
+import { headersOf, recordIdOf } from '@shardwise/core/record-tags'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Producer } from './producer.js'
@@ -64,6 +65,7 @@ const ordinary: fc.WeightedArbitrary<Step>[] = [
 interface Put {
   readonly id: string
   readonly partitionKey: string
+  readonly headers: Readonly<Record<string, string>> | undefined
   settlements: number
   result: PutResult | undefined
 }
@@ -91,9 +93,11 @@ async function run(steps: readonly Step[], seed: number, options: Partial<Produc
     if (step.kind === 'put') {
       for (let i = 0; i < step.count; i++) {
         const id = `${puts.length}`.padEnd(step.size, '.')
-        const put: Put = { id, partitionKey: `key-${(step.keySeed + i * 7) % 23}`, settlements: 0, result: undefined }
+        const headers = options.recordIds === true && puts.length % 3 > 0 ? { put: `${puts.length}`, name: 'é' } : undefined
+        const partitionKey = `key-${(step.keySeed + i * 7) % 23}`
+        const put: Put = { id, partitionKey, headers, settlements: 0, result: undefined }
         puts.push(put)
-        producer.put({ partitionKey: put.partitionKey, data: Buffer.from(id) }).then(
+        producer.put({ partitionKey, data: Buffer.from(id), headers }).then(
           (result) => {
             put.settlements++
             put.result = result
@@ -134,6 +138,7 @@ async function run(steps: readonly Step[], seed: number, options: Partial<Produc
 
   expect(puts.filter((put) => put.settlements !== 1)).toEqual([])
   const readable = kinesis.readable()
+  const mayBeAuto = steps.some((step) => step.kind === 'distribute')
   const places = new Set(
     readable.map((found) => `${found.id}|${found.shardId}|${found.sequenceNumber}|${found.subSequenceNumber}`),
   )
@@ -142,12 +147,12 @@ async function run(steps: readonly Step[], seed: number, options: Partial<Produc
     const { shardId, sequenceNumber, subSequenceNumber } = result
     expect(places, `acknowledged and unreadable: ${id}`).toContain(`${id}|${shardId}|${sequenceNumber}|${subSequenceNumber}`)
   }
+  if (options.recordIds === true) checkTags(puts, readable, mayBeAuto)
   // Members of one key lie wherever their aggregate does.
-  if (options.aggregation === 'key' && !steps.some((step) => step.kind === 'distribute'))
-    expect(producer.stats().wrongShard).toBe(0)
+  if (options.aggregation === 'key' && !mayBeAuto) expect(producer.stats().wrongShard).toBe(0)
   if (options.ordering === 'perShard') {
     // Where the service distributes, the records of a key lie in several shards, whose sequence numbers cannot be compared.
-    if (!steps.some((step) => step.kind === 'distribute')) checkOrder(puts, readable)
+    if (!mayBeAuto) checkOrder(puts, readable)
     checkHalts(puts)
   }
 }
@@ -164,6 +169,23 @@ function checkOrder(puts: readonly Put[], readable: ReturnType<SimulatedKinesis[
     expect(order.get(id), `order of ${partitionKey}`).toBeGreaterThan(last.get(partitionKey) ?? -1)
     last.set(partitionKey, order.get(id)!)
   }
+}
+
+/** Every occurrence of a record has its headers, and the same id, which no other record has. The service's distribution costs the id. */
+function checkTags(puts: readonly Put[], readable: ReturnType<SimulatedKinesis['readable']>, mayLose: boolean): void {
+  const headers = new Map(puts.map((put) => [put.id, put.headers ?? {}]))
+  const ids = new Map<string, string>()
+  for (const { id, tags } of readable) {
+    expect({ ...headersOf(tags) }, `headers of ${id}`).toEqual(headers.get(id))
+    const recordId = recordIdOf(tags)
+    if (recordId === undefined) {
+      expect(mayLose, `${id} has no id`).toBe(true)
+      continue
+    }
+    expect(ids.get(recordId) ?? id, `what has the id ${recordId}`).toBe(id)
+    ids.set(recordId, id)
+  }
+  expect(new Set(ids.values()).size, 'one record, one id').toBe(ids.size)
 }
 
 /** Nobody resumed, so after the first failed record of a key none of that key is acknowledged. */
@@ -183,13 +205,17 @@ describe('whatever happens, every put settles once, what is acknowledged is read
   test.each<[string, Partial<ProducerOptions>, fc.Arbitrary<Step[]>?]>([
     ['aggregated', {}],
     ['plain', { aggregation: 'off' }],
+    ['aggregated with headers', { recordIds: true }],
+    ['plain with headers', { recordIds: true, aggregation: 'off' }],
     ['aggregated by key', { aggregation: 'key' }],
+    ['aggregated by key with headers', { aggregation: 'key', recordIds: true }],
     ['aggregated in order', { ordering: 'perShard' }],
     ['aggregated by key in order', { ordering: 'perShard', aggregation: 'key' }],
     ['plain in order', { ordering: 'perShard', aggregation: 'off' }],
     ['in order with records that expire', { ordering: 'perShard', recordTtlMs: 250 }],
     ['aggregated with records that expire', { recordTtlMs: 250 }],
     ['aggregated on a stream that the service takes over at times', {}, switching],
+    ['with headers on a stream that the service takes over at times', { recordIds: true }, switching],
     ['aggregated by key on a stream that the service takes over at times', { aggregation: 'key' }, switching],
     ['in order on a stream that the service takes over at times', { ordering: 'perShard' }, switching],
   ])('%s', { timeout: 240_000 }, async (_, options, steps = resharding) => {

@@ -5,6 +5,7 @@ describe('checkOptions', () => {
   test('fills in the defaults, also for undefined', () => {
     expect(checkOptions({ stream: 'flights', lingerMs: undefined, retry: { baseMs: undefined } })).toMatchObject({
       ...{ stream: 'flights', aggregation: 'shard', aggregateMaxBytes: 51_200, aggregateMaxRecords: 10_000, lingerMs: 100 },
+      ...{ connectTimeoutMs: 5000 },
       ...{ maxBufferedBytes: 67_108_864, maxBufferedRecords: 100_000, maxRequestsInFlight: 24, ordering: 'none' },
       ...{ requestMaxRecords: 500, requestMaxBytes: 5_242_880, shardRatePercent: 100 },
       ...{ streamRate: { recordsPerSecond: Infinity, bytesPerSecond: Infinity } },
@@ -19,7 +20,7 @@ describe('checkOptions', () => {
 
   test.each<[Partial<Record<keyof ProducerOptions, unknown>>, RegExp]>([
     [{ stream: '' }, /`stream` must be the name/],
-    [{ stream: undefined }, /`stream` must be the name/],
+    [{ stream: 5 }, /`stream` must be the name/],
     [{ stream: 'a b' }, /`stream` must be the name/],
     [{ aggregation: 'keys' }, /`aggregation` must be 'shard' or 'key' or 'off'/],
     [{ ordering: 'perKey' }, /`ordering` must be 'none' or 'perShard'/],
@@ -27,6 +28,7 @@ describe('checkOptions', () => {
     [{ lingerMs: 500, recordTtlMs: 400 }, /`lingerMs` must be at most recordTtlMs \(400\)/],
     [{ aggregateMaxBytes: 10 }, /`aggregateMaxBytes` must be a whole number from 64/],
     [{ maxBufferedBytes: 5 }, /`maxBufferedBytes`/],
+    [{ connectTimeoutMs: 0 }, /`connectTimeoutMs` must be a whole number from 1 to 600000, got 0/],
     [{ maxBufferedRecords: 0 }, /`maxBufferedRecords`/],
     [{ maxRequestsInFlight: 257 }, /`maxRequestsInFlight`/],
     [{ recordTtlMs: 1 }, /`recordTtlMs`/],
