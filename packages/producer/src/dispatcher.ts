@@ -1,19 +1,23 @@
 import type { HashKeyRange } from '@shardwise/core/hash-key'
 import type { ShardMap } from '@shardwise/core/shard-map'
 import type { Entry } from './entry.js'
+import type { Meter } from './meter.js'
 import { RateLimits, type RateOptions } from './rate-limits.js'
 import { BATCH_LIMITS, type BatchLimits, RequestBatcher } from './request-batcher.js'
+import type { ShardsNow } from './shard-heat.js'
 import { type Lane, ShardLanes } from './shard-lanes.js'
 
 export interface DispatcherOptions extends RateOptions {
   readonly serial: boolean
+  readonly meter: Meter
   readonly request?: Partial<Pick<BatchLimits, 'maxRecords' | 'targetBytes'>>
 }
 
 /** Part of the pipeline: the way of entries from their lanes through the limits into requests. */
-export class Dispatcher {
+export class Dispatcher implements ShardsNow {
   readonly #serial: boolean
   readonly #lanes: ShardLanes
+  readonly #meter: Meter
   readonly #limits: RateLimits
   readonly #batcher: RequestBatcher
   #wakeAt = Number.POSITIVE_INFINITY
@@ -25,6 +29,7 @@ export class Dispatcher {
   #inLine = false
 
   constructor(options: DispatcherOptions) {
+    this.#meter = options.meter
     this.#serial = options.serial
     this.#lanes = new ShardLanes(options)
     this.#limits = new RateLimits(options)
@@ -33,6 +38,14 @@ export class Dispatcher {
 
   get queued(): number {
     return this.#lanes.queuedEntries + this.#batcher.count
+  }
+
+  queuedByShard(): ReadonlyMap<string, number> {
+    return this.#lanes.queuedByShard()
+  }
+
+  allowance(shardId: string, now: number): number {
+    return this.#limits.allowance(shardId, now)
   }
 
   /** Times that an entry had to wait for a write limit, its shard's or the stream's. */
@@ -101,6 +114,7 @@ export class Dispatcher {
       const opensAt = this.#lanes.opensAt(lane)
       if (opensAt > now) {
         this.#wakeBy(opensAt)
+        this.#meter.hold(entry, opensAt === Number.POSITIVE_INFINITY ? 'order' : 'retry', now)
         break
       }
       if (!this.#batcher.accepts(entry.bytes)) return true
@@ -111,6 +125,7 @@ export class Dispatcher {
           this.#limited++
         }
         this.#wakeBy(now + wait)
+        this.#meter.hold(entry, 'limit', now)
         if (now < this.#limits.streamOpensAt) {
           this.#inLine = true
           // What the stream's rate let through was this lane's turn.
@@ -119,6 +134,7 @@ export class Dispatcher {
         break
       }
       this.#kept.delete(entry)
+      this.#meter.release(entry, now)
       this.#batcher.add(this.#lanes.take(lane))
       released = true
     }

@@ -7,6 +7,7 @@ import { spoilt } from './delivery-failure.js'
 import { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
 import type { Ledger } from './ledger.js'
+import { Meter } from './meter.js'
 import { Packer } from './packer.js'
 import { LaneHaltedError, RecordRejectedError } from './producer-error.js'
 import type { ProducerEvent } from './producer-events.js'
@@ -37,6 +38,7 @@ export class Pipeline implements AccountHolder {
   readonly #settings: Settings
   readonly #events: EventSource<ProducerEvent>
   readonly #counters = new ProducerCounters()
+  readonly #meter: Meter
   readonly #ledger: Ledger
   readonly #account: Account
   readonly #packer: Packer
@@ -65,18 +67,19 @@ export class Pipeline implements AccountHolder {
     this.#settings = settings
     this.#events = events
     this.#ledger = ledger
+    this.#meter = new Meter(settings)
     this.#account = new Account(settings.stream, ledger, this)
     this.#view = new StreamView(port, stream, { name: settings.stream, ordered: serial, retry, random }, () => this.#gate)
     this.#packer = new Packer(settings, this.#view)
     this.#dispatcher = new Dispatcher({
-      ...{ serial, shardRatePercent, streamRate, random },
+      ...{ serial, meter: this.#meter, shardRatePercent, streamRate, random },
       request: { maxRecords: settings.requestMaxRecords, targetBytes: settings.requestMaxBytes },
     })
     const ended = (request: Request, outcome: RequestOutcome): void => this.#complete(request, outcome)
     this.#sender = new RequestSender(port, stream, settings.requestTimeoutMs, ended)
     const shared = {
       ...{ settings, events, counters: this.#counters, account: this.#account, packer: this.#packer },
-      ...{ dispatcher: this.#dispatcher, view: this.#view },
+      ...{ dispatcher: this.#dispatcher, view: this.#view, meter: this.#meter },
     }
     this.#settler = new Settler({
       ...shared,
@@ -151,6 +154,7 @@ export class Pipeline implements AccountHolder {
     this.#view.stop()
     this.#gate.stop()
     this.#alarm.cancel()
+    this.#meter.close()
   }
 
   stats(): ProducerStats {
@@ -164,6 +168,7 @@ export class Pipeline implements AccountHolder {
       requestsInFlight: this.#sender.underWay,
       openShards: this.#view.map?.open.length ?? 0,
       limited: this.#dispatcher.limited,
+      ...this.#meter.report(this.#dispatcher, this.now()),
     })
   }
 
@@ -196,6 +201,7 @@ export class Pipeline implements AccountHolder {
   #admit(record: UserRecord, now: number): void {
     record.expiresAt = now + this.#settings.recordTtlMs
     this.#counters.accepted++
+    this.#meter.accepted(record, now)
     if (this.#gate.isOpen) this.#route(record, now)
     else this.#gate.wait(record, now)
   }
@@ -256,6 +262,7 @@ export class Pipeline implements AccountHolder {
     }
     this.#counters.requests++
     this.#counters.kinesisRecords += entries.length
+    this.#meter.sent(entries, now)
     const { id: requestId } = this.#sender.send(entries, now)
     if (this.#events.hasListeners('request-sent')) {
       this.#events.emit({
@@ -326,6 +333,7 @@ export class Pipeline implements AccountHolder {
     this.#alarm.wakeBy(this.#view.nextAt)
     this.#wakeForRequest()
     this.#alarm.wakeBy(this.#sender.nextTimeout)
+    this.#meter.look(this.#account.records, now)
     this.#ledger.wake()
   }
 

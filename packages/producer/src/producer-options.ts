@@ -67,13 +67,13 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
    */
   readonly lingerMs?: number | undefined
   /**
-   * Bytes (data and keys) of records accepted and not settled, over all stages. Default 67108864 (64 MiB); 1048576 up. At the limit
+   * Bytes (data and keys) of records accepted and not settled, over all streams and stages. Default 67108864 (64 MiB); 1048576 up. At the limit
    * `put` waits in line and `offer` returns false. While records are packed the process holds up to about twice as much.
    */
   readonly maxBufferedBytes?: number | undefined
-  /** Records accepted and not settled. Default 100000; 1 up. */
+  /** Records accepted and not settled, over all streams. Default 100000; 1 up. */
   readonly maxBufferedRecords?: number | undefined
-  /** PutRecords requests at a time. Default 24, as the KPL's MaxConnections; 1 to 256. */
+  /** PutRecords requests at a time, for each stream. Default 24, as the KPL's MaxConnections; 1 to 256. */
   readonly maxRequestsInFlight?: number | undefined
   /**
    * `none` (default): records may overtake each other. `perShard`: records of one shard, and so of one partition key, are first written in
@@ -119,6 +119,11 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
    */
   readonly telemetry?: Telemetry | undefined
   /**
+   * How many of the keys that are put most `stats().hottestKeys` tells. Default 10; 0 to 1000, with 0 nothing is counted. Memory: ten
+   * counters for each and at least a hundred, with a key in each, for each stream.
+   */
+  readonly hottestKeys?: number | undefined
+  /**
    * Where log lines go: a pino or bunyan logger as it is (@shardwise/core/logger). Default: nowhere, the producer is silent. What is logged
    * at which level is in the README; payloads and partition keys never are.
    */
@@ -154,7 +159,7 @@ const KNOWN = [
     'recordTtlMs',
   ],
   ...['requestMaxBytes', 'requestMaxRecords', 'shardRatePercent', 'streamRate'],
-  ...['requestTimeoutMs', 'retry', 'telemetry', 'logger', 'clock', 'random'],
+  ...['requestTimeoutMs', 'retry', 'hottestKeys', 'telemetry', 'logger', 'clock', 'random'],
 ]
 
 /** Options of a producer, checked and complete. */
@@ -181,6 +186,7 @@ export interface Settings {
   readonly requestMaxRecords: number
   readonly requestTimeoutMs: number
   readonly retry: RetryOptions
+  readonly hottestKeys: number
   readonly shardRatePercent: number
   readonly streamRate: SendRate
   readonly telemetry: Telemetry | undefined
@@ -250,6 +256,7 @@ export function checkOptions(options: ProducerOptions<unknown>): ProducerSetting
       baseMs,
       maxMs: integerOption('retry.maxMs', retry.maxMs, { min: baseMs, max: 60_000, fallback: Math.max(5000, baseMs) }),
     },
+    hottestKeys: integerOption('hottestKeys', options.hottestKeys, { min: 0, max: 1000, fallback: 10 }),
     shardRatePercent: integerOption('shardRatePercent', options.shardRatePercent, { min: 1, max: 1000, fallback: 100 }),
     streamRate: {
       recordsPerSecond: rateOption('streamRate.recordsPerSecond', streamRate.recordsPerSecond),

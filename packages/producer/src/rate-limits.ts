@@ -57,6 +57,11 @@ export class RateLimits {
     return this.#shards.throttled(shardId, bytes, sentAt, now)
   }
 
+  /** What may be sent to the shard now, as a multiple of its quota. */
+  allowance(shardId: string, now: number): number {
+    return this.#shards.allowance(shardId, now)
+  }
+
   /** Forgets shards that are no longer open. `open` is undefined where the service places records itself. */
   keepOnly(open: ReadonlySet<string> | undefined, openShards: number): void {
     this.#shards.keepOnly(open, openShards)

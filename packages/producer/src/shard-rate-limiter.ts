@@ -78,6 +78,11 @@ export class ShardRateLimiter {
     return Math.max(now, gate.adaptive.opensAt)
   }
 
+  /** What may be sent to the shard now, as a multiple of its quota. */
+  allowance(shardId: string, now: number): number {
+    return this.#gates.get(shardId)?.adaptive.at(now) ?? this.#most
+  }
+
   /** When those that may go at `at` are asked: the same time for all that are within a tick of it. */
   tickAfter(at: number): number {
     if (at > this.#tickAt || at <= this.#tickAt - TICK_MS) this.#tickAt = at + Math.ceil(this.#random() * TICK_MS)

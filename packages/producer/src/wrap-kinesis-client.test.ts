@@ -377,6 +377,27 @@ describe('the wrapped client stands in for the client', () => {
     expect(client).toHaveProperty('label', 1)
   })
 
+  test('one producer for all streams: one buffer, and each output has the facts of its own request', async () => {
+    local.model.call('CreateStream', { StreamName: 'gates', ShardCount: 2 })
+    const client = wrap({ maxBufferedRecords: 2 })
+    const { shardwise } = client
+    const failed: string[] = []
+    shardwise.events.on('record-failed', ({ stream }) => void failed.push(stream))
+    const puts = ['flights', 'gates', 'flights', 'nowhere', 'gates'].map((name) => client.send(put('k', { StreamName: name })))
+    expect([shardwise.stats(), shardwise.stats('gates'), shardwise.stats('nowhere')]).toMatchObject([
+      { bufferedRecords: 2, waitingForRoom: 3 },
+      { bufferedRecords: 1, waitingForRoom: 1 },
+      { bufferedRecords: 0, waitingForRoom: 1 },
+    ])
+    const settled = Promise.allSettled(puts)
+    await shardwise.flush()
+    const [first, other, second, missing, last] = await settled
+    const requestOf = (one: typeof first): unknown => (one?.status === 'fulfilled' ? one.value.$metadata.requestId : one?.reason)
+    expect(missing).toMatchObject({ status: 'rejected', reason: { name: 'ResourceNotFoundException' } })
+    expect(new Set([first, other, second, last].map(requestOf)).size).toBe(4)
+    expect(failed).toEqual(['nowhere'])
+  })
+
   test('a subclass keeps its private fields', async () => {
     class Mine extends KinesisClient {
       #count = 0
