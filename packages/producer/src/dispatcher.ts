@@ -1,14 +1,17 @@
 import type { HashKeyRange } from '@shardwise/core/hash-key'
 import type { ShardMap } from '@shardwise/core/shard-map'
 import type { Entry } from './entry.js'
+import type { Meter } from './meter.js'
 import { RequestBatcher } from './request-batcher.js'
+import type { ShardsNow } from './shard-heat.js'
 import { type Lane, ShardLanes } from './shard-lanes.js'
 import { ShardRateLimiter } from './shard-rate-limiter.js'
 
 /** Part of the pipeline: the way of entries from their lanes through the limiter into requests. */
-export class Dispatcher {
+export class Dispatcher implements ShardsNow {
   readonly #serial: boolean
   readonly #lanes: ShardLanes
+  readonly #meter: Meter
   readonly #limiter = new ShardRateLimiter()
   readonly #batcher = new RequestBatcher()
   #wakeAt = Number.POSITIVE_INFINITY
@@ -17,13 +20,22 @@ export class Dispatcher {
   readonly #kept = new WeakSet<Entry>()
   #limited = 0
 
-  constructor(options: { readonly serial: boolean }) {
+  constructor(options: { readonly serial: boolean; readonly meter: Meter }) {
+    this.#meter = options.meter
     this.#serial = options.serial
     this.#lanes = new ShardLanes(options)
   }
 
   get queued(): number {
     return this.#lanes.queuedEntries + this.#batcher.count
+  }
+
+  queuedByShard(): ReadonlyMap<string, number> {
+    return this.#lanes.queuedByShard()
+  }
+
+  allowance(_shardId: string, _now: number): number {
+    return 1
   }
 
   /** Times that an entry had to wait for its shard's write limit. */
@@ -73,6 +85,7 @@ export class Dispatcher {
       const opensAt = this.#lanes.opensAt(lane)
       if (opensAt > now) {
         this.#wakeBy(opensAt)
+        this.#meter.hold(entry, opensAt === Number.POSITIVE_INFINITY ? 'order' : 'retry', now)
         break
       }
       if (!this.#batcher.accepts(entry.bytes)) return true
@@ -83,9 +96,11 @@ export class Dispatcher {
           this.#limited++
         }
         this.#wakeBy(now + wait)
+        this.#meter.hold(entry, 'limit', now)
         break
       }
       this.#kept.delete(entry)
+      this.#meter.release(entry, now)
       this.#batcher.add(this.#lanes.take(lane))
     }
     // Lingering fills requests; of a lane that lets one entry out at a time it would only hold up what waits behind.

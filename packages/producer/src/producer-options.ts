@@ -99,6 +99,11 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
    */
   readonly telemetry?: Telemetry | undefined
   /**
+   * How many of the keys that are put most `stats().hottestKeys` tells. Default 10; 0 to 1000, with 0 nothing is counted. Memory: ten
+   * counters for each and at least a hundred, with a key in each, for each stream.
+   */
+  readonly hottestKeys?: number | undefined
+  /**
    * Where log lines go: a pino or bunyan logger as it is (@shardwise/core/logger). Default: nowhere, the producer is silent. What is logged
    * at which level is in the README; payloads and partition keys never are.
    */
@@ -133,7 +138,7 @@ const KNOWN = [
     'ordering',
     'recordTtlMs',
   ],
-  ...['requestTimeoutMs', 'retry', 'telemetry', 'logger', 'clock', 'random'],
+  ...['requestTimeoutMs', 'retry', 'hottestKeys', 'telemetry', 'logger', 'clock', 'random'],
 ]
 
 /** Options of a producer, checked and complete. */
@@ -158,6 +163,7 @@ export interface Settings {
   readonly recordTtlMs: number
   readonly requestTimeoutMs: number
   readonly retry: RetryOptions
+  readonly hottestKeys: number
   readonly telemetry: Telemetry | undefined
   readonly logger: Logger | undefined
   readonly clock: Clock
@@ -221,6 +227,7 @@ export function checkOptions(options: ProducerOptions<unknown>): ProducerSetting
       baseMs,
       maxMs: integerOption('retry.maxMs', retry.maxMs, { min: baseMs, max: 60_000, fallback: Math.max(5000, baseMs) }),
     },
+    hottestKeys: integerOption('hottestKeys', options.hottestKeys, { min: 0, max: 1000, fallback: 10 }),
     telemetry: telemetryOption('telemetry', options.telemetry),
     logger: loggerOption('logger', options.logger),
     clock: options.clock ?? systemClock,
