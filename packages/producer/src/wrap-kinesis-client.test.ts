@@ -38,7 +38,7 @@ beforeEach(async () => {
   rejections = []
   clients = []
   process.on('unhandledRejection', onRejection)
-  local = await startLocal({ transitionMs: { create: 0 }, dynamodb: false })
+  local = await startLocal({ transitionMs: { create: 0, update: 0 }, dynamodb: false })
   local.model.call('CreateStream', { StreamName, ShardCount: 2 })
 })
 
