@@ -63,7 +63,7 @@ describe('Packer', () => {
       const out: Entry[] = []
       for (const record of records) packer.add(record, 0, out)
       packer.closeAll(out)
-      for (const entries of [out, packer.pack(records, 0)]) {
+      for (const entries of [out, packer.pack(records, 0, new Fallout())]) {
         const found = entries.flatMap(({ records, wire, isAggregate }) => {
           const members = decodeAggregate(wire.Data)
           expect(isAggregate).toBe(members !== undefined)
