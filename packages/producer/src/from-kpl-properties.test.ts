@@ -66,12 +66,12 @@ describe('what each becomes', () => {
     ['RecordTtl = 200\nRecordMaxBufferedTime = 300', { lingerMs: 200, recordTtlMs: 200 }],
     ['RecordTtl = 9223372036854775807', { recordTtlMs: Number.MAX_SAFE_INTEGER }],
     ['MaxConnections = 256', { maxRequestsInFlight: 256 }],
-    ['CollectionMaxCount = 7', { requestMaxRecords: 7 }],
-    ['CollectionMaxSize = 99999999', { requestMaxBytes: 10_485_760 }],
-    ['RateLimit = 80', { shardRatePercent: 80 }],
-    ['RateLimit = 100000', { shardRatePercent: 1000 }],
     ['ConnectTimeout = 300000', { connectTimeoutMs: 300_000 }],
     ['RequestTimeout = +600000', { requestTimeoutMs: 600_000 }],
+    ['RateLimit = 80', { shardRatePercent: 80 }],
+    ['RateLimit = 5000', { shardRatePercent: 1000 }],
+    ['CollectionMaxCount = 1', { requestMaxRecords: 1 }],
+    ['CollectionMaxSize = 9223372036854775807', { requestMaxBytes: 10_485_760 }],
     ['Region = eu-west-1', { region: 'eu-west-1' }],
     ['Region = us-gov-west-1', { region: 'us-gov-west-1' }],
     ['Region =', {}],
@@ -179,7 +179,7 @@ test('whatever the KPL takes makes a producer, and what differs from its default
       const { options, unmapped, notes } = await from(lines.map(([{ name }, value]) => `${name}=${value}\n`).join(''))
       await new Producer({ stream: 'flights', ...options }).close()
       const named = new Set([...unmapped, ...notes].map(({ name }) => name))
-      const optional = /^(Aggregation|Record(M|T)|MaxConn|ConnectT|RequestT|Region|Kinesis|Collection|Rate)/
+      const optional = /^(Aggregation|Record(M|T)|MaxConn|ConnectT|RequestT|Region|Kinesis|Rate|Collection)/
       for (const [{ name, default: preset }, value] of lines) {
         expect(
           named.has(name) || optional.test(name) || value === preset || (name === 'MetricsLevel' && value === 'none'),

@@ -73,13 +73,10 @@ export const KPL_OPTIONS: readonly KplOption[] = [
     map: (value, other) => (other('KinesisEndpoint') === '' && value !== 443n ? { note: PORT_ALONE } : {}),
   },
   number('CollectionMaxCount', '500', integer(1n, 500n), 'requestMaxRecords', MAX_RECORDS_PER_PUT, 'The same'),
-  number(
-    ...(['CollectionMaxSize', '5242880', integer(52_224n, LONG), 'requestMaxBytes', MAX_PUT_REQUEST_BYTES] as const),
-    'At most 10485760, what the service takes',
-  ),
+  number('CollectionMaxSize', '5242880', integer(52_224n, LONG), 'requestMaxBytes', MAX_PUT_REQUEST_BYTES, 'At most 10485760'),
   number(
     ...(['RateLimit', '150', integer(1n, LONG), 'shardRatePercent', 1000] as const),
-    'At most 1000. Our default is 100; below it the rate adapts by itself, and it holds without aggregation, too',
+    'At most 1000. Our default is 100, and the rate adapts to what the shard takes',
   ),
   noOption('FailIfThrottled', 'false', BOOLEAN, 'Not an option yet'),
   noOption('RecordDistributionStrategyDefault', 'USER_PARTITION_KEY', choice('AUTO', 'USER_PARTITION_KEY'), 'Not an option yet'),
