@@ -6,6 +6,7 @@ import { type Logger, loggerOption } from '@shardwise/core/logger'
 import {
   booleanOption,
   choiceOption,
+  functionsOption,
   InvalidOptionError,
   integerOption,
   refuseUnknownOptions,
@@ -15,7 +16,7 @@ import type { Random } from '@shardwise/core/random'
 import { systemRandom } from '@shardwise/core/random'
 import { MAX_PUT_REQUEST_BYTES, MAX_RECORD_BYTES_CEILING, MAX_RECORDS_PER_PUT } from '@shardwise/core/service-limits'
 import { type Telemetry, telemetryOption } from '@shardwise/core/telemetry'
-import type { AwsConnection } from '@shardwise/core/transport'
+import { type AwsConnection, checkConnection } from '@shardwise/core/transport'
 import type { RetryOptions } from './retry-policy.js'
 import type { SendRate } from './token-bucket.js'
 
@@ -210,7 +211,15 @@ export function checkOptions(options: ProducerOptions<unknown>): ProducerSetting
 export function checkOptions(options: ProducerOptions<unknown>): ProducerSettings {
   if (typeof options !== 'object' || options === null) throw new InvalidOptionError('options', 'an object', options)
   refuseUnknownOptions(options, KNOWN)
+  checkConnection(options)
+  if (options.kinesis !== undefined)
+    functionsOption('kinesis', options.kinesis, ['describeStreamSummary', 'listShards', 'putRecords'])
+  if (options.clock !== undefined) functionsOption('clock', options.clock, ['now', 'wallTime', 'schedule'])
+  if (options.random !== undefined && typeof options.random !== 'function') {
+    throw new InvalidOptionError('random', 'a function', options.random)
+  }
   const retry = options.retry ?? {}
+  if (typeof retry !== 'object') throw new InvalidOptionError('retry', 'an object', retry)
   refuseUnknownOptions(retry, ['baseMs', 'maxMs'])
   const streamRate = options.streamRate ?? {}
   refuseUnknownOptions(streamRate, ['recordsPerSecond', 'bytesPerSecond'])
