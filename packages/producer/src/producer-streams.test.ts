@@ -1,9 +1,10 @@
+import { type Clock, ManualClock } from '@shardwise/core/clock'
 import { InvalidOptionError } from '@shardwise/core/options'
 import { describe, expect, test } from 'vitest'
 import { Producer } from './producer.js'
 import { ProducerClosedError, RecordRejectedError } from './producer-error.js'
 import { type Bench, bench, startedBench } from './testing/producer-bench.js'
-import { named } from './testing/simulated-kinesis.js'
+import { named, SimulatedKinesis } from './testing/simulated-kinesis.js'
 import type { PutResult } from './user-record.js'
 
 /** Puts a record whose id is its payload and its key. */
@@ -124,6 +125,33 @@ describe('one buffer for all streams', () => {
     await made.clock.advanceAsync(5000)
     await Promise.all(puts)
     expect(order).toEqual(['0', '1', '2', '3', '4', '5'])
+  })
+
+  test('keeps the order of a stream that takes in several at once, also when its own time to send is over', async () => {
+    const manual = new ManualClock()
+    let behindMs = 0
+    // The process is busy: time has passed that no timer has told of yet.
+    const clock: Clock = {
+      now: () => manual.now() + behindMs,
+      wallTime: () => manual.wallTime(),
+      schedule: (delayMs, run) => manual.schedule(delayMs, run),
+    }
+    const kinesis = new SimulatedKinesis(manual, { stream: 'flights', shards: 1 })
+    const limits = { maxBufferedRecords: 3, aggregateMaxBytes: 700, lingerMs: 30, ordering: 'perShard' } as const
+    kinesis.create('gates', 1)
+    const made = bench({ clock, kinesis, ...limits })
+    const { producer } = made
+    await Promise.all([producer.start(), producer.start('gates'), manual.advanceAsync(100)])
+    // Too large for an aggregate: the request with both goes at once.
+    const puts = [put(made, 'flights', 'a1', 300_000), put(made, 'flights', 'a2', 300_000), put(made, 'gates', 'x')]
+    puts.push(put(made, 'gates', 'y', 1000), put(made, 'gates', 'z', 1000), put(made, 'gates', 'w'))
+    expect(producer.stats().waitingForRoom).toBe(3)
+    await manual.advanceAsync(5)
+    behindMs = 100
+    await manual.advanceAsync(1000)
+    expect(await Promise.all(puts)).toMatchObject(Array(6).fill({ attempts: 1 }))
+    expect(kinesis.readable('gates').map(({ id }) => id.replace(/\.+$/, ''))).toEqual(['x', 'y', 'z', 'w'])
+    await Promise.all([producer.close(), manual.advanceAsync(1000)])
   })
 
   test('a flush ends when what was put before has settled in all streams, and hurries what stands in line, too', async () => {
