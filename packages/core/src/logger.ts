@@ -1,11 +1,10 @@
-import { InvalidOptionError } from './options.js'
+import { functionsOption } from './options.js'
 
 /**
  * Where log lines go: a pino or bunyan logger as it is. The fields come first, then the message. For others an adapter of four lines does:
  * `{ warn: (fields, message) => winston.warn(message, fields), ... }`. The console prints the fields before the message and else fits.
  *
- * Fields are plain values (strings, numbers, booleans, arrays of them), and an error under `err`, as pino's serialisers expect. Payloads,
- * partition keys and credentials are never in them. The functions are called as methods of the object.
+ * Fields are strings, numbers and booleans. Payloads, partition keys and credentials are never in them. The functions are called as methods of the object.
  */
 export interface Logger {
   debug(fields: object, message: string): void
@@ -16,10 +15,5 @@ export interface Logger {
 
 /** The option, checked. Throws InvalidOptionError. */
 export function loggerOption(option: string, given: Logger | undefined): Logger | undefined {
-  if (given === undefined) return undefined
-  const isLogger = typeof given === 'object' && given !== null && LEVELS.every((level) => typeof given[level] === 'function')
-  if (!isLogger) throw new InvalidOptionError(option, `an object with the functions ${LEVELS.join(', ')}`, given)
-  return given
+  return given === undefined ? undefined : functionsOption(option, given, ['debug', 'info', 'warn', 'error'])
 }
-
-const LEVELS = ['debug', 'info', 'warn', 'error'] as const

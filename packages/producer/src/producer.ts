@@ -2,6 +2,7 @@ import type { Writable } from 'node:stream'
 import { EventSource } from '@shardwise/core/events'
 import { InvalidOptionError } from '@shardwise/core/options'
 import { connectKinesis, type KinesisConnection } from '@shardwise/core/transport'
+import { EventLog } from './event-log.js'
 import { Ledger } from './ledger.js'
 import { nodeWritable } from './node-writable.js'
 import { ProducerClosedError } from './producer-error.js'
@@ -61,6 +62,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
       if (this.#state.kind === 'running') void this.#state.streams.flush()
     },
   }
+  readonly #log: EventLog | undefined
   #state: State = { kind: 'idle' }
 
   /** Throws InvalidOptionError. Opens nothing: that happens with the first record, or with `start`. */
@@ -70,6 +72,8 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     this.#options = { ...options }
     const { maxBufferedBytes: maxBytes, maxBufferedRecords: maxRecords } = this.#settings
     this.#ledger = new Ledger({ maxBytes, maxRecords }, this.events)
+    const { logger, clock } = this.#settings
+    this.#log = logger && new EventLog(logger, clock, this.events)
   }
 
   /**
@@ -215,6 +219,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
         streams.flush().then(() => {
           streams.stop()
           connection?.close()
+          this.#log?.closed()
         }),
       )
     }

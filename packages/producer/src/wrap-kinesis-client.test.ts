@@ -38,7 +38,7 @@ beforeEach(async () => {
   rejections = []
   clients = []
   process.on('unhandledRejection', onRejection)
-  local = await startLocal({ transitionMs: { create: 0 }, dynamodb: false })
+  local = await startLocal({ transitionMs: { create: 0, update: 0 }, dynamodb: false })
   local.model.call('CreateStream', { StreamName, ShardCount: 2 })
 })
 
@@ -135,6 +135,23 @@ describe('outputs have the shape of the unwrapped client', () => {
     expect(shape(outputs[0])).toEqual(shape(await plain().send(put('same'))))
     expect(stored()).toHaveLength(2)
   })
+})
+
+test('no trace context makes an envelope that nobody asked for, and none of ids and codecs is an option', async () => {
+  const injected: object[] = []
+  const telemetry = {
+    inject(carrier: Record<string, string>) {
+      carrier.traceparent = '00-1-2-01'
+      injected.push(carrier)
+    },
+  }
+  await wrap({ telemetry }).send(put('k'))
+  expect([stored(), injected.length]).toEqual([['hello'], 0])
+  await wrap({ telemetry, aggregation: 'shard' }).send(put('k'))
+  expect([stored()[1]?.includes('traceparent'), injected.length]).toEqual([true, 1])
+  for (const option of ['codec', 'recordIds']) {
+    expect(() => wrap({ [option]: true } as WrapOptions)).toThrow(/must be left out: the client and its commands decide it/)
+  }
 })
 
 describe('errors are those of the unwrapped client', () => {
