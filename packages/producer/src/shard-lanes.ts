@@ -96,9 +96,10 @@ export class ShardLanes {
     return lane
   }
 
-  /** In front of the queue, behind what came back before. Not before `notBefore`. */
+  /** In front of the queue, behind what came back before. Not before `notBefore`, and from then on without lingering: it has had its time. */
   requeue(entry: Entry, notBefore: number): Lane {
     const lane = this.#lane(entry.shard)
+    entry.deadline = Math.min(entry.deadline, notBefore)
     lane.again.push(entry)
     lane.notBefore = Math.max(lane.notBefore, notBefore)
     this.#queued++
