@@ -137,19 +137,24 @@ describe('one buffer for all streams', () => {
       schedule: (delayMs, run) => manual.schedule(delayMs, run),
     }
     const kinesis = new SimulatedKinesis(manual, { stream: 'flights', shards: 1 })
-    const limits = { maxBufferedRecords: 3, aggregateMaxBytes: 700, lingerMs: 30, ordering: 'perShard' } as const
+    const limits = { maxBufferedRecords: 4, aggregateMaxBytes: 700, lingerMs: 30, ordering: 'perShard' } as const
     kinesis.create('gates', 1)
     const made = bench({ clock, kinesis, ...limits })
     const { producer } = made
     await Promise.all([producer.start(), producer.start('gates'), manual.advanceAsync(100)])
-    // Too large for an aggregate: the request with both goes at once.
-    const puts = [put(made, 'flights', 'a1', 300_000), put(made, 'flights', 'a2', 300_000), put(made, 'gates', 'x')]
+    // Two in an aggregate that goes at once, because another record waits behind it.
+    const puts = [
+      put(made, 'flights', 'a'),
+      put(made, 'flights', 'b'),
+      put(made, 'flights', 'c', 300_000),
+      put(made, 'gates', 'x'),
+    ]
     puts.push(put(made, 'gates', 'y', 1000), put(made, 'gates', 'z', 1000), put(made, 'gates', 'w'))
     expect(producer.stats().waitingForRoom).toBe(3)
     await manual.advanceAsync(5)
     behindMs = 100
     await manual.advanceAsync(1000)
-    expect(await Promise.all(puts)).toMatchObject(Array(6).fill({ attempts: 1 }))
+    expect(await Promise.all(puts)).toMatchObject(Array(7).fill({ attempts: 1 }))
     expect(kinesis.readable('gates').map(({ id }) => id.replace(/\.+$/, ''))).toEqual(['x', 'y', 'z', 'w'])
     await Promise.all([producer.close(), manual.advanceAsync(1000)])
   })
