@@ -62,7 +62,7 @@ export class Pipeline implements AccountHolder {
     events: EventSource<ProducerEvent>,
     ledger: Ledger,
   ) {
-    const { retry, random, ordering } = settings
+    const { retry, random, ordering, shardRatePercent, streamRate } = settings
     const serial = ordering === 'perShard'
     this.#settings = settings
     this.#events = events
@@ -71,7 +71,10 @@ export class Pipeline implements AccountHolder {
     this.#account = new Account(settings.stream, ledger, this)
     this.#view = new StreamView(port, stream, { name: settings.stream, ordered: serial, retry, random }, () => this.#gate)
     this.#packer = new Packer(settings, this.#view)
-    this.#dispatcher = new Dispatcher({ serial, meter: this.#meter })
+    this.#dispatcher = new Dispatcher({
+      ...{ serial, meter: this.#meter, shardRatePercent, streamRate, random },
+      request: { maxRecords: settings.requestMaxRecords, targetBytes: settings.requestMaxBytes },
+    })
     const ended = (request: Request, outcome: RequestOutcome): void => this.#complete(request, outcome)
     this.#sender = new RequestSender(port, stream, settings.requestTimeoutMs, ended)
     const shared = {

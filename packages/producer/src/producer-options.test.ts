@@ -7,6 +7,8 @@ describe('checkOptions', () => {
       ...{ stream: 'flights', aggregation: 'shard', aggregateMaxBytes: 51_200, aggregateMaxRecords: 10_000, lingerMs: 100 },
       ...{ connectTimeoutMs: 5000 },
       ...{ maxBufferedBytes: 67_108_864, maxBufferedRecords: 100_000, maxRequestsInFlight: 24, ordering: 'none' },
+      ...{ requestMaxRecords: 500, requestMaxBytes: 5_242_880, shardRatePercent: 100 },
+      ...{ streamRate: { recordsPerSecond: Infinity, bytesPerSecond: Infinity } },
       ...{ recordTtlMs: 30_000, requestTimeoutMs: 10_000, retry: { baseMs: 100, maxMs: 5000 } },
     })
   })
@@ -31,6 +33,11 @@ describe('checkOptions', () => {
     [{ maxRequestsInFlight: 257 }, /`maxRequestsInFlight`/],
     [{ recordTtlMs: 1 }, /`recordTtlMs`/],
     [{ retry: { baseMs: 10, maxMs: 5 } }, /`retry.maxMs` must be a whole number from 10/],
+    [{ requestMaxRecords: 501 }, /`requestMaxRecords` must be a whole number from 1 to 500/],
+    [{ requestMaxBytes: 10_485_761 }, /`requestMaxBytes` must be a whole number from 1024 to 10485760/],
+    [{ shardRatePercent: 0 }, /`shardRatePercent` must be a whole number from 1 to 1000/],
+    [{ streamRate: { bytesPerSecond: 0 } }, /`streamRate.bytesPerSecond` must be a whole number from 1/],
+    [{ streamRate: { records: 5 } }, /`records` must be/],
     [{ telemetry: { counter: 5 } }, /`telemetry.counter` must be a function/],
     [{ logger: {} }, /`logger` must be an object with the functions debug, info, warn, error/],
     [{ lingerMS: 5 } as object, /`lingerMS` must be/],

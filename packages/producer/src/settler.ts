@@ -83,7 +83,7 @@ export class Settler {
       const refusedKinesisRecords = outcome.results.reduce((count, result) => count + (result.SequenceNumber ? 0 : 1), 0)
       events.emit({ type: 'request-succeeded', stream: this.#stream, requestId, tookMs, refusedKinesisRecords })
       if (refusedKinesisRecords > 0) this.#tellThrottled(request, outcome.results, now)
-      for (const [i, entry] of entries.entries()) this.#settle(entry, outcome.results[i]!, now)
+      for (const [i, entry] of entries.entries()) this.#settle(entry, outcome.results[i]!, now, sentAt)
       return
     }
     counters.requestsFailed++
@@ -104,7 +104,10 @@ export class Settler {
     for (const entry of entries) {
       entry.mayBeWritten ||= written === 'unknown'
       entry.lastFailure = { code, message, cause }
-      if (retryable) this.#retry(entry, now)
+      // The only refusal of a whole request that is about the shards: others, KMS throttling too, leave their rates as they are.
+      const overQuota = code.startsWith('ProvisionedThroughputExceeded')
+      const opensAt = overQuota ? this.#parts.dispatcher.throttled(entry, sentAt, now) : undefined
+      if (retryable) this.#retry(entry, now, { opensAt })
       else this.#abandon(entry, outcome.kind === 'miscounted' ? misunderstood : refused)
     }
   }
@@ -114,7 +117,7 @@ export class Settler {
     const held = this.#held
     this.#held = []
     for (const { entry, result } of held) {
-      if (entry.lastExpiresAt > now) this.#settle(entry, result, now)
+      if (entry.lastExpiresAt > now) this.#settle(entry, result, now, now)
       else this.#expireHeld(entry)
     }
     // Its shard may have closed since: the usual listing leaves closed ones out.
@@ -188,7 +191,7 @@ export class Settler {
     events.emit({ type: 'record-failed', stream: this.#stream, partitionKey, explicitHashKey, data, error })
   }
 
-  #settle(entry: Entry, result: PutRecordsResult, now: number): void {
+  #settle(entry: Entry, result: PutRecordsResult, now: number, sentAt: number): void {
     const verdict = settle(entry, result, this.#parts.view.shard)
     switch (verdict.kind) {
       case 'delivered':
@@ -224,7 +227,8 @@ export class Settler {
         entry.lastFailure = { code, message: withAdvice({ message, advice: failure.advice }), cause: undefined }
         entry.mayBeWritten ||= failure.written === 'unknown'
         // PutRecords documents two errors of an entry, and both pass. An unknown one may pass, too.
-        if (failure.retryable || failure.kind === 'unknown') this.#retry(entry, now, { throttled })
+        const opensAt = throttled ? this.#parts.dispatcher.throttled(entry, sentAt, now) : undefined
+        if (failure.retryable || failure.kind === 'unknown') this.#retry(entry, now, { opensAt })
         else this.#abandon(entry, refused)
       }
     }
@@ -269,12 +273,13 @@ export class Settler {
   }
 
   /** Sends an entry again, or gives up those of its records whose time is over. */
-  #retry(entry: Entry, now: number, how: { readonly atOnce?: boolean; readonly throttled?: boolean } = {}): void {
+  #retry(entry: Entry, now: number, how: { readonly atOnce?: boolean; readonly opensAt?: number | undefined } = {}): void {
     const { settings, counters, events, dispatcher, packer } = this.#parts
     dispatcher.settled(entry)
     const life = { attempts: entry.totalAttempts, expiresAt: entry.lastExpiresAt }
     const decision = decideRetry(life, true, now, settings.retry, settings.random)
-    const at = decision.kind === 'retry' && how.atOnce !== true ? decision.at : now
+    // What its shard refuses for the quota waits for the shard's rate, which adapts: a back-off of its own on top would idle the shard.
+    const at = how.opensAt ?? (decision.kind === 'retry' && how.atOnce !== true ? decision.at : now)
     const sameBytes = packer.isCurrent(entry) && entry.lastFailure?.code !== 'WrongShard'
     const { shardId, lastFailure, totalAttempts: attempts } = entry
     let userRecords = entry.records.length
@@ -282,7 +287,7 @@ export class Settler {
     else userRecords = this.repack(entry.dissolve(), at, now)
     if (userRecords === 0) return
     counters.retries++
-    const [code, throttled] = [lastFailure?.code ?? '', how.throttled === true]
+    const [code, throttled] = [lastFailure?.code ?? '', how.opensAt !== undefined]
     events.emit({
       type: 'record-retried',
       stream: this.#stream,

@@ -254,7 +254,7 @@ export class StreamGate implements StreamViewListener {
     const completed: Entry[] = []
     packer.adapt(completed)
     for (const entry of completed) dispatcher.enqueue(entry)
-    const moved = dispatcher.changeMap(packer.auto ? undefined : view.map)
+    const moved = dispatcher.changeMap(packer.auto ? undefined : view.map, view.map?.open.length)
     for (const entry of settler.pack(dissolved(moved), now)) dispatcher.enqueue(entry)
   }
 
