@@ -39,7 +39,8 @@ export class Meter {
   readonly #ttlMs: number
   readonly #telemetry: Telemetry | undefined
   readonly #attributes = new Map<string, TelemetryAttributes>()
-  #receivedTold = 0
+  /** Since it was last told: a tally for each record would cost more than all else here. */
+  #received = 0
   #nextLookAt = Number.NEGATIVE_INFINITY
   /** User records that failed since the last turn, by reason. */
   #failures = new Map<string, number>()
@@ -52,7 +53,7 @@ export class Meter {
   }
 
   accepted(record: UserRecord, now: number): void {
-    this.#tallies.UserRecordsReceived.add(1)
+    this.#received++
     this.#hottestKeys.note(record.partitionKey, now)
   }
 
@@ -67,9 +68,8 @@ export class Meter {
     if (now < this.#nextLookAt) return
     this.#nextLookAt = now + LOOK_EVERY_MS
     this.#tallies.UserRecordsPending.add(pending)
-    if (this.#telemetry === undefined) return
-    this.#telemetry.gauge?.('shardwise.producer.user_records.pending' satisfies InstrumentName, pending, this.#stream)
     this.#tellReceived()
+    this.#telemetry?.gauge?.('shardwise.producer.user_records.pending' satisfies InstrumentName, pending, this.#stream)
   }
 
   /** Nothing comes any more. */
@@ -177,6 +177,7 @@ export class Meter {
   }
 
   report(shards: ShardsNow, now: number): MeterReport {
+    this.#tellReceived()
     return {
       metrics: this.#tallies.snapshot,
       shards: this.#heat.hottest(HOT_SHARDS, shards, now).map((shard) => ({ ...this.#stream, ...shard })),
@@ -214,10 +215,11 @@ export class Meter {
   }
 
   #tellReceived(): void {
-    const { count } = this.#tallies.UserRecordsReceived
-    if (count > this.#receivedTold)
-      this.#count('shardwise.producer.user_records.received', count - this.#receivedTold, this.#stream)
-    this.#receivedTold = count
+    const count = this.#received
+    if (count === 0) return
+    this.#received = 0
+    this.#tallies.UserRecordsReceived.repeat(1, count)
+    this.#count('shardwise.producer.user_records.received', count, this.#stream)
   }
 
   #count(name: InstrumentName, value: number, attributes: TelemetryAttributes): void {
