@@ -27,7 +27,7 @@ function sent(dispatcher: Dispatcher, now: number): Entry[] {
 
 describe('Dispatcher', () => {
   test('a request is due with its first deadline, and then goes whole', () => {
-    const dispatcher = new Dispatcher({ serial: false, meter })
+    const dispatcher = new Dispatcher({ ordering: 'none', meter })
     const entries = [entryOf(left, { deadline: 100 }), entryOf(right, { deadline: 80 }), entryOf(left, { deadline: 120 })]
     for (const entry of entries) dispatcher.release(dispatcher.enqueue(entry), 0)
     expect([dispatcher.dueAt, dispatcher.takeDue(79), dispatcher.queued]).toEqual([80, undefined, 3])
@@ -35,7 +35,7 @@ describe('Dispatcher', () => {
   })
 
   test('what a shard takes goes; the next waits for its limit, counts once, and holds up no other shard', () => {
-    const dispatcher = new Dispatcher({ serial: false, meter, random: () => 0 })
+    const dispatcher = new Dispatcher({ ordering: 'none', meter, random: () => 0 })
     // With its key of one byte each is four tenths of what a shard takes in a second, and eight tenths may go at once.
     const [one, two, three] = [0, 0, 0].map(() => entryOf(left, { size: 0.4 * MIB - 1 })) as [Entry, Entry, Entry]
     for (const entry of [one, two, three]) dispatcher.enqueue(entry)
@@ -52,14 +52,14 @@ describe('Dispatcher', () => {
   })
 
   test('without order, what waits for a limit does not send the request before it is due', () => {
-    const dispatcher = new Dispatcher({ serial: false, meter })
+    const dispatcher = new Dispatcher({ ordering: 'none', meter })
     dispatcher.enqueue(entryOf(left, { deadline: 100 }))
     dispatcher.release(dispatcher.enqueue(entryOf(left, { size: MIB, deadline: 100 })), 0)
     expect([dispatcher.limited, dispatcher.dueAt]).toEqual([1, 100])
   })
 
   test('a shard that closes leaves nothing behind for one of the same name', () => {
-    const dispatcher = new Dispatcher({ serial: false, meter })
+    const dispatcher = new Dispatcher({ ordering: 'none', meter })
     dispatcher.enqueue(entryOf(left, { size: MIB }))
     expect(sent(dispatcher, 0)).toHaveLength(1)
     for (const shards of [[shardOf('other')], [left, right]]) dispatcher.changeMap(ShardMap.from(shards.map(listingOf)))
@@ -68,7 +68,7 @@ describe('Dispatcher', () => {
   })
 
   test('what the service places as it likes has the quota of all open shards', () => {
-    const dispatcher = new Dispatcher({ serial: false, meter })
+    const dispatcher = new Dispatcher({ ordering: 'none', meter })
     dispatcher.changeMap(undefined, 3)
     for (let i = 0; i < 3; i++) dispatcher.enqueue(entryOf(undefined, { size: 0.8 * MIB - 1 }))
     expect([sent(dispatcher, 0), dispatcher.limited]).toMatchObject([{ length: 3 }, 0])
@@ -77,7 +77,7 @@ describe('Dispatcher', () => {
   })
 
   test('what was picked and not sent does not pay twice', () => {
-    const dispatcher = new Dispatcher({ serial: false, meter, streamRate: { recordsPerSecond: 1, bytesPerSecond: MIB } })
+    const dispatcher = new Dispatcher({ ordering: 'none', meter, streamRate: { recordsPerSecond: 1, bytesPerSecond: MIB } })
     const entry = entryOf(left, { size: MIB, deadline: 100 })
     dispatcher.release(dispatcher.enqueue(entry), 0)
     for (let i = 0; i < 3; i++) dispatcher.changeMap(ShardMap.from([left, right].map(listingOf)))
@@ -85,7 +85,7 @@ describe('Dispatcher', () => {
   })
 
   test('an entry that was tried goes before the new ones, and not before its time', () => {
-    const dispatcher = new Dispatcher({ serial: false, meter })
+    const dispatcher = new Dispatcher({ ordering: 'none', meter })
     const [tried, fresh, elsewhere] = [entryOf(left), entryOf(left), entryOf(right)]
     dispatcher.enqueue(fresh)
     dispatcher.enqueue(elsewhere)
@@ -95,7 +95,7 @@ describe('Dispatcher', () => {
   })
 
   test('when the request is full the shard that had its turn comes last', () => {
-    const dispatcher = new Dispatcher({ serial: false, meter })
+    const dispatcher = new Dispatcher({ ordering: 'none', meter })
     // 500 records are a request: the first shard fills it.
     for (let i = 0; i < 600; i++) dispatcher.enqueue(entryOf(left))
     dispatcher.enqueue(entryOf(right))
@@ -105,7 +105,7 @@ describe('Dispatcher', () => {
   })
 
   test('with order kept, one of a shard goes at a time, and at once when another waits behind it', () => {
-    const dispatcher = new Dispatcher({ serial: true, meter })
+    const dispatcher = new Dispatcher({ ordering: 'perShard', meter })
     const [one, two] = [entryOf(left, { deadline: 100 }), entryOf(left, { deadline: 100 })]
     dispatcher.release(dispatcher.enqueue(one), 0)
     expect(dispatcher.dueAt).toBe(100)
@@ -116,11 +116,11 @@ describe('Dispatcher', () => {
     expect(sent(dispatcher, 1)).toEqual([two])
   })
 
-  test.each<[boolean, boolean]>([
-    [false, true],
-    [true, false],
-  ])('an expired entry is passed over, and with order kept (%s) nothing is let past it', (serial, past) => {
-    const dispatcher = new Dispatcher({ serial, meter })
+  test.each<['none' | 'perShard', boolean]>([
+    ['none', true],
+    ['perShard', false],
+  ])('an expired entry is passed over, and with order kept (%s) nothing is let past it', (ordering, past) => {
+    const dispatcher = new Dispatcher({ ordering, meter })
     const [late, behind, elsewhere] = [expiring(50), expiring(90), expiring(90, 10, right)]
     for (const entry of [late, behind, elsewhere]) dispatcher.enqueue(entry)
     expect(sent(dispatcher, 50)).toEqual(past ? [behind, elsewhere] : [elsewhere])
@@ -130,7 +130,7 @@ describe('Dispatcher', () => {
   })
 
   test('what expires in a request that waits for its turn is taken out of it, and the rest keeps its order', () => {
-    const dispatcher = new Dispatcher({ serial: false, meter })
+    const dispatcher = new Dispatcher({ ordering: 'none', meter })
     const [first, late, last] = [expiring(90), expiring(50), expiring(90)]
     for (const entry of [first, late, last]) dispatcher.release(dispatcher.enqueue(entry), 0)
     dispatcher.resetWake()
@@ -139,7 +139,7 @@ describe('Dispatcher', () => {
   })
 
   test('wakes for what expires while it is held back', () => {
-    const dispatcher = new Dispatcher({ serial: false, meter })
+    const dispatcher = new Dispatcher({ ordering: 'none', meter })
     dispatcher.requeue(expiring(50), 80)
     dispatcher.releaseAll(0)
     expect(dispatcher.wakeAt).toBe(50)
@@ -163,7 +163,7 @@ describe('Dispatcher', () => {
       0,
     ],
   ])('%s', (_, remove, removed, stay) => {
-    const dispatcher = new Dispatcher({ serial: true, meter })
+    const dispatcher = new Dispatcher({ ordering: 'perShard', meter })
     const flying = entryOf(right, { key: 'flying' })
     dispatcher.enqueue(flying)
     expect(sent(dispatcher, 0)).toEqual([flying])

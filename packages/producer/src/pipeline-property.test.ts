@@ -4,6 +4,7 @@ import { headersOf, recordIdOf } from '@shardwise/core/record-tags'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Producer } from './producer.js'
+import { LaneHaltedError, StreamUnusableError } from './producer-error.js'
 import type { ProducerOptions } from './producer-options.js'
 import { named, type PutFault, SimulatedKinesis } from './testing/simulated-kinesis.js'
 import type { PutResult } from './user-record.js'
@@ -62,12 +63,17 @@ const ordinary: fc.WeightedArbitrary<Step>[] = [
   { weight: 1, arbitrary: fc.constant({ kind: 'flush' as const }) },
 ]
 
+const HASH_KEYS = ['7', (2n ** 128n - 7n).toString()]
+
 interface Put {
   readonly id: string
   readonly partitionKey: string
+  /** The partition key with the explicit hash key. */
+  readonly key: string
   readonly headers: Readonly<Record<string, string>> | undefined
   settlements: number
   result: PutResult | undefined
+  error: Error | undefined
 }
 
 /** Runs the steps, closes, and checks every promise that the producer makes. */
@@ -95,15 +101,19 @@ async function run(steps: readonly Step[], seed: number, options: Partial<Produc
         const id = `${puts.length}`.padEnd(step.size, '.')
         const headers = options.recordIds === true && puts.length % 3 > 0 ? { put: `${puts.length}`, name: 'é' } : undefined
         const partitionKey = `key-${(step.keySeed + i * 7) % 23}`
-        const put: Put = { id, partitionKey, headers, settlements: 0, result: undefined }
+        // Of every fifth key the records lie in two places, in each of them in order.
+        const explicitHashKey = (step.keySeed + i * 7) % 5 === 0 ? HASH_KEYS[i % 2] : undefined
+        const key = `${partitionKey} ${explicitHashKey}`
+        const put: Put = { id, partitionKey, key, headers, settlements: 0, result: undefined, error: undefined }
         puts.push(put)
-        producer.put({ partitionKey, data: Buffer.from(id), headers }).then(
+        producer.put({ partitionKey, explicitHashKey, data: Buffer.from(id), headers }).then(
           (result) => {
             put.settlements++
             put.result = result
           },
-          () => {
+          (error: Error) => {
             put.settlements++
+            put.error = error
           },
         )
       }
@@ -150,24 +160,24 @@ async function run(steps: readonly Step[], seed: number, options: Partial<Produc
   if (options.recordIds === true) checkTags(puts, readable, mayBeAuto)
   // Members of one key lie wherever their aggregate does.
   if (options.aggregation === 'key' && !mayBeAuto) expect(producer.stats().wrongShard).toBe(0)
-  if (options.ordering === 'perShard') {
-    // Where the service distributes, the records of a key lie in several shards, whose sequence numbers cannot be compared.
-    if (!mayBeAuto) checkOrder(puts, readable)
-    checkHalts(puts)
-  }
+  if (options.ordering === undefined) return
+  // Where the service distributes, the records of a key lie in several shards, whose sequence numbers cannot be compared.
+  if (!mayBeAuto) checkOrder(puts, readable)
+  if (options.afterFailure === 'continue') expect(puts.filter((put) => put.error instanceof LaneHaltedError)).toEqual([])
+  else checkHalts(puts, options.ordering === 'perKey')
 }
 
 /** Of acknowledged records of one key, the first occurrences stand in the order of putting. */
 function checkOrder(puts: readonly Put[], readable: ReturnType<SimulatedKinesis['readable']>): void {
   const order = new Map(puts.map((put, i) => [put.id, i]))
-  const acknowledged = new Set(puts.filter((put) => put.result !== undefined).map((put) => put.id))
   const seen = new Set<string>()
   const last = new Map<string, number>()
-  for (const { id, partitionKey } of readable) {
-    if (seen.has(id) || !acknowledged.has(id)) continue
+  for (const { id } of readable) {
+    const { key, result } = puts[order.get(id)!]!
+    if (seen.has(id) || result === undefined) continue
     seen.add(id)
-    expect(order.get(id), `order of ${partitionKey}`).toBeGreaterThan(last.get(partitionKey) ?? -1)
-    last.set(partitionKey, order.get(id)!)
+    expect(order.get(id), `order of ${key}`).toBeGreaterThan(last.get(key) ?? -1)
+    last.set(key, order.get(id)!)
   }
 }
 
@@ -188,12 +198,19 @@ function checkTags(puts: readonly Put[], readable: ReturnType<SimulatedKinesis['
   expect(new Set(ids.values()).size, 'one record, one id').toBe(ids.size)
 }
 
-/** Nobody resumed, so after the first failed record of a key none of that key is acknowledged. */
-function checkHalts(puts: readonly Put[]): void {
+/**
+ * Nobody resumed, so after the first failed record of a key none of that key is acknowledged. By key, no record goes down for another key's
+ * failure, unless the stream was lost.
+ */
+function checkHalts(puts: readonly Put[], byKey: boolean): void {
   const failed = new Set<string>()
-  for (const { id, partitionKey, result } of puts) {
-    if (result === undefined) failed.add(partitionKey)
-    else expect(failed, `${id} was acknowledged after a failure of ${partitionKey}`).not.toContain(partitionKey)
+  const wasLost = puts.some((put) => put.error instanceof StreamUnusableError)
+  for (const { id, key, result, error } of puts) {
+    if (result !== undefined) expect(failed, `${id} was acknowledged after a failure of ${key}`).not.toContain(key)
+    else {
+      if (byKey && !wasLost && error instanceof LaneHaltedError) expect(failed, `${id} was halted`).toContain(key)
+      failed.add(key)
+    }
   }
 }
 
@@ -213,10 +230,31 @@ describe('whatever happens, every put settles once, what is acknowledged is read
     ['aggregated by key in order', { ordering: 'perShard', aggregation: 'key' }],
     ['plain in order', { ordering: 'perShard', aggregation: 'off' }],
     ['in order with records that expire', { ordering: 'perShard', recordTtlMs: 250 }],
+    ['in order of each key, aggregated', { ordering: 'perKey' }],
+    ['in order of each key, aggregated by key', { ordering: 'perKey', aggregation: 'key' }],
+    ['in order of each key, plain', { ordering: 'perKey', aggregation: 'off' }],
+    ['in order of each key, aggregated, with records that expire', { ordering: 'perKey', recordTtlMs: 250 }],
+    [
+      'in order of each key, aggregated by key, with records that expire',
+      { ordering: 'perKey', aggregation: 'key', recordTtlMs: 250 },
+    ],
+    ['in order of each key, plain, with records that expire', { ordering: 'perKey', aggregation: 'off', recordTtlMs: 250 }],
+    ['in order past failures', { ordering: 'perShard', afterFailure: 'continue', recordTtlMs: 250 }],
+    ['in order past failures, plain', { ordering: 'perShard', afterFailure: 'continue', recordTtlMs: 250, aggregation: 'off' }],
+    ['in order of each key past failures', { ordering: 'perKey', afterFailure: 'continue', recordTtlMs: 250 }],
+    [
+      'in order of each key past failures, by key',
+      { ordering: 'perKey', afterFailure: 'continue', recordTtlMs: 250, aggregation: 'key' },
+    ],
+    [
+      'in order of each key past failures, plain',
+      { ordering: 'perKey', afterFailure: 'continue', recordTtlMs: 250, aggregation: 'off' },
+    ],
     ['aggregated with records that expire', { recordTtlMs: 250 }],
     ['aggregated on a stream that the service takes over at times', {}, switching],
     ['with headers on a stream that the service takes over at times', { recordIds: true }, switching],
     ['aggregated by key on a stream that the service takes over at times', { aggregation: 'key' }, switching],
+    ['in order of each key on a stream that the service takes over at times', { ordering: 'perKey' }, switching],
     ['in order on a stream that the service takes over at times', { ordering: 'perShard' }, switching],
   ])('%s', { timeout: 240_000 }, async (_, options, steps = resharding) => {
     await fc.assert(

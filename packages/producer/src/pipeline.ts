@@ -1,21 +1,20 @@
 import type { EventSource } from '@shardwise/core/events'
-import { effectiveHashKey } from '@shardwise/core/hash-key'
 import type { KinesisPort, StreamReference } from '@shardwise/core/kinesis-port'
 import { Account, type AccountHolder } from './account.js'
 import { Alarm } from './alarm.js'
 import { spoilt } from './delivery-failure.js'
 import { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
+import { Halting } from './halting.js'
 import type { Ledger } from './ledger.js'
 import { Meter } from './meter.js'
 import { Packer } from './packer.js'
-import { LaneHaltedError, RecordRejectedError } from './producer-error.js'
+import { RecordRejectedError } from './producer-error.js'
 import type { ProducerEvent } from './producer-events.js'
 import type { Settings } from './producer-options.js'
 import { ProducerCounters, type ProducerStats } from './producer-stats.js'
 import { type Request, type RequestOutcome, RequestSender } from './request-sender.js'
 import { Settler } from './settler.js'
-import { LaneHalts } from './shard-lanes.js'
 import { StreamGate } from './stream-gate.js'
 import { streamRefusal } from './stream-rules.js'
 import { StreamView } from './stream-view.js'
@@ -46,7 +45,7 @@ export class Pipeline implements AccountHolder {
   readonly #sender: RequestSender
   readonly #settler: Settler
   readonly #view: StreamView
-  readonly #halts = new LaneHalts()
+  readonly #halting: Halting
   readonly #gate: StreamGate
   readonly #alarm: Alarm
   #completed: Entry[] = []
@@ -63,16 +62,16 @@ export class Pipeline implements AccountHolder {
     ledger: Ledger,
   ) {
     const { retry, random, ordering, shardRatePercent, streamRate } = settings
-    const serial = ordering === 'perShard'
+    const ordered = ordering !== 'none'
     this.#settings = settings
     this.#events = events
     this.#ledger = ledger
     this.#meter = new Meter(settings)
     this.#account = new Account(settings.stream, ledger, this)
-    this.#view = new StreamView(port, stream, { name: settings.stream, ordered: serial, retry, random }, () => this.#gate)
+    this.#view = new StreamView(port, stream, { name: settings.stream, ordered, retry, random }, () => this.#gate)
     this.#packer = new Packer(settings, this.#view)
     this.#dispatcher = new Dispatcher({
-      ...{ serial, meter: this.#meter, shardRatePercent, streamRate, random },
+      ...{ ordering, meter: this.#meter, shardRatePercent, streamRate, random },
       request: { maxRecords: settings.requestMaxRecords, targetBytes: settings.requestMaxBytes },
     })
     const ended = (request: Request, outcome: RequestOutcome): void => this.#complete(request, outcome)
@@ -81,9 +80,10 @@ export class Pipeline implements AccountHolder {
       ...{ settings, events, counters: this.#counters, account: this.#account, packer: this.#packer },
       ...{ dispatcher: this.#dispatcher, view: this.#view, meter: this.#meter },
     }
+    this.#halting = new Halting(shared)
     this.#settler = new Settler({
       ...shared,
-      halts: this.#halts,
+      halting: this.#halting,
       park: (records, now) => this.#gate.park(records, now),
       keysIgnored: (now) => this.#gate.turnAuto(now),
     })
@@ -108,7 +108,7 @@ export class Pipeline implements AccountHolder {
 
   /** Another one in its place would know all that it needs to: nothing is buffered or waited for, and no halt is to be resumed from. */
   get isIdle(): boolean {
-    return this.#account.isEmpty && !this.#gate.isAwaited && !this.#halts.any && this.#turning === 'no'
+    return this.#account.isEmpty && !this.#gate.isAwaited && !this.#halting.isHalted && this.#turning === 'no'
   }
 
   /** Takes the record in at once, or lets it wait for room: `admitted` tells. Throws for a record that can never go. */
@@ -145,7 +145,7 @@ export class Pipeline implements AccountHolder {
   }
 
   resume(): void {
-    this.#halts.resume()
+    this.#halting.resume()
   }
 
   /** For after the last flush: nothing is sent, awaited or timed any more. */
@@ -193,14 +193,12 @@ export class Pipeline implements AccountHolder {
   /** Why the record cannot go, as far as is known now: asked again when it has waited. */
   #refusal(record: UserRecord): Error | undefined {
     const refusal = streamRefusal(record, this.#settings.stream, this.#view.traits?.maxRecordBytes, this.#packer.auto)
-    if (refusal !== undefined || !this.#halts.any) return refusal
-    const cause = this.#halts.causeFor(effectiveHashKey(record.partitionKey, record.explicitHashKey))
-    return cause && new LaneHaltedError(this.#settings.stream, record.partitionKey, 'no', cause)
+    return refusal ?? this.#halting.refusalOf(record)
   }
 
   #admit(record: UserRecord, now: number): void {
     record.expiresAt = now + this.#settings.recordTtlMs
-    this.#counters.accepted++
+    record.rank = this.#counters.accepted++
     this.#meter.accepted(record, now)
     if (this.#gate.isOpen) this.#route(record, now)
     else this.#gate.wait(record, now)
@@ -312,6 +310,8 @@ export class Pipeline implements AccountHolder {
   }
 
   #step(now: number): void {
+    // What went on of them must be in its place before anything that comes back goes ahead of it.
+    this.#settleExpired(now)
     this.#sender.giveUp(now)
     this.#gate.advance(now)
     this.#view.tick(now)
@@ -340,9 +340,13 @@ export class Pipeline implements AccountHolder {
   #releaseAll(now: number): void {
     this.#dispatcher.releaseAll(now)
     while (this.#dispatcher.hasExpired) {
-      for (const entry of this.#dispatcher.takeExpired()) this.#settler.repack(entry.dissolve(), now, now)
+      this.#settleExpired(now)
       this.#dispatcher.releaseAll(now)
     }
+  }
+
+  #settleExpired(now: number): void {
+    for (const entry of this.#dispatcher.takeExpired()) this.#settler.repack(entry, now, now)
   }
 
   /** Takes in those for whom there is room now. */

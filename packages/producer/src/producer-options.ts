@@ -6,6 +6,7 @@ import { type Logger, loggerOption } from '@shardwise/core/logger'
 import {
   booleanOption,
   choiceOption,
+  functionsOption,
   InvalidOptionError,
   integerOption,
   refuseUnknownOptions,
@@ -15,7 +16,7 @@ import type { Random } from '@shardwise/core/random'
 import { systemRandom } from '@shardwise/core/random'
 import { MAX_PUT_REQUEST_BYTES, MAX_RECORD_BYTES_CEILING, MAX_RECORDS_PER_PUT } from '@shardwise/core/service-limits'
 import { type Telemetry, telemetryOption } from '@shardwise/core/telemetry'
-import type { AwsConnection } from '@shardwise/core/transport'
+import { type AwsConnection, checkConnection } from '@shardwise/core/transport'
 import type { RetryOptions } from './retry-policy.js'
 import type { SendRate } from './token-bucket.js'
 
@@ -77,10 +78,18 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
   readonly maxRequestsInFlight?: number | undefined
   /**
    * `none` (default): records may overtake each other. `perShard`: records of one shard, and so of one partition key, are first written in
-   * the order in which they were put, at the price of one Kinesis record in flight per shard. When an accepted record finally fails, its
-   * shard's hash keys take no more records until `resume()`. Refused on streams with service-managed distribution.
+   * the order in which they were put, at the price of one Kinesis record in flight per shard. `perKey`: only records of one partition key
+   * (and one explicit hash key) are, at the price of one Kinesis record in flight per key: faster where records travel plain or are
+   * aggregated by key, and no faster where every aggregate holds all keys. `afterFailure` says what follows a record that finally fails.
+   * Both are refused on streams with service-managed distribution.
    */
-  readonly ordering?: 'none' | 'perShard' | undefined
+  readonly ordering?: Ordering | undefined
+  /**
+   * With order kept, when an accepted record finally fails: `halt` (default) fails what is queued behind it, too, and takes no more records
+   * of its shard's hash keys, or of its key, until `resume()`, so that nothing is written behind a gap that the caller has not seen.
+   * `continue` leaves the record out and goes on in order; its put rejects, and the event `record-failed` tells. Without order it has no effect.
+   */
+  readonly afterFailure?: 'halt' | 'continue' | undefined
   /**
    * Milliseconds from acceptance after which a record is not sent any more and fails. Default 30000, as the KPL's RecordTtl; 100 up. A
    * request that is under way then is still waited for.
@@ -156,11 +165,15 @@ const KNOWN = [
     'maxBufferedRecords',
     'maxRequestsInFlight',
     'ordering',
+    'afterFailure',
     'recordTtlMs',
   ],
   ...['requestMaxBytes', 'requestMaxRecords', 'shardRatePercent', 'streamRate'],
   ...['requestTimeoutMs', 'retry', 'hottestKeys', 'telemetry', 'logger', 'clock', 'random'],
 ]
+
+/** What order is kept of. */
+export type Ordering = 'none' | 'perShard' | 'perKey'
 
 /** Options of a producer, checked and complete. */
 export interface ProducerSettings extends Omit<Settings, 'stream'> {
@@ -180,7 +193,8 @@ export interface Settings {
   readonly maxBufferedBytes: number
   readonly maxBufferedRecords: number
   readonly maxRequestsInFlight: number
-  readonly ordering: 'none' | 'perShard'
+  readonly ordering: Ordering
+  readonly afterFailure: 'halt' | 'continue'
   readonly recordTtlMs: number
   readonly requestMaxBytes: number
   readonly requestMaxRecords: number
@@ -210,7 +224,15 @@ export function checkOptions(options: ProducerOptions<unknown>): ProducerSetting
 export function checkOptions(options: ProducerOptions<unknown>): ProducerSettings {
   if (typeof options !== 'object' || options === null) throw new InvalidOptionError('options', 'an object', options)
   refuseUnknownOptions(options, KNOWN)
+  checkConnection(options)
+  if (options.kinesis !== undefined)
+    functionsOption('kinesis', options.kinesis, ['describeStreamSummary', 'listShards', 'putRecords'])
+  if (options.clock !== undefined) functionsOption('clock', options.clock, ['now', 'wallTime', 'schedule'])
+  if (options.random !== undefined && typeof options.random !== 'function') {
+    throw new InvalidOptionError('random', 'a function', options.random)
+  }
   const retry = options.retry ?? {}
+  if (typeof retry !== 'object') throw new InvalidOptionError('retry', 'an object', retry)
   refuseUnknownOptions(retry, ['baseMs', 'maxMs'])
   const streamRate = options.streamRate ?? {}
   refuseUnknownOptions(streamRate, ['recordsPerSecond', 'bytesPerSecond'])
@@ -239,7 +261,8 @@ export function checkOptions(options: ProducerOptions<unknown>): ProducerSetting
     maxBufferedBytes: integerOption('maxBufferedBytes', options.maxBufferedBytes, { min: MIB, fallback: 64 * MIB }),
     maxBufferedRecords: integerOption('maxBufferedRecords', options.maxBufferedRecords, { min: 1, fallback: 100_000 }),
     maxRequestsInFlight: integerOption('maxRequestsInFlight', options.maxRequestsInFlight, { min: 1, max: 256, fallback: 24 }),
-    ordering: choiceOption('ordering', options.ordering, ['none', 'perShard'], 'none'),
+    ordering: choiceOption('ordering', options.ordering, ['none', 'perShard', 'perKey'], 'none'),
+    afterFailure: choiceOption('afterFailure', options.afterFailure, ['halt', 'continue'], 'halt'),
     recordTtlMs,
     requestMaxBytes: integerOption('requestMaxBytes', options.requestMaxBytes, {
       min: 1024,

@@ -172,7 +172,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
   }
 
   /**
-   * With `ordering: 'perShard'`, lets shards take records again whose order a failed record broke. Put the failed ones again first, in
+   * With order kept, lets shards and keys take records again whose order a failed record broke. Put the failed ones again first, in
    * their order, if they are still wanted. Of one stream, or of all. Does nothing otherwise.
    */
   resume(stream?: string): void {

@@ -8,7 +8,7 @@ import { RecordRejectedError } from './producer-error.js'
 export interface PutInput<T = Uint8Array> {
   /** Name or ARN. Default: the producer's own stream. */
   readonly stream?: string | undefined
-  /** 1 to 256 Unicode characters. Records with equal keys go to the same shard, and keep their order when `ordering` is 'perShard'. */
+  /** 1 to 256 Unicode characters. Records with equal keys go to the same shard, and keep their order when `ordering` says so. */
   readonly partitionKey: string
   /** A decimal integer from 0 to 2^128-1 that decides the shard in place of the partition key's MD5. */
   readonly explicitHashKey?: string | undefined
@@ -70,6 +70,8 @@ export class UserRecord {
   readonly dataBytes: number
   /** On the clock's `now` scale: from then on it is not sent again. 0 until the record is admitted. */
   expiresAt = 0
+  /** Of the records accepted for its stream, the how manyth. */
+  rank = 0
   /** Of the stream that it was put to. */
   account: Account | undefined = undefined
   /** Which flush waits for it. See outstanding.ts. */
