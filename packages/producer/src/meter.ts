@@ -17,6 +17,7 @@ export type Hold = NonNullable<Entry['heldBy']>
 export interface MeterOptions {
   readonly stream: string
   readonly recordTtlMs: number
+  readonly lingerMs: number
   readonly telemetry: Telemetry | undefined
   readonly hottestKeys: number
   readonly random: Random
@@ -37,17 +38,19 @@ export class Meter {
   readonly #hottestKeys: HottestKeys
   readonly #stream: TelemetryAttributes & { readonly stream: string }
   readonly #ttlMs: number
+  readonly #lingerMs: number
   readonly #telemetry: Telemetry | undefined
   readonly #attributes = new Map<string, TelemetryAttributes>()
-  /** Since it was last told: a tally for each record would cost more than all else here. */
+  /** Accepted since it was last told: for each record one addition. */
   #received = 0
   #nextLookAt = Number.NEGATIVE_INFINITY
   /** User records that failed since the last turn, by reason. */
   #failures = new Map<string, number>()
 
-  constructor({ stream, recordTtlMs, telemetry, hottestKeys, random }: MeterOptions) {
+  constructor({ stream, recordTtlMs, lingerMs, telemetry, hottestKeys, random }: MeterOptions) {
     this.#stream = { stream }
     this.#ttlMs = recordTtlMs
+    this.#lingerMs = lingerMs
     this.#telemetry = telemetry
     this.#hottestKeys = new HottestKeys(hottestKeys, random)
   }
@@ -107,10 +110,11 @@ export class Meter {
         waitedMs = now - acceptedAt
         const sum = Math.max(0, count * (now + this.#ttlMs) - entry.expirySum)
         BufferingTime.merge(count, sum, now + this.#ttlMs - entry.lastExpiresAt, waitedMs)
-        LingerTime.add(Math.max(0, Math.min(now, entry.deadline) - acceptedAt))
+        // The deadline of what waited in its lane may have been put off.
+        LingerTime.add(Math.max(0, Math.min(now - acceptedAt, entry.deadline - acceptedAt, this.#lingerMs)))
       } else {
         // What was packed again is due from that moment on.
-        waitedMs = now - (entry.attempts === 1 ? entry.deadline : entry.returnedAt)
+        waitedMs = Math.max(0, now - (entry.attempts === 1 ? entry.deadline : entry.returnedAt))
         BufferingTime.repeat(waitedMs, count)
       }
       if (this.#telemetry !== undefined) {
