@@ -1,7 +1,6 @@
 import type { Breach, LedgerVerdict } from './ledger.js'
 import type { ProcessMemory } from './process-memory.js'
-import type { SoakOptions } from './soak-options.js'
-import { commandOf } from './soak-options.js'
+import { commandOf, type SoakOptions } from './soak-options.js'
 
 /** What a run measured. The last line of `--json` is this with `passed` and `failures`. */
 export interface SoakResult extends LedgerVerdict {
