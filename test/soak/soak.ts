@@ -57,6 +57,7 @@ class SoakRun {
   #foreign = 0
   #flushes = 0
   #earlyFlushes = 0
+  #stuckFlushes = 0
   #resumed = 0
   #highestBufferedBytes = 0
   #highestBufferedRecords = 0
@@ -163,6 +164,7 @@ class SoakRun {
       maxBufferedRecords: this.#plan.maxBufferedRecords,
       flushes: this.#flushes,
       earlyFlushes: this.#earlyFlushes,
+      stuckFlushes: this.#stuckFlushes,
       foreign: this.#foreign,
       faults: report.faults,
       openSockets,
@@ -266,7 +268,10 @@ class SoakRun {
   /** No longer than records can take: what is unsettled then is in the account at the end. */
   async #flush(): Promise<void> {
     const signal = AbortSignal.timeout(this.#plan.recordTtlMs + PATIENCE_MS)
-    await this.#producer!.flush({ signal }).catch(() => this.#progress.say('a flush did not end: records never settle'))
+    await this.#producer!.flush({ signal }).catch(() => {
+      this.#stuckFlushes++
+      this.#progress.say('a flush did not end')
+    })
   }
 
   async #sample(): Promise<void> {
