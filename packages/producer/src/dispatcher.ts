@@ -75,7 +75,7 @@ export class Dispatcher {
         this.#wakeBy(opensAt)
         break
       }
-      if (!this.#batcher.accepts(entry.bytes)) return true
+      if (!this.#batcher.accepts(entry)) return true
       const wait = lane.shardId === undefined ? 0 : this.#limiter.take(lane.shardId, entry.bytes, now)
       if (wait > 0) {
         if (!this.#kept.has(entry)) {

@@ -35,6 +35,8 @@ export class Entry {
   attempts = 0
   /** Whether one of them may have written it. */
   mayBeWritten = false
+  /** Entries that its request may have. See isolation.ts. */
+  company: number = Number.POSITIVE_INFINITY
   lastFailure: AttemptFailure | undefined = undefined
   #packed: PackedBytes | undefined
   #span: HashKeyRange | undefined

@@ -6,7 +6,12 @@ describe('checkOptions', () => {
     expect(checkOptions({ stream: 'flights', lingerMs: undefined, retry: { baseMs: undefined } })).toMatchObject({
       ...{ stream: 'flights', aggregation: 'shard', aggregateMaxBytes: 51_200, aggregateMaxRecords: 10_000, lingerMs: 100 },
       ...{ maxBufferedBytes: 67_108_864, maxBufferedRecords: 100_000, maxRequestsInFlight: 24, ordering: 'none' },
-      ...{ recordTtlMs: 30_000, requestTimeoutMs: 10_000, retry: { baseMs: 100, maxMs: 5000 } },
+      ...{
+        recordTtlMs: 30_000,
+        requestTimeoutMs: 10_000,
+        retry: { baseMs: 100, maxMs: 5000, maxAttempts: Number.MAX_SAFE_INTEGER },
+      },
+      failIfThrottled: false,
     })
   })
 
@@ -29,6 +34,8 @@ describe('checkOptions', () => {
     [{ maxRequestsInFlight: 257 }, /`maxRequestsInFlight`/],
     [{ recordTtlMs: 1 }, /`recordTtlMs`/],
     [{ retry: { baseMs: 10, maxMs: 5 } }, /`retry.maxMs` must be a whole number from 10/],
+    [{ retry: { maxAttempts: 0 } }, /`retry.maxAttempts` must be a whole number/],
+    [{ failIfThrottled: 'yes' }, /`failIfThrottled`/],
     [{ telemetry: { counter: 5 } }, /`telemetry.counter` must be a function/],
     [{ logger: {} }, /`logger` must be an object with the functions debug, info, warn, error/],
     [{ lingerMS: 5 } as object, /`lingerMS` must be/],

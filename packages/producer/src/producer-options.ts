@@ -85,8 +85,24 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
    * Default 10000; 100 to 600000 (the KPL's RequestTimeout is 6000).
    */
   readonly requestTimeoutMs?: number | undefined
-  /** Waits between attempts are uniform in [0, min(maxMs, baseMs * 2^n)). Defaults 100 and 5000; 1 to 60000. */
-  readonly retry?: { readonly baseMs?: number | undefined; readonly maxMs?: number | undefined } | undefined
+  /**
+   * Waits between attempts are uniform in [0, min(maxMs, baseMs * 2^n)). Defaults 100 and 5000; 1 to 60000. `maxAttempts`: PutRecords
+   * requests that may carry a record, the first one included; then it fails with the reason 'attempts-exhausted'. Default: no limit but
+   * `recordTtlMs`, as in the KPL; 1 up. A small limit turns a second of throttling or one reshard into lost records.
+   */
+  readonly retry?:
+    | {
+        readonly baseMs?: number | undefined
+        readonly maxMs?: number | undefined
+        readonly maxAttempts?: number | undefined
+      }
+    | undefined
+  /**
+   * `true`: a record that is refused with ProvisionedThroughputExceededException fails at once, with the reason 'throttled', for callers
+   * that would rather slow down than wait. Default false: it is tried again. As the KPL's FailIfThrottled. What our own limits hold back was not
+   * refused, and waits.
+   */
+  readonly failIfThrottled?: boolean | undefined
   /**
    * Where measurements go. Default: nowhere. See @shardwise/core/telemetry, and the README for the names. With `inject` records carry what
    * it sets as headers, and **every reader of the stream must de-aggregate**.
@@ -126,7 +142,7 @@ const KNOWN = [
     'ordering',
     'recordTtlMs',
   ],
-  ...['requestTimeoutMs', 'retry', 'telemetry', 'logger', 'clock', 'random'],
+  ...['requestTimeoutMs', 'retry', 'failIfThrottled', 'telemetry', 'logger', 'clock', 'random'],
 ]
 
 /** Options checked and complete. */
@@ -145,6 +161,7 @@ export interface Settings {
   readonly recordTtlMs: number
   readonly requestTimeoutMs: number
   readonly retry: RetryOptions
+  readonly failIfThrottled: boolean
   readonly telemetry: Telemetry | undefined
   readonly logger: Logger | undefined
   readonly clock: Clock
@@ -159,7 +176,7 @@ export function checkOptions(options: ProducerOptions<unknown>): Settings {
   if (typeof options !== 'object' || options === null) throw new InvalidOptionError('options', 'an object', options)
   refuseUnknownOptions(options, KNOWN)
   const retry = options.retry ?? {}
-  refuseUnknownOptions(retry, ['baseMs', 'maxMs'])
+  refuseUnknownOptions(retry, ['baseMs', 'maxMs', 'maxAttempts'])
   const recordTtlMs = integerOption('recordTtlMs', options.recordTtlMs, { min: 100, fallback: 30_000 })
   const lingerMs = integerOption('lingerMs', options.lingerMs, { min: 0, max: 60_000, fallback: Math.min(100, recordTtlMs) })
   if (lingerMs > recordTtlMs) throw new InvalidOptionError('lingerMs', `at most recordTtlMs (${recordTtlMs})`, lingerMs)
@@ -192,7 +209,9 @@ export function checkOptions(options: ProducerOptions<unknown>): Settings {
     retry: {
       baseMs,
       maxMs: integerOption('retry.maxMs', retry.maxMs, { min: baseMs, max: 60_000, fallback: Math.max(5000, baseMs) }),
+      maxAttempts: integerOption('retry.maxAttempts', retry.maxAttempts, { min: 1, fallback: Number.MAX_SAFE_INTEGER }),
     },
+    failIfThrottled: booleanOption('failIfThrottled', options.failIfThrottled, false),
     telemetry: telemetryOption('telemetry', options.telemetry),
     logger: loggerOption('logger', options.logger),
     clock: options.clock ?? systemClock,

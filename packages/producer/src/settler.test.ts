@@ -128,7 +128,12 @@ describe('Settler', () => {
     ['neither place nor error', answered({}), 'again, perhaps written', ['request-succeeded', 'record-retried']],
     ['the request is throttled', failed('ThrottlingException'), 'again, not written', ['request-failed', 'record-retried']],
     ['the answer is lost', failed('ECONNRESET'), 'again, perhaps written', ['request-failed', 'record-retried']],
-    ['the request is wrong', failed('ValidationException'), 'refused no', ['request-failed', 'record-failed', 'record-failed']],
+    [
+      'the call is wrong',
+      failed('UnknownOperationException'),
+      'refused no',
+      ['request-failed', 'record-failed', 'record-failed'],
+    ],
     [
       'an unknown error of the request',
       failed('Surprise'),

@@ -4,16 +4,17 @@ import type { PutRecordsResult } from '@shardwise/core/kinesis-port'
 import { classifyFailure, withAdvice } from '@shardwise/core/service-error'
 import type { ShardMap } from '@shardwise/core/shard-map'
 import type { Account } from './account.js'
-import { expired, misunderstood, refused, spoilt, strandedByHeaders } from './delivery-failure.js'
+import { exhausted, expired, misunderstood, refused, spoilt, strandedByHeaders, throttledOut } from './delivery-failure.js'
 import type { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
+import { companyAfter, halves, mayBlameOne } from './isolation.js'
 import type { Packer } from './packer.js'
 import { LaneHaltedError, type StreamUnusableError } from './producer-error.js'
 import type { ProducerEvent } from './producer-events.js'
 import type { Settings } from './producer-options.js'
 import type { ProducerCounters } from './producer-stats.js'
 import type { RequestOutcome } from './request-sender.js'
-import { decideRetry } from './retry-policy.js'
+import { decideRetry, failsAtOnce, spentBy } from './retry-policy.js'
 import { type Placement, settle } from './settlement.js'
 import type { LaneHalts } from './shard-lanes.js'
 import type { StreamView } from './stream-view.js'
@@ -85,6 +86,7 @@ export class Settler {
     }
     counters.requestsFailed++
     const { code, message, retryable, written, cause } = told(outcome, entries.length)
+    const isShared = outcome.kind === 'failed' && mayBlameOne(outcome.failure)
     const kinesisRecords = entries.length
     events.emit({
       type: 'request-failed',
@@ -100,7 +102,9 @@ export class Settler {
     for (const entry of entries) {
       entry.mayBeWritten ||= written === 'unknown'
       entry.lastFailure = { code, message, cause }
-      if (retryable) this.#retry(entry, now)
+      if (failsAtOnce(code, this.#parts.settings)) this.#abandon(entry, throttledOut)
+      else if (retryable) this.#retry(entry, now)
+      else if (isShared && (entries.length > 1 || entry.records.length > 1)) this.#retry(entry, now, { among: entries.length })
       else this.#abandon(entry, outcome.kind === 'miscounted' ? misunderstood : refused)
     }
   }
@@ -117,29 +121,32 @@ export class Settler {
     if (this.#held.length > 0) this.#parts.view.refresh(now, true)
   }
 
-  /** Predicts and packs records again, all of them, ahead of what is queued; those whose time is over fail. Returns how many go on. */
-  repack(records: readonly UserRecord[], at: number, now: number): number {
+  /** Predicts and packs records again, all of them, ahead of what is queued; those whose life is over fail. Returns how many go on. */
+  repack(records: readonly UserRecord[], at: number, now: number, halve = false): number {
     const { settings, view, dispatcher } = this.#parts
-    const late = records.filter((record) => record.expiresAt <= now)
-    if (late.length > 0) {
-      const errors = late.map((record) => expired(this.#explained(record), settings.recordTtlMs))
-      const others = records.filter((record) => record.expiresAt > now)
+    const spent = records.filter((record) => spentBy(record, now, settings.retry) !== undefined)
+    if (spent.length > 0) {
+      const errors = spent.map((record) => this.#spent(record, now))
+      const others = records.filter((record) => spentBy(record, now, settings.retry) === undefined)
       if (settings.ordering === 'perShard') {
-        // In order of putting the late ones are the first: the others go down with them.
-        this.#giveUp([...late, ...others], errors)
+        // In order of putting the spent ones are the first: the others go down with them.
+        this.#giveUp([...spent, ...others], errors)
         return 0
       }
-      this.#giveUp(late, errors)
-      return others.length > 0 ? this.repack(others, at, now) : 0
+      this.#giveUp(spent, errors)
+      return others.length > 0 ? this.repack(others, at, now, halve) : 0
     }
     if (!view.isReady) {
       this.#parts.park(records, now)
       return records.length
     }
     let packed = 0
-    for (const entry of this.pack(records, now)) {
-      dispatcher.requeue(entry, at)
-      packed += entry.records.length
+    for (const part of halve ? halves(records) : [records]) {
+      for (const entry of this.pack(part, now)) {
+        if (halve) entry.company = 1
+        dispatcher.requeue(entry, at)
+        packed += entry.records.length
+      }
     }
     return packed
   }
@@ -219,7 +226,8 @@ export class Settler {
         entry.lastFailure = { code, message: withAdvice({ message, advice: failure.advice }), cause: undefined }
         entry.mayBeWritten ||= failure.written === 'unknown'
         // PutRecords documents two errors of an entry, and both pass. An unknown one may pass, too.
-        if (failure.retryable || failure.kind === 'unknown') this.#retry(entry, now, { throttled })
+        if (failsAtOnce(code, this.#parts.settings)) this.#abandon(entry, throttledOut)
+        else if (failure.retryable || failure.kind === 'unknown') this.#retry(entry, now, { throttled })
         else this.#abandon(entry, refused)
       }
     }
@@ -262,18 +270,31 @@ export class Settler {
     })
   }
 
-  /** Sends an entry again, or gives up those of its records whose time is over. */
-  #retry(entry: Entry, now: number, how: { readonly atOnce?: boolean; readonly throttled?: boolean } = {}): void {
-    const { settings, counters, events, dispatcher, packer } = this.#parts
+  /**
+   * Sends an entry again, or gives up those of its records whose life is over. `among`: that many entries were refused with it, for the sake
+   * of one of them.
+   */
+  #retry(
+    entry: Entry,
+    now: number,
+    how: { readonly atOnce?: boolean; readonly throttled?: boolean; readonly among?: number } = {},
+  ): void {
+    const { settings, counters, events, dispatcher, packer, view } = this.#parts
     dispatcher.settled(entry)
+    if (how.among !== undefined) {
+      entry.attempts--
+      entry.company = companyAfter(how.among)
+    }
+    const isGuilty = how.among === 1
     const life = { attempts: entry.totalAttempts, expiresAt: entry.lastExpiresAt }
     const decision = decideRetry(life, true, now, settings.retry, settings.random)
-    const at = decision.kind === 'retry' && how.atOnce !== true ? decision.at : now
-    const sameBytes = packer.isCurrent(entry) && entry.lastFailure?.code !== 'WrongShard'
+    const at = decision.kind === 'retry' && how.atOnce !== true && how.among === undefined ? decision.at : now
+    const sameBytes = packer.isCurrent(entry) && entry.lastFailure?.code !== 'WrongShard' && !isGuilty
     const { shardId, lastFailure, totalAttempts: attempts } = entry
     let userRecords = entry.records.length
-    if (entry.expiresAt > now && sameBytes) dispatcher.requeue(entry, at)
-    else userRecords = this.repack(entry.dissolve(), at, now)
+    if (entry.expiresAt > now && attempts < settings.retry.maxAttempts && sameBytes) dispatcher.requeue(entry, at)
+    // An aggregate that is known to be too large by now comes out smaller by itself.
+    else userRecords = this.repack(entry.dissolve(), at, now, isGuilty && entry.bytes <= (view.traits?.maxRecordBytes ?? 0))
     if (userRecords === 0) return
     counters.retries++
     const [code, throttled] = [lastFailure?.code ?? '', how.throttled === true]
@@ -349,6 +370,12 @@ export class Settler {
     if (map === undefined) return [ALL_HASH_KEYS]
     const hashKeys = records.map((record) => effectiveHashKey(record.partitionKey, record.explicitHashKey))
     return [...new Set(hashKeys.map((hashKey) => map.at(hashKey)!.range))]
+  }
+
+  #spent(record: UserRecord, now: number): Error {
+    const { retry, recordTtlMs } = this.#parts.settings
+    if (spentBy(record, now, retry) === 'attempts') return exhausted(record, retry.maxAttempts)
+    return expired(this.#explained(record), recordTtlMs)
   }
 
   #explained(record: UserRecord): UserRecord {

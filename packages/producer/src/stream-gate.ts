@@ -51,6 +51,8 @@ export class StreamGate implements StreamViewListener {
   /** Accepted, in order, until there is a map. */
   #unrouted: UserRecord[] = []
   readonly #loadWaiters: LoadWaiter[] = []
+  /** Of the stream, as far as it was known when what is queued was packed. */
+  #maxRecordBytes = Number.POSITIVE_INFINITY
 
   constructor(parts: StreamGateParts) {
     this.#parts = parts
@@ -252,6 +254,10 @@ export class StreamGate implements StreamViewListener {
     packer.adapt(completed)
     for (const entry of completed) dispatcher.enqueue(entry)
     const moved = dispatcher.changeMap(packer.auto ? undefined : view.map)
+    const { maxRecordBytes } = view.traits!
+    // Whatever is too large now would fail, and with it the requests that it is in.
+    if (maxRecordBytes < this.#maxRecordBytes) for (const entry of dispatcher.clearAll()) moved.push(entry)
+    this.#maxRecordBytes = maxRecordBytes
     for (const entry of settler.pack(dissolved(moved), now)) dispatcher.enqueue(entry)
   }
 

@@ -5,7 +5,7 @@ import { DEFAULT_MAX_RECORD_BYTES } from '@shardwise/core/service-limits'
 import { listAllShards, type Shard, ShardListingError, type ShardMap } from '@shardwise/core/shard-map'
 import { describeStream, StreamDescriptionError } from '@shardwise/core/stream-description'
 import { StreamUnusableError } from './producer-error.js'
-import type { RetryOptions } from './retry-policy.js'
+import type { Backoff } from './retry-policy.js'
 import { ShardDirectory } from './shard-directory.js'
 
 /** What the pipeline needs to know of the stream itself. */
@@ -43,7 +43,7 @@ export class StreamView {
   readonly #reference: StreamReference
   readonly #name: string
   readonly #ordered: boolean
-  readonly #retry: RetryOptions
+  readonly #retry: Backoff
   readonly #random: Random
   readonly #listener: () => StreamViewListener
   readonly #abort = new AbortController()
@@ -59,7 +59,7 @@ export class StreamView {
   constructor(
     port: KinesisPort,
     reference: StreamReference,
-    options: { readonly name: string; readonly ordered: boolean; readonly retry: RetryOptions; readonly random: Random },
+    options: { readonly name: string; readonly ordered: boolean; readonly retry: Backoff; readonly random: Random },
     listener: () => StreamViewListener,
   ) {
     this.#port = port
