@@ -1,13 +1,16 @@
 import type { HashKeyRange } from '@shardwise/core/hash-key'
 import type { ShardMap } from '@shardwise/core/shard-map'
 import type { Entry } from './entry.js'
+import type { Lane } from './lane.js'
+import type { Ordering } from './producer-options.js'
 import { RequestBatcher } from './request-batcher.js'
-import { type Lane, ShardLanes } from './shard-lanes.js'
+import { ShardLanes } from './shard-lanes.js'
 import { ShardRateLimiter } from './shard-rate-limiter.js'
+import type { UserRecord } from './user-record.js'
 
 /** Part of the pipeline: the way of entries from their lanes through the limiter into requests. */
 export class Dispatcher {
-  readonly #serial: boolean
+  readonly #ordering: Ordering
   readonly #lanes: ShardLanes
   readonly #limiter = new ShardRateLimiter()
   readonly #batcher = new RequestBatcher()
@@ -16,9 +19,10 @@ export class Dispatcher {
   /** Those that wait for their shard's write limit now. Each is asked for again at every occasion, and counts once. */
   readonly #kept = new WeakSet<Entry>()
   #limited = 0
+  readonly #isPicked = (entry: Entry): boolean => this.#batcher.has(entry)
 
-  constructor(options: { readonly serial: boolean }) {
-    this.#serial = options.serial
+  constructor(options: { readonly ordering: Ordering }) {
+    this.#ordering = options.ordering
     this.#lanes = new ShardLanes(options)
   }
 
@@ -47,12 +51,25 @@ export class Dispatcher {
 
   /** Queues a new entry; `release` lets it go. */
   enqueue(entry: Entry): Lane {
-    return this.#lanes.enqueue(entry)
+    const lane = this.#lanes.enqueue(entry)
+    if (this.#ordering === 'perKey' && this.#batcher.count > 0 && this.#lanes.isBehind(entry, this.#isPicked))
+      this.#batcher.hurry()
+    return lane
   }
 
-  /** Queues an entry ahead of the new ones. */
+  /** An entry that was in flight goes again as it is, ahead of the new ones. */
   requeue(entry: Entry, notBefore: number): void {
     this.#lanes.requeue(entry, notBefore)
+  }
+
+  /** An entry that is not in a lane's queue goes on in others that hold its records, in its place. */
+  replace(entry: Entry, successors: readonly Entry[], notBefore: number): void {
+    this.#lanes.replace(entry, successors, notBefore)
+  }
+
+  /** By key: the queued entries behind this one that hold keys of these records of it. They stay where they are: replace each. */
+  behind(entry: Entry, records: readonly UserRecord[]): Entry[] {
+    return this.#lanes.behind(entry, records)
   }
 
   settled(entry: Entry): void {
@@ -61,12 +78,13 @@ export class Dispatcher {
 
   /** Moves what may leave the lane into the next request. True when that takes no more. */
   release(lane: Lane, now: number): boolean {
+    if (this.#ordering === 'perKey') this.#expireBlocked(lane, now)
     for (let entry = this.#lanes.head(lane); entry !== undefined; entry = this.#lanes.head(lane)) {
       if (entry.expiresAt <= now) {
         this.#expired.push(this.#lanes.drop(lane))
         // Where order is kept, what is behind stays until this one has been dealt with: its failure halts the lane, and whatever had been
-        // let past it by then would be written behind a gap.
-        if (this.#serial) return false
+        // let past it by then would be written behind a gap. By key, what is behind it is not in the queue.
+        if (this.#ordering === 'perShard') return false
         continue
       }
       this.#wakeBy(entry.expiresAt)
@@ -87,9 +105,10 @@ export class Dispatcher {
       }
       this.#kept.delete(entry)
       this.#batcher.add(this.#lanes.take(lane))
+      if (this.#ordering === 'perKey' && this.#lanes.isAwaited(entry)) this.#batcher.hurry()
     }
-    // Lingering fills requests; of a lane that lets one entry out at a time it would only hold up what waits behind.
-    if (this.#serial && this.#lanes.isCrowded(lane)) this.#batcher.hurry()
+    // Lingering fills requests; of a lane, or a key, that lets one entry out at a time it would only hold up what waits behind.
+    if (this.#lanes.isCrowded(lane)) this.#batcher.hurry()
     return false
   }
 
@@ -142,6 +161,14 @@ export class Dispatcher {
   clearAll(): Entry[] {
     this.#lanes.putBack(this.#batcher.take())
     return this.#lanes.clearAll()
+  }
+
+  #expireBlocked(lane: Lane, now: number): void {
+    let first = this.#lanes.firstBlocked(lane)
+    for (; first !== undefined && first.expiresAt <= now; first = this.#lanes.firstBlocked(lane)) {
+      this.#expired.push(this.#lanes.dropBlocked(lane))
+    }
+    if (first !== undefined) this.#wakeBy(first.expiresAt)
   }
 
   #wakeBy(at: number): void {

@@ -59,6 +59,14 @@ export class KeyOrder {
     return false
   }
 
+  /** Whether it stands right behind such an entry for any of its keys. */
+  isBehind(entry: Entry, such: (ahead: Entry) => boolean): boolean {
+    for (let claim = this.#places.get(entry)?.claims; claim !== undefined; claim = claim.sibling) {
+      if (claim.ahead !== undefined && such(claim.ahead.place.entry)) return true
+    }
+    return false
+  }
+
   /** Behind all that hold any of its keys. True if it is free. */
   add(entry: Entry): boolean {
     const place = new Place(entry)

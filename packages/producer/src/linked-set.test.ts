@@ -3,8 +3,9 @@ import { expect, test } from 'vitest'
 import { LinkedSet } from './linked-set.js'
 
 const step = fc.record({
-  does: fc.constantFrom('push' as const, 'unshift' as const, 'delete' as const),
+  does: fc.constantFrom('push' as const, 'insert' as const, 'delete' as const),
   item: fc.nat({ max: 9 }),
+  next: fc.nat({ max: 9 }),
 })
 
 test('is a list of distinct items in their order', () => {
@@ -12,7 +13,7 @@ test('is a list of distinct items in their order', () => {
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const set = new LinkedSet<number>()
       let model: number[] = []
-      for (const { does, item } of steps) {
+      for (const { does, item, next } of steps) {
         const known = model.includes(item)
         if (does === 'delete') {
           expect(set.delete(item)).toBe(known)
@@ -21,16 +22,13 @@ test('is a list of distinct items in their order', () => {
           set.push(item)
           if (!known) model.push(item)
         } else {
-          set.unshift(item)
-          if (!known) model.unshift(item)
+          set.insert(item, next)
+          if (!known) model.splice(Math.max(0, model.indexOf(next)), 0, item)
         }
         expect([[...set], set.size, set.first, set.has(item)]).toEqual([model, model.length, model[0], model.includes(item)])
       }
       for (const item of set) set.delete(item)
       expect([set.size, set.first, [...set]]).toEqual([0, undefined, []])
-      set.push(1)
-      set.clear()
-      expect([set.size, set.first]).toEqual([0, undefined])
     }),
   )
 })

@@ -35,13 +35,15 @@ export class LinkedSet<T> {
     this.#links.set(item, link)
   }
 
-  /** In front. An item that is there stays where it is. */
-  unshift(item: T): void {
+  /** Before `next`, or in front of all where that is not there. An item that is there stays where it is. */
+  insert(item: T, next?: T): void {
     if (this.#links.has(item)) return
-    const link: Link<T> = { item, before: undefined, after: this.#first }
-    if (this.#first === undefined) this.#last = link
-    else this.#first.before = link
-    this.#first = link
+    const after = (next === undefined ? undefined : this.#links.get(next)) ?? this.#first
+    const link: Link<T> = { item, before: after?.before, after }
+    if (after === undefined) this.#last = link
+    else after.before = link
+    if (link.before === undefined) this.#first = link
+    else link.before.after = link
     this.#links.set(item, link)
   }
 
@@ -54,12 +56,6 @@ export class LinkedSet<T> {
     if (link.after === undefined) this.#last = link.before
     else link.after.before = link.before
     return true
-  }
-
-  clear(): void {
-    this.#links.clear()
-    this.#first = undefined
-    this.#last = undefined
   }
 
   /** From the first to the last. The item that was just given out may be deleted meanwhile. */

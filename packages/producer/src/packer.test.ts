@@ -2,6 +2,7 @@ import { effectiveHashKey, inRange, MAX_HASH_KEY } from '@shardwise/core/hash-ke
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Entry } from './entry.js'
+import { Fallout } from './fallout.js'
 import { Packer } from './packer.js'
 import { checkOptions, type ProducerOptions } from './producer-options.js'
 import { recordKey } from './record-key.js'
@@ -42,7 +43,7 @@ describe('Packer', () => {
     expect(told(out)).toEqual(expected)
     expect(new Set(out.map((entry) => entry.deadline))).toEqual(new Set([140]))
     // What was sent before has lingered enough.
-    const again = packer.pack(records, 50)
+    const again = packer.pack(records, 50, new Fallout())
     expect(told(again)).toEqual(expected)
     expect(new Set(again.map((entry) => entry.deadline))).toEqual(new Set([50]))
   })
@@ -108,7 +109,7 @@ describe('Packer', () => {
     const records = Array.from({ length: 600 }, () => recordOf('😀'.repeat(256), 100))
     const added: Entry[] = []
     for (const record of records) packer.add(record, 0, added)
-    for (const entries of [added, packer.pack(records, 0).slice(0, -1)]) {
+    for (const entries of [added, packer.pack(records, 0, new Fallout()).slice(0, -1)]) {
       expect(entries.length).toBeGreaterThan(0)
       for (const { wire, bytes } of entries) {
         expect(wire.Data.byteLength).toBeLessThanOrEqual(most)
@@ -157,7 +158,7 @@ describe('Packer', () => {
         (inputs, way, aggregation) => {
           const packer = packerOf({ aggregation, aggregateMaxBytes: 200, aggregateMaxRecords: 4 })
           const records = inputs.map(({ key, size, hashKey }) => recordOf(key, size, hashKey?.toString()))
-          const out: Entry[] = way === 'pack' ? packer.pack(records, 0) : []
+          const out: Entry[] = way === 'pack' ? packer.pack(records, 0, new Fallout()) : []
           if (way === 'add') for (const each of records) packer.add(each, 0, out)
           packer.closeAll(out)
           const hashKeyOf = (each: UserRecord): bigint => effectiveHashKey(each.partitionKey, each.explicitHashKey)

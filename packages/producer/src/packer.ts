@@ -1,7 +1,9 @@
 import { hashKeyWords, toWords } from '@shardwise/core/hash-key'
 import type { Shard } from '@shardwise/core/shard-map'
 import { Aggregator } from './aggregator.js'
+import { spoilt, strandedByHeaders } from './delivery-failure.js'
 import { Entry } from './entry.js'
+import type { Fallout } from './fallout.js'
 import { KeyAggregator } from './key-aggregator.js'
 import { LoneRecords } from './lone-records.js'
 import type { Settings } from './producer-options.js'
@@ -63,8 +65,14 @@ export class Packer {
     this.#aggregator?.closeAll(out)
   }
 
-  /** Records of former entries, in their order, as entries by the present map. */
-  pack(records: readonly UserRecord[], now: number): Entry[] {
+  /** Records of former entries, in their order, as entries by the present map, less those that cannot be packed any more. */
+  pack(given: readonly UserRecord[], now: number, fallout: Fallout): Entry[] {
+    const records = given.filter((record) => {
+      const isSpoilt = record.data.byteLength !== record.dataBytes
+      if (!isSpoilt && !(this.auto && record.hasHeaders)) return true
+      fallout.fail(record, isSpoilt ? spoilt(record) : strandedByHeaders(record, this.#settings.stream))
+      return false
+    })
     if (this.auto) return records.map((record) => Entry.plain(record, undefined, now))
     if (this.#settings.aggregation === 'off') {
       return records.map((record) => this.#lone.entry(record, this.#shardAt(this.#predict(record)), now))

@@ -1,20 +1,19 @@
 import type { EventSource } from '@shardwise/core/events'
-import { effectiveHashKey } from '@shardwise/core/hash-key'
 import type { KinesisPort, StreamReference } from '@shardwise/core/kinesis-port'
 import { Account, type AccountHolder } from './account.js'
 import { Alarm } from './alarm.js'
 import { spoilt } from './delivery-failure.js'
 import { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
+import { Halting } from './halting.js'
 import type { Ledger } from './ledger.js'
 import { Packer } from './packer.js'
-import { LaneHaltedError, RecordRejectedError } from './producer-error.js'
+import { RecordRejectedError } from './producer-error.js'
 import type { ProducerEvent } from './producer-events.js'
 import type { Settings } from './producer-options.js'
 import { ProducerCounters, type ProducerStats } from './producer-stats.js'
 import { type Request, type RequestOutcome, RequestSender } from './request-sender.js'
 import { Settler } from './settler.js'
-import { LaneHalts } from './shard-lanes.js'
 import { StreamGate } from './stream-gate.js'
 import { streamRefusal } from './stream-rules.js'
 import { StreamView } from './stream-view.js'
@@ -42,7 +41,7 @@ export class Pipeline implements AccountHolder {
   readonly #sender: RequestSender
   readonly #settler: Settler
   readonly #view: StreamView
-  readonly #halts = new LaneHalts()
+  readonly #halting: Halting
   readonly #gate: StreamGate
   readonly #alarm: Alarm
   #completed: Entry[] = []
@@ -59,23 +58,24 @@ export class Pipeline implements AccountHolder {
     ledger: Ledger,
   ) {
     const { retry, random, ordering } = settings
-    const serial = ordering === 'perShard'
+    const ordered = ordering !== 'none'
     this.#settings = settings
     this.#events = events
     this.#ledger = ledger
     this.#account = new Account(settings.stream, ledger, this)
-    this.#view = new StreamView(port, stream, { name: settings.stream, ordered: serial, retry, random }, () => this.#gate)
+    this.#view = new StreamView(port, stream, { name: settings.stream, ordered, retry, random }, () => this.#gate)
     this.#packer = new Packer(settings, this.#view)
-    this.#dispatcher = new Dispatcher({ serial })
+    this.#dispatcher = new Dispatcher({ ordering })
     const ended = (request: Request, outcome: RequestOutcome): void => this.#complete(request, outcome)
     this.#sender = new RequestSender(port, stream, settings.requestTimeoutMs, ended)
     const shared = {
       ...{ settings, events, counters: this.#counters, account: this.#account, packer: this.#packer },
       ...{ dispatcher: this.#dispatcher, view: this.#view },
     }
+    this.#halting = new Halting(shared)
     this.#settler = new Settler({
       ...shared,
-      halts: this.#halts,
+      halting: this.#halting,
       park: (records, now) => this.#gate.park(records, now),
       keysIgnored: (now) => this.#gate.turnAuto(now),
     })
@@ -124,7 +124,7 @@ export class Pipeline implements AccountHolder {
   }
 
   resume(): void {
-    this.#halts.resume()
+    this.#halting.resume()
   }
 
   /** For after the last flush: nothing is sent, awaited or timed any more. */
@@ -170,14 +170,12 @@ export class Pipeline implements AccountHolder {
   /** Why the record cannot go, as far as is known now: asked again when it has waited. */
   #refusal(record: UserRecord): Error | undefined {
     const refusal = streamRefusal(record, this.#settings.stream, this.#view.traits?.maxRecordBytes, this.#packer.auto)
-    if (refusal !== undefined || !this.#halts.any) return refusal
-    const cause = this.#halts.causeFor(effectiveHashKey(record.partitionKey, record.explicitHashKey))
-    return cause && new LaneHaltedError(this.#settings.stream, record.partitionKey, 'no', cause)
+    return refusal ?? this.#halting.refusalOf(record)
   }
 
   #admit(record: UserRecord, now: number): void {
     record.expiresAt = now + this.#settings.recordTtlMs
-    this.#counters.accepted++
+    record.rank = this.#counters.accepted++
     if (this.#gate.isOpen) this.#route(record, now)
     else this.#gate.wait(record, now)
   }
@@ -287,6 +285,8 @@ export class Pipeline implements AccountHolder {
   }
 
   #step(now: number): void {
+    // What went on of them must be in its place before anything that comes back goes ahead of it.
+    this.#settleExpired(now)
     this.#sender.giveUp(now)
     this.#gate.advance(now)
     this.#view.tick(now)
@@ -314,9 +314,13 @@ export class Pipeline implements AccountHolder {
   #releaseAll(now: number): void {
     this.#dispatcher.releaseAll(now)
     while (this.#dispatcher.hasExpired) {
-      for (const entry of this.#dispatcher.takeExpired()) this.#settler.repack(entry.dissolve(), now, now)
+      this.#settleExpired(now)
       this.#dispatcher.releaseAll(now)
     }
+  }
+
+  #settleExpired(now: number): void {
+    for (const entry of this.#dispatcher.takeExpired()) this.#settler.repack(entry, now, now)
   }
 
   /** Takes in those for whom there is room now. */

@@ -53,8 +53,9 @@ export class DeliveryFailedError extends Error {
 }
 
 /**
- * With `ordering: 'perShard'`: an earlier record of this lane finally failed (`cause`), so this one was not sent, or, if `written` is
- * 'unknown', not sent again. The lane takes no records until `resume()`: put the failed ones again in their order, or give them up.
+ * With order kept: an earlier record of the same shard, or of the same key, finally failed (`cause`), so this one was not sent, or, if
+ * `written` is 'unknown', not sent again. Shard or key takes no records until `resume()`: put the failed ones again in their order, or
+ * give them up. Never with `afterFailure: 'continue'`.
  */
 export class LaneHaltedError extends Error {
   override readonly name = 'LaneHaltedError'
@@ -65,7 +66,7 @@ export class LaneHaltedError extends Error {
 
   constructor(stream: string, partitionKey: string, written: Written, cause: Error) {
     super(
-      `Not sent, to keep the order: an earlier record for the same shard failed (${cause.message}). ` +
+      `Not sent, to keep the order: an earlier record of the same shard or key failed (${cause.message}). ` +
         `Put the failed records again after resume(), or drop them`,
       { cause },
     )

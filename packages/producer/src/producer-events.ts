@@ -123,12 +123,15 @@ export interface RecordFailed {
   readonly error: Error
 }
 
-/** With `ordering: 'perShard'`: the hash keys from `startingHashKey` to `endingHashKey` take no records until `resume()`. */
+/** With order kept: the hash keys from `startingHashKey` to `endingHashKey`, or one key, take no records until `resume()`. */
 export interface LaneHalted {
   readonly type: 'lane-halted'
   readonly stream: string
   /** Undefined when the range is not that of one open shard: after a reshard, or before there is a shard map. */
   readonly shardId: string | undefined
+  /** The key that halted, with its explicit hash key if it has one. Undefined when all keys of the range halted. */
+  readonly partitionKey: string | undefined
+  readonly explicitHashKey: string | undefined
   readonly startingHashKey: bigint
   readonly endingHashKey: bigint
   readonly cause: Error

@@ -71,10 +71,18 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
   readonly maxRequestsInFlight?: number | undefined
   /**
    * `none` (default): records may overtake each other. `perShard`: records of one shard, and so of one partition key, are first written in
-   * the order in which they were put, at the price of one Kinesis record in flight per shard. When an accepted record finally fails, its
-   * shard's hash keys take no more records until `resume()`. Refused on streams with service-managed distribution.
+   * the order in which they were put, at the price of one Kinesis record in flight per shard. `perKey`: only records of one partition key
+   * (and one explicit hash key) are, at the price of one Kinesis record in flight per key: faster where records travel plain or are
+   * aggregated by key, and no faster where every aggregate holds all keys. `afterFailure` says what follows a record that finally fails.
+   * Both are refused on streams with service-managed distribution.
    */
-  readonly ordering?: 'none' | 'perShard' | undefined
+  readonly ordering?: Ordering | undefined
+  /**
+   * With order kept, when an accepted record finally fails: `halt` (default) fails what is queued behind it, too, and takes no more records
+   * of its shard's hash keys, or of its key, until `resume()`, so that nothing is written behind a gap that the caller has not seen.
+   * `continue` leaves the record out and goes on in order; its put rejects, and the event `record-failed` tells. Without order it has no effect.
+   */
+  readonly afterFailure?: 'halt' | 'continue' | undefined
   /**
    * Milliseconds from acceptance after which a record is not sent any more and fails. Default 30000, as the KPL's RecordTtl; 100 up. A
    * request that is under way then is still waited for.
@@ -140,10 +148,14 @@ const KNOWN = [
     'maxBufferedRecords',
     'maxRequestsInFlight',
     'ordering',
+    'afterFailure',
     'recordTtlMs',
   ],
   ...['requestTimeoutMs', 'retry', 'failIfThrottled', 'telemetry', 'logger', 'clock', 'random'],
 ]
+
+/** What order is kept of. */
+export type Ordering = 'none' | 'perShard' | 'perKey'
 
 /** Options checked and complete. */
 export interface Settings {
@@ -157,7 +169,8 @@ export interface Settings {
   readonly maxBufferedBytes: number
   readonly maxBufferedRecords: number
   readonly maxRequestsInFlight: number
-  readonly ordering: 'none' | 'perShard'
+  readonly ordering: Ordering
+  readonly afterFailure: 'halt' | 'continue'
   readonly recordTtlMs: number
   readonly requestTimeoutMs: number
   readonly retry: RetryOptions
@@ -203,7 +216,8 @@ export function checkOptions(options: ProducerOptions<unknown>): Settings {
     maxBufferedBytes: integerOption('maxBufferedBytes', options.maxBufferedBytes, { min: MIB, fallback: 64 * MIB }),
     maxBufferedRecords: integerOption('maxBufferedRecords', options.maxBufferedRecords, { min: 1, fallback: 100_000 }),
     maxRequestsInFlight: integerOption('maxRequestsInFlight', options.maxRequestsInFlight, { min: 1, max: 256, fallback: 24 }),
-    ordering: choiceOption('ordering', options.ordering, ['none', 'perShard'], 'none'),
+    ordering: choiceOption('ordering', options.ordering, ['none', 'perShard', 'perKey'], 'none'),
+    afterFailure: choiceOption('afterFailure', options.afterFailure, ['halt', 'continue'], 'halt'),
     recordTtlMs,
     requestTimeoutMs: integerOption('requestTimeoutMs', options.requestTimeoutMs, { min: 100, max: 600_000, fallback: 10_000 }),
     retry: {

@@ -156,7 +156,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
   }
 
   /**
-   * With `ordering: 'perShard'`, lets shards take records again whose order a failed record broke. Put the failed ones again first, in
+   * With order kept, lets shards and keys take records again whose order a failed record broke. Put the failed ones again first, in
    * their order, if they are still wanted. Does nothing otherwise.
    */
   resume(): void {

@@ -36,6 +36,10 @@ export class RequestBatcher {
     return this.#entries.length
   }
 
+  has(entry: Entry): boolean {
+    return this.#entries.includes(entry)
+  }
+
   /** When the request must go; -Infinity when at once, Infinity while it is empty. */
   get dueAt(): number {
     return this.#dueAt

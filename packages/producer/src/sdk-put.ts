@@ -1,7 +1,7 @@
 import { PutRecordCommand, PutRecordsCommand } from '@aws-sdk/client-kinesis'
 import { DEFAULT_MAX_RECORD_BYTES, MAX_PUT_REQUEST_BYTES, MAX_RECORDS_PER_PUT } from '@shardwise/core/service-limits'
 import { RecordRejectedError } from './producer-error.js'
-import { STREAM } from './producer-options.js'
+import { type Ordering, STREAM } from './producer-options.js'
 import { type PutInput, toUserRecord } from './user-record.js'
 
 /** A put command of the SDK as a producer takes it. */
@@ -26,8 +26,8 @@ const ENTRY_FIELDS = ['Data', 'PartitionKey', 'ExplicitHashKey']
  * honoured by the order itself (the put that it names has been answered); records that break a rule of ours throw RecordRejectedError; and
  * large ones go with the rest.
  */
-export function readSdkPut(command: object, ordering: 'none' | 'perShard'): SdkPut | undefined {
-  const ordered = ordering === 'perShard'
+export function readSdkPut(command: object, ordering: Ordering): SdkPut | undefined {
+  const ordered = ordering !== 'none'
   if (command instanceof PutRecordCommand) {
     const known = [...STREAM_FIELDS, ...ENTRY_FIELDS, ...(ordered ? ['SequenceNumberForOrdering'] : [])]
     return hasMiddleware(command) ? undefined : readable('PutRecord', fields(command.input), known, ordered)

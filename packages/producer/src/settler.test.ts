@@ -6,6 +6,8 @@ import { describe, expect, test } from 'vitest'
 import { Account } from './account.js'
 import { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
+import { Fallout } from './fallout.js'
+import { Halting } from './halting.js'
 import { Ledger } from './ledger.js'
 import { Packer } from './packer.js'
 import { DeliveryFailedError, LaneHaltedError, StreamUnusableError } from './producer-error.js'
@@ -14,7 +16,6 @@ import { checkOptions, type ProducerOptions } from './producer-options.js'
 import { ProducerCounters } from './producer-stats.js'
 import type { RequestOutcome } from './request-sender.js'
 import { Settler } from './settler.js'
-import { LaneHalts } from './shard-lanes.js'
 import { KnownStream } from './testing/known-stream.js'
 import { recordOf, shardOf } from './testing/records.js'
 import { named } from './testing/simulated-kinesis.js'
@@ -32,7 +33,7 @@ class Bench {
   readonly events = new EventSource<ProducerEvent>()
   readonly told: ProducerEvent[] = []
   readonly counters = new ProducerCounters()
-  readonly halts = new LaneHalts()
+  readonly halting: Halting
   readonly account: Account
   readonly packer: Packer
   readonly dispatcher: Dispatcher
@@ -45,17 +46,18 @@ class Bench {
   constructor(options: Partial<ProducerOptions>, ...shards: readonly Shard[]) {
     this.stream = new KnownStream(...shards)
     const settings = checkOptions({ stream: 'flights', recordTtlMs: 1000, random: () => 0.5, ...options })
-    const { events, counters, halts } = this
+    const { events, counters } = this
     const view = this.stream.view
     events.onAny((event) => this.told.push(event))
     const ledger = new Ledger({ maxBytes: 1_000_000, maxRecords: 100 }, events)
     this.account = new Account(settings.stream, ledger, { admitLate() {}, turn() {} })
     this.packer = new Packer(settings, view)
     this.packer.adapt([])
-    this.dispatcher = new Dispatcher({ serial: settings.ordering === 'perShard' })
+    this.dispatcher = new Dispatcher(settings)
     const { account, packer, dispatcher } = this
+    this.halting = new Halting({ settings, events, packer, dispatcher, view })
     this.settler = new Settler({
-      ...{ settings, events, counters, account, packer, dispatcher, halts, view },
+      ...{ settings, events, counters, account, packer, dispatcher, halting: this.halting, view },
       park: (records) => this.parked.push(...records.map((record) => record.partitionKey)),
       keysIgnored: () => this.parked.push('keys ignored'),
     })
@@ -77,7 +79,7 @@ class Bench {
   }
 
   queue(...records: readonly UserRecord[]): void {
-    for (const entry of this.packer.pack(records, 0)) this.dispatcher.enqueue(entry)
+    for (const entry of this.packer.pack(records, 0, new Fallout())) this.dispatcher.enqueue(entry)
   }
 
   /** What goes now, of that which may. */
@@ -95,6 +97,11 @@ class Bench {
 
   end(entries: readonly Entry[], now: number, outcome: RequestOutcome): void {
     this.settler.complete({ id: 1, entries, sentAt: 0 }, outcome, now)
+  }
+
+  /** Why a record of this hash key would be refused. */
+  haltedAt(hashKey: bigint): unknown {
+    return this.halting.refusalOf(recordOf('any', 10, hashKey.toString()))?.cause
   }
 
   types(): string[] {
@@ -327,7 +334,7 @@ describe('Settler', () => {
       open: 'LaneHaltedError no',
     })
     expect([bench.errors.queued!.cause, bench.errors.open!.cause]).toEqual([bench.errors.first, bench.errors.first])
-    expect([bench.halts.causeFor(0n), bench.halts.causeFor(HALF)]).toEqual([bench.errors.first, undefined])
+    expect([bench.haltedAt(0n), bench.haltedAt(HALF)]).toEqual([bench.errors.first, undefined])
     expect(bench.told.at(-1)).toMatchObject({
       type: 'lane-halted',
       shardId: 'left',
@@ -355,7 +362,11 @@ describe('Settler', () => {
     const entries = bench.send()
     bench.queue(bench.record('queued', 5n))
     bench.end(entries, 10, failed('ValidationException'))
-    expect([bench.fates, bench.halts.any, bench.dispatcher.queued]).toEqual([{ first: 'DeliveryFailedError no' }, false, 1])
+    expect([bench.fates, bench.haltedAt(0n) ?? bench.haltedAt(END), bench.dispatcher.queued]).toEqual([
+      { first: 'DeliveryFailedError no' },
+      undefined,
+      1,
+    ])
   })
 
   test('without a map, what goes again waits for one in its order', () => {
@@ -378,21 +389,22 @@ describe('Settler', () => {
     const bench = new Bench({}, whole)
     const [spoilt, sound] = [bench.record('spoilt', 5n), bench.record('sound', 6n)]
     structuredClone(spoilt.data.buffer, { transfer: [spoilt.data.buffer as ArrayBuffer] })
-    expect(bench.settler.pack([spoilt, sound], 0).flatMap((entry) => entry.records)).toEqual([sound])
+    bench.settler.queueAnew([spoilt, sound], 0)
+    expect(bench.send().flatMap((entry) => entry.records)).toEqual([sound])
     expect([bench.fates, bench.account.records]).toEqual([{ spoilt: 'DeliveryFailedError no' }, 1])
   })
 
   test('what expires for want of a map says why there was none', () => {
     const bench = new Bench({ ordering: 'perShard' })
     bench.settler.loadError = new StreamUnusableError('flights', 'AccessDenied', 'not permitted')
-    bench.settler.expireUnsent([bench.record('a', 5n)])
+    bench.settler.expireUnsent([bench.record('a', 5n)], 0)
     expect(bench.errors.a).toMatchObject({ reason: 'expired', serviceCode: 'AccessDenied', attempts: 0 })
     expect(bench.errors.a!.message).toMatch(/never sent: Stream flights cannot be written to: not permitted$/)
     // Which shard it is for is not known either.
-    expect([bench.halts.causeFor(0n), bench.halts.causeFor(END)]).toEqual([bench.errors.a, bench.errors.a])
+    expect([bench.haltedAt(0n), bench.haltedAt(END)]).toEqual([bench.errors.a, bench.errors.a])
     const tried = bench.record('tried', 5n)
     tried.lastFailure = { code: 'InternalFailure', message: 'm', cause: undefined }
-    bench.settler.expireUnsent([tried])
+    bench.settler.expireUnsent([tried], 0)
     expect(bench.errors.tried).toMatchObject({ serviceCode: 'InternalFailure' })
   })
 
@@ -408,7 +420,7 @@ describe('Settler', () => {
       error,
     )
     expect(Object.values(bench.errors)).toEqual(keys.map(() => error))
-    expect([bench.halts.causeFor(0n), bench.halts.causeFor(END)]).toEqual(halts === 0 ? [undefined, undefined] : [error, error])
+    expect([bench.haltedAt(0n), bench.haltedAt(END)]).toEqual(halts === 0 ? [undefined, undefined] : [error, error])
     expect(bench.types().filter((type) => type === 'lane-halted')).toHaveLength(halts)
     if (halts > 0) expect(bench.types().at(-1)).toBe('lane-halted')
   })

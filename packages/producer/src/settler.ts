@@ -1,22 +1,21 @@
 import type { EventSource } from '@shardwise/core/events'
-import { effectiveHashKey, type HashKeyRange, MAX_HASH_KEY } from '@shardwise/core/hash-key'
 import type { PutRecordsResult } from '@shardwise/core/kinesis-port'
 import { classifyFailure, withAdvice } from '@shardwise/core/service-error'
-import type { ShardMap } from '@shardwise/core/shard-map'
 import type { Account } from './account.js'
-import { exhausted, expired, misunderstood, refused, spoilt, strandedByHeaders, throttledOut } from './delivery-failure.js'
+import { exhausted, expired, misunderstood, refused, throttledOut } from './delivery-failure.js'
 import type { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
+import { Fallout } from './fallout.js'
+import type { Halting } from './halting.js'
 import { companyAfter, halves, mayBlameOne } from './isolation.js'
 import type { Packer } from './packer.js'
-import { LaneHaltedError, type StreamUnusableError } from './producer-error.js'
+import type { StreamUnusableError } from './producer-error.js'
 import type { ProducerEvent } from './producer-events.js'
 import type { Settings } from './producer-options.js'
 import type { ProducerCounters } from './producer-stats.js'
 import type { RequestOutcome } from './request-sender.js'
 import { decideRetry, failsAtOnce, spentBy } from './retry-policy.js'
 import { type Placement, settle } from './settlement.js'
-import type { LaneHalts } from './shard-lanes.js'
 import type { StreamView } from './stream-view.js'
 import type { UserRecord } from './user-record.js'
 
@@ -28,7 +27,7 @@ export interface SettlerParts {
   readonly account: Account
   readonly packer: Packer
   readonly dispatcher: Dispatcher
-  readonly halts: LaneHalts
+  readonly halting: Halting
   readonly view: StreamView
   /** Records go back to waiting for a map, ahead of those that wait. */
   park(records: readonly UserRecord[], now: number): void
@@ -40,8 +39,6 @@ interface HeldSettlement {
   readonly entry: Entry
   readonly result: PutRecordsResult
 }
-
-const ALL_HASH_KEYS: HashKeyRange = { start: 0n, end: MAX_HASH_KEY }
 
 /** Part of the pipeline, the way back: what becomes of entries that were answered or whose time is over. */
 export class Settler {
@@ -102,10 +99,10 @@ export class Settler {
     for (const entry of entries) {
       entry.mayBeWritten ||= written === 'unknown'
       entry.lastFailure = { code, message, cause }
-      if (failsAtOnce(code, this.#parts.settings)) this.#abandon(entry, throttledOut)
+      if (failsAtOnce(code, this.#parts.settings)) this.#abandon(entry, throttledOut, now)
       else if (retryable) this.#retry(entry, now)
       else if (isShared && (entries.length > 1 || entry.records.length > 1)) this.#retry(entry, now, { among: entries.length })
-      else this.#abandon(entry, outcome.kind === 'miscounted' ? misunderstood : refused)
+      else this.#abandon(entry, outcome.kind === 'miscounted' ? misunderstood : refused, now)
     }
   }
 
@@ -115,69 +112,42 @@ export class Settler {
     this.#held = []
     for (const { entry, result } of held) {
       if (entry.lastExpiresAt > now) this.#settle(entry, result, now)
-      else this.#expireHeld(entry)
+      else this.#expireHeld(entry, now)
     }
     // Its shard may have closed since: the usual listing leaves closed ones out.
     if (this.#held.length > 0) this.#parts.view.refresh(now, true)
   }
 
-  /** Predicts and packs records again, all of them, ahead of what is queued; those whose life is over fail. Returns how many go on. */
-  repack(records: readonly UserRecord[], at: number, now: number, halve = false): number {
-    const { settings, view, dispatcher } = this.#parts
-    const spent = records.filter((record) => spentBy(record, now, settings.retry) !== undefined)
-    if (spent.length > 0) {
-      const errors = spent.map((record) => this.#spent(record, now))
-      const others = records.filter((record) => spentBy(record, now, settings.retry) === undefined)
-      if (settings.ordering === 'perShard') {
-        // In order of putting the spent ones are the first: the others go down with them.
-        this.#giveUp([...spent, ...others], errors)
-        return 0
-      }
-      this.#giveUp(spent, errors)
-      return others.length > 0 ? this.repack(others, at, now, halve) : 0
-    }
-    if (!view.isReady) {
-      this.#parts.park(records, now)
-      return records.length
-    }
-    let packed = 0
-    for (const part of halve ? halves(records) : [records]) {
-      for (const entry of this.pack(part, now)) {
-        if (halve) entry.company = 1
-        dispatcher.requeue(entry, at)
-        packed += entry.records.length
-      }
-    }
-    return packed
+  /**
+   * The entry's records are predicted and packed again, all of them, ahead of what is queued; those whose life is over fail. Returns how many
+   * go on. `halve`: each half by itself.
+   */
+  repack(entry: Entry, at: number, now: number, halve = false): number {
+    const { settings, halting } = this.#parts
+    const records = entry.dissolve()
+    const isSpent = (record: UserRecord): boolean => spentBy(record, now, settings.retry) !== undefined
+    const spent = records.filter(isSpent)
+    const others = spent.length === 0 ? records : records.filter((record) => !isSpent(record))
+    const errors = spent.map((record) => this.#spent(record, now))
+    return this.#carryOut(entry, halting.afterExpiry(entry, spent, errors, others, now), at, now, halve)
   }
 
-  /** Records of former entries as entries by the present map, less those that cannot be packed any more. */
-  pack(records: readonly UserRecord[], now: number): Entry[] {
-    const { packer, settings } = this.#parts
-    const intact = records.filter((record) => {
-      const isSpoilt = record.data.byteLength !== record.dataBytes
-      if (!isSpoilt && !(packer.auto && record.hasHeaders)) return true
-      this.fail(record, isSpoilt ? spoilt(record) : strandedByHeaders(record, settings.stream))
-      return false
-    })
-    return packer.pack(intact, now)
+  /** Queues records of former entries, by the present map; those that cannot be packed any more fail. */
+  queueAnew(records: readonly UserRecord[], now: number): void {
+    const { packer, dispatcher } = this.#parts
+    const fallout = new Fallout()
+    for (const entry of packer.pack(records, now, fallout)) dispatcher.enqueue(entry)
+    this.#fail(fallout)
   }
 
   /** The records' time was over before there was a map. */
-  expireUnsent(records: readonly UserRecord[]): void {
-    const { recordTtlMs } = this.#parts.settings
-    this.#giveUp(
-      records,
-      records.map((record) => expired(this.#explained(record), recordTtlMs)),
-    )
+  expireUnsent(records: readonly UserRecord[], now: number): void {
+    this.#fail(this.#parts.halting.afterUnsent(records, this.#expired(records), now))
   }
 
   /** The stream cannot be used. */
   refuse(records: readonly UserRecord[], error: StreamUnusableError): void {
-    const ranges = this.#parts.settings.ordering === 'perShard' && records.length > 0 ? [ALL_HASH_KEYS] : []
-    const halted = this.#halt(ranges, error)
-    for (const record of records) this.fail(record, error)
-    this.#announce(halted, error)
+    this.#fail(this.#parts.halting.afterLoss(records, error))
   }
 
   fail(record: UserRecord, error: Error): void {
@@ -226,9 +196,9 @@ export class Settler {
         entry.lastFailure = { code, message: withAdvice({ message, advice: failure.advice }), cause: undefined }
         entry.mayBeWritten ||= failure.written === 'unknown'
         // PutRecords documents two errors of an entry, and both pass. An unknown one may pass, too.
-        if (failsAtOnce(code, this.#parts.settings)) this.#abandon(entry, throttledOut)
+        if (failsAtOnce(code, this.#parts.settings)) this.#abandon(entry, throttledOut, now)
         else if (failure.retryable || failure.kind === 'unknown') this.#retry(entry, now, { throttled })
-        else this.#abandon(entry, refused)
+        else this.#abandon(entry, refused, now)
       }
     }
   }
@@ -280,7 +250,6 @@ export class Settler {
     how: { readonly atOnce?: boolean; readonly throttled?: boolean; readonly among?: number } = {},
   ): void {
     const { settings, counters, events, dispatcher, packer, view } = this.#parts
-    dispatcher.settled(entry)
     if (how.among !== undefined) {
       entry.attempts--
       entry.company = companyAfter(how.among)
@@ -294,7 +263,7 @@ export class Settler {
     let userRecords = entry.records.length
     if (entry.expiresAt > now && attempts < settings.retry.maxAttempts && sameBytes) dispatcher.requeue(entry, at)
     // An aggregate that is known to be too large by now comes out smaller by itself.
-    else userRecords = this.repack(entry.dissolve(), at, now, isGuilty && entry.bytes <= (view.traits?.maxRecordBytes ?? 0))
+    else userRecords = this.repack(entry, at, now, isGuilty && entry.bytes <= (view.traits?.maxRecordBytes ?? 0))
     if (userRecords === 0) return
     counters.retries++
     const [code, throttled] = [lastFailure?.code ?? '', how.throttled === true]
@@ -310,66 +279,43 @@ export class Settler {
     })
   }
 
-  #abandon(entry: Entry, describe: (record: UserRecord) => Error): void {
-    this.#parts.dispatcher.settled(entry)
-    const records = entry.dissolve()
-    this.#giveUp(records, records.map(describe), entry)
+  #abandon(entry: Entry, describe: (record: UserRecord) => Error, now: number): void {
+    const errors = entry.dissolve().map(describe)
+    this.#carryOut(entry, this.#parts.halting.afterRefusal(entry, errors, now), now, now)
   }
 
-  #expireHeld(entry: Entry): void {
+  #expireHeld(entry: Entry, now: number): void {
     const message = 'it was written to a shard that ListShards does not show, so whether readers accept it there is not known'
     entry.lastFailure = { code: 'UnknownShard', message, cause: this.loadError }
     entry.mayBeWritten = true
-    this.#abandon(entry, (record) => expired(record, this.#parts.settings.recordTtlMs))
+    this.#abandon(entry, (record) => expired(record, this.#parts.settings.recordTtlMs), now)
   }
 
-  /**
-   * Fails the records: the first ones with `errors`, the rest because these go before them. With order kept, the lane halts: what is
-   * queued in it fails, too, and it takes nothing until the caller resumes.
-   */
-  #giveUp(records: readonly UserRecord[], errors: readonly Error[], entry?: Entry): void {
-    const { settings, packer, dispatcher } = this.#parts
-    const cause = errors[0]!
-    const behind: UserRecord[] = []
-    const ranges = settings.ordering === 'perShard' ? this.#brokenRanges(records, entry) : []
-    const halted = this.#halt(ranges, cause)
-    if (ranges.length > 0) {
-      const completed: Entry[] = []
-      packer.closeAll(completed)
-      for (const open of completed) dispatcher.enqueue(open)
-      for (const range of ranges)
-        for (const queued of dispatcher.clear(range)) for (const record of queued.dissolve()) behind.push(record)
+  /** What goes on takes the entry's place; then the rest fails. Returns how many records go on. */
+  #carryOut(entry: Entry, fallout: Fallout, at: number, now: number, halve = false): number {
+    const { packer, dispatcher, view, park } = this.#parts
+    const { goOn } = fallout
+    let count = goOn.length
+    if (view.isReady) {
+      const successors = (halve ? halves(goOn) : [goOn]).flatMap((part) => packer.pack(part, now, fallout))
+      if (halve) for (const successor of successors) successor.company = 1
+      dispatcher.replace(entry, successors, at)
+      count = successors.reduce((sum, successor) => sum + successor.records.length, 0)
+    } else {
+      dispatcher.settled(entry)
+      if (count > 0) park(goOn, now)
     }
-    const behindIt = (record: UserRecord): Error =>
-      new LaneHaltedError(this.#stream, record.partitionKey, record.mayBeWritten ? 'unknown' : 'no', cause)
-    for (const [i, record] of records.entries()) this.fail(record, errors[i] ?? behindIt(record))
-    for (const record of behind) this.fail(record, behindIt(record))
-    this.#announce(halted, cause)
+    this.#fail(fallout)
+    return count
   }
 
-  /** Those of the ranges that were not halted already. */
-  #halt(ranges: readonly HashKeyRange[], cause: Error): HashKeyRange[] {
-    return ranges.filter((range) => this.#parts.halts.halt(range, cause))
+  #fail(fallout: Fallout): void {
+    for (const [i, record] of fallout.failed.entries()) this.fail(record, fallout.errors[i]!)
+    this.#parts.halting.announce(fallout)
   }
 
-  /** Comes last: a listener may resume, and what it puts then must not go down with what was queued before. */
-  #announce(halted: readonly HashKeyRange[], cause: Error): void {
-    const { events, view } = this.#parts
-    for (const range of halted) {
-      const { start: startingHashKey, end: endingHashKey } = range
-      const shard = view.map?.at(startingHashKey)
-      const shardId = shard?.range.end === endingHashKey ? shard.shardId : undefined
-      events.emit({ type: 'lane-halted', stream: this.#stream, shardId, startingHashKey, endingHashKey, cause })
-    }
-  }
-
-  /** The hash keys whose order the failure breaks: those of the shards that the records go to, all of them while these are not known. */
-  #brokenRanges(records: readonly UserRecord[], entry: Entry | undefined): HashKeyRange[] {
-    const { map } = this.#parts.view
-    if (entry?.shard !== undefined) return [widened(entry.shard.range, map)]
-    if (map === undefined) return [ALL_HASH_KEYS]
-    const hashKeys = records.map((record) => effectiveHashKey(record.partitionKey, record.explicitHashKey))
-    return [...new Set(hashKeys.map((hashKey) => map.at(hashKey)!.range))]
+  #expired(records: readonly UserRecord[]): Error[] {
+    return records.map((record) => expired(this.#explained(record), this.#parts.settings.recordTtlMs))
   }
 
   #spent(record: UserRecord, now: number): Error {
@@ -384,18 +330,6 @@ export class Settler {
       record.lastFailure = { code, message, cause }
     }
     return record
-  }
-}
-
-/**
- * The range with all of each open shard that it reaches into. After a merge the lane of the new shard goes down with an entry of one
- * parent, and with it records of the other parent's keys: these halt, too.
- */
-function widened(range: HashKeyRange, map: ShardMap | undefined): HashKeyRange {
-  const [first, last] = [map?.at(range.start)?.range ?? range, map?.at(range.end)?.range ?? range]
-  return {
-    start: first.start < range.start ? first.start : range.start,
-    end: last.end > range.end ? last.end : range.end,
   }
 }
 

@@ -1,6 +1,6 @@
 import { ShardMap } from '@shardwise/core/shard-map'
 import { describe, expect, test } from 'vitest'
-import { LaneHalts, ShardLanes } from './shard-lanes.js'
+import { ShardLanes } from './shard-lanes.js'
 import { entryOf, shardOf } from './testing/records.js'
 
 const END = 2n ** 128n - 1n
@@ -25,7 +25,7 @@ const [leftShard, rightShard] = [shardOf('l', LEFT), shardOf('r', RIGHT)]
 
 describe('ShardLanes', () => {
   test('in order, one at a time: the next waits until the one before has settled', () => {
-    const lanes = new ShardLanes({ serial: true })
+    const lanes = new ShardLanes({ ordering: 'perShard' })
     const [first, second] = [entryOf('p'), entryOf('p')]
     const lane = lanes.enqueue(first)
     lanes.enqueue(second)
@@ -37,7 +37,7 @@ describe('ShardLanes', () => {
   })
 
   test('not serial: the next may go, and a back-off holds the lane', () => {
-    const lanes = new ShardLanes({ serial: false })
+    const lanes = new ShardLanes({ ordering: 'none' })
     const first = entryOf('p')
     const lane = lanes.enqueue(first)
     lanes.enqueue(entryOf('p'))
@@ -49,7 +49,7 @@ describe('ShardLanes', () => {
   })
 
   test('after a split the children wait for what the parent has in flight', () => {
-    const lanes = new ShardLanes({ serial: true })
+    const lanes = new ShardLanes({ ordering: 'perShard' })
     const [flying, queued] = [entryOf('p'), entryOf('p')]
     const parent = lanes.enqueue(flying)
     lanes.enqueue(queued)
@@ -62,7 +62,7 @@ describe('ShardLanes', () => {
   })
 
   test('a split elsewhere holds nobody up, and a merge waits for both parents', () => {
-    const lanes = new ShardLanes({ serial: true })
+    const lanes = new ShardLanes({ ordering: 'perShard' })
     const [left, right] = [entryOf(leftShard), entryOf(rightShard)]
     lanes.take(lanes.enqueue(left))
     lanes.take(lanes.enqueue(right))
@@ -77,7 +77,7 @@ describe('ShardLanes', () => {
   })
 
   test('a shard of the same id in another stream is another lane, and waits for what the old one has in flight', () => {
-    const lanes = new ShardLanes({ serial: true })
+    const lanes = new ShardLanes({ ordering: 'perShard' })
     const [flying, queued] = [entryOf('l'), entryOf('l')]
     lanes.take(lanes.enqueue(flying))
     lanes.enqueue(queued)
@@ -92,7 +92,7 @@ describe('ShardLanes', () => {
   })
 
   test('a lane that comes back while its entry is in flight is a new one', () => {
-    const lanes = new ShardLanes({ serial: false })
+    const lanes = new ShardLanes({ ordering: 'none' })
     const [flying, later] = [entryOf('p'), entryOf('p')]
     lanes.take(lanes.enqueue(flying))
     lanes.changeMap(undefined)
@@ -104,7 +104,7 @@ describe('ShardLanes', () => {
   })
 
   test('what is put back goes first, in its order', () => {
-    const lanes = new ShardLanes({ serial: false })
+    const lanes = new ShardLanes({ ordering: 'none' })
     const entries = [entryOf('p'), entryOf('p'), entryOf('p')]
     let lane = lanes.enqueue(entries[0]!)
     for (const entry of entries.slice(1)) lane = lanes.enqueue(entry)
@@ -114,23 +114,11 @@ describe('ShardLanes', () => {
   })
 
   test('clears what is queued for a range and nothing else', () => {
-    const lanes = new ShardLanes({ serial: true })
+    const lanes = new ShardLanes({ ordering: 'perShard' })
     const [left, right] = [entryOf(leftShard), entryOf(rightShard)]
     lanes.enqueue(left)
     lanes.enqueue(right)
     expect(lanes.clear(LEFT)).toEqual([left])
     expect([lanes.queuedEntries, lanes.clearAll()]).toEqual([1, [right]])
-  })
-})
-
-describe('LaneHalts', () => {
-  test('names the first failure for the range until resumed', () => {
-    const halts = new LaneHalts()
-    const [first, second] = [new Error('1'), new Error('2')]
-    halts.halt(LEFT, first)
-    halts.halt(LEFT, second)
-    expect([halts.any, halts.causeFor(5n), halts.causeFor(END)]).toEqual([true, first, undefined])
-    halts.resume()
-    expect([halts.any, halts.causeFor(5n)]).toEqual([false, undefined])
   })
 })

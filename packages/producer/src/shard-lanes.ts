@@ -1,64 +1,26 @@
-import { type HashKeyRange, inRange, rangesOverlap } from '@shardwise/core/hash-key'
+import type { HashKeyRange } from '@shardwise/core/hash-key'
 import type { Shard, ShardMap } from '@shardwise/core/shard-map'
 import type { Entry } from './entry.js'
+import { KeyOrder } from './key-order.js'
+import { type Lane, LaneState } from './lane.js'
+import type { Ordering } from './producer-options.js'
 import { isSameShard } from './shard-directory.js'
-
-/** The way of one shard's entries from packing to settlement. */
-export interface Lane {
-  /** Undefined for the one lane of a stream whose service ignores keys. */
-  readonly shardId: string | undefined
-  /** Nothing leaves before this time: the last attempt failed. */
-  notBefore: number
-}
-
-class LaneState implements Lane {
-  readonly shard: Shard | undefined
-  notBefore = Number.NEGATIVE_INFINITY
-  /** Entries that go first: sent before, or older than anything queued. */
-  again: Entry[] = []
-  queue: Entry[] = []
-  queueStart = 0
-  /** Entries taken and not settled. */
-  unsettled = 0
-  /** Retired lanes that this one must not overtake. Those that have settled are dropped when next looked at. */
-  readonly behind: LaneState[]
-
-  constructor(shard: Shard | undefined, behind: LaneState[]) {
-    this.shard = shard
-    this.behind = behind
-  }
-
-  get shardId(): string | undefined {
-    return this.shard?.shardId
-  }
-
-  overlaps(range: HashKeyRange): boolean {
-    return this.shard !== undefined && rangesOverlap(this.shard.range, range)
-  }
-
-  get queued(): number {
-    return this.again.length + this.queue.length - this.queueStart
-  }
-
-  drain(): Entry[] {
-    const entries = [...this.again, ...this.queue.slice(this.queueStart)]
-    this.again = []
-    this.queue = []
-    this.queueStart = 0
-    return entries
-  }
-}
+import type { UserRecord } from './user-record.js'
 
 /**
- * One queue for each shard, and with `serial` the promise of order (decision 4): of one lane there is at most one entry between taking and
- * settlement, and so never two in one request. Why one: PutRecords keeps no order among its entries and each fails by itself.
+ * One queue for each shard, and the promise of order (decision 4): of one shard (`perShard`) or of one key (`perKey`) there is at most one
+ * entry between taking and settlement, and so never two in one request. Why one: PutRecords keeps no order among its entries and each
+ * fails by itself.
  *
  * A reshard retires the lanes of shards that closed. What they still queue moves to the children's lanes; what they have in flight stays
- * theirs, and a child's lane does not start before every retired lane that overlaps it has settled. Otherwise: record 1 of a key is in
- * flight to the parent, record 2 goes to the child and is acknowledged, then record 1 turns out throttled and lands behind record 2.
+ * theirs. By shard, a child's lane does not start before every retired lane that overlaps it has settled. Otherwise: record 1 of a key is in
+ * flight to the parent, record 2 goes to the child and is acknowledged, then record 1 turns out throttled and lands behind record 2. By
+ * key, record 2 is behind record 1 in the order of its key, whatever lane it is in: `KeyOrder`. An entry that is behind another does not
+ * stand in its lane's queue at all, so that a hot key's thousands are not looked at again and again.
  */
 export class ShardLanes {
-  readonly #serial: boolean
+  readonly #ordering: Ordering
+  readonly #order = new KeyOrder()
   readonly #lanes = new Map<string | undefined, LaneState>()
   /** Lanes with something queued, in order of service. */
   readonly #active = new Set<LaneState>()
@@ -68,8 +30,8 @@ export class ShardLanes {
   readonly #taken = new Map<Entry, LaneState>()
   #queued = 0
 
-  constructor(options: { readonly serial: boolean }) {
-    this.#serial = options.serial
+  constructor(options: { readonly ordering: Ordering }) {
+    this.#ordering = options.ordering
   }
 
   get queuedEntries(): number {
@@ -84,42 +46,82 @@ export class ShardLanes {
   /** Behind all that is queued. */
   enqueue(entry: Entry): Lane {
     const lane = this.#lane(entry.shard)
-    lane.queue.push(entry)
+    if (this.#ordering !== 'perKey' || this.#order.add(entry)) lane.queue.push(entry)
+    else lane.blocked.push(entry)
     this.#queued++
     this.#active.add(lane)
     return lane
   }
 
-  /** In front of the queue, behind what came back before. Not before `notBefore`. */
-  requeue(entry: Entry, notBefore: number): Lane {
-    const lane = this.#lane(entry.shard)
-    lane.again.push(entry)
-    lane.notBefore = Math.max(lane.notBefore, notBefore)
-    this.#queued++
-    this.#active.add(lane)
-    return lane
+  /** A taken entry is to go again as it is, ahead of what is queued. Not before `notBefore`. */
+  requeue(entry: Entry, notBefore: number): void {
+    this.#giveBack(entry)
+    this.#toFront([entry], notBefore)
+  }
+
+  /**
+   * A taken, dropped or blocked entry goes on in others, which hold its records in their order: in its place, and so ahead of what is
+   * queued behind it. Not before `notBefore`.
+   */
+  replace(entry: Entry, successors: readonly Entry[], notBefore: number): void {
+    this.#giveBack(entry)
+    if (this.#ordering !== 'perKey') {
+      this.#toFront(successors, notBefore)
+      return
+    }
+    const freed = this.#order.replace(entry, successors)
+    for (const successor of successors) {
+      if (this.#order.isFree(successor)) this.#toFront([successor], notBefore)
+      else {
+        const lane = this.#lane(successor.shard)
+        lane.blocked.insert(successor, entry)
+        this.#queued++
+        this.#active.add(lane)
+      }
+    }
+    this.#unblock(entry)
+    for (const other of freed) this.#free(other)
   }
 
   head(lane: Lane): Entry | undefined {
-    const state = lane as LaneState
-    return state.again[0] ?? state.queue[state.queueStart]
+    return (lane as LaneState).head
+  }
+
+  /** The oldest of those that must not leave for what is ahead of them: their time may be over all the same. */
+  firstBlocked(lane: Lane): Entry | undefined {
+    return (lane as LaneState).blocked.first
   }
 
   /** From when on the head may leave: -Infinity for at once, Infinity while another entry must settle first. */
   opensAt(lane: Lane): number {
-    if (!this.#serial) return lane.notBefore
+    if (this.#ordering !== 'perShard') return lane.notBefore
     const { unsettled, behind } = lane as LaneState
     if (unsettled > 0) return Number.POSITIVE_INFINITY
     while (behind.length > 0 && behind.at(-1)!.unsettled === 0) behind.pop()
     return behind.length > 0 ? Number.POSITIVE_INFINITY : lane.notBefore
   }
 
-  /** Whether something waits behind an entry that was taken. */
+  /** By shard: whether something waits behind an entry that was taken. */
   isCrowded(lane: Lane): boolean {
-    return (lane as LaneState).unsettled > 0 && (lane as LaneState).queued > 0
+    return this.#ordering === 'perShard' && (lane as LaneState).unsettled > 0 && (lane as LaneState).queued > 0
   }
 
-  /** Removes the head. It is unsettled until `settled` or `putBack`. */
+  /** By key: whether something waits behind the entry. */
+  isAwaited(entry: Entry): boolean {
+    return this.#order.isAwaited(entry)
+  }
+
+  /** By key: whether the entry waits right behind such a one. */
+  isBehind(entry: Entry, such: (ahead: Entry) => boolean): boolean {
+    return this.#order.isBehind(entry, such)
+  }
+
+  /** Those of the blocked entries behind this one that hold keys of these records of it. They stay where they are: replace each. */
+  behind(entry: Entry, records: readonly UserRecord[]): Entry[] {
+    return [...this.#order.behind(entry, records)].filter((other) => this.#lanes.get(other.shardId)?.blocked.has(other) === true)
+  }
+
+  /** Removes the head. It is unsettled until `settled`, `requeue`, `replace` or `putBack`. */
   take(lane: Lane): Entry {
     const entry = this.drop(lane)
     ;(lane as LaneState).unsettled++
@@ -127,23 +129,18 @@ export class ShardLanes {
     return entry
   }
 
-  /** Removes the head for good: it will not be sent. */
+  /** Removes the head for good: it will not be sent. It keeps its place in the order until `settled` or `replace`. */
   drop(lane: Lane): Entry {
-    const state = lane as LaneState
-    let entry = state.again.shift()
-    if (entry === undefined) {
-      entry = state.queue[state.queueStart++]!
-      if (state.queueStart > 1000 && state.queueStart * 2 > state.queue.length) {
-        state.queue.splice(0, state.queueStart)
-        state.queueStart = 0
-      }
-    }
+    const entry = (lane as LaneState).shift()
     this.#queued--
-    if (state.queued === 0) {
-      state.queue.length = 0
-      state.queueStart = 0
-      this.#active.delete(state)
-    }
+    if ((lane as LaneState).queued === 0) this.#active.delete(lane as LaneState)
+    return entry
+  }
+
+  /** The same with the first that is blocked. */
+  dropBlocked(lane: Lane): Entry {
+    const entry = (lane as LaneState).blocked.first!
+    this.#unblock(entry)
     return entry
   }
 
@@ -152,17 +149,18 @@ export class ShardLanes {
     if (this.#active.delete(lane as LaneState)) this.#active.add(lane as LaneState)
   }
 
-  /** A taken entry is over: delivered, failed, or about to be queued anew. */
+  /** A taken or dropped entry is over: delivered or failed, or its records wait for a map. */
   settled(entry: Entry): void {
-    const lane = this.#giveBack(entry)
-    if (lane.unsettled === 0) this.#retired.delete(lane)
+    this.#giveBack(entry)
+    if (this.#ordering === 'perKey') for (const other of this.#order.remove(entry)) this.#free(other)
   }
 
   /** Returns taken entries of any lanes, in the order they were taken, to the very front. They were not sent. */
   putBack(entries: readonly Entry[]): void {
     for (let i = entries.length - 1; i >= 0; i--) {
       const entry = entries[i]!
-      const lane = this.#giveBack(entry)
+      const lane = this.#taken.get(entry)!
+      this.#giveBack(entry)
       lane.again.unshift(entry)
       this.#queued++
       this.#active.add(lane)
@@ -171,15 +169,12 @@ export class ShardLanes {
 
   /** Everything queued may go now: a flush. */
   hurry(now: number): void {
-    for (const { again, queue, queueStart } of this.#active) {
-      for (const entry of again) entry.deadline = Math.min(entry.deadline, now)
-      for (let i = queueStart; i < queue.length; i++) queue[i]!.deadline = Math.min(queue[i]!.deadline, now)
-    }
+    for (const lane of this.#active) for (const entry of lane.entries()) entry.deadline = Math.min(entry.deadline, now)
   }
 
   /**
-   * Retires the lanes that are none of the map's open shards (of none, when undefined), and returns what they had queued, lane by lane in
-   * order, to be predicted again and enqueued. Nothing may be taken and unsent: put it back first.
+   * Retires the lanes that are none of the map's open shards (of none, when undefined), and returns what they had queued, lane by lane, to be
+   * predicted again in the order of putting, and enqueued. Nothing may be taken and unsent: put it back first.
    */
   changeMap(map: ShardMap | undefined): Entry[] {
     const open = new Map(map?.open.map((shard) => [shard.shardId, shard]))
@@ -212,14 +207,49 @@ export class ShardLanes {
       this.#lanes.delete(lane.shardId)
       if (lane.unsettled > 0) this.#retired.add(lane)
     }
+    if (this.#ordering === 'perKey') {
+      const freed = drained.flatMap((entry) => this.#order.remove(entry))
+      for (const entry of freed) this.#free(entry)
+    }
     return drained
   }
 
-  #giveBack(entry: Entry): LaneState {
-    const lane = this.#taken.get(entry)!
+  /** It was taken: not any more. */
+  #giveBack(entry: Entry): void {
+    const lane = this.#taken.get(entry)
+    if (lane === undefined) return
     this.#taken.delete(entry)
     lane.unsettled--
-    return lane
+    if (lane.unsettled === 0) this.#retired.delete(lane)
+  }
+
+  /**
+   * Ahead of what is queued. Where a lane's order matters, ahead of what came back before, too: that was behind. Otherwise behind it, since
+   * that has waited longer.
+   */
+  #toFront(entries: readonly Entry[], notBefore: number): void {
+    const inOrder = this.#ordering === 'perShard'
+    for (const entry of inOrder ? entries.toReversed() : entries) {
+      const lane = this.#lane(entry.shard)
+      if (inOrder) lane.again.unshift(entry)
+      else lane.again.push(entry)
+      lane.notBefore = Math.max(lane.notBefore, notBefore)
+      this.#queued++
+      this.#active.add(lane)
+    }
+  }
+
+  /** Nothing is ahead of it any more. It has waited long enough to go before what came later. One that was dropped stays so. */
+  #free(entry: Entry): void {
+    if (this.#unblock(entry)) this.#toFront([entry], Number.NEGATIVE_INFINITY)
+  }
+
+  #unblock(entry: Entry): boolean {
+    const lane = this.#lanes.get(entry.shardId)
+    if (lane?.blocked.delete(entry) !== true) return false
+    this.#queued--
+    if (lane.queued === 0) this.#active.delete(lane)
+    return true
   }
 
   /** Lanes of one map do not overlap, so what a lane must wait for is known when it is made. */
@@ -231,35 +261,5 @@ export class ShardLanes {
       this.#lanes.set(shard?.shardId, lane)
     }
     return lane
-  }
-}
-
-/** A part of the hash space that takes no records until the caller resumes, and the failure that halted it. */
-export interface Halt {
-  readonly range: HashKeyRange
-  readonly cause: Error
-}
-
-/** The halted parts of a stream whose order is kept. Ranges and not shards, so that a halt outlives a reshard. */
-export class LaneHalts {
-  #halts: Halt[] = []
-
-  get any(): boolean {
-    return this.#halts.length > 0
-  }
-
-  /** The first failure stays the one that is named. False if all of the range was halted already. */
-  halt(range: HashKeyRange, cause: Error): boolean {
-    if (this.#halts.some((halt) => range.start >= halt.range.start && range.end <= halt.range.end)) return false
-    this.#halts.push({ range, cause })
-    return true
-  }
-
-  causeFor(hashKey: bigint): Error | undefined {
-    return this.#halts.find((halt) => inRange(hashKey, halt.range))?.cause
-  }
-
-  resume(): void {
-    this.#halts = []
   }
 }

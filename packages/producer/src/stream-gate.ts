@@ -102,7 +102,7 @@ export class StreamGate implements StreamViewListener {
     }
     let late = 0
     while (late < this.#unrouted.length && this.#unrouted[late]!.expiresAt <= now) late++
-    if (late > 0) settler.expireUnsent(this.#unrouted.splice(0, late))
+    if (late > 0) settler.expireUnsent(this.#unrouted.splice(0, late), now)
     if (this.#unrouted.length === 0) return
     wakeBy(this.#unrouted[0]!.expiresAt)
     this.#loadView(now)
@@ -134,8 +134,7 @@ export class StreamGate implements StreamViewListener {
     const open: Entry[] = []
     packer.closeAll(open)
     for (const entry of open) dispatcher.enqueue(entry)
-    // Lane by lane in order; by expiry the order of each lane stays, for what was put earlier expires no later.
-    const records = dissolved(dispatcher.clearAll()).sort((a, b) => a.expiresAt - b.expiresAt)
+    const records = dissolved(dispatcher.clearAll())
     if (records.length > 0) this.park(records, now)
   }
 
@@ -240,7 +239,7 @@ export class StreamGate implements StreamViewListener {
     // By index and not by shift: what a listener puts in the middle of this goes to the end and keeps its place.
     for (let i = 0; i < this.#unrouted.length; i++) {
       const record = this.#unrouted[i]!
-      if (record.expiresAt <= now) settler.expireUnsent([record])
+      if (record.expiresAt <= now) settler.expireUnsent([record], now)
       else route(record, now)
     }
     this.#unrouted.length = 0
@@ -258,7 +257,7 @@ export class StreamGate implements StreamViewListener {
     // Whatever is too large now would fail, and with it the requests that it is in.
     if (maxRecordBytes < this.#maxRecordBytes) for (const entry of dispatcher.clearAll()) moved.push(entry)
     this.#maxRecordBytes = maxRecordBytes
-    for (const entry of settler.pack(dissolved(moved), now)) dispatcher.enqueue(entry)
+    settler.queueAnew(dissolved(moved), now)
   }
 
   /** Rejects all that is not in flight, and forgets the stream: the next put tries afresh. */
@@ -272,6 +271,7 @@ export class StreamGate implements StreamViewListener {
   }
 }
 
+/** Their records in the order of acceptance. */
 function dissolved(entries: readonly Entry[]): UserRecord[] {
-  return entries.flatMap((entry) => entry.dissolve())
+  return entries.flatMap((entry) => entry.dissolve()).sort((a, b) => a.rank - b.rank)
 }

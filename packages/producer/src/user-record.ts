@@ -68,6 +68,8 @@ export class UserRecord {
   readonly dataBytes: number
   /** On the clock's `now` scale: from then on it is not sent again. 0 until the record is admitted. */
   expiresAt = 0
+  /** Of the records accepted for its stream, the how manyth. */
+  rank = 0
   /** Of the stream that it was put to. */
   account: Account | undefined = undefined
   /** Which flush waits for it. See outstanding.ts. */

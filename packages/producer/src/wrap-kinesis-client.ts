@@ -30,7 +30,7 @@ export interface WrappedPuts extends AsyncDisposable {
   flush(): Promise<void>
   /** Refuses further puts with ProducerClosedError and resolves when all others have settled. The client itself stays open. */
   close(): Promise<void>
-  /** With `ordering: 'perShard'`: see `Producer.resume`. */
+  /** With order kept: see `Producer.resume`. */
   resume(): void
 }
 
@@ -139,7 +139,7 @@ class KinesisClientWrapper {
   #take({ operation, stream, records }: SdkPut): Promise<unknown> | undefined {
     const producer = this.#producers.of(stream)
     if (producer === undefined) {
-      if (this.#options.ordering === 'perShard') throw tooManyStreams(stream)
+      if ((this.#options.ordering ?? 'none') !== 'none') throw tooManyStreams(stream)
       return undefined
     }
     if (operation === 'PutRecord') return producer.put(records[0]!).then(putRecordOutput)

@@ -1,0 +1,79 @@
+import { type HashKeyRange, rangesOverlap } from '@shardwise/core/hash-key'
+import type { Shard } from '@shardwise/core/shard-map'
+import type { Entry } from './entry.js'
+import { LinkedSet } from './linked-set.js'
+
+/** The way of one shard's entries from packing to settlement. */
+export interface Lane {
+  /** Undefined for the one lane of a stream whose service ignores keys. */
+  readonly shardId: string | undefined
+  /** Nothing leaves before this time: the last attempt failed. */
+  notBefore: number
+}
+
+/** What `ShardLanes` keeps of a lane. */
+export class LaneState implements Lane {
+  readonly shard: Shard | undefined
+  notBefore: number = Number.NEGATIVE_INFINITY
+  /** Entries that go first: sent before, or older than anything queued. */
+  again: Entry[] = []
+  queue: Entry[] = []
+  queueStart = 0
+  /** With order kept by key: entries behind others that hold their keys. In the order of expiry, as near as makes no difference. */
+  readonly blocked: LinkedSet<Entry> = new LinkedSet()
+  /** Entries taken and not settled. */
+  unsettled = 0
+  /** Retired lanes that this one must not overtake. Those that have settled are dropped when next looked at. */
+  readonly behind: LaneState[]
+
+  constructor(shard: Shard | undefined, behind: LaneState[]) {
+    this.shard = shard
+    this.behind = behind
+  }
+
+  get shardId(): string | undefined {
+    return this.shard?.shardId
+  }
+
+  overlaps(range: HashKeyRange): boolean {
+    return this.shard !== undefined && rangesOverlap(this.shard.range, range)
+  }
+
+  get queued(): number {
+    return this.again.length + this.queue.length - this.queueStart + this.blocked.size
+  }
+
+  get head(): Entry | undefined {
+    return this.again[0] ?? this.queue[this.queueStart]
+  }
+
+  /** Removes the head. */
+  shift(): Entry {
+    const again = this.again.shift()
+    if (again !== undefined) return again
+    const entry = this.queue[this.queueStart++]!
+    if (this.queueStart === this.queue.length) {
+      this.queue.length = 0
+      this.queueStart = 0
+    } else if (this.queueStart > 1000 && this.queueStart * 2 > this.queue.length) {
+      this.queue.splice(0, this.queueStart)
+      this.queueStart = 0
+    }
+    return entry
+  }
+
+  drain(): Entry[] {
+    const entries = [...this.entries()]
+    this.again = []
+    this.queue = []
+    this.queueStart = 0
+    for (const entry of this.blocked) this.blocked.delete(entry)
+    return entries
+  }
+
+  *entries(): Iterable<Entry> {
+    yield* this.again
+    for (let i = this.queueStart; i < this.queue.length; i++) yield this.queue[i]!
+    yield* this.blocked
+  }
+}
