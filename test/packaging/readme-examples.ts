@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { repository, workspacePackages } from './workspace-packages.js'
 
@@ -12,11 +12,16 @@ export interface ReadmeExample {
   readonly code: string
 }
 
-/** Every ts and js block of the READMEs, in order. */
+/** Every ts and js block of the READMEs, and of the pages that the packages ship beside them, in order. */
 export function readmeExamples(): readonly ReadmeExample[] {
   const readmes = [['root', 'README.md']]
-  for (const { folder } of workspacePackages)
-    readmes.push([folder.slice(folder.lastIndexOf('/') + 1), `${folder.slice(repository.length + 1)}/README.md`])
+  for (const { folder } of workspacePackages) {
+    const short = folder.slice(folder.lastIndexOf('/') + 1)
+    const path = folder.slice(repository.length + 1)
+    readmes.push([short, `${path}/README.md`])
+    const pages = existsSync(`${folder}/docs`) ? readdirSync(`${folder}/docs`).filter((page) => page.endsWith('.md')) : []
+    for (const page of pages) readmes.push([`${short}-${page.slice(0, -3)}`, `${path}/docs/${page}`])
+  }
   return readmes.flatMap(([short, path]) => {
     const file = join(repository, path!)
     if (!existsSync(file)) return []

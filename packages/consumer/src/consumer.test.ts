@@ -6,7 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { AT_TIMESTAMP } from './checkpoints/position.js'
 import { Consumer } from './consumer.js'
 import { type ConsumerOptions, type InternalOptions, LEASE_STORE } from './consumer-options.js'
-import type { ConsumedRecord } from './delivery/user-records.js'
+import type { ConsumedRecord } from './delivery/consumed-record.js'
 import { MemoryLeaseStore } from './leases/memory-lease-store.js'
 import { FaultyLeaseStore } from './leases/testing/faulty-lease-store.js'
 

@@ -3,6 +3,8 @@ import type { UserRecord } from './user-record.js'
 
 /** The pipeline of a stream, as its account sees it. */
 export interface AccountHolder {
+  /** See `Pipeline.put`. */
+  put(record: UserRecord, admitted: () => void): boolean
   /** There is room now for a record that has waited. Comes in the order of the line; nothing is sent before `turn`. */
   admitLate(record: UserRecord, now: number): void
   /** Does what has become due. */
@@ -13,8 +15,8 @@ export interface AccountHolder {
 export class Account {
   /** Name or ARN. */
   readonly stream: string
+  readonly holder: AccountHolder
   readonly #ledger: Ledger
-  readonly #holder: AccountHolder
   #records = 0
   #bytes = 0
   #waiting = 0
@@ -22,7 +24,7 @@ export class Account {
   constructor(stream: string, ledger: Ledger, holder: AccountHolder) {
     this.stream = stream
     this.#ledger = ledger
-    this.#holder = holder
+    this.holder = holder
   }
 
   get records(): number {
@@ -74,7 +76,7 @@ export class Account {
         others.add(account)
       }
     }
-    if (others !== undefined) for (const account of others) account.#holder.turn(now)
+    if (others !== undefined) for (const account of others) account.holder.turn(now)
     return own
   }
 
@@ -88,7 +90,7 @@ export class Account {
   #admitLate(record: UserRecord, now: number): void {
     this.#waiting--
     this.#enter(record)
-    this.#holder.admitLate(record, now)
+    this.holder.admitLate(record, now)
   }
 
   #enter(record: UserRecord): void {

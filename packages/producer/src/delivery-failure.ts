@@ -46,22 +46,22 @@ export function spoilt(record: UserRecord): DeliveryFailedError {
   return failure(record, 'refused', problem)
 }
 
-/** A stream with service-managed distribution has no place for them: an aggregate of one would lie where its readers drop it. */
+/** A stream with service-managed distribution has no place for headers: an aggregate of one may lie where its readers drop it. */
 export function headersRefused(stream: string): RecordRejectedError {
-  return new RecordRejectedError(
-    'headers',
-    `cannot travel on stream ${stream}: its records are distributed by the service (RecordDistributionStrategy AUTO). ` +
-      'Leave them out, put them into the data, or switch the stream to USER_PARTITION_KEY',
-  )
+  return new RecordRejectedError('headers', `cannot travel on stream ${stream}: ${WHY_NO_HEADERS}`)
 }
 
 /** The stream has become one that takes no headers, after the record was accepted. */
 export function strandedByHeaders(record: UserRecord, stream: string): RecordRejectedError | DeliveryFailedError {
-  const why = headersRefused(stream)
-  if (record.attempts === 0) return why
-  record.lastFailure = { code: 'HeadersRefused', message: why.message, cause: why }
+  const cause = headersRefused(stream)
+  if (record.attempts === 0) return cause
+  record.lastFailure = { code: 'HeadersRefused', message: `headers cannot travel any more: ${WHY_NO_HEADERS}`, cause }
   return refused(record)
 }
+
+const WHY_NO_HEADERS =
+  "the stream's records are distributed by the service (RecordDistributionStrategy AUTO). " +
+  'Leave headers out, put them into the data, or switch the stream to USER_PARTITION_KEY'
 
 function failure(record: UserRecord, reason: DeliveryFailedError['reason'], problem: string): DeliveryFailedError {
   const { partitionKey, attempts, lastFailure } = record

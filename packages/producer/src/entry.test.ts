@@ -15,6 +15,7 @@ describe('Entry', () => {
     ['keys count in UTF-8', entryOf('s', { key: 'é✈😀', size: 10 }), 10 + 2 + 3 + 4, false],
     ['an explicit hash key costs nothing', entryOf('s', { key: 'a', size: 10, explicitHashKey: '5' }), 11, false],
     ['aggregate: packed bytes and the outer key', aggregate([recordOf('😀'), recordOf('much longer')]), 50 + 4, true],
+    ['an envelope of one is an aggregate', aggregate([recordOf('abc')]), 50 + 3, true],
   ])('bytes: %s', (_, entry, bytes, isAggregate) => {
     expect([entry.bytes, entry.isAggregate]).toEqual([bytes, isAggregate])
   })

@@ -38,6 +38,11 @@ export class Halting {
     this.#parts = parts
   }
 
+  /** Whether anything is to be resumed from. */
+  get isHalted(): boolean {
+    return this.#halts.any
+  }
+
   /** Why the record must not be taken. */
   refusalOf(record: UserRecord): LaneHaltedError | undefined {
     const cause = this.#halts.any ? this.#halts.causeFor(record) : undefined

@@ -10,6 +10,7 @@ test('the public names', () => {
     'RecordRejectedError',
     'StreamUnusableError',
     'bytes',
+    'fromKplProperties',
     'json',
     'text',
     'wrapKinesisClient',

@@ -1,4 +1,6 @@
 export { bytes, type Codec, type CodecContext, json, text } from '@shardwise/core/codec'
+export { fromKplProperties, type KplProperties, type KplRemark } from './from-kpl-properties.js'
+export type { KplProducerOptions } from './kpl-option.js'
 export { Producer } from './producer.js'
 export {
   DeliveryFailedError,

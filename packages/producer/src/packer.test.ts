@@ -15,7 +15,7 @@ const whole = shardOf('whole')
 const [left, right] = [shardOf('left', { start: 0n, end: HALF - 1n }), shardOf('right', { start: HALF, end: MAX_HASH_KEY })]
 
 function packerOf(options: Partial<ProducerOptions> = {}, stream = new KnownStream(left, right)): Packer {
-  const packer = new Packer(checkOptions({ stream: 'flights', lingerMs: 100, ...options }), stream.view)
+  const packer = new Packer(checkOptions({ lingerMs: 100, ...options, stream: 'flights' }), stream.view)
   packer.adapt([])
   return packer
 }

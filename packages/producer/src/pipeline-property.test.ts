@@ -1,8 +1,10 @@
 import { ManualClock } from '@shardwise/core/clock'
 import { seededRandom } from '@shardwise/core/random'
+import { headersOf, recordIdOf } from '@shardwise/core/record-tags'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Producer } from './producer.js'
+import { LaneHaltedError, StreamUnusableError } from './producer-error.js'
 import type { ProducerOptions } from './producer-options.js'
 import { named, type PutFault, SimulatedKinesis } from './testing/simulated-kinesis.js'
 import type { PutResult } from './user-record.js'
@@ -61,11 +63,17 @@ const ordinary: fc.WeightedArbitrary<Step>[] = [
   { weight: 1, arbitrary: fc.constant({ kind: 'flush' as const }) },
 ]
 
+const HASH_KEYS = ['7', (2n ** 128n - 7n).toString()]
+
 interface Put {
   readonly id: string
   readonly partitionKey: string
+  /** The partition key with the explicit hash key. */
+  readonly key: string
+  readonly headers: Readonly<Record<string, string>> | undefined
   settlements: number
   result: PutResult | undefined
+  error: Error | undefined
 }
 
 /** Runs the steps, closes, and checks every promise that the producer makes. */
@@ -91,15 +99,21 @@ async function run(steps: readonly Step[], seed: number, options: Partial<Produc
     if (step.kind === 'put') {
       for (let i = 0; i < step.count; i++) {
         const id = `${puts.length}`.padEnd(step.size, '.')
-        const put: Put = { id, partitionKey: `key-${(step.keySeed + i * 7) % 23}`, settlements: 0, result: undefined }
+        const headers = options.recordIds === true && puts.length % 3 > 0 ? { put: `${puts.length}`, name: 'é' } : undefined
+        const partitionKey = `key-${(step.keySeed + i * 7) % 23}`
+        // Of every fifth key the records lie in two places, in each of them in order.
+        const explicitHashKey = (step.keySeed + i * 7) % 5 === 0 ? HASH_KEYS[i % 2] : undefined
+        const key = `${partitionKey} ${explicitHashKey}`
+        const put: Put = { id, partitionKey, key, headers, settlements: 0, result: undefined, error: undefined }
         puts.push(put)
-        producer.put({ partitionKey: put.partitionKey, data: Buffer.from(id) }).then(
+        producer.put({ partitionKey, explicitHashKey, data: Buffer.from(id), headers }).then(
           (result) => {
             put.settlements++
             put.result = result
           },
-          () => {
+          (error: Error) => {
             put.settlements++
+            put.error = error
           },
         )
       }
@@ -134,6 +148,7 @@ async function run(steps: readonly Step[], seed: number, options: Partial<Produc
 
   expect(puts.filter((put) => put.settlements !== 1)).toEqual([])
   const readable = kinesis.readable()
+  const mayBeAuto = steps.some((step) => step.kind === 'distribute')
   const places = new Set(
     readable.map((found) => `${found.id}|${found.shardId}|${found.sequenceNumber}|${found.subSequenceNumber}`),
   )
@@ -142,36 +157,60 @@ async function run(steps: readonly Step[], seed: number, options: Partial<Produc
     const { shardId, sequenceNumber, subSequenceNumber } = result
     expect(places, `acknowledged and unreadable: ${id}`).toContain(`${id}|${shardId}|${sequenceNumber}|${subSequenceNumber}`)
   }
+  if (options.recordIds === true) checkTags(puts, readable, mayBeAuto)
   // Members of one key lie wherever their aggregate does.
-  if (options.aggregation === 'key' && !steps.some((step) => step.kind === 'distribute'))
-    expect(producer.stats().wrongShard).toBe(0)
-  if (options.ordering === 'perShard') {
-    // Where the service distributes, the records of a key lie in several shards, whose sequence numbers cannot be compared.
-    if (!steps.some((step) => step.kind === 'distribute')) checkOrder(puts, readable)
-    checkHalts(puts)
-  }
+  if (options.aggregation === 'key' && !mayBeAuto) expect(producer.stats().wrongShard).toBe(0)
+  if (options.ordering === undefined) return
+  // Where the service distributes, the records of a key lie in several shards, whose sequence numbers cannot be compared.
+  if (!mayBeAuto) checkOrder(puts, readable)
+  if (options.afterFailure === 'continue') expect(puts.filter((put) => put.error instanceof LaneHaltedError)).toEqual([])
+  else checkHalts(puts, options.ordering === 'perKey')
 }
 
 /** Of acknowledged records of one key, the first occurrences stand in the order of putting. */
 function checkOrder(puts: readonly Put[], readable: ReturnType<SimulatedKinesis['readable']>): void {
   const order = new Map(puts.map((put, i) => [put.id, i]))
-  const acknowledged = new Set(puts.filter((put) => put.result !== undefined).map((put) => put.id))
   const seen = new Set<string>()
   const last = new Map<string, number>()
-  for (const { id, partitionKey } of readable) {
-    if (seen.has(id) || !acknowledged.has(id)) continue
+  for (const { id } of readable) {
+    const { key, result } = puts[order.get(id)!]!
+    if (seen.has(id) || result === undefined) continue
     seen.add(id)
-    expect(order.get(id), `order of ${partitionKey}`).toBeGreaterThan(last.get(partitionKey) ?? -1)
-    last.set(partitionKey, order.get(id)!)
+    expect(order.get(id), `order of ${key}`).toBeGreaterThan(last.get(key) ?? -1)
+    last.set(key, order.get(id)!)
   }
 }
 
-/** Nobody resumed, so after the first failed record of a key none of that key is acknowledged. */
-function checkHalts(puts: readonly Put[]): void {
+/** Every occurrence of a record has its headers, and the same id, which no other record has. The service's distribution costs the id. */
+function checkTags(puts: readonly Put[], readable: ReturnType<SimulatedKinesis['readable']>, mayLose: boolean): void {
+  const headers = new Map(puts.map((put) => [put.id, put.headers ?? {}]))
+  const ids = new Map<string, string>()
+  for (const { id, tags } of readable) {
+    expect({ ...headersOf(tags) }, `headers of ${id}`).toEqual(headers.get(id))
+    const recordId = recordIdOf(tags)
+    if (recordId === undefined) {
+      expect(mayLose, `${id} has no id`).toBe(true)
+      continue
+    }
+    expect(ids.get(recordId) ?? id, `what has the id ${recordId}`).toBe(id)
+    ids.set(recordId, id)
+  }
+  expect(new Set(ids.values()).size, 'one record, one id').toBe(ids.size)
+}
+
+/**
+ * Nobody resumed, so after the first failed record of a key none of that key is acknowledged. By key, no record goes down for another key's
+ * failure, unless the stream was lost.
+ */
+function checkHalts(puts: readonly Put[], byKey: boolean): void {
   const failed = new Set<string>()
-  for (const { id, partitionKey, result } of puts) {
-    if (result === undefined) failed.add(partitionKey)
-    else expect(failed, `${id} was acknowledged after a failure of ${partitionKey}`).not.toContain(partitionKey)
+  const wasLost = puts.some((put) => put.error instanceof StreamUnusableError)
+  for (const { id, key, result, error } of puts) {
+    if (result !== undefined) expect(failed, `${id} was acknowledged after a failure of ${key}`).not.toContain(key)
+    else {
+      if (byKey && !wasLost && error instanceof LaneHaltedError) expect(failed, `${id} was halted`).toContain(key)
+      failed.add(key)
+    }
   }
 }
 
@@ -183,14 +222,39 @@ describe('whatever happens, every put settles once, what is acknowledged is read
   test.each<[string, Partial<ProducerOptions>, fc.Arbitrary<Step[]>?]>([
     ['aggregated', {}],
     ['plain', { aggregation: 'off' }],
+    ['aggregated with headers', { recordIds: true }],
+    ['plain with headers', { recordIds: true, aggregation: 'off' }],
     ['aggregated by key', { aggregation: 'key' }],
+    ['aggregated by key with headers', { aggregation: 'key', recordIds: true }],
     ['aggregated in order', { ordering: 'perShard' }],
     ['aggregated by key in order', { ordering: 'perShard', aggregation: 'key' }],
     ['plain in order', { ordering: 'perShard', aggregation: 'off' }],
     ['in order with records that expire', { ordering: 'perShard', recordTtlMs: 250 }],
+    ['in order of each key, aggregated', { ordering: 'perKey' }],
+    ['in order of each key, aggregated by key', { ordering: 'perKey', aggregation: 'key' }],
+    ['in order of each key, plain', { ordering: 'perKey', aggregation: 'off' }],
+    ['in order of each key, aggregated, with records that expire', { ordering: 'perKey', recordTtlMs: 250 }],
+    [
+      'in order of each key, aggregated by key, with records that expire',
+      { ordering: 'perKey', aggregation: 'key', recordTtlMs: 250 },
+    ],
+    ['in order of each key, plain, with records that expire', { ordering: 'perKey', aggregation: 'off', recordTtlMs: 250 }],
+    ['in order past failures', { ordering: 'perShard', afterFailure: 'continue', recordTtlMs: 250 }],
+    ['in order past failures, plain', { ordering: 'perShard', afterFailure: 'continue', recordTtlMs: 250, aggregation: 'off' }],
+    ['in order of each key past failures', { ordering: 'perKey', afterFailure: 'continue', recordTtlMs: 250 }],
+    [
+      'in order of each key past failures, by key',
+      { ordering: 'perKey', afterFailure: 'continue', recordTtlMs: 250, aggregation: 'key' },
+    ],
+    [
+      'in order of each key past failures, plain',
+      { ordering: 'perKey', afterFailure: 'continue', recordTtlMs: 250, aggregation: 'off' },
+    ],
     ['aggregated with records that expire', { recordTtlMs: 250 }],
     ['aggregated on a stream that the service takes over at times', {}, switching],
+    ['with headers on a stream that the service takes over at times', { recordIds: true }, switching],
     ['aggregated by key on a stream that the service takes over at times', { aggregation: 'key' }, switching],
+    ['in order of each key on a stream that the service takes over at times', { ordering: 'perKey' }, switching],
     ['in order on a stream that the service takes over at times', { ordering: 'perShard' }, switching],
   ])('%s', { timeout: 240_000 }, async (_, options, steps = resharding) => {
     await fc.assert(

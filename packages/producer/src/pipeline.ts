@@ -31,6 +31,8 @@ import type { UserRecord } from './user-record.js'
  * emitted, and a turn inside a turn only makes the outer one go round again.
  */
 export class Pipeline implements AccountHolder {
+  /** When it was last put to, in uses of all pipelines. */
+  lastUse = 0
   readonly #settings: Settings
   readonly #events: EventSource<ProducerEvent>
   readonly #counters = new ProducerCounters()
@@ -88,6 +90,19 @@ export class Pipeline implements AccountHolder {
       turn: (now) => this.turn(now),
     })
     this.#alarm = new Alarm(settings.clock, () => this.turn(this.now()))
+  }
+
+  get stream(): string {
+    return this.#settings.stream
+  }
+
+  get account(): Account {
+    return this.#account
+  }
+
+  /** Another one in its place would know all that it needs to: nothing is buffered or waited for, and no halt is to be resumed from. */
+  get isIdle(): boolean {
+    return this.#account.isEmpty && !this.#gate.isAwaited && !this.#halting.isHalted && this.#turning === 'no'
   }
 
   /** Takes the record in at once, or lets it wait for room: `admitted` tells. Throws for a record that can never go. */

@@ -12,7 +12,7 @@ export class RecordRejectedError extends Error {
   override readonly name = 'RecordRejectedError'
   readonly code = 'ERR_SHARDWISE_RECORD_REJECTED'
   /** The field that breaks a rule, or `record` where there is none. */
-  readonly field: 'record' | 'partitionKey' | 'explicitHashKey' | 'data' | 'headers' | 'recordId'
+  readonly field: 'record' | 'stream' | 'partitionKey' | 'explicitHashKey' | 'data' | 'headers' | 'recordId'
 
   constructor(field: RecordRejectedError['field'], problem: string, options: ErrorOptions = {}) {
     super(`The record was not accepted: \`${field}\` ${problem}`, options)

@@ -5,6 +5,7 @@ describe('checkOptions', () => {
   test('fills in the defaults, also for undefined', () => {
     expect(checkOptions({ stream: 'flights', lingerMs: undefined, retry: { baseMs: undefined } })).toMatchObject({
       ...{ stream: 'flights', aggregation: 'shard', aggregateMaxBytes: 51_200, aggregateMaxRecords: 10_000, lingerMs: 100 },
+      ...{ connectTimeoutMs: 5000 },
       ...{ maxBufferedBytes: 67_108_864, maxBufferedRecords: 100_000, maxRequestsInFlight: 24, ordering: 'none' },
       ...{
         recordTtlMs: 30_000,
@@ -22,7 +23,7 @@ describe('checkOptions', () => {
 
   test.each<[Partial<Record<keyof ProducerOptions, unknown>>, RegExp]>([
     [{ stream: '' }, /`stream` must be the name/],
-    [{ stream: undefined }, /`stream` must be the name/],
+    [{ stream: 5 }, /`stream` must be the name/],
     [{ stream: 'a b' }, /`stream` must be the name/],
     [{ aggregation: 'keys' }, /`aggregation` must be 'shard' or 'key' or 'off'/],
     [{ ordering: 'perkey' }, /`ordering` must be 'none' or 'perShard' or 'perKey'/],
@@ -31,6 +32,7 @@ describe('checkOptions', () => {
     [{ lingerMs: 500, recordTtlMs: 400 }, /`lingerMs` must be at most recordTtlMs \(400\)/],
     [{ aggregateMaxBytes: 10 }, /`aggregateMaxBytes` must be a whole number from 64/],
     [{ maxBufferedBytes: 5 }, /`maxBufferedBytes`/],
+    [{ connectTimeoutMs: 0 }, /`connectTimeoutMs` must be a whole number from 1 to 600000, got 0/],
     [{ maxBufferedRecords: 0 }, /`maxBufferedRecords`/],
     [{ maxRequestsInFlight: 257 }, /`maxRequestsInFlight`/],
     [{ recordTtlMs: 1 }, /`recordTtlMs`/],

@@ -25,8 +25,8 @@ const MIB = 1024 * 1024
  * `wire` are those of `AwsConnection` (@shardwise/core/transport); without them the AWS SDK's usual sources decide.
  */
 export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
-  /** Name or ARN of the stream. Required. */
-  readonly stream: string
+  /** Name or ARN of the stream that records go to which name none. Default: each record names its own. */
+  readonly stream?: string | undefined
   /**
    * Makes the bytes of what is put as `data`. Default: `bytes()`, which takes them as they are; `json<T>()`, `text()`, or one of your own
    * (@shardwise/core/codec). What it throws refuses the record.
@@ -55,6 +55,11 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
   readonly aggregateMaxBytes?: number | undefined
   /** User records in an aggregate. Default 10000; 1 to 1000000. */
   readonly aggregateMaxRecords?: number | undefined
+  /**
+   * Milliseconds until a connection must be established; then the attempt counts as failed and is repeated. Default 5000 (the KPL's
+   * ConnectTimeout is 6000); 1 to 600000. Without effect where `client` or `kinesis` is given.
+   */
+  readonly connectTimeoutMs?: number | undefined
   /**
    * Milliseconds a record may wait for company, from `put` to ready-to-send. Default 100, as the KPL's RecordMaxBufferedTime; 0 to 60000,
    * at most `recordTtlMs`. Waits for shard limits, for order and for retries come on top.
@@ -143,6 +148,7 @@ const KNOWN = [
   ],
   ...[
     'aggregateMaxRecords',
+    'connectTimeoutMs',
     'lingerMs',
     'maxBufferedBytes',
     'maxBufferedRecords',
@@ -157,7 +163,12 @@ const KNOWN = [
 /** What order is kept of. */
 export type Ordering = 'none' | 'perShard' | 'perKey'
 
-/** Options checked and complete. */
+/** Options of a producer, checked and complete. */
+export interface ProducerSettings extends Omit<Settings, 'stream'> {
+  readonly stream: string | undefined
+}
+
+/** Those for one stream. */
 export interface Settings {
   readonly stream: string
   readonly codec: Codec<unknown>
@@ -165,6 +176,7 @@ export interface Settings {
   readonly aggregation: 'shard' | 'key' | 'off'
   readonly aggregateMaxBytes: number
   readonly aggregateMaxRecords: number
+  readonly connectTimeoutMs: number
   readonly lingerMs: number
   readonly maxBufferedBytes: number
   readonly maxBufferedRecords: number
@@ -182,10 +194,18 @@ export interface Settings {
 }
 
 /** https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html: StreamName and StreamARN. */
-export const STREAM: RegExp = /^([a-zA-Z0-9_.-]{1,128}|arn:aws[\w-]*:kinesis:[a-z0-9-]+:\d{12}:stream\/[a-zA-Z0-9_.-]{1,128})$/
+const STREAM: RegExp = /^([a-zA-Z0-9_.-]{1,128}|arn:aws[\w-]*:kinesis:[a-z0-9-]+:\d{12}:stream\/[a-zA-Z0-9_.-]{1,128})$/
+
+export const STREAM_RULE = 'the name (1 to 128 of a-z, A-Z, 0-9, _ . -) or the ARN of a stream'
+
+export function isStream(given: unknown): given is string {
+  return typeof given === 'string' && STREAM.test(given)
+}
 
 /** Throws InvalidOptionError. Does not touch the caller's object. */
-export function checkOptions(options: ProducerOptions<unknown>): Settings {
+export function checkOptions(options: ProducerOptions<unknown> & { readonly stream: string }): Settings
+export function checkOptions(options: ProducerOptions<unknown>): ProducerSettings
+export function checkOptions(options: ProducerOptions<unknown>): ProducerSettings {
   if (typeof options !== 'object' || options === null) throw new InvalidOptionError('options', 'an object', options)
   refuseUnknownOptions(options, KNOWN)
   const retry = options.retry ?? {}
@@ -195,10 +215,8 @@ export function checkOptions(options: ProducerOptions<unknown>): Settings {
   if (lingerMs > recordTtlMs) throw new InvalidOptionError('lingerMs', `at most recordTtlMs (${recordTtlMs})`, lingerMs)
   const baseMs = integerOption('retry.baseMs', retry.baseMs, { min: 1, max: 60_000, fallback: 100 })
   return {
-    stream: stringOption('stream', options.stream, {
-      pattern: STREAM,
-      says: 'the name (1 to 128 of a-z, A-Z, 0-9, _ . -) or the ARN of a stream',
-    }),
+    stream:
+      options.stream === undefined ? undefined : stringOption('stream', options.stream, { pattern: STREAM, says: STREAM_RULE }),
     codec: codecOption(options.codec),
     recordIds: booleanOption('recordIds', options.recordIds, false),
     aggregation: choiceOption('aggregation', options.aggregation, ['shard', 'key', 'off'], 'shard'),
@@ -212,6 +230,7 @@ export function checkOptions(options: ProducerOptions<unknown>): Settings {
       max: 1_000_000,
       fallback: 10_000,
     }),
+    connectTimeoutMs: integerOption('connectTimeoutMs', options.connectTimeoutMs, { min: 1, max: 600_000, fallback: 5000 }),
     lingerMs,
     maxBufferedBytes: integerOption('maxBufferedBytes', options.maxBufferedBytes, { min: MIB, fallback: 64 * MIB }),
     maxBufferedRecords: integerOption('maxBufferedRecords', options.maxBufferedRecords, { min: 1, fallback: 100_000 }),

@@ -65,3 +65,28 @@ export class ProducerCounters implements Omit<ProducerStats, Gauge> {
     return { ...gauges, ...this }
   }
 }
+
+/** Of all together. */
+export function sum(all: readonly ProducerStats[]): ProducerStats {
+  const total: Record<string, number> = { ...NOTHING }
+  for (const stats of all) for (const [name, value] of Object.entries(stats)) total[name]! += value
+  return total as unknown as ProducerStats
+}
+
+/** Of what is over: the counts without what is held at this moment. */
+export function past(stats: ProducerStats): ProducerStats {
+  return { ...stats, ...EMPTY, limited: stats.limited }
+}
+
+const EMPTY: Pick<ProducerStats, Gauge> = {
+  bufferedRecords: 0,
+  bufferedBytes: 0,
+  waitingForRoom: 0,
+  openAggregates: 0,
+  queuedKinesisRecords: 0,
+  heldKinesisRecords: 0,
+  requestsInFlight: 0,
+  openShards: 0,
+  limited: 0,
+}
+const NOTHING: ProducerStats = new ProducerCounters().snapshot(EMPTY)

@@ -1,26 +1,31 @@
 import type { Writable } from 'node:stream'
 import { EventSource } from '@shardwise/core/events'
-import { streamReference } from '@shardwise/core/kinesis-port'
 import { InvalidOptionError } from '@shardwise/core/options'
 import { connectKinesis, type KinesisConnection } from '@shardwise/core/transport'
 import { Ledger } from './ledger.js'
 import { nodeWritable } from './node-writable.js'
-import { Pipeline } from './pipeline.js'
 import { ProducerClosedError } from './producer-error.js'
 import type { ProducerEvent } from './producer-events.js'
-import { checkOptions, type ProducerOptions, type Settings } from './producer-options.js'
-import { ProducerCounters, type ProducerStats } from './producer-stats.js'
+import { checkOptions, isStream, type ProducerOptions, type ProducerSettings, STREAM_RULE } from './producer-options.js'
+import { type ProducerStats, sum } from './producer-stats.js'
 import { type PutAllResult, putAll } from './put-all.js'
 import { RecordMaker } from './record-maker.js'
 import { type Intake, RecordSink } from './record-sink.js'
+import { Streams } from './streams.js'
 import type { PutInput, PutOutcome, PutResult } from './user-record.js'
 import { type WaitOptions, waitFor } from './wait.js'
 import { webWritable } from './web-writable.js'
 
 type State =
   | { readonly kind: 'idle' }
-  | { readonly kind: 'running'; readonly pipeline: Pipeline; readonly connection: KinesisConnection | undefined }
-  | { readonly kind: 'closed'; readonly done: Promise<void>; readonly pipeline: Pipeline | undefined }
+  | { readonly kind: 'running'; readonly streams: Streams; readonly connection: KinesisConnection | undefined }
+  | { readonly kind: 'closed'; readonly done: Promise<void>; readonly streams: Streams | undefined }
+
+/**
+ * Beside those of the requests in flight, so that ListShards never waits for one of them. With too few sockets a request would wait
+ * for one within its time, and be taken for lost without having been sent.
+ */
+const SOCKETS_FOR_CONTROL = 4
 
 /** Hands a promise's settlers out without a closure for each put. Read at once: the next put overwrites it. */
 const captured: { resolve: (result: PutResult) => void; reject: (error: Error) => void } = { resolve() {}, reject() {} }
@@ -41,14 +46,19 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
   /** Whatever happens, for logs, metrics and tests. Failures of records offered without a callback are told here and nowhere else. */
   readonly events: EventSource<ProducerEvent> = new EventSource()
   readonly #options: ProducerOptions<T>
-  readonly #settings: Settings
+  readonly #settings: ProducerSettings
   readonly #maker: RecordMaker<T>
   readonly #ledger: Ledger
   readonly #intake: Intake<T> = {
-    make: (input) => this.#maker.make(input),
-    put: (record, admitted) => this.#pipeline().put(record, admitted),
+    make: (input) => {
+      const pipeline = this.#streams().of(input?.stream)
+      const record = this.#maker.make(input, pipeline.stream)
+      record.account = pipeline.account
+      return record
+    },
+    put: (record, admitted) => record.account!.holder.put(record, admitted),
     hurry: () => {
-      if (this.#state.kind === 'running') void this.#deliverAll(this.#state.pipeline)
+      if (this.#state.kind === 'running') void this.#state.streams.flush()
     },
   }
   #state: State = { kind: 'idle' }
@@ -66,8 +76,9 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
    * Optional: looks at the stream now, so that a wrong name, missing permission or unreachable endpoint shows here and not with the
    * first record. Rejects with StreamUnusableError, or ProducerClosedError if the producer is closed meanwhile. May be called again.
    */
-  async start(): Promise<void> {
-    return this.#pipeline().load()
+  async start(stream: string | undefined = this.#settings.stream): Promise<void> {
+    if (!isStream(stream)) throw new InvalidOptionError('stream', STREAM_RULE, stream)
+    return this.#streams().of(stream).load()
   }
 
   /**
@@ -80,8 +91,8 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     const promise = new Promise<PutResult>(captureSettlers)
     const { resolve, reject } = captured
     try {
-      const pipeline = this.#pipeline()
-      const record = this.#maker.make(input)
+      const pipeline = this.#streams().of(input?.stream)
+      const record = this.#maker.make(input, pipeline.stream)
       record.resolve = resolve
       record.reject = reject
       pipeline.put(record)
@@ -98,8 +109,8 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
    * ProducerClosedError or InvalidOptionError; then, and after false, `outcome` is not called.
    */
   offer<R extends PutInput<T>>(input: R, outcome?: PutOutcome<R>): boolean {
-    const pipeline = this.#pipeline()
-    const record = this.#maker.make(input)
+    const pipeline = this.#streams().of(input?.stream)
+    const record = this.#maker.make(input, pipeline.stream)
     if (outcome !== undefined) {
       if (typeof outcome !== 'function') throw new InvalidOptionError('outcome', 'a function', outcome)
       record.notify(outcome, input)
@@ -143,7 +154,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
 
   /** Resolves when there is room for what `offer` last turned away. Rejects with ProducerClosedError. */
   async ready(): Promise<void> {
-    this.#pipeline()
+    this.#streams()
     return this.#ledger.ready()
   }
 
@@ -159,8 +170,8 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
    * With order kept, lets shards and keys take records again whose order a failed record broke. Put the failed ones again first, in
    * their order, if they are still wanted. Does nothing otherwise.
    */
-  resume(): void {
-    if (this.#state.kind === 'running') this.#state.pipeline.resume()
+  resume(stream?: string): void {
+    if (this.#state.kind === 'running') this.#state.streams.resume(stream)
   }
 
   /**
@@ -174,19 +185,9 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     return waitFor(() => this.#close(), options)
   }
 
-  stats(): ProducerStats {
-    if (this.#state.kind !== 'idle' && this.#state.pipeline !== undefined) return this.#state.pipeline.stats()
-    return new ProducerCounters().snapshot({
-      bufferedRecords: 0,
-      bufferedBytes: 0,
-      waitingForRoom: 0,
-      openAggregates: 0,
-      queuedKinesisRecords: 0,
-      heldKinesisRecords: 0,
-      requestsInFlight: 0,
-      openShards: 0,
-      limited: 0,
-    })
+  /** Of all streams together, or of one. */
+  stats(stream?: string): ProducerStats {
+    return this.#state.kind === 'idle' ? sum([]) : (this.#state.streams?.stats(stream) ?? sum([]))
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -194,25 +195,24 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
   }
 
   async #flush(): Promise<void> {
-    if (this.#state.kind === 'running') return this.#deliverAll(this.#state.pipeline)
+    if (this.#state.kind === 'running') return this.#state.streams.flush()
     if (this.#state.kind === 'closed') return this.#state.done
   }
 
   #close(): Promise<void> {
     if (this.#state.kind === 'closed') return this.#state.done
-    if (this.#state.kind === 'idle') this.#state = { kind: 'closed', done: Promise.resolve(), pipeline: undefined }
+    if (this.#state.kind === 'idle') this.#state = { kind: 'closed', done: Promise.resolve(), streams: undefined }
     else {
-      const { pipeline, connection } = this.#state
+      const { streams, connection } = this.#state
       let finish = (_: Promise<void>): void => {}
       const done = new Promise<void>((resolve) => {
         finish = resolve
       })
       // Before the flush: what a listener puts in the middle of that would be after it, and nobody would wait for it.
-      this.#state = { kind: 'closed', done, pipeline }
+      this.#state = { kind: 'closed', done, streams }
       finish(
-        this.#deliverAll(pipeline).then(() => {
-          pipeline.stop()
-          this.#ledger.close()
+        streams.flush().then(() => {
+          streams.stop()
           connection?.close()
         }),
       )
@@ -220,22 +220,20 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     return this.#state.done
   }
 
-  #deliverAll(pipeline: Pipeline): Promise<void> {
-    const flushed = this.#ledger.flush()
-    pipeline.hurry()
-    return flushed
-  }
-
-  #pipeline(): Pipeline {
-    if (this.#state.kind === 'running') return this.#state.pipeline
+  #streams(): Streams {
+    if (this.#state.kind === 'running') return this.#state.streams
     if (this.#state.kind === 'closed') throw new ProducerClosedError()
     const { kinesis, client, region, endpoint, credentials, wire, clock } = this.#options
-    const { requestTimeoutMs } = this.#settings
+    const { requestTimeoutMs, connectTimeoutMs, maxRequestsInFlight } = this.#settings
+    const timeouts = { requestTimeoutMs, connectTimeoutMs }
+    const maxSockets = maxRequestsInFlight + SOCKETS_FOR_CONTROL
     const connection =
-      kinesis === undefined ? connectKinesis({ client, region, endpoint, credentials, wire, clock, requestTimeoutMs }) : undefined
+      kinesis === undefined
+        ? connectKinesis({ client, region, endpoint, credentials, wire, clock, ...timeouts, maxSockets })
+        : undefined
     const port = kinesis ?? connection!.port
-    const pipeline = new Pipeline(this.#settings, port, streamReference(this.#settings.stream), this.events, this.#ledger)
-    this.#state = { kind: 'running', pipeline, connection }
-    return pipeline
+    const streams = new Streams(this.#settings, port, this.events, this.#ledger)
+    this.#state = { kind: 'running', streams, connection }
+    return streams
   }
 }

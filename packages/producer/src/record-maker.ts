@@ -10,7 +10,6 @@ import { brief, checkAddress, checkData, type PutInput, tooLarge, toUserRecord, 
 
 /** Makes records of what callers put: encodes, adds ids and trace context, and checks all that can be known before the stream is. */
 export class RecordMaker<T> {
-  readonly #stream: string
   readonly #codec: Codec<T>
   readonly #ids: RecordIds | undefined
   readonly #telemetry: Telemetry | undefined
@@ -18,9 +17,8 @@ export class RecordMaker<T> {
   readonly #isPlain: boolean
   readonly #lone: LoneRecords = new LoneRecords()
 
-  constructor(settings: Pick<Settings, 'stream' | 'codec' | 'recordIds' | 'telemetry' | 'random'>) {
-    const { stream, codec, recordIds, telemetry, random } = settings
-    this.#stream = stream
+  constructor(settings: Pick<Settings, 'codec' | 'recordIds' | 'telemetry' | 'random'>) {
+    const { codec, recordIds, telemetry, random } = settings
     this.#codec = codec as Codec<T>
     this.#ids = recordIds ? new RecordIds(random) : undefined
     this.#telemetry = telemetry?.inject === undefined ? undefined : telemetry
@@ -28,14 +26,14 @@ export class RecordMaker<T> {
   }
 
   /** Throws RecordRejectedError. The stream's own rules are checked when the stream is known. */
-  make(input: PutInput<T>): UserRecord {
+  make(input: PutInput<T>, stream: string): UserRecord {
     if (this.#isPlain && input?.headers === undefined && input?.recordId === undefined) return toUserRecord(input as PutInput)
     checkAddress(input)
     const { partitionKey, explicitHashKey, headers } = input
     if (headers !== undefined) checkHeaders(headers)
-    const data = this.#encoded(input)
-    checkData(data)
     const tags = tagsOf(this.#idOf(input), this.#telemetry === undefined ? headers : this.#withTrace(headers))
+    const data = this.#encoded(input, stream)
+    checkData(data)
     if (tags === undefined) return toUserRecord({ partitionKey, explicitHashKey, data })
     const size = this.#lone.envelopeBytes(partitionKey, explicitHashKey, data, tags)
     if (size > MAX_RECORD_BYTES_CEILING) throw tooLarge(size, MAX_RECORD_BYTES_CEILING, 'any stream', true)
@@ -43,10 +41,10 @@ export class RecordMaker<T> {
     return new UserRecord(partitionKey, explicitHashKey, data, size, tags, hasHeaders)
   }
 
-  #encoded(input: PutInput<T>): Uint8Array {
+  #encoded(input: PutInput<T>, stream: string): Uint8Array {
     const { partitionKey, headers } = input
     try {
-      return this.#codec.encode(input.data, { stream: this.#stream, partitionKey, headers })
+      return this.#codec.encode(input.data, { stream, partitionKey, headers })
     } catch (cause) {
       const problem = cause instanceof Error ? cause.message : String(cause)
       throw new RecordRejectedError('data', `was refused by the codec: ${problem}`, { cause })

@@ -1,7 +1,7 @@
 import { PutRecordCommand, PutRecordsCommand } from '@aws-sdk/client-kinesis'
 import { DEFAULT_MAX_RECORD_BYTES, MAX_PUT_REQUEST_BYTES, MAX_RECORDS_PER_PUT } from '@shardwise/core/service-limits'
 import { RecordRejectedError } from './producer-error.js'
-import { type Ordering, STREAM } from './producer-options.js'
+import { isStream, type Ordering } from './producer-options.js'
 import { type PutInput, toUserRecord } from './user-record.js'
 
 /** A put command of the SDK as a producer takes it. */
@@ -47,7 +47,7 @@ function hasMiddleware(command: PutRecordCommand | PutRecordsCommand): boolean {
 function readable(operation: SdkPut['operation'], input: Fields, known: readonly string[], ordered: boolean): SdkPut | undefined {
   const { StreamName, StreamARN } = input
   const stream = StreamName ?? StreamARN
-  if (typeof stream !== 'string' || !STREAM.test(stream)) return undefined
+  if (!isStream(stream)) return undefined
   if ((StreamName !== undefined && StreamARN !== undefined) || !hasOnly(input, known)) return undefined
   const entries: unknown = operation === 'PutRecord' ? [input] : input.Records
   if (!Array.isArray(entries) || entries.length === 0 || entries.length > MAX_RECORDS_PER_PUT) return undefined

@@ -48,6 +48,15 @@ describe('settle', () => {
       written('left'),
       { kind: 'wrong-shard', shardId: 'left', placement: 'elsewhere' },
     ],
+    // What a plain record may do, an aggregate may not, and be it of one.
+    ['envelope of one in a child that holds it', aggregateOf(parent, '10'), written('left'), delivered('left', 'elsewhere')],
+    [
+      'envelope of one in a shard that cannot have got its key',
+      aggregateOf(left, '10'),
+      written('right'),
+      { kind: 'wrong-shard', shardId: 'right', placement: 'keys-ignored' },
+    ],
+    ['envelope of one in an unknown shard', aggregateOf(parent, '10'), written('new'), { kind: 'hold', shardId: 'new' }],
     [
       'plain in the predicted shard',
       entryOf(parent, { explicitHashKey: '10' }),

@@ -45,12 +45,12 @@ class Bench {
 
   constructor(options: Partial<ProducerOptions>, ...shards: readonly Shard[]) {
     this.stream = new KnownStream(...shards)
-    const settings = checkOptions({ stream: 'flights', recordTtlMs: 1000, random: () => 0.5, ...options })
+    const settings = checkOptions({ recordTtlMs: 1000, random: () => 0.5, ...options, stream: 'flights' })
     const { events, counters } = this
     const view = this.stream.view
     events.onAny((event) => this.told.push(event))
     const ledger = new Ledger({ maxBytes: 1_000_000, maxRecords: 100 }, events)
-    this.account = new Account(settings.stream, ledger, { admitLate() {}, turn() {} })
+    this.account = new Account(settings.stream, ledger, { put: () => true, admitLate() {}, turn() {} })
     this.packer = new Packer(settings, view)
     this.packer.adapt([])
     this.dispatcher = new Dispatcher(settings)

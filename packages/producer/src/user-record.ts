@@ -6,6 +6,8 @@ import { RecordRejectedError } from './producer-error.js'
 
 /** What a caller puts. `T` is what the producer's codec takes. */
 export interface PutInput<T = Uint8Array> {
+  /** Name or ARN. Default: the producer's own stream. */
+  readonly stream?: string | undefined
   /** 1 to 256 Unicode characters. Records with equal keys go to the same shard, and keep their order when `ordering` is 'perShard'. */
   readonly partitionKey: string
   /** A decimal integer from 0 to 2^128-1 that decides the shard in place of the partition key's MD5. */

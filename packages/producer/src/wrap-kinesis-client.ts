@@ -14,7 +14,16 @@ import { StreamProducers } from './stream-producers.js'
 export interface WrapOptions
   extends Omit<
     ProducerOptions,
-    'stream' | 'codec' | 'recordIds' | 'client' | 'kinesis' | 'region' | 'endpoint' | 'credentials' | 'aggregation'
+    | 'stream'
+    | 'codec'
+    | 'recordIds'
+    | 'client'
+    | 'kinesis'
+    | 'region'
+    | 'endpoint'
+    | 'credentials'
+    | 'connectTimeoutMs'
+    | 'aggregation'
   > {
   /**
    * `off` (default): each record is a Kinesis record. `shard`, `key`: records for the same shard, or of the same key, travel together in
@@ -37,7 +46,7 @@ export interface WrappedPuts extends AsyncDisposable {
 /** The client with its own type, whose puts go through producers. */
 export type WrappedKinesisClient<Client extends KinesisClient> = Client & { readonly shardwise: WrappedPuts }
 
-const DECIDED = ['stream', 'codec', 'recordIds', 'client', 'kinesis', 'region', 'endpoint', 'credentials']
+const DECIDED = ['stream', 'codec', 'recordIds', 'client', 'kinesis', 'region', 'endpoint', 'credentials', 'connectTimeoutMs']
 
 /**
  * **With aggregation every reader of the streams must de-aggregate.** The default is `off`: readers see what they saw before.

@@ -1,4 +1,4 @@
-import type { ConsumedRecord } from './user-records.js'
+import type { ConsumedRecord } from './consumed-record.js'
 
 /** What a handler is told beside the records. */
 export interface HandlerContext {

@@ -2,9 +2,9 @@ import { getEventListeners } from 'node:events'
 import { ManualClock } from '@shardwise/core/clock'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { ConsumedRecord } from './consumed-record.js'
 import type { HandlerContext, Handlers } from './handler.js'
 import { type DeliveryEvent, InOrderDelivery } from './in-order-delivery.js'
-import type { ConsumedRecord } from './user-records.js'
 
 function recordOf(sequence: number, subSequenceNumber = 0): ConsumedRecord {
   return {
@@ -17,6 +17,9 @@ function recordOf(sequence: number, subSequenceNumber = 0): ConsumedRecord {
     subSequenceNumber,
     aggregated: subSequenceNumber > 0,
     outsideShardRange: false,
+    headers: {},
+    recordId: undefined,
+    idempotencyKey: `${sequence}`,
     arrivedAt: undefined,
   }
 }

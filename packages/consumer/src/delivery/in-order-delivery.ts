@@ -3,9 +3,9 @@ import type { Random } from '@shardwise/core/random'
 import type { Backoff } from '../backoff.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import { CompletedPrefix, type RecordPosition } from './completed-prefix.js'
+import type { ConsumedRecord } from './consumed-record.js'
 import { afterFailure } from './failure-policy.js'
 import type { HandlerContext, Handlers } from './handler.js'
-import type { ConsumedRecord } from './user-records.js'
 
 export interface InOrderDeliveryOptions {
   readonly lease: Pick<HeldLease, 'shardId' | 'signal' | 'isOurs' | 'revalidate'>

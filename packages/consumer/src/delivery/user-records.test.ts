@@ -4,7 +4,8 @@ import type { KinesisRecord } from '@shardwise/core/kinesis-port'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Position, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
-import { type ConsumedRecord, MAX_BATCH_RECORDS, UserRecords } from './user-records.js'
+import type { ConsumedRecord } from './consumed-record.js'
+import { MAX_BATCH_RECORDS, UserRecords } from './user-records.js'
 
 const HALF = MAX_HASH_KEY / 2n
 const LOWER = { start: 0n, end: HALF }

@@ -2,30 +2,7 @@ import { type DecodedAggregate, decodeAggregate } from '@shardwise/aggregation'
 import { type HashKeyRange, hashKeyWords, parseHashKey, toWords } from '@shardwise/core/hash-key'
 import type { KinesisRecord } from '@shardwise/core/kinesis-port'
 import { compareSequenceNumbers, type Position } from '../checkpoints/position.js'
-
-/** A user record: what a producer put, taken out of its aggregate where it came in one. */
-export interface ConsumedRecord {
-  /** Name or ARN, as given in the options. */
-  readonly stream: string
-  readonly shardId: string
-  readonly partitionKey: string
-  /** Known for members of aggregates only: Kinesis does not give it back. */
-  readonly explicitHashKey: string | undefined
-  /** For a member of an aggregate a view of the aggregate's bytes. Copy it to keep it long: the view keeps all of them alive. */
-  readonly data: Uint8Array
-  /** Of the Kinesis record. Members of one aggregate share it. */
-  readonly sequenceNumber: string
-  /** Index in the aggregate, from 0; 0 for a record that came alone. */
-  readonly subSequenceNumber: number
-  readonly aggregated: boolean
-  /**
-   * The record's hash key does not belong to this shard: a producer aggregated by an outdated shard map while the stream was
-   * resharded. KCL drops the whole aggregate and KPL sends it again, so such a record is often delivered a second time.
-   */
-  readonly outsideShardRange: boolean
-  /** When Kinesis stored it, to the millisecond, by its clock; order in the shard does not follow it exactly. */
-  readonly arrivedAt: Date | undefined
-}
+import { type ConsumedRecord, UserRecord } from './consumed-record.js'
 
 /** As many as GetRecords gives Kinesis records. A read of 10 MiB may hold a million tiny user records: they come in parts. */
 export const MAX_BATCH_RECORDS = 10_000
@@ -62,7 +39,7 @@ export class UserRecords {
       const aggregate = decodeAggregate(record.Data ?? NOTHING)
       const count = aggregate?.length ?? 1
       for (let index = this.#firstToDeliver(record.SequenceNumber!, count); index < count; index++) {
-        batch.push(aggregate === undefined ? this.#plain(record) : this.#member(record, aggregate, index))
+        batch.push(this.#userRecord(record, aggregate, index))
         if (batch.length < MAX_BATCH_RECORDS) continue
         yield batch
         batch = []
@@ -86,36 +63,11 @@ export class UserRecords {
     return 0
   }
 
-  #plain(record: KinesisRecord): ConsumedRecord {
-    return {
-      stream: this.#stream,
-      shardId: this.#shardId,
-      partitionKey: record.PartitionKey ?? '',
-      explicitHashKey: undefined,
-      data: record.Data ?? NOTHING,
-      sequenceNumber: record.SequenceNumber!,
-      subSequenceNumber: 0,
-      aggregated: false,
-      outsideShardRange: false,
-      arrivedAt: record.ApproximateArrivalTimestamp,
-    }
-  }
-
-  #member(record: KinesisRecord, aggregate: DecodedAggregate, index: number): ConsumedRecord {
-    const partitionKey = aggregate.partitionKey(index)
-    const explicitHashKey = aggregate.explicitHashKey(index)
-    return {
-      stream: this.#stream,
-      shardId: this.#shardId,
-      partitionKey,
-      explicitHashKey,
-      data: aggregate.data(index),
-      sequenceNumber: record.SequenceNumber!,
-      subSequenceNumber: index,
-      aggregated: true,
-      outsideShardRange: this.#isOutside(partitionKey, explicitHashKey),
-      arrivedAt: record.ApproximateArrivalTimestamp,
-    }
+  #userRecord(record: KinesisRecord, aggregate: DecodedAggregate | undefined, index: number): ConsumedRecord {
+    const partitionKey = aggregate === undefined ? (record.PartitionKey ?? '') : aggregate.partitionKey(index)
+    const explicitHashKey = aggregate?.explicitHashKey(index)
+    const outside = aggregate !== undefined && this.#isOutside(partitionKey, explicitHashKey)
+    return new UserRecord(this.#stream, this.#shardId, record, aggregate, index, partitionKey, explicitHashKey, outside)
   }
 
   #isOutside(partitionKey: string, explicitHashKey: string | undefined): boolean {

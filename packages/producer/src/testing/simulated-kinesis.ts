@@ -1,4 +1,4 @@
-import { decodeAggregate } from '@shardwise/aggregation'
+import { decodeAggregate, type Tag } from '@shardwise/aggregation'
 import type { ManualClock } from '@shardwise/core/clock'
 import { effectiveHashKey, inRange } from '@shardwise/core/hash-key'
 import type {
@@ -10,6 +10,7 @@ import type {
   ListShardsOutput,
   PutRecordsInput,
   PutRecordsOutput,
+  StreamReference,
 } from '@shardwise/core/kinesis-port'
 import { ShardMap } from '@shardwise/core/shard-map'
 import { KinesisModel } from '@shardwise/local/model'
@@ -33,6 +34,7 @@ export interface StoredRecord {
   readonly shardId: string
   readonly sequenceNumber: bigint
   readonly subSequenceNumber: number
+  readonly tags: readonly Tag[]
 }
 
 /** Kinesis for tests, on a manual clock: the model behind a port that takes time and can fail. Requests arrive after half the latency. */
@@ -45,7 +47,9 @@ export class SimulatedKinesis implements KinesisPort {
   /** Taken from the front by the PutRecords that come; undefined lets one pass. */
   readonly putFaults: (PutFault | undefined)[] = []
   /** Asked by ListShards and DescribeStreamSummary; an error is thrown. */
-  controlFault: (operation: 'ListShards' | 'DescribeStreamSummary') => Error | undefined = () => undefined
+  controlFault: (operation: 'ListShards' | 'DescribeStreamSummary', input: StreamReference) => Error | undefined = () => undefined
+  /** Asked by each PutRecords. */
+  putFault: (input: PutRecordsInput) => PutFault | undefined = () => this.putFaults.shift()
   readonly #clock: ManualClock
   readonly #stream: string
 
@@ -53,14 +57,14 @@ export class SimulatedKinesis implements KinesisPort {
     this.#clock = clock
     this.#stream = options.stream
     this.model = new KinesisModel({ clock, quotas: options.quotas ?? false, transitionMs: { create: 0, delete: 0, update: 0 } })
-    this.model.call('CreateStream', { StreamName: options.stream, ShardCount: options.shards })
+    this.create(options.stream, options.shards)
   }
 
   async putRecords(input: PutRecordsInput, options: CallOptions = {}): Promise<PutRecordsOutput> {
     // As it is at the moment of sending: what the caller does with its buffers later must not matter.
     const Records = input.Records.map((entry) => ({ ...entry, Data: entry.Data.slice() }))
     this.requests.push({ ...input, Records })
-    const fault = this.putFaults.shift()
+    const fault = this.putFault(input)
     await this.#wait(this.latencyMs / 2, options.signal)
     if (fault?.kind === 'reject') throw named(fault.name)
     const refused = new Set(fault?.kind === 'refuse' ? fault.places.map((place) => place % Records.length) : [])
@@ -79,18 +83,18 @@ export class SimulatedKinesis implements KinesisPort {
     return { Records: answer }
   }
 
-  async listShards(input: object, options: CallOptions = {}): Promise<ListShardsOutput> {
+  async listShards(input: StreamReference, options: CallOptions = {}): Promise<ListShardsOutput> {
     this.listShardsCalls++
     await this.#wait(this.latencyMs, options.signal)
-    const fault = this.controlFault('ListShards')
+    const fault = this.controlFault('ListShards', input)
     if (fault !== undefined) throw fault
     return this.#call('ListShards', input) as ListShardsOutput
   }
 
-  async describeStreamSummary(input: object, options: CallOptions = {}): Promise<DescribeStreamSummaryOutput> {
+  async describeStreamSummary(input: StreamReference, options: CallOptions = {}): Promise<DescribeStreamSummaryOutput> {
     this.describeCalls++
     await this.#wait(this.latencyMs, options.signal)
-    const fault = this.controlFault('DescribeStreamSummary')
+    const fault = this.controlFault('DescribeStreamSummary', input)
     if (fault !== undefined) throw fault
     return this.#call('DescribeStreamSummary', input) as DescribeStreamSummaryOutput
   }
@@ -103,24 +107,28 @@ export class SimulatedKinesis implements KinesisPort {
     return this.model.call('GetRecords', input) as GetRecordsOutput
   }
 
-  /** All shards, closed ones too. */
-  map(): ShardMap {
-    return ShardMap.from((this.model.call('ListShards', { StreamName: this.#stream }) as ListShardsOutput).Shards!)
+  create(StreamName: string, ShardCount: number): void {
+    this.model.call('CreateStream', { StreamName, ShardCount })
   }
 
-  split(index: number): void {
-    const { open } = this.map()
+  /** All shards, closed ones too. Here and below `StreamName` is that of the stream made at first unless another one is named. */
+  map(StreamName: string = this.#stream): ShardMap {
+    return ShardMap.from((this.model.call('ListShards', { StreamName }) as ListShardsOutput).Shards!)
+  }
+
+  split(index: number, StreamName: string = this.#stream): void {
+    const { open } = this.map(StreamName)
     const shard = open[index % open.length]!
     const NewStartingHashKey = ((shard.range.start + shard.range.end) / 2n + 1n).toString()
-    this.model.call('SplitShard', { StreamName: this.#stream, ShardToSplit: shard.shardId, NewStartingHashKey })
+    this.model.call('SplitShard', { StreamName, ShardToSplit: shard.shardId, NewStartingHashKey })
   }
 
-  merge(index: number): void {
-    const { open } = this.map()
+  merge(index: number, StreamName: string = this.#stream): void {
+    const { open } = this.map(StreamName)
     if (open.length < 2) return
     const at = index % (open.length - 1)
     const [ShardToMerge, AdjacentShardToMerge] = [open[at]!.shardId, open[at + 1]!.shardId]
-    this.model.call('MergeShards', { StreamName: this.#stream, ShardToMerge, AdjacentShardToMerge })
+    this.model.call('MergeShards', { StreamName, ShardToMerge, AdjacentShardToMerge })
   }
 
   /** Deletes the stream and creates another of its name. */
@@ -130,8 +138,8 @@ export class SimulatedKinesis implements KinesisPort {
   }
 
   /** Switches between placement by partition key and by the service. Such a stream is on-demand: it cannot be split or merged by hand. */
-  distribute(RecordDistributionStrategy: 'AUTO' | 'USER_PARTITION_KEY'): void {
-    const summary = this.model.call('DescribeStreamSummary', { StreamName: this.#stream }) as DescribeStreamSummaryOutput
+  distribute(RecordDistributionStrategy: 'AUTO' | 'USER_PARTITION_KEY', StreamName: string = this.#stream): void {
+    const summary = this.model.call('DescribeStreamSummary', { StreamName }) as DescribeStreamSummaryOutput
     const { StreamARN, StreamModeDetails } = summary.StreamDescriptionSummary!
     if (StreamModeDetails?.StreamMode !== 'ON_DEMAND') {
       this.model.call('UpdateStreamMode', { StreamARN, StreamModeDetails: { StreamMode: 'ON_DEMAND' } })
@@ -143,18 +151,18 @@ export class SimulatedKinesis implements KinesisPort {
    * What readers that follow the KCL see, in the order of writing: a whole aggregate is dropped when one member lies outside the range of
    * the shard it is in (AggregatorUtil of the KCL). The payload of a record is its id.
    */
-  readable(): StoredRecord[] {
+  readable(StreamName: string = this.#stream): StoredRecord[] {
     const found: StoredRecord[] = []
-    const map = this.map()
-    const { Shards } = this.model.call('ListShards', { StreamName: this.#stream }) as ListShardsOutput
+    const map = this.map(StreamName)
+    const { Shards } = this.model.call('ListShards', { StreamName }) as ListShardsOutput
     for (const { ShardId } of Shards!) {
       const { shardId, range } = map.get(ShardId!)!
-      for (const { Data, PartitionKey, SequenceNumber } of this.#readShard(shardId)) {
+      for (const { Data, PartitionKey, SequenceNumber } of this.#readShard(shardId, StreamName)) {
         const sequenceNumber = BigInt(SequenceNumber!)
         const members = decodeAggregate(Data!)
         if (members === undefined) {
           const id = Buffer.from(Data!).toString()
-          found.push({ id, partitionKey: PartitionKey!, shardId, sequenceNumber, subSequenceNumber: 0 })
+          found.push({ id, partitionKey: PartitionKey!, shardId, sequenceNumber, subSequenceNumber: 0, tags: [] })
           continue
         }
         const at = (i: number): string => members.partitionKey(i)
@@ -162,7 +170,7 @@ export class SimulatedKinesis implements KinesisPort {
         if (!indexes.every((i) => inRange(effectiveHashKey(at(i), members.explicitHashKey(i)), range))) continue
         for (const i of indexes) {
           const id = Buffer.from(members.data(i)).toString()
-          found.push({ id, partitionKey: at(i), shardId, sequenceNumber, subSequenceNumber: i })
+          found.push({ id, partitionKey: at(i), shardId, sequenceNumber, subSequenceNumber: i, tags: members.tags(i) })
         }
       }
     }
@@ -175,9 +183,9 @@ export class SimulatedKinesis implements KinesisPort {
     )
   }
 
-  #readShard(ShardId: string): NonNullable<GetRecordsOutput['Records']>[number][] {
+  #readShard(ShardId: string, StreamName: string): NonNullable<GetRecordsOutput['Records']>[number][] {
     const records: NonNullable<GetRecordsOutput['Records']>[number][] = []
-    const input = { StreamName: this.#stream, ShardId, ShardIteratorType: 'TRIM_HORIZON' }
+    const input = { StreamName, ShardId, ShardIteratorType: 'TRIM_HORIZON' }
     let { ShardIterator: iterator } = this.model.call('GetShardIterator', input) as GetShardIteratorOutput
     while (iterator !== undefined) {
       const page = this.model.call('GetRecords', { ShardIterator: iterator }) as GetRecordsOutput

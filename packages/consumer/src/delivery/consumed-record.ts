@@ -1,0 +1,101 @@
+import type { DecodedAggregate, Tag } from '@shardwise/aggregation'
+import type { KinesisRecord } from '@shardwise/core/kinesis-port'
+import { type Headers, headersOf, recordIdOf } from '@shardwise/core/record-tags'
+
+/** A user record: what a producer put, taken out of its aggregate where it came in one. */
+export interface ConsumedRecord {
+  /** Name or ARN, as given in the options. */
+  readonly stream: string
+  readonly shardId: string
+  readonly partitionKey: string
+  /** Known for members of aggregates only: Kinesis does not give it back. */
+  readonly explicitHashKey: string | undefined
+  /** For a member of an aggregate a view of the aggregate's bytes. Copy it to keep it long: the view keeps all of them alive. */
+  readonly data: Uint8Array
+  /** Of the Kinesis record. Members of one aggregate share it. */
+  readonly sequenceNumber: string
+  /** Index in the aggregate, from 0; 0 for a record that came alone. */
+  readonly subSequenceNumber: number
+  readonly aggregated: boolean
+  /**
+   * The record's hash key does not belong to this shard: a producer aggregated by an outdated shard map while the stream was
+   * resharded. KCL drops the whole aggregate and KPL sends it again, so such a record is often delivered a second time.
+   */
+  readonly outsideShardRange: boolean
+  /**
+   * What the producer attached by name, trace context (`traceparent`) included: an object without prototype, frozen, empty where there is
+   * nothing. Of records in the KPL's format only; Amazon's own libraries write none. This and the two below are read when they are asked for: a
+   * copy (`{ ...record }`) is without them.
+   */
+  readonly headers: Headers
+  /** The id that a producer gave it (`recordIds` of @shardwise/producer): the same in all duplicates that retries make. */
+  readonly recordId: string | undefined
+  /**
+   * What to know the record by. The record id if it has one, and then duplicates of any origin share it; else
+   * `stream/shard/sequence number/sub-sequence number`, which is the same when the record is delivered again from where it lies.
+   */
+  readonly idempotencyKey: string
+  /** When Kinesis stored it, to the millisecond, by its clock; order in the shard does not follow it exactly. */
+  readonly arrivedAt: Date | undefined
+}
+
+const NO_DATA: Uint8Array = new Uint8Array(0)
+const NO_TAGS: readonly Tag[] = []
+
+/** A Kinesis record that came as it was put, or one member of an aggregate. */
+export class UserRecord implements ConsumedRecord {
+  readonly stream: string
+  readonly shardId: string
+  readonly partitionKey: string
+  readonly explicitHashKey: string | undefined
+  readonly data: Uint8Array
+  readonly sequenceNumber: string
+  readonly subSequenceNumber: number
+  readonly aggregated: boolean
+  readonly outsideShardRange: boolean
+  readonly arrivedAt: Date | undefined
+  readonly #aggregate: DecodedAggregate | undefined
+  #headers: Headers | undefined
+
+  constructor(
+    stream: string,
+    shardId: string,
+    record: KinesisRecord,
+    aggregate: DecodedAggregate | undefined,
+    index: number,
+    partitionKey: string,
+    explicitHashKey: string | undefined,
+    outsideShardRange: boolean,
+  ) {
+    this.stream = stream
+    this.shardId = shardId
+    this.partitionKey = partitionKey
+    this.explicitHashKey = explicitHashKey
+    this.data = aggregate === undefined ? (record.Data ?? NO_DATA) : aggregate.data(index)
+    this.sequenceNumber = record.SequenceNumber!
+    this.subSequenceNumber = index
+    this.aggregated = aggregate !== undefined
+    this.outsideShardRange = outsideShardRange
+    this.arrivedAt = record.ApproximateArrivalTimestamp
+    this.#aggregate = aggregate
+  }
+
+  get headers(): Headers {
+    this.#headers ??= headersOf(this.#tags())
+    return this.#headers
+  }
+
+  get recordId(): string | undefined {
+    return recordIdOf(this.#tags())
+  }
+
+  get idempotencyKey(): string {
+    // The name and not the ARN: whoever reads by the one today may read by the other tomorrow.
+    const name = this.stream.slice(this.stream.lastIndexOf('/') + 1)
+    return this.recordId ?? `${name}/${this.shardId}/${this.sequenceNumber}/${this.subSequenceNumber}`
+  }
+
+  #tags(): readonly Tag[] {
+    return this.#aggregate?.tags(this.subSequenceNumber) ?? NO_TAGS
+  }
+}

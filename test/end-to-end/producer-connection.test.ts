@@ -1,0 +1,129 @@
+import { Agent } from 'node:https'
+import { KinesisClient } from '@aws-sdk/client-kinesis'
+import { type LocalServices, startLocal } from '@shardwise/local'
+import { DeliveryFailedError, fromKplProperties, Producer, type ProducerOptions, StreamUnusableError } from '@shardwise/producer'
+import { NodeHttpHandler } from '@smithy/node-http-handler'
+import { afterEach, expect, test } from 'vitest'
+import { fullPort } from './full-port.js'
+import { CREDENTIALS, REGION } from './local-account.js'
+
+const open: (() => unknown)[] = []
+afterEach(async () => {
+  for (const close of open.splice(0).reverse()) await close()
+})
+
+async function service(options: Parameters<typeof startLocal>[0] = {}): Promise<LocalServices> {
+  const local = await startLocal({ dynamodb: false, transitionMs: { create: 0 }, ...options })
+  open.push(() => local.stop())
+  local.model.call('CreateStream', { StreamName: 'flights', ShardCount: 1 })
+  return local
+}
+
+function producerAt(endpoint: string, options: Partial<ProducerOptions> = {}): Producer {
+  const producer = new Producer({
+    stream: 'flights',
+    endpoint,
+    region: REGION,
+    credentials: CREDENTIALS,
+    lingerMs: 0,
+    ...options,
+  })
+  open.push(() => producer.close())
+  return producer
+}
+
+/** For `hold`. At the latest the test's end releases. */
+function answersHeld(): { readonly promise: Promise<void>; release(): void } {
+  let release = (): void => {}
+  const promise = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  open.push(release)
+  return { promise, release }
+}
+
+const record = { partitionKey: 'k', data: Buffer.from('delayed') }
+
+test('requestTimeoutMs: a request that is never answered counts as lost, and its record is sent again', async () => {
+  const local = await service()
+  const { promise, release } = answersHeld()
+  const held = local.faults.on('PutRecords', { hold: promise, phase: 'before-work' })
+  const producer = producerAt(local.kinesisEndpoint, { requestTimeoutMs: 300 })
+  const began = performance.now()
+  expect(await producer.put(record)).toMatchObject({ attempts: 2 })
+  expect(performance.now() - began).toBeGreaterThan(295)
+  expect(held.hits).toBe(1)
+  expect(producer.stats()).toMatchObject({ requestsFailed: 1, possibleDuplicates: 1 })
+})
+
+test('requestTimeoutMs: when none is ever answered the record fails after recordTtlMs, and may have been written', async () => {
+  const local = await service()
+  const { promise, release } = answersHeld()
+  local.faults.on('PutRecords', { hold: promise, phase: 'before-work', times: Number.POSITIVE_INFINITY })
+  const producer = producerAt(local.kinesisEndpoint, { requestTimeoutMs: 300, recordTtlMs: 700, retry: { baseMs: 1, maxMs: 2 } })
+  const began = performance.now()
+  const error = await producer.put(record).catch((thrown: unknown) => thrown)
+  expect(error).toBeInstanceOf(DeliveryFailedError)
+  expect(error).toMatchObject({ written: 'unknown', attempts: 3 })
+  expect(performance.now() - began).toBeLessThan(700 + 300 + 400)
+})
+
+test.runIf(process.platform === 'linux')(
+  'connectTimeoutMs: where no connection comes about, the start fails and says so',
+  async () => {
+    const { port, free } = await fullPort()
+    open.push(free)
+    const producer = producerAt(`http://127.0.0.1:${port}`, { connectTimeoutMs: 200, recordTtlMs: 1000 })
+    const began = performance.now()
+    const error = await producer.start().catch((thrown: unknown) => thrown)
+    expect(error).toBeInstanceOf(StreamUnusableError)
+    expect(performance.now() - began).toBeLessThan(15_000)
+    expect((error as Error).message).toContain(
+      'did not establish a connection with the server within the configured timeout of 200 ms',
+    )
+  },
+)
+
+test('all of maxRequestsInFlight are on their way at a time', async () => {
+  const local = await service({ quotas: false })
+  const { promise, release } = answersHeld()
+  const arrivals: (() => void)[] = []
+  const when = (): boolean => {
+    arrivals.shift()?.()
+    return true
+  }
+  local.faults.on('PutRecords', { hold: promise, phase: 'before-work', times: Number.POSITIVE_INFINITY, when })
+  const producer = producerAt(local.kinesisEndpoint, { maxRequestsInFlight: 100 })
+  const puts: Promise<unknown>[] = []
+  for (let sent = 0; sent < 100; sent++) {
+    const arrived = new Promise<void>((arrive) => arrivals.push(arrive))
+    puts.push(producer.put(record))
+    await arrived
+  }
+  expect(producer.stats().requestsInFlight).toBe(100)
+  release()
+  await Promise.all(puts)
+})
+
+test('what VerifyCertificate=false asks for: a client with a request handler of its own', async () => {
+  const local = await service({ tls: 'self-signed' })
+  const { hostname, port } = new URL(local.kinesisEndpoint)
+  const text = `KinesisEndpoint=${hostname}\nKinesisPort=${port}\nRegion=${REGION}\nVerifyCertificate=false`
+  const { options, unmapped } = await fromKplProperties({ text })
+  expect(unmapped.map(({ name }) => name)).toEqual(['VerifyCertificate'])
+
+  const verifying = new Producer({ stream: 'flights', credentials: CREDENTIALS, ...options })
+  open.push(() => verifying.close())
+  await expect(verifying.start()).rejects.toThrow(StreamUnusableError)
+
+  const { endpoint, region, ...rest } = options
+  const httpsAgent = new Agent({ keepAlive: true, maxSockets: 64, rejectUnauthorized: false })
+  const client = new KinesisClient({
+    ...{ endpoint: endpoint!, region: region!, credentials: CREDENTIALS },
+    requestHandler: new NodeHttpHandler({ httpsAgent }),
+  })
+  open.push(() => client.destroy())
+  const producer = new Producer({ stream: 'flights', client, ...rest })
+  open.push(() => producer.close())
+  expect(await producer.put(record)).toMatchObject({ attempts: 1 })
+})
