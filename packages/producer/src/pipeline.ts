@@ -59,17 +59,17 @@ export class Pipeline implements AccountHolder {
     events: EventSource<ProducerEvent>,
     ledger: Ledger,
   ) {
-    const { retry, random, ordering } = settings
-    const ordered = ordering !== 'none'
+    const { retry, random, ordering, shardMapRefreshMs: refreshMs, requestTimeoutMs: timeoutMs } = settings
+    const known = { name: settings.stream, ordered: ordering !== 'none', retry, random, refreshMs, timeoutMs }
     this.#settings = settings
     this.#events = events
     this.#ledger = ledger
     this.#account = new Account(settings.stream, ledger, this)
-    this.#view = new StreamView(port, stream, { name: settings.stream, ordered, retry, random }, () => this.#gate)
+    this.#view = new StreamView(port, stream, known, () => this.#gate)
     this.#packer = new Packer(settings, this.#view)
     this.#dispatcher = new Dispatcher({ ordering })
     const ended = (request: Request, outcome: RequestOutcome): void => this.#complete(request, outcome)
-    this.#sender = new RequestSender(port, stream, settings.requestTimeoutMs, ended)
+    this.#sender = new RequestSender(port, stream, timeoutMs, ended)
     const shared = {
       ...{ settings, events, counters: this.#counters, account: this.#account, packer: this.#packer },
       ...{ dispatcher: this.#dispatcher, view: this.#view },
@@ -191,7 +191,7 @@ export class Pipeline implements AccountHolder {
   #admit(record: UserRecord, now: number): void {
     record.expiresAt = now + this.#settings.recordTtlMs
     record.rank = this.#counters.accepted++
-    if (this.#gate.isOpen) this.#route(record, now)
+    if (this.#gate.opensFor(now)) this.#route(record, now)
     else this.#gate.wait(record, now)
   }
 

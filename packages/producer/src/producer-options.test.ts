@@ -13,6 +13,7 @@ describe('checkOptions', () => {
         retry: { baseMs: 100, maxMs: 5000, maxAttempts: Number.MAX_SAFE_INTEGER },
       },
       failIfThrottled: false,
+      ...{ shardMapRefreshMs: 60_000, distributionIfUnknown: 'partition-key' },
     })
   })
 
@@ -38,6 +39,9 @@ describe('checkOptions', () => {
     [{ recordTtlMs: 1 }, /`recordTtlMs`/],
     [{ retry: { baseMs: 10, maxMs: 5 } }, /`retry.maxMs` must be a whole number from 10/],
     [{ retry: { maxAttempts: 0 } }, /`retry.maxAttempts` must be a whole number/],
+    [{ shardMapRefreshMs: 999 }, /`shardMapRefreshMs` must be a whole number/],
+    [{ distributionIfUnknown: 'AUTO' }, /`distributionIfUnknown` must be 'partition-key' or 'auto'/],
+    [{ distributionIfUnknown: 'auto', ordering: 'perKey' }, /`distributionIfUnknown` must be 'partition-key'/],
     [{ failIfThrottled: 'yes' }, /`failIfThrottled`/],
     [{ telemetry: { counter: 5 } }, /`telemetry.counter` must be a function/],
     [{ logger: {} }, /`logger` must be an object with the functions debug, info, warn, error/],

@@ -126,6 +126,19 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
    * at which level is in the README; payloads and partition keys never are.
    */
   readonly logger?: Logger | undefined
+  /**
+   * Age in milliseconds at which the shard map is listed anew while records are put; up to a fifth earlier at random. Default 60000; 1000 up,
+   * or 0 for never. Nothing is listed while nothing is put: the first record after as long a silence waits for a listing, for at most a
+   * second. Every fifth time the record size and the way of distribution are asked for as well. Where shards change, a producer learns of
+   * it from the first answer in any case, and lists then.
+   */
+  readonly shardMapRefreshMs?: number | undefined
+  /**
+   * What is assumed of a stream while DescribeStreamSummary is denied (the event `probe-denied` tells): `partition-key` (default), so that
+   * records are aggregated, or `auto` for a stream with service-managed distribution (AUTO), where nothing may be. With `partition-key`
+   * on such a stream the first aggregate that lands elsewhere shows it, as long as there are two shards. `auto` goes with no order.
+   */
+  readonly distributionIfUnknown?: 'partition-key' | 'auto' | undefined
   /** Measures every wait and deadline. Default: the machine's. */
   readonly clock?: Clock | undefined
   /** For jitter. Default: Math.random. */
@@ -157,7 +170,17 @@ const KNOWN = [
     'afterFailure',
     'recordTtlMs',
   ],
-  ...['requestTimeoutMs', 'retry', 'failIfThrottled', 'telemetry', 'logger', 'clock', 'random'],
+  ...[
+    'requestTimeoutMs',
+    'retry',
+    'failIfThrottled',
+    'shardMapRefreshMs',
+    'distributionIfUnknown',
+    'telemetry',
+    'logger',
+    'clock',
+    'random',
+  ],
 ]
 
 /** What order is kept of. */
@@ -187,6 +210,8 @@ export interface Settings {
   readonly requestTimeoutMs: number
   readonly retry: RetryOptions
   readonly failIfThrottled: boolean
+  readonly shardMapRefreshMs: number
+  readonly distributionIfUnknown: 'partition-key' | 'auto'
   readonly telemetry: Telemetry | undefined
   readonly logger: Logger | undefined
   readonly clock: Clock
@@ -212,6 +237,7 @@ export function checkOptions(options: ProducerOptions<unknown>): ProducerSetting
   refuseUnknownOptions(retry, ['baseMs', 'maxMs', 'maxAttempts'])
   const recordTtlMs = integerOption('recordTtlMs', options.recordTtlMs, { min: 100, fallback: 30_000 })
   const lingerMs = integerOption('lingerMs', options.lingerMs, { min: 0, max: 60_000, fallback: Math.min(100, recordTtlMs) })
+  const ordering = choiceOption('ordering', options.ordering, ['none', 'perShard', 'perKey'], 'none')
   if (lingerMs > recordTtlMs) throw new InvalidOptionError('lingerMs', `at most recordTtlMs (${recordTtlMs})`, lingerMs)
   const baseMs = integerOption('retry.baseMs', retry.baseMs, { min: 1, max: 60_000, fallback: 100 })
   return {
@@ -235,7 +261,7 @@ export function checkOptions(options: ProducerOptions<unknown>): ProducerSetting
     maxBufferedBytes: integerOption('maxBufferedBytes', options.maxBufferedBytes, { min: MIB, fallback: 64 * MIB }),
     maxBufferedRecords: integerOption('maxBufferedRecords', options.maxBufferedRecords, { min: 1, fallback: 100_000 }),
     maxRequestsInFlight: integerOption('maxRequestsInFlight', options.maxRequestsInFlight, { min: 1, max: 256, fallback: 24 }),
-    ordering: choiceOption('ordering', options.ordering, ['none', 'perShard', 'perKey'], 'none'),
+    ordering,
     afterFailure: choiceOption('afterFailure', options.afterFailure, ['halt', 'continue'], 'halt'),
     recordTtlMs,
     requestTimeoutMs: integerOption('requestTimeoutMs', options.requestTimeoutMs, { min: 100, max: 600_000, fallback: 10_000 }),
@@ -245,6 +271,16 @@ export function checkOptions(options: ProducerOptions<unknown>): ProducerSetting
       maxAttempts: integerOption('retry.maxAttempts', retry.maxAttempts, { min: 1, fallback: Number.MAX_SAFE_INTEGER }),
     },
     failIfThrottled: booleanOption('failIfThrottled', options.failIfThrottled, false),
+    shardMapRefreshMs:
+      options.shardMapRefreshMs === 0
+        ? 0
+        : integerOption('shardMapRefreshMs', options.shardMapRefreshMs, { min: 1000, fallback: 60_000 }),
+    distributionIfUnknown: choiceOption(
+      'distributionIfUnknown',
+      options.distributionIfUnknown,
+      ordering === 'none' ? ['partition-key', 'auto'] : ['partition-key'],
+      'partition-key',
+    ),
     telemetry: telemetryOption('telemetry', options.telemetry),
     logger: loggerOption('logger', options.logger),
     clock: options.clock ?? systemClock,

@@ -44,7 +44,9 @@ class Bench {
         return { Shards: this.shards.map(listingOf) }
       },
     }
-    const settings = { name: 'flights', ordered: false, retry: { baseMs: 100, maxMs: 1000 }, random: () => 0.5, ...options }
+    const retry = { baseMs: 100, maxMs: 1000 }
+    const times = { refreshMs: 0, timeoutMs: 10_000, retry, random: () => 0.5 }
+    const settings = { name: 'flights', ordered: false, ...times, ...options }
     const ids = (shards: readonly Shard[] | undefined): string => shards?.map(({ shardId }) => shardId).join('+') ?? 'none'
     this.view = new StreamView(port as KinesisPort, { StreamName: 'flights' }, settings, () => ({
       mapChanged: (map, before) => this.told.push(`map ${ids(before?.open)} -> ${ids(map.open)}`),
@@ -142,7 +144,7 @@ describe('StreamView', () => {
     bench.view.refresh(1000)
     bench.view.refresh(1000, true)
     bench.view.refresh(1000)
-    expect([await bench.since(), bench.view.nextAt]).toEqual([[['list open'], []], undefined])
+    expect([await bench.since(), bench.view.nextAt]).toEqual([[['list open'], []], 11_000])
     bench.shards = halves
     open()
     expect(await bench.since()).toEqual([[], ['map whole -> left+right']])
