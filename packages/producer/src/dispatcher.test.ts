@@ -2,10 +2,13 @@ import { ShardMap } from '@shardwise/core/shard-map'
 import { describe, expect, test } from 'vitest'
 import { Dispatcher } from './dispatcher.js'
 import { Entry } from './entry.js'
+import { Meter } from './meter.js'
+import { checkOptions } from './producer-options.js'
 import { listingOf } from './testing/known-stream.js'
 import { entryOf, recordOf, shardOf } from './testing/records.js'
 
 const MIB = 1024 * 1024
+const meter = new Meter(checkOptions({ stream: 'flights' }))
 const HALF = 2n ** 127n
 const [left, right] = [shardOf('left', { start: 0n, end: HALF - 1n }), shardOf('right', { start: HALF, end: 2n * HALF - 1n })]
 const [NEVER, AT_ONCE] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
@@ -24,7 +27,7 @@ function sent(dispatcher: Dispatcher, now: number): Entry[] {
 
 describe('Dispatcher', () => {
   test('a request is due with its first deadline, and then goes whole', () => {
-    const dispatcher = new Dispatcher({ ordering: 'none' })
+    const dispatcher = new Dispatcher({ ordering: 'none', meter })
     const entries = [entryOf(left, { deadline: 100 }), entryOf(right, { deadline: 80 }), entryOf(left, { deadline: 120 })]
     for (const entry of entries) dispatcher.release(dispatcher.enqueue(entry), 0)
     expect([dispatcher.dueAt, dispatcher.takeDue(79), dispatcher.queued]).toEqual([80, undefined, 3])
@@ -32,7 +35,7 @@ describe('Dispatcher', () => {
   })
 
   test('what a shard takes a second goes; the next waits for its limit, counts once, and holds up no other shard', () => {
-    const dispatcher = new Dispatcher({ ordering: 'none' })
+    const dispatcher = new Dispatcher({ ordering: 'none', meter })
     // With its key of one byte each is half of what a shard takes in a second.
     const [one, two, three] = [0, 0, 0].map(() => entryOf(left, { size: MIB / 2 - 1 })) as [Entry, Entry, Entry]
     for (const entry of [one, two, three]) dispatcher.enqueue(entry)
@@ -49,14 +52,14 @@ describe('Dispatcher', () => {
   })
 
   test('without order, what waits for a limit does not send the request before it is due', () => {
-    const dispatcher = new Dispatcher({ ordering: 'none' })
+    const dispatcher = new Dispatcher({ ordering: 'none', meter })
     dispatcher.enqueue(entryOf(left, { deadline: 100 }))
     dispatcher.release(dispatcher.enqueue(entryOf(left, { size: MIB, deadline: 100 })), 0)
     expect([dispatcher.limited, dispatcher.dueAt]).toEqual([1, 100])
   })
 
   test('a shard that closes leaves nothing behind for one of the same name', () => {
-    const dispatcher = new Dispatcher({ ordering: 'none' })
+    const dispatcher = new Dispatcher({ ordering: 'none', meter })
     dispatcher.enqueue(entryOf(left, { size: MIB }))
     expect(sent(dispatcher, 0)).toHaveLength(1)
     for (const shards of [[shardOf('other')], [left, right]]) dispatcher.changeMap(ShardMap.from(shards.map(listingOf)))
@@ -65,13 +68,13 @@ describe('Dispatcher', () => {
   })
 
   test('what the service places as it likes has no shard whose limit could hold it', () => {
-    const dispatcher = new Dispatcher({ ordering: 'none' })
+    const dispatcher = new Dispatcher({ ordering: 'none', meter })
     for (let i = 0; i < 3; i++) dispatcher.enqueue(entryOf(undefined, { size: MIB }))
     expect([sent(dispatcher, 0), dispatcher.limited]).toMatchObject([{ length: 3 }, 0])
   })
 
   test('an entry that was tried goes before the new ones, and not before its time', () => {
-    const dispatcher = new Dispatcher({ ordering: 'none' })
+    const dispatcher = new Dispatcher({ ordering: 'none', meter })
     const [tried, fresh, elsewhere] = [entryOf(left), entryOf(left), entryOf(right)]
     dispatcher.enqueue(fresh)
     dispatcher.enqueue(elsewhere)
@@ -81,7 +84,7 @@ describe('Dispatcher', () => {
   })
 
   test('when the request is full the shard that had its turn comes last', () => {
-    const dispatcher = new Dispatcher({ ordering: 'none' })
+    const dispatcher = new Dispatcher({ ordering: 'none', meter })
     // 500 records are a request: the first shard fills it.
     for (let i = 0; i < 600; i++) dispatcher.enqueue(entryOf(left))
     dispatcher.enqueue(entryOf(right))
@@ -91,7 +94,7 @@ describe('Dispatcher', () => {
   })
 
   test('with order kept, one of a shard goes at a time, and at once when another waits behind it', () => {
-    const dispatcher = new Dispatcher({ ordering: 'perShard' })
+    const dispatcher = new Dispatcher({ ordering: 'perShard', meter })
     const [one, two] = [entryOf(left, { deadline: 100 }), entryOf(left, { deadline: 100 })]
     dispatcher.release(dispatcher.enqueue(one), 0)
     expect(dispatcher.dueAt).toBe(100)
@@ -106,7 +109,7 @@ describe('Dispatcher', () => {
     ['none', true],
     ['perShard', false],
   ])('an expired entry is passed over, and with order kept (%s) nothing is let past it', (ordering, past) => {
-    const dispatcher = new Dispatcher({ ordering })
+    const dispatcher = new Dispatcher({ ordering, meter })
     const [late, behind, elsewhere] = [expiring(50), expiring(90), expiring(90, 10, right)]
     for (const entry of [late, behind, elsewhere]) dispatcher.enqueue(entry)
     expect(sent(dispatcher, 50)).toEqual(past ? [behind, elsewhere] : [elsewhere])
@@ -116,7 +119,7 @@ describe('Dispatcher', () => {
   })
 
   test('what expires in a request that waits for its turn is taken out of it, and the rest keeps its order', () => {
-    const dispatcher = new Dispatcher({ ordering: 'none' })
+    const dispatcher = new Dispatcher({ ordering: 'none', meter })
     const [first, late, last] = [expiring(90), expiring(50), expiring(90)]
     for (const entry of [first, late, last]) dispatcher.release(dispatcher.enqueue(entry), 0)
     dispatcher.resetWake()
@@ -125,7 +128,7 @@ describe('Dispatcher', () => {
   })
 
   test('wakes for what expires while it is held back', () => {
-    const dispatcher = new Dispatcher({ ordering: 'none' })
+    const dispatcher = new Dispatcher({ ordering: 'none', meter })
     dispatcher.requeue(expiring(50), 80)
     dispatcher.releaseAll(0)
     expect(dispatcher.wakeAt).toBe(50)
@@ -149,7 +152,7 @@ describe('Dispatcher', () => {
       0,
     ],
   ])('%s', (_, remove, removed, stay) => {
-    const dispatcher = new Dispatcher({ ordering: 'perShard' })
+    const dispatcher = new Dispatcher({ ordering: 'perShard', meter })
     const flying = entryOf(right, { key: 'flying' })
     dispatcher.enqueue(flying)
     expect(sent(dispatcher, 0)).toEqual([flying])

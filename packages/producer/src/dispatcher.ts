@@ -2,16 +2,19 @@ import type { HashKeyRange } from '@shardwise/core/hash-key'
 import type { ShardMap } from '@shardwise/core/shard-map'
 import type { Entry } from './entry.js'
 import type { Lane } from './lane.js'
+import type { Meter } from './meter.js'
 import type { Ordering } from './producer-options.js'
 import { RequestBatcher } from './request-batcher.js'
+import type { ShardsNow } from './shard-heat.js'
 import { ShardLanes } from './shard-lanes.js'
 import { ShardRateLimiter } from './shard-rate-limiter.js'
 import type { UserRecord } from './user-record.js'
 
 /** Part of the pipeline: the way of entries from their lanes through the limiter into requests. */
-export class Dispatcher {
+export class Dispatcher implements ShardsNow {
   readonly #ordering: Ordering
   readonly #lanes: ShardLanes
+  readonly #meter: Meter
   readonly #limiter = new ShardRateLimiter()
   readonly #batcher = new RequestBatcher()
   #wakeAt = Number.POSITIVE_INFINITY
@@ -21,13 +24,22 @@ export class Dispatcher {
   #limited = 0
   readonly #isPicked = (entry: Entry): boolean => this.#batcher.has(entry)
 
-  constructor(options: { readonly ordering: Ordering }) {
+  constructor(options: { readonly ordering: Ordering; readonly meter: Meter }) {
+    this.#meter = options.meter
     this.#ordering = options.ordering
     this.#lanes = new ShardLanes(options)
   }
 
   get queued(): number {
     return this.#lanes.queuedEntries + this.#batcher.count
+  }
+
+  queuedByShard(): ReadonlyMap<string, number> {
+    return this.#lanes.queuedByShard()
+  }
+
+  allowance(_shardId: string, _now: number): number {
+    return 1
   }
 
   /** Times that an entry had to wait for its shard's write limit. */
@@ -91,6 +103,7 @@ export class Dispatcher {
       const opensAt = this.#lanes.opensAt(lane)
       if (opensAt > now) {
         this.#wakeBy(opensAt)
+        this.#meter.hold(entry, opensAt === Number.POSITIVE_INFINITY ? 'order' : 'retry', now)
         break
       }
       if (!this.#batcher.accepts(entry)) return true
@@ -101,9 +114,11 @@ export class Dispatcher {
           this.#limited++
         }
         this.#wakeBy(now + wait)
+        this.#meter.hold(entry, 'limit', now)
         break
       }
       this.#kept.delete(entry)
+      this.#meter.release(entry, now)
       this.#batcher.add(this.#lanes.take(lane))
       if (this.#ordering === 'perKey' && this.#lanes.isAwaited(entry)) this.#batcher.hurry()
     }

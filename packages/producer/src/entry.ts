@@ -38,6 +38,17 @@ export class Entry {
   /** Entries that its request may have. See isolation.ts. */
   company: number = Number.POSITIVE_INFINITY
   lastFailure: AttemptFailure | undefined = undefined
+  /** For the meter, from here on: the sum of its members' expiries; their data, in sum, least and most; whether no member was sent before. */
+  readonly expirySum: number
+  readonly dataBytes: number
+  readonly leastDataBytes: number
+  readonly mostDataBytes: number
+  readonly isFresh: boolean
+  /** When its last attempt ended. */
+  returnedAt = 0
+  /** What holds it back at the head of its lane, and since when. */
+  heldBy: 'limit' | 'order' | 'retry' | undefined = undefined
+  heldSince = 0
   #packed: PackedBytes | undefined
   #span: HashKeyRange | undefined
 
@@ -55,12 +66,24 @@ export class Entry {
     this.deadline = deadline
     let first = Number.POSITIVE_INFINITY
     let last = Number.NEGATIVE_INFINITY
-    for (const { expiresAt } of records) {
+    let [sum, bytes, least, most, attempts] = [0, 0, Number.POSITIVE_INFINITY, 0, 0]
+    for (const record of records) {
+      const { expiresAt, dataBytes } = record
       if (expiresAt < first) first = expiresAt
       if (expiresAt > last) last = expiresAt
+      sum += expiresAt
+      bytes += dataBytes
+      if (dataBytes < least) least = dataBytes
+      if (dataBytes > most) most = dataBytes
+      attempts += record.attempts
     }
     this.expiresAt = first
     this.lastExpiresAt = last
+    this.expirySum = sum
+    this.dataBytes = bytes
+    this.leastDataBytes = least
+    this.mostDataBytes = most
+    this.isFresh = attempts === 0
     this.isAggregate = packed !== undefined
     this.#packed = packed
   }

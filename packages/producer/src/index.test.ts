@@ -12,6 +12,7 @@ test('the public names', () => {
     'bytes',
     'fromKplProperties',
     'json',
+    'producerInstruments',
     'text',
     'wrapKinesisClient',
   ])

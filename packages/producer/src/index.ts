@@ -1,5 +1,7 @@
 export { bytes, type Codec, type CodecContext, json, text } from '@shardwise/core/codec'
 export { fromKplProperties, type KplProperties, type KplRemark } from './from-kpl-properties.js'
+export type { HotKey } from './hottest-keys.js'
+export { type Instrument, type InstrumentName, producerInstruments } from './instruments.js'
 export type { KplProducerOptions } from './kpl-option.js'
 export { Producer } from './producer.js'
 export {
@@ -20,16 +22,21 @@ export type {
   ProducerEvent,
   RecordFailed,
   RecordRetried,
+  RecordsExpired,
   RequestFailed,
   RequestSent,
   RequestSucceeded,
   ShardMapFailed,
   StreamUnusable,
+  Throttled,
   WrongShard,
 } from './producer-events.js'
+export type { ProducerMetrics } from './producer-metrics.js'
 export type { ProducerOptions } from './producer-options.js'
 export type { ProducerStats } from './producer-stats.js'
 export type { PutAllResult } from './put-all.js'
+export type { HotShard } from './shard-heat.js'
+export type { StatisticSet } from './statistic-set.js'
 export type { PutInput, PutOutcome, PutResult } from './user-record.js'
 export type { WaitOptions } from './wait.js'
 export { type WrapOptions, type WrappedKinesisClient, type WrappedPuts, wrapKinesisClient } from './wrap-kinesis-client.js'

@@ -240,7 +240,10 @@ describe('failures', () => {
     expect((error as DeliveryFailedError).message).toMatch(
       /"a" was not delivered within recordTtlMs \(2000\), after \d+ attempts/,
     )
-    expect(events.at(-1)).toMatchObject({ type: 'record-failed', partitionKey: 'a', error })
+    expect(events.slice(-2)).toMatchObject([
+      { type: 'record-failed', partitionKey: 'a', error },
+      { type: 'records-expired', userRecords: 1, neverSent: 0 },
+    ])
   })
 
   test('an aggregate in a shard that is never listed ends with its fate unknown', async () => {

@@ -7,6 +7,7 @@ import { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
 import { Halting } from './halting.js'
 import type { Ledger } from './ledger.js'
+import { Meter } from './meter.js'
 import { Packer } from './packer.js'
 import { RecordRejectedError } from './producer-error.js'
 import type { ProducerEvent } from './producer-events.js'
@@ -36,6 +37,7 @@ export class Pipeline implements AccountHolder {
   readonly #settings: Settings
   readonly #events: EventSource<ProducerEvent>
   readonly #counters = new ProducerCounters()
+  readonly #meter: Meter
   readonly #ledger: Ledger
   readonly #account: Account
   readonly #packer: Packer
@@ -64,15 +66,16 @@ export class Pipeline implements AccountHolder {
     this.#settings = settings
     this.#events = events
     this.#ledger = ledger
+    this.#meter = new Meter(settings)
     this.#account = new Account(settings.stream, ledger, this)
     this.#view = new StreamView(port, stream, known, () => this.#gate)
     this.#packer = new Packer(settings, this.#view)
-    this.#dispatcher = new Dispatcher({ ordering })
+    this.#dispatcher = new Dispatcher({ ordering, meter: this.#meter })
     const ended = (request: Request, outcome: RequestOutcome): void => this.#complete(request, outcome)
     this.#sender = new RequestSender(port, stream, timeoutMs, ended)
     const shared = {
       ...{ settings, events, counters: this.#counters, account: this.#account, packer: this.#packer },
-      ...{ dispatcher: this.#dispatcher, view: this.#view },
+      ...{ dispatcher: this.#dispatcher, view: this.#view, meter: this.#meter },
     }
     this.#halting = new Halting(shared)
     this.#settler = new Settler({
@@ -148,6 +151,7 @@ export class Pipeline implements AccountHolder {
     this.#view.stop()
     this.#gate.stop()
     this.#alarm.cancel()
+    this.#meter.close()
   }
 
   stats(): ProducerStats {
@@ -161,6 +165,7 @@ export class Pipeline implements AccountHolder {
       requestsInFlight: this.#sender.underWay,
       openShards: this.#view.map?.open.length ?? 0,
       limited: this.#dispatcher.limited,
+      ...this.#meter.report(this.#dispatcher, this.now()),
     })
   }
 
@@ -191,6 +196,7 @@ export class Pipeline implements AccountHolder {
   #admit(record: UserRecord, now: number): void {
     record.expiresAt = now + this.#settings.recordTtlMs
     record.rank = this.#counters.accepted++
+    this.#meter.accepted(record, now)
     if (this.#gate.opensFor(now)) this.#route(record, now)
     else this.#gate.wait(record, now)
   }
@@ -251,6 +257,7 @@ export class Pipeline implements AccountHolder {
     }
     this.#counters.requests++
     this.#counters.kinesisRecords += entries.length
+    this.#meter.sent(entries, now)
     const { id: requestId } = this.#sender.send(entries, now)
     if (this.#events.hasListeners('request-sent')) {
       this.#events.emit({
@@ -323,6 +330,7 @@ export class Pipeline implements AccountHolder {
     this.#alarm.wakeBy(this.#view.nextAt)
     this.#wakeForRequest()
     this.#alarm.wakeBy(this.#sender.nextTimeout)
+    this.#meter.look(this.#account.records, now)
     this.#ledger.wake()
   }
 

@@ -13,8 +13,10 @@ export type ProducerEvent =
   | RequestSent
   | RequestSucceeded
   | RequestFailed
+  | Throttled
   | RecordRetried
   | WrongShard
+  | RecordsExpired
   | RecordFailed
   | LaneHalted
   | BackpressureOn
@@ -91,6 +93,16 @@ export interface RequestFailed {
   readonly written: Written
 }
 
+/** A shard refused Kinesis records of a request for its quota: one event for each shard and request. They will be sent again. */
+export interface Throttled {
+  readonly type: 'throttled'
+  readonly stream: string
+  readonly requestId: number
+  /** Undefined where the service places records itself. */
+  readonly shardId: string | undefined
+  readonly kinesisRecords: number
+}
+
 /** A Kinesis record was refused and will be sent again; `throttled` when the shard's quota was the reason. */
 export interface RecordRetried {
   readonly type: 'record-retried'
@@ -111,6 +123,15 @@ export interface WrongShard {
   readonly shardId: string
   readonly userRecords: number
   readonly outcome: 'delivered' | 'resent' | 'undecided'
+}
+
+/** The time to live of user records was over: one event for all that end at once. Each has a `record-failed`, too. */
+export interface RecordsExpired {
+  readonly type: 'records-expired'
+  readonly stream: string
+  readonly userRecords: number
+  /** Those of them that no request had carried: limits, order, the requests in flight or the want of a shard map held them back. */
+  readonly neverSent: number
 }
 
 /** A user record finally failed; the error is what its put rejects with. */

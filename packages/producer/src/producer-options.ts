@@ -122,6 +122,11 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
    */
   readonly telemetry?: Telemetry | undefined
   /**
+   * How many of the keys that are put most `stats().hottestKeys` tells. Default 10; 0 to 1000, with 0 nothing is counted. Memory: ten
+   * counters for each and at least a hundred, with a key in each, for each stream.
+   */
+  readonly hottestKeys?: number | undefined
+  /**
    * Where log lines go: a pino or bunyan logger as it is (@shardwise/core/logger). Default: nowhere, the producer is silent. What is logged
    * at which level is in the README; payloads and partition keys never are.
    */
@@ -173,6 +178,7 @@ const KNOWN = [
   ...[
     'requestTimeoutMs',
     'retry',
+    'hottestKeys',
     'failIfThrottled',
     'shardMapRefreshMs',
     'distributionIfUnknown',
@@ -212,6 +218,7 @@ export interface Settings {
   readonly failIfThrottled: boolean
   readonly shardMapRefreshMs: number
   readonly distributionIfUnknown: 'partition-key' | 'auto'
+  readonly hottestKeys: number
   readonly telemetry: Telemetry | undefined
   readonly logger: Logger | undefined
   readonly clock: Clock
@@ -281,6 +288,7 @@ export function checkOptions(options: ProducerOptions<unknown>): ProducerSetting
       ordering === 'none' ? ['partition-key', 'auto'] : ['partition-key'],
       'partition-key',
     ),
+    hottestKeys: integerOption('hottestKeys', options.hottestKeys, { min: 0, max: 1000, fallback: 10 }),
     telemetry: telemetryOption('telemetry', options.telemetry),
     logger: loggerOption('logger', options.logger),
     clock: options.clock ?? systemClock,

@@ -1,5 +1,7 @@
+import { type MeterReport, unitedReports } from './meter-report.js'
+
 /** Counts since the producer was made, and what it holds at this moment. */
-export interface ProducerStats {
+export interface ProducerStats extends MeterReport {
   /** User records accepted and not settled, and their bytes (data and keys). */
   readonly bufferedRecords: number
   readonly bufferedBytes: number
@@ -47,6 +49,9 @@ type Gauge =
   | 'requestsInFlight'
   | 'openShards'
   | 'limited'
+  | 'metrics'
+  | 'shards'
+  | 'hottestKeys'
 
 export class ProducerCounters implements Omit<ProducerStats, Gauge> {
   accepted = 0
@@ -66,19 +71,24 @@ export class ProducerCounters implements Omit<ProducerStats, Gauge> {
   }
 }
 
+type Report = 'metrics' | 'shards' | 'hottestKeys'
+
 /** Of all together. */
 export function sum(all: readonly ProducerStats[]): ProducerStats {
   const total: Record<string, number> = { ...NOTHING }
-  for (const stats of all) for (const [name, value] of Object.entries(stats)) total[name]! += value
-  return total as unknown as ProducerStats
+  const reports = all.map(({ metrics, shards, hottestKeys, ...numbers }) => {
+    for (const [name, value] of Object.entries(numbers)) total[name]! += value
+    return { metrics, shards, hottestKeys }
+  })
+  return { ...(total as unknown as Omit<ProducerStats, Report>), ...unitedReports(reports) }
 }
 
 /** Of what is over: the counts without what is held at this moment. */
 export function past(stats: ProducerStats): ProducerStats {
-  return { ...stats, ...EMPTY, limited: stats.limited }
+  return { ...stats, ...EMPTY, limited: stats.limited, shards: [], hottestKeys: [] }
 }
 
-const EMPTY: Pick<ProducerStats, Gauge> = {
+const EMPTY: Omit<Pick<ProducerStats, Gauge>, Report> = {
   bufferedRecords: 0,
   bufferedBytes: 0,
   waitingForRoom: 0,
@@ -89,4 +99,4 @@ const EMPTY: Pick<ProducerStats, Gauge> = {
   openShards: 0,
   limited: 0,
 }
-const NOTHING: ProducerStats = new ProducerCounters().snapshot(EMPTY)
+const NOTHING = { ...EMPTY, ...new ProducerCounters() }

@@ -9,6 +9,7 @@ import type { Entry } from './entry.js'
 import { Fallout } from './fallout.js'
 import { Halting } from './halting.js'
 import { Ledger } from './ledger.js'
+import { Meter } from './meter.js'
 import { Packer } from './packer.js'
 import { DeliveryFailedError, LaneHaltedError, StreamUnusableError } from './producer-error.js'
 import type { ProducerEvent } from './producer-events.js'
@@ -53,11 +54,12 @@ class Bench {
     this.account = new Account(settings.stream, ledger, { put: () => true, admitLate() {}, turn() {} })
     this.packer = new Packer(settings, view)
     this.packer.adapt([])
-    this.dispatcher = new Dispatcher(settings)
+    const meter = new Meter(settings)
+    this.dispatcher = new Dispatcher({ ordering: settings.ordering, meter })
     const { account, packer, dispatcher } = this
     this.halting = new Halting({ settings, events, packer, dispatcher, view })
     this.settler = new Settler({
-      ...{ settings, events, counters, account, packer, dispatcher, halting: this.halting, view },
+      ...{ settings, events, counters, account, packer, dispatcher, halting: this.halting, view, meter },
       park: (records) => this.parked.push(...records.map((record) => record.partitionKey)),
       keysIgnored: () => this.parked.push('keys ignored'),
     })
@@ -127,7 +129,7 @@ describe('Settler', () => {
       'throttled',
       refusal('ProvisionedThroughputExceededException'),
       'again, not written',
-      ['request-succeeded', 'record-retried'],
+      ['request-succeeded', 'throttled', 'record-retried'],
     ],
     ['failed inside', refusal('InternalFailure'), 'again, perhaps written', ['request-succeeded', 'record-retried']],
     ['an unknown error of the entry', refusal('Surprise'), 'again, perhaps written', ['request-succeeded', 'record-retried']],
@@ -290,7 +292,7 @@ describe('Settler', () => {
       'none',
       500,
       { low: 'DeliveryFailedError no' },
-      ['record-failed', 'record-retried'],
+      ['record-failed', 'records-expired', 'record-retried'],
       1,
     ],
     [
@@ -298,7 +300,7 @@ describe('Settler', () => {
       'none',
       900,
       { low: 'DeliveryFailedError no', high: 'DeliveryFailedError no' },
-      ['record-failed', 'record-failed'],
+      ['record-failed', 'record-failed', 'records-expired'],
       0,
     ],
     ['with order kept, before any expires all go', 'perShard', 499, {}, ['record-retried'], 2],
@@ -307,13 +309,13 @@ describe('Settler', () => {
       'perShard',
       500,
       { low: 'DeliveryFailedError no', high: 'LaneHaltedError no' },
-      ['record-failed', 'record-failed', 'lane-halted'],
+      ['record-failed', 'record-failed', 'records-expired', 'lane-halted'],
       0,
     ],
   ])('a throttled aggregate, when its members expire apart: %s', (_, ordering, now, fates, types, again) => {
     const [bench, entries] = flying({ ordering }, [500, 900])
     bench.answer(entries, now, { ErrorCode: 'ProvisionedThroughputExceededException' })
-    expect([bench.fates, bench.types().slice(1)]).toEqual([fates, types])
+    expect([bench.fates, bench.types().slice(1)]).toEqual([fates, ['throttled', ...types]])
     expect([bench.account.records, bench.counters.retries]).toEqual([again, again > 0 ? 1 : 0])
     const retried = bench.told.find((event) => event.type === 'record-retried')
     expect([retried?.userRecords ?? 0, retried?.delayMs ?? 50]).toEqual([again, 50])

@@ -5,15 +5,17 @@ import type { Account } from './account.js'
 import { exhausted, expired, misunderstood, refused, throttledOut } from './delivery-failure.js'
 import type { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
+import { failureReason } from './failure-reason.js'
 import { Fallout } from './fallout.js'
 import type { Halting } from './halting.js'
 import { companyAfter, halves, mayBlameOne } from './isolation.js'
+import type { Meter } from './meter.js'
 import type { Packer } from './packer.js'
 import type { StreamUnusableError } from './producer-error.js'
 import type { ProducerEvent } from './producer-events.js'
 import type { Settings } from './producer-options.js'
 import type { ProducerCounters } from './producer-stats.js'
-import type { RequestOutcome } from './request-sender.js'
+import type { Request, RequestOutcome } from './request-sender.js'
 import { decideRetry, failsAtOnce, spentBy } from './retry-policy.js'
 import { type Placement, settle } from './settlement.js'
 import type { StreamView } from './stream-view.js'
@@ -29,11 +31,14 @@ export interface SettlerParts {
   readonly dispatcher: Dispatcher
   readonly halting: Halting
   readonly view: StreamView
+  readonly meter: Meter
   /** Records go back to waiting for a map, ahead of those that wait. */
   park(records: readonly UserRecord[], now: number): void
   /** The service was seen to ignore keys. */
   keysIgnored(now: number): void
 }
+
+type AnsweredRequest = Pick<Request, 'id' | 'entries' | 'sentAt'>
 
 interface HeldSettlement {
   readonly entry: Entry
@@ -67,22 +72,21 @@ export class Settler {
   }
 
   /** One request's entries, in the order of its results. Announces how the request ended. */
-  complete(
-    request: { readonly id: number; readonly entries: readonly Entry[]; readonly sentAt: number },
-    outcome: RequestOutcome,
-    now: number,
-  ): void {
-    const { events, counters } = this.#parts
+  complete(request: AnsweredRequest, outcome: RequestOutcome, now: number): void {
+    const { events, counters, meter } = this.#parts
     const { id: requestId, entries, sentAt } = request
     const tookMs = now - sentAt
     if (outcome.kind === 'answered') {
+      meter.answered(entries, outcome.results, tookMs, now)
       const refusedKinesisRecords = outcome.results.reduce((count, result) => count + (result.SequenceNumber ? 0 : 1), 0)
       events.emit({ type: 'request-succeeded', stream: this.#stream, requestId, tookMs, refusedKinesisRecords })
+      if (refusedKinesisRecords > 0) this.#tellThrottled(request, outcome.results, now)
       for (const [i, entry] of entries.entries()) this.#settle(entry, outcome.results[i]!, now)
       return
     }
     counters.requestsFailed++
     const { code, message, retryable, written, cause } = told(outcome, entries.length)
+    meter.failed(entries, code, tookMs, now)
     const isShared = outcome.kind === 'failed' && mayBlameOne(outcome.failure)
     const kinesisRecords = entries.length
     events.emit({
@@ -151,8 +155,9 @@ export class Settler {
   }
 
   fail(record: UserRecord, error: Error): void {
-    const { counters, account, events } = this.#parts
+    const { counters, account, events, meter } = this.#parts
     counters.failed++
+    meter.gaveUp(record, error)
     account.leave(record)
     record.fail(error)
     if (!events.hasListeners('record-failed')) return
@@ -204,8 +209,9 @@ export class Settler {
   }
 
   #deliver(entry: Entry, shardId: string, sequenceNumber: string): void {
-    const { dispatcher, counters, account } = this.#parts
+    const { dispatcher, counters, account, meter } = this.#parts
     dispatcher.settled(entry)
+    meter.delivered(entry, shardId)
     const { records } = entry
     counters.delivered += records.length
     for (let i = 0; i < records.length; i++) {
@@ -310,8 +316,29 @@ export class Settler {
   }
 
   #fail(fallout: Fallout): void {
-    for (const [i, record] of fallout.failed.entries()) this.fail(record, fallout.errors[i]!)
+    const { failed, errors } = fallout
+    for (const [i, record] of failed.entries()) this.fail(record, errors[i]!)
+    this.#tellExpired(failed, errors)
     this.#parts.halting.announce(fallout)
+  }
+
+  /** What the shards' quotas refused of one request. */
+  #tellThrottled({ id: requestId, entries }: AnsweredRequest, results: readonly PutRecordsResult[], now: number): void {
+    const { events, meter } = this.#parts
+    for (const [shardId, kinesisRecords] of throttledShards(entries, results)) {
+      if (shardId !== undefined) meter.throttled(shardId, kinesisRecords, now)
+      if (!events.hasListeners('throttled')) continue
+      events.emit({ type: 'throttled', stream: this.#stream, requestId, shardId, kinesisRecords })
+    }
+  }
+
+  #tellExpired(records: readonly UserRecord[], errors: readonly Error[]): void {
+    const { events } = this.#parts
+    if (!events.hasListeners('records-expired')) return
+    const expired = records.filter((_, i) => failureReason(errors[i]!) === 'expired')
+    if (expired.length === 0) return
+    const neverSent = expired.reduce((count, { attempts }) => count + (attempts === 0 ? 1 : 0), 0)
+    events.emit({ type: 'records-expired', stream: this.#stream, userRecords: expired.length, neverSent })
   }
 
   #expired(records: readonly UserRecord[]): Error[] {
@@ -331,6 +358,16 @@ export class Settler {
     }
     return record
   }
+}
+
+/** How many entries of each shard that was predicted were refused for its quota. */
+function throttledShards(entries: readonly Entry[], results: readonly PutRecordsResult[]): Map<string | undefined, number> {
+  const shards = new Map<string | undefined, number>()
+  for (const [i, { shardId }] of entries.entries()) {
+    if (results[i]?.ErrorCode !== 'ProvisionedThroughputExceededException') continue
+    shards.set(shardId, (shards.get(shardId) ?? 0) + 1)
+  }
+  return shards
 }
 
 function told(

@@ -38,6 +38,12 @@ export class ShardLanes {
     return this.#queued
   }
 
+  queuedByShard(): Map<string, number> {
+    const queued = new Map<string, number>()
+    for (const lane of this.#active) if (lane.shardId !== undefined) queued.set(lane.shardId, lane.queued)
+    return queued
+  }
+
   /** Lanes with something queued, longest unserved first. Lanes may gain and lose entries while one walks through. */
   get active(): Iterable<Lane> {
     return this.#active

@@ -4,6 +4,7 @@ import type { Account } from './account.js'
 import type { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
 import type { Ledger } from './ledger.js'
+import type { Meter } from './meter.js'
 import type { Packer } from './packer.js'
 import { ProducerClosedError, type StreamUnusableError } from './producer-error.js'
 import type { ProducerEvent } from './producer-events.js'
@@ -24,6 +25,7 @@ export interface StreamGateParts {
   readonly dispatcher: Dispatcher
   readonly settler: Settler
   readonly view: StreamView
+  readonly meter: Meter
   /** The record goes on: the stream is known. */
   route(record: UserRecord, now: number): void
   /** Nothing lingers any longer. */
@@ -157,13 +159,14 @@ export class StreamGate implements StreamViewListener {
   // ---- what the stream's view tells ----
 
   mapChanged(map: ShardMap, before: ShardMap | undefined): void {
-    const { events, counters, settler } = this.#parts
+    const { events, counters, meter, settler } = this.#parts
     const now = this.now()
     this.#relane(now)
     settler.judgeHeld(now)
     const was = new Set(before?.open.map((shard) => shard.shardId))
     const opened = map.open.map((shard) => shard.shardId).filter((shardId) => !was.delete(shardId))
     counters.mapRefreshes++
+    meter.keepOnly(map)
     events.emit({
       type: 'map-refreshed',
       stream: this.#parts.settings.stream,
