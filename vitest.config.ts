@@ -12,7 +12,7 @@ const config: ViteUserConfig = defineConfig({
     projects: [
       {
         ...source,
-        test: { name: 'unit', include: ['packages/*/src/**/*.test.ts', 'test/demo/**/*.test.ts'], testTimeout: 30_000 },
+        test: { name: 'unit', include: ['packages/*/src/**/*.test.ts', 'test/{demo,soak}/**/*.test.ts'], testTimeout: 30_000 },
       },
       {
         ...source,

@@ -1,24 +1,4 @@
-// npm run demo: installs what is missing, then carries real flights from the sources; nothing needs to be built.
-import { spawn } from 'node:child_process'
-import { installMissing, refuseOldNode, root } from './install.mjs'
+// npm run demo: real flights through the sources.
+import { runSource } from './run-source.mjs'
 
-refuseOldNode()
-await installMissing()
-
-const child = spawn(
-  process.execPath,
-  ['--import', 'tsx', '-C', 'shardwise-source', 'test/demo/main.ts', ...process.argv.slice(2)],
-  // The AWS SDK's note on the Node of next year, once per process, would stand between the lines of the story.
-  { cwd: root, stdio: 'inherit', env: { ...process.env, AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' } },
-)
-// The demo decides how to end; this process only passes signals on and waits for it. On Ctrl-C in a terminal the child has the signal
-// already, as the terminal signals the whole group: to be told twice does it no harm.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
-  process.on(signal, () => child.kill(signal === 'SIGHUP' ? 'SIGTERM' : signal))
-child.once('error', (error) => {
-  console.error(`The demo did not start: ${error.message}`)
-  process.exitCode = 1
-})
-child.once('exit', (code) => {
-  process.exitCode = code ?? 1
-})
+await runSource('demo', 'test/demo/main.ts')

@@ -71,6 +71,21 @@ describe('aws-kinesis-agg reads what we write', () => {
     )
   })
 
+  it('with tags, which it does not know of: the same records, and the digest holds', () => {
+    const text = fc.string({ unit: 'binary', maxLength: 40 })
+    const tags = fc.array(fc.record({ key: text, value: text }), { maxLength: 4 })
+    fc.assert(
+      fc.property(fc.array(fc.tuple(anyRecord, tags), { minLength: 1, maxLength: 10 }), (pairs) => {
+        const tagged = weWrite(pairs.map(([record, tags]) => ({ ...record, tags })))
+        expect(peerReads(tagged)).toEqual(peerReads(weWrite(pairs.map(([record]) => record))))
+        const spoilt = tagged.slice()
+        spoilt[spoilt.length - 20]! ^= 1
+        expect(() => peerReads(spoilt)).toThrow()
+      }),
+      { numRuns: 200 },
+    )
+  })
+
   it('except that a record without an explicit hash key gets the first one of the table', () => {
     const bytes = weWrite([
       { partitionKey: 'a', explicitHashKey: '7', data: new Uint8Array(1) },

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
+import protobuf from 'protobufjs/light.js'
 import { describe, expect, it } from 'vitest'
 import { AggregateBuilder, decodeAggregate, type Tag, type UserRecordInput } from './index.js'
-import { AggregatedRecord } from './schema.js'
+import { AggregatedRecord, descriptor } from './schema.js'
 
 /** AggregatedRecord as protobufjs shows it with `toObject(..., { longs: Number })`. */
 interface Message {
@@ -15,6 +16,8 @@ interface Message {
     readonly tags?: readonly Tag[]
   }[]
 }
+
+type Messages = Readonly<Record<'AggregatedRecord' | 'Record' | 'Tag', { readonly fields: Readonly<Record<string, object>> }>>
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 const enveloped = (message: Uint8Array): Uint8Array =>
@@ -64,6 +67,28 @@ describe('protobufjs, built from the shipped schema', () => {
         expect(hex(enveloped(AggregatedRecord.encode(decoded).finish()))).toBe(hex(bytes))
       }),
       { numRuns: 500 },
+    )
+  })
+
+  it('reads the same where its schema has no tags', () => {
+    const schema = structuredClone(descriptor) as { nested: { shardwise: { nested: { aggregation: { nested: Messages } } } } }
+    const { Record, Tag, ...messages } = schema.nested.shardwise.nested.aggregation.nested
+    const { tags, ...fields } = Record.fields
+    expect([tags, Tag]).not.toContain(undefined)
+    const untagged = protobuf.Root.fromJSON({ nested: { ...messages, Record: { ...Record, fields } } } as protobuf.INamespace)
+    const OldRecord = untagged.lookupType('AggregatedRecord')
+    fc.assert(
+      fc.property(fc.array(anyRecord, { minLength: 1, maxLength: 20 }), (records) => {
+        const builder = new AggregateBuilder({ maxBytes: 1_000_000 })
+        for (const r of records) expect(builder.tryAdd(r.partitionKey, r.data, r.explicitHashKey, r.tags)).toBe(true)
+        const { bytes } = builder.seal()
+        expect(hex(createHash('md5').update(bytes.subarray(4, -16)).digest())).toBe(hex(bytes.subarray(-16)))
+        const message = OldRecord.toObject(OldRecord.decode(bytes.subarray(4, -16)), { longs: Number }) as Message
+        expect(message.records!.map((r) => [message.partitionKeyTable![r.partitionKeyIndex], hex(r.data), r.tags])).toEqual(
+          records.map((r) => [r.partitionKey, hex(r.data), undefined]),
+        )
+      }),
+      { numRuns: 200 },
     )
   })
 

@@ -8,5 +8,8 @@ it('exports exactly this', () => {
     'ConsumerStartError',
     'LeaseLostError',
     'LeaseTableError',
+    'bytes',
+    'json',
+    'text',
   ])
 })

@@ -1,3 +1,4 @@
+export { bytes, type Codec, type CodecContext, json, text } from '@shardwise/core/codec'
 export type { Position } from './checkpoints/position.js'
 export { Consumer } from './consumer.js'
 export { ConsumerRanError, ConsumerStartError } from './consumer-error.js'

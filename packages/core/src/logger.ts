@@ -4,8 +4,7 @@ import { InvalidOptionError } from './options.js'
  * Where log lines go: a pino or bunyan logger as it is. The fields come first, then the message. For others an adapter of four lines does:
  * `{ warn: (fields, message) => winston.warn(message, fields), ... }`. The console prints the fields before the message and else fits.
  *
- * Fields are plain values (strings, numbers, booleans, arrays of them), and an error under `err`, as pino's serialisers expect. Payloads,
- * partition keys and credentials are never in them. The functions are called as methods of the object.
+ * Fields are strings, numbers and booleans. Payloads, partition keys and credentials are never in them. The functions are called as methods of the object.
  */
 export interface Logger {
   debug(fields: object, message: string): void

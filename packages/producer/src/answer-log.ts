@@ -1,4 +1,4 @@
-import type { KinesisPort, PutRecordsOutput } from '@shardwise/core/kinesis-port'
+import type { KinesisPort, PutRecordsOutput, StreamReference } from '@shardwise/core/kinesis-port'
 
 /** What a PutRecords answer says of all its records. */
 export interface AnswerFacts {
@@ -13,11 +13,10 @@ const NOTHING: AnswerFacts = { metadata: { httpStatusCode: 200 }, encryptionType
 
 /**
  * Remembers of recent PutRecords answers, by the places that they name, what a put's result leaves out and the SDK's output has. Records are
- * settled right after their answer, but for those that wait for a newer shard map: these may find theirs forgotten, and get no request id.
+ * settled right after their answer, but for those that wait for a newer shard map: these may find theirs forgotten, and then it is not known.
  */
 export class AnswerLog {
   readonly #places = new Map<string, AnswerFacts>()
-  #encryptionType: string | undefined
 
   /** The port, overheard. */
   overhear(port: KinesisPort): KinesisPort {
@@ -25,26 +24,29 @@ export class AnswerLog {
       ...port,
       putRecords: async (input, options) => {
         const output = await port.putRecords(input, options)
-        this.#note(output)
+        this.#note(input, output)
         return output
       },
     }
   }
 
   /** `shared`: others may ask for the same place, an aggregate's. */
-  factsOf(place: { readonly shardId: string; readonly sequenceNumber: string }, shared: boolean): AnswerFacts {
-    const key = keyOf(place.shardId, place.sequenceNumber)
+  factsOf(stream: string, place: { readonly shardId: string; readonly sequenceNumber: string }, shared: boolean): AnswerFacts {
+    const key = keyOf(stream, place.shardId, place.sequenceNumber)
     const facts = this.#places.get(key)
     if (!shared) this.#places.delete(key)
-    return facts ?? { ...NOTHING, encryptionType: this.#encryptionType }
+    return facts ?? NOTHING
   }
 
-  #note(output: PutRecordsOutput & { readonly $metadata?: object; readonly EncryptionType?: string }): void {
+  #note(
+    { StreamName, StreamARN }: StreamReference,
+    output: PutRecordsOutput & { readonly $metadata?: object; readonly EncryptionType?: string },
+  ): void {
+    const stream = StreamName ?? StreamARN ?? ''
     const { Records = [], $metadata: metadata = NOTHING.metadata, EncryptionType: encryptionType } = output
     const facts: AnswerFacts = { metadata, encryptionType }
-    this.#encryptionType = encryptionType
     for (const { ShardId, SequenceNumber } of Records) {
-      if (ShardId !== undefined && SequenceNumber !== undefined) this.#places.set(keyOf(ShardId, SequenceNumber), facts)
+      if (ShardId !== undefined && SequenceNumber !== undefined) this.#places.set(keyOf(stream, ShardId, SequenceNumber), facts)
     }
     for (const key of this.#places.keys()) {
       if (this.#places.size <= MOST_PLACES) break
@@ -53,6 +55,7 @@ export class AnswerLog {
   }
 }
 
-function keyOf(shardId: string, sequenceNumber: string): string {
-  return `${shardId}/${sequenceNumber}`
+/** Sequence numbers of two streams may be the same. */
+function keyOf(stream: string, shardId: string, sequenceNumber: string): string {
+  return `${stream}/${shardId}/${sequenceNumber}`
 }

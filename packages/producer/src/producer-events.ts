@@ -65,6 +65,7 @@ export interface ProbeDenied {
 export interface RequestSent {
   readonly type: 'request-sent'
   readonly stream: string
+  /** Not that of another request of the stream which is under way. */
   readonly requestId: number
   readonly kinesisRecords: number
   readonly userRecords: number

@@ -66,13 +66,13 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
    */
   readonly lingerMs?: number | undefined
   /**
-   * Bytes (data and keys) of records accepted and not settled, over all stages. Default 67108864 (64 MiB); 1048576 up. At the limit
+   * Bytes (data and keys) of records accepted and not settled, over all streams and stages. Default 67108864 (64 MiB); 1048576 up. At the limit
    * `put` waits in line and `offer` returns false. While records are packed the process holds up to about twice as much.
    */
   readonly maxBufferedBytes?: number | undefined
-  /** Records accepted and not settled. Default 100000; 1 up. */
+  /** Records accepted and not settled, over all streams. Default 100000; 1 up. */
   readonly maxBufferedRecords?: number | undefined
-  /** PutRecords requests at a time. Default 24, as the KPL's MaxConnections; 1 to 256. */
+  /** PutRecords requests at a time, for each stream. Default 24, as the KPL's MaxConnections; 1 to 256. */
   readonly maxRequestsInFlight?: number | undefined
   /**
    * `none` (default): records may overtake each other. `perShard`: records of one shard, and so of one partition key, are first written in

@@ -2,6 +2,7 @@ import type { Writable } from 'node:stream'
 import { EventSource } from '@shardwise/core/events'
 import { InvalidOptionError } from '@shardwise/core/options'
 import { connectKinesis, type KinesisConnection } from '@shardwise/core/transport'
+import { EventLog } from './event-log.js'
 import { Ledger } from './ledger.js'
 import { nodeWritable } from './node-writable.js'
 import { ProducerClosedError } from './producer-error.js'
@@ -35,11 +36,11 @@ function captureSettlers(resolve: (result: PutResult) => void, reject: (error: E
 }
 
 /**
- * Writes records to a Kinesis stream: packs them into the KPL's aggregates by shard, collects them into PutRecords requests, keeps to the
+ * Writes records to Kinesis streams: packs them into the KPL's aggregates by shard, collects them into PutRecords requests, keeps to the
  * shards' limits, and tries again what failed. At-least-once: a put that has resolved is in the stream, where every reader that follows
  * the KPL format finds it; it may be there twice (`attempts` above 1).
  *
- * One producer writes to one stream and is meant to be shared and to live as long as the process. `T` is what its codec takes as `data`:
+ * One producer writes to one stream or to many, and is meant to be shared and to live as long as the process. `T` is what its codec takes as `data`:
  * bytes unless another codec is given.
  */
 export class Producer<T = Uint8Array> implements AsyncDisposable {
@@ -61,6 +62,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
       if (this.#state.kind === 'running') void this.#state.streams.flush()
     },
   }
+  readonly #log: EventLog | undefined
   #state: State = { kind: 'idle' }
 
   /** Throws InvalidOptionError. Opens nothing: that happens with the first record, or with `start`. */
@@ -70,11 +72,14 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     this.#options = { ...options }
     const { maxBufferedBytes: maxBytes, maxBufferedRecords: maxRecords } = this.#settings
     this.#ledger = new Ledger({ maxBytes, maxRecords }, this.events)
+    const { logger, clock } = this.#settings
+    this.#log = logger && new EventLog(logger, clock, this.events)
   }
 
   /**
-   * Optional: looks at the stream now, so that a wrong name, missing permission or unreachable endpoint shows here and not with the
-   * first record. Rejects with StreamUnusableError, or ProducerClosedError if the producer is closed meanwhile. May be called again.
+   * Optional: looks at the stream (default: the producer's own) now, so that a wrong name, missing permission or unreachable endpoint shows
+   * here and not with the first record. Rejects with StreamUnusableError, or ProducerClosedError if the producer is closed meanwhile. May
+   * be called again, and for each stream.
    */
   async start(stream: string | undefined = this.#settings.stream): Promise<void> {
     if (!isStream(stream)) throw new InvalidOptionError('stream', STREAM_RULE, stream)
@@ -168,7 +173,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
 
   /**
    * With order kept, lets shards and keys take records again whose order a failed record broke. Put the failed ones again first, in
-   * their order, if they are still wanted. Does nothing otherwise.
+   * their order, if they are still wanted. Of one stream, or of all. Does nothing otherwise.
    */
   resume(stream?: string): void {
     if (this.#state.kind === 'running') this.#state.streams.resume(stream)
@@ -214,6 +219,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
         streams.flush().then(() => {
           streams.stop()
           connection?.close()
+          this.#log?.closed()
         }),
       )
     }

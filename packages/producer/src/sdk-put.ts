@@ -7,10 +7,11 @@ import { type PutInput, toUserRecord } from './user-record.js'
 /** A put command of the SDK as a producer takes it. */
 export interface SdkPut {
   readonly operation: 'PutRecord' | 'PutRecords'
-  /** Name or ARN, as the command has it. */
-  readonly stream: string
-  readonly records: readonly PutInput[]
+  readonly records: readonly AddressedPut[]
 }
+
+/** The stream by name or ARN, as the command has it. */
+export type AddressedPut = PutInput & { readonly stream: string }
 
 /** The fields of the two inputs and of an entry, all that the SDK may know of one day included. */
 type Fields = Readonly<Record<string, unknown>>
@@ -51,22 +52,23 @@ function readable(operation: SdkPut['operation'], input: Fields, known: readonly
   if ((StreamName !== undefined && StreamARN !== undefined) || !hasOnly(input, known)) return undefined
   const entries: unknown = operation === 'PutRecord' ? [input] : input.Records
   if (!Array.isArray(entries) || entries.length === 0 || entries.length > MAX_RECORDS_PER_PUT) return undefined
-  const records: PutInput[] = []
+  const records: AddressedPut[] = []
   let bytes = 0
   for (const entry of entries as readonly unknown[]) {
     const given = fields(entry)
     if (operation === 'PutRecords' && !hasOnly(given, ENTRY_FIELDS)) return undefined
     const record = {
+      stream,
       partitionKey: given.PartitionKey,
       explicitHashKey: given.ExplicitHashKey,
       data: copied(given.Data),
-    } as PutInput
+    } as AddressedPut
     const size = sizeOf(record, ordered)
     if (size === undefined || (size > DEFAULT_MAX_RECORD_BYTES && !ordered)) return undefined
     records.push(record)
     bytes += size
   }
-  return bytes > MAX_PUT_REQUEST_BYTES ? undefined : { operation, stream, records }
+  return bytes > MAX_PUT_REQUEST_BYTES ? undefined : { operation, records }
 }
 
 function fields(value: unknown): Fields {

@@ -38,7 +38,7 @@ beforeEach(async () => {
   rejections = []
   clients = []
   process.on('unhandledRejection', onRejection)
-  local = await startLocal({ transitionMs: { create: 0 }, dynamodb: false })
+  local = await startLocal({ transitionMs: { create: 0, update: 0 }, dynamodb: false })
   local.model.call('CreateStream', { StreamName, ShardCount: 2 })
 })
 
@@ -135,6 +135,23 @@ describe('outputs have the shape of the unwrapped client', () => {
     expect(shape(outputs[0])).toEqual(shape(await plain().send(put('same'))))
     expect(stored()).toHaveLength(2)
   })
+})
+
+test('no trace context makes an envelope that nobody asked for, and none of ids and codecs is an option', async () => {
+  const injected: object[] = []
+  const telemetry = {
+    inject(carrier: Record<string, string>) {
+      carrier.traceparent = '00-1-2-01'
+      injected.push(carrier)
+    },
+  }
+  await wrap({ telemetry }).send(put('k'))
+  expect([stored(), injected.length]).toEqual([['hello'], 0])
+  await wrap({ telemetry, aggregation: 'shard' }).send(put('k'))
+  expect([stored()[1]?.includes('traceparent'), injected.length]).toEqual([true, 1])
+  for (const option of ['codec', 'recordIds']) {
+    expect(() => wrap({ [option]: true } as WrapOptions)).toThrow(/must be left out: the client and its commands decide it/)
+  }
 })
 
 describe('errors are those of the unwrapped client', () => {
@@ -375,6 +392,27 @@ describe('the wrapped client stands in for the client', () => {
     expect('shardwise' in wrapped).toBe(true)
     Object.assign(wrapped, { label: 1 })
     expect(client).toHaveProperty('label', 1)
+  })
+
+  test('one producer for all streams: one buffer, and each output has the facts of its own request', async () => {
+    local.model.call('CreateStream', { StreamName: 'gates', ShardCount: 2 })
+    const client = wrap({ maxBufferedRecords: 2 })
+    const { shardwise } = client
+    const failed: string[] = []
+    shardwise.events.on('record-failed', ({ stream }) => void failed.push(stream))
+    const puts = ['flights', 'gates', 'flights', 'nowhere', 'gates'].map((name) => client.send(put('k', { StreamName: name })))
+    expect([shardwise.stats(), shardwise.stats('gates'), shardwise.stats('nowhere')]).toMatchObject([
+      { bufferedRecords: 2, waitingForRoom: 3 },
+      { bufferedRecords: 1, waitingForRoom: 1 },
+      { bufferedRecords: 0, waitingForRoom: 1 },
+    ])
+    const settled = Promise.allSettled(puts)
+    await shardwise.flush()
+    const [first, other, second, missing, last] = await settled
+    const requestOf = (one: typeof first): unknown => (one?.status === 'fulfilled' ? one.value.$metadata.requestId : one?.reason)
+    expect(missing).toMatchObject({ status: 'rejected', reason: { name: 'ResourceNotFoundException' } })
+    expect(new Set([first, other, second, last].map(requestOf)).size).toBe(4)
+    expect(failed).toEqual(['nowhere'])
   })
 
   test('a subclass keeps its private fields', async () => {

@@ -1,16 +1,17 @@
-import { KinesisClient, LimitExceededException } from '@aws-sdk/client-kinesis'
+import { KinesisClient } from '@aws-sdk/client-kinesis'
 import { systemClock } from '@shardwise/core/clock'
 import { InvalidOptionError } from '@shardwise/core/options'
 import { connectKinesis } from '@shardwise/core/transport'
+import { AnswerLog } from './answer-log.js'
 import { standIn } from './client-stand-in.js'
+import { Producer } from './producer.js'
 import { checkOptions, type ProducerOptions } from './producer-options.js'
 import { toSdkError } from './sdk-error.js'
-import { putRecordOutput, putRecordsOutput } from './sdk-output.js'
-import { readSdkPut, type SdkPut } from './sdk-put.js'
+import { type PutOutcome, putRecordOutput, putRecordsOutput } from './sdk-output.js'
+import { type AddressedPut, readSdkPut, type SdkPut } from './sdk-put.js'
 import { abortError, readSendOptions, type SendOptions, whileWanted } from './send-options.js'
-import { StreamProducers } from './stream-producers.js'
 
-/** Those of a producer, less what the client and its commands decide. They hold for each stream by itself, `maxBufferedBytes` too. */
+/** Those of a producer, less what the client and its commands decide. */
 export interface WrapOptions
   extends Omit<
     ProducerOptions,
@@ -33,17 +34,13 @@ export interface WrapOptions
   readonly aggregation?: 'shard' | 'key' | 'off' | undefined
 }
 
-/** What a wrapped client has beside what the SDK gives it. */
-export interface WrappedPuts extends AsyncDisposable {
-  /** Sends what is buffered without lingering. Resolves when everything put before has settled; never rejects. */
-  flush(): Promise<void>
-  /** Refuses further puts with ProducerClosedError and resolves when all others have settled. The client itself stays open. */
-  close(): Promise<void>
-  /** With order kept: see `Producer.resume`. */
-  resume(): void
-}
+/**
+ * What a wrapped client has beside what the SDK gives it: its producer, but for the puts. `flush` sends what is buffered without lingering,
+ * `close` refuses further puts and waits for all others. The client itself stays open.
+ */
+export type WrappedPuts = Pick<Producer, 'events' | 'flush' | 'close' | 'resume' | 'stats'> & AsyncDisposable
 
-/** The client with its own type, whose puts go through producers. */
+/** The client with its own type, whose puts go through a producer. */
 export type WrappedKinesisClient<Client extends KinesisClient> = Client & { readonly shardwise: WrappedPuts }
 
 const DECIDED = ['stream', 'codec', 'recordIds', 'client', 'kinesis', 'region', 'endpoint', 'credentials', 'connectTimeoutMs']
@@ -51,8 +48,8 @@ const DECIDED = ['stream', 'codec', 'recordIds', 'client', 'kinesis', 'region', 
 /**
  * **With aggregation every reader of the streams must de-aggregate.** The default is `off`: readers see what they saw before.
  *
- * Gives an object that existing code uses as its `KinesisClient` or `Kinesis`: its PutRecord and PutRecords commands go through a producer
- * for each stream, which collects them into few requests, keeps to the shards' limits and tries again what failed. They resolve and reject
+ * Gives an object that existing code uses as its `KinesisClient` or `Kinesis`: its PutRecord and PutRecords commands go through one
+ * producer for all streams, which collects them into few requests, keeps to the shards' limits and tries again what failed. They resolve and reject
  * as the SDK's own do. All else, other commands included, goes to `client` as it is. README.md tells what differs.
  *
  * `await wrapped.shardwise.close()` before the process ends or the client is destroyed. Throws InvalidOptionError; sends nothing.
@@ -73,16 +70,17 @@ export function wrapKinesisClient<Client extends KinesisClient>(
   const own = Object.assign(Object.create(null) as Record<PropertyKey, unknown>, {
     send: (command: object, ...rest: readonly unknown[]) => wrapper.send(command, rest),
     destroy: () => wrapper.destroy(),
-    shardwise: wrapper.puts,
+    shardwise: wrapper.producer as WrappedPuts,
   })
   return standIn(client, own) as WrappedKinesisClient<Client>
 }
 
 class KinesisClientWrapper {
-  readonly puts: WrappedPuts
+  readonly producer: Producer
   readonly #client: KinesisClient
   readonly #options: Required<Pick<ProducerOptions, 'clock' | 'ordering' | 'lingerMs'>>
-  readonly #producers: StreamProducers
+  readonly #answers = new AnswerLog()
+  readonly #aggregates: boolean
 
   constructor(client: KinesisClient, options: WrapOptions) {
     if (typeof options !== 'object' || options === null) throw new InvalidOptionError('options', 'an object', options)
@@ -92,18 +90,13 @@ class KinesisClientWrapper {
       }
     }
     const complete = { ...options, aggregation: options.aggregation ?? ('off' as const) }
-    const { ordering, lingerMs, requestTimeoutMs, clock } = checkOptions({ ...complete, stream: 'any' })
+    const { ordering, lingerMs, requestTimeoutMs, clock } = checkOptions(complete)
     const { port } = connectKinesis({ client, wire: options.wire, clock, requestTimeoutMs })
-    const producers = new StreamProducers(port, complete)
     this.#client = client
     this.#options = { clock: options.clock ?? systemClock, ordering, lingerMs }
-    this.#producers = producers
-    this.puts = {
-      flush: () => producers.flush(),
-      close: () => producers.close(),
-      resume: () => producers.resume(),
-      [Symbol.asyncDispose]: () => producers.close(),
-    }
+    this.#aggregates = complete.aggregation !== 'off'
+    const telemetry = this.#aggregates ? options.telemetry : withoutInject(options.telemetry)
+    this.producer = new Producer({ ...complete, telemetry, kinesis: this.#answers.overhear(port) })
   }
 
   /** As the SDK's `send(command, options?, callback?)`. */
@@ -128,8 +121,9 @@ class KinesisClientWrapper {
    * there is nothing of the kind.
    */
   destroy(): void {
-    if (this.#producers.isIdle) this.#client.destroy()
-    else void this.#producers.flush().then(() => this.#client.destroy())
+    const { bufferedRecords, waitingForRoom } = this.producer.stats()
+    if (bufferedRecords + waitingForRoom === 0) this.#client.destroy()
+    else void this.producer.flush().then(() => this.#client.destroy())
   }
 
   /** Undefined if the command must be sent as it is. Takes the records in before it returns, and so in the order of the calls. */
@@ -138,28 +132,35 @@ class KinesisClientWrapper {
       const put = readSdkPut(command, this.#options.ordering ?? 'none')
       if (put === undefined) return undefined
       if (options.abortSignal?.aborted === true) throw abortError(options.abortSignal.reason)
-      const output = this.#take(put)
-      return output && whileWanted(output, options, this.#options.clock ?? systemClock, this.#options.lingerMs ?? 0)
+      return whileWanted(this.#take(put), options, this.#options.clock ?? systemClock, this.#options.lingerMs ?? 0)
     } catch (error) {
       return Promise.reject(toSdkError(error))
     }
   }
 
-  #take({ operation, stream, records }: SdkPut): Promise<unknown> | undefined {
-    const producer = this.#producers.of(stream)
-    if (producer === undefined) {
-      if ((this.#options.ordering ?? 'none') !== 'none') throw tooManyStreams(stream)
-      return undefined
-    }
-    if (operation === 'PutRecord') return producer.put(records[0]!).then(putRecordOutput)
-    return Promise.all(records.map((record) => producer.put(record))).then(putRecordsOutput)
+  #take({ operation, records }: SdkPut): Promise<unknown> {
+    if (operation === 'PutRecord') return this.#outcome(records[0]!).then(putRecordOutput)
+    return Promise.all(records.map((record) => this.#outcome(record))).then(putRecordsOutput)
+  }
+
+  /** Never rejects. */
+  #outcome(record: AddressedPut): Promise<PutOutcome> {
+    return this.producer.put(record).then(
+      (result) => ({ kind: 'put', result, facts: this.#answers.factsOf(record.stream, result, this.#aggregates) }),
+      (error: unknown) => ({ kind: 'failed', error }),
+    )
   }
 }
 
 /** The SDK, too, does not look at what a callback throws. */
 function ignored(): void {}
 
-function tooManyStreams(stream: string): LimitExceededException {
-  const message = `Not sent: as many streams have unsettled records or halted shards as this client may write to, and the order of ${stream} could not be kept`
-  return new LimitExceededException({ message, $metadata: {} })
+/** Trace context would need an envelope, and readers see what they saw before. */
+function withoutInject(telemetry: ProducerOptions['telemetry']): ProducerOptions['telemetry'] {
+  if (telemetry === undefined) return undefined
+  return {
+    counter: (...sample) => telemetry.counter?.(...sample),
+    histogram: (...sample) => telemetry.histogram?.(...sample),
+    gauge: (...sample) => telemetry.gauge?.(...sample),
+  }
 }

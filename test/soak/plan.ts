@@ -1,0 +1,53 @@
+import type { SoakOptions } from './soak-options.js'
+import { MEAN_RECORD_BYTES } from './workload.js'
+
+/** When what happens in a run, in milliseconds of putting, and how hard it is. */
+export interface SoakPlan {
+  readonly durationMs: number
+  readonly reshardEveryMs: number
+  readonly flushEveryMs: number
+  /** The memory that the end is measured against is taken here. */
+  readonly baselineAtMs: number
+  /** Once a run all PutRecords are refused for longer than records live. */
+  readonly outageAtMs: number
+  readonly outageMs: number
+  readonly recordTtlMs: number
+  readonly requestTimeoutMs: number
+  readonly maxBufferedBytes: number
+  readonly maxBufferedRecords: number
+  /** 1 for a long run. */
+  readonly faultDensity: number
+  /** How much more than at the baseline the heap may be, as a share. */
+  readonly heapTolerance: number
+  /** The most records there can be. */
+  readonly capacity: number
+}
+
+const MINUTE_MS = 60_000
+const MIB = 1024 * 1024
+const LONG_MINUTES = 3
+
+export function planOf({ minutes, shards, aggregation }: SoakOptions): SoakPlan {
+  const durationMs = minutes * MINUTE_MS
+  const isLong = minutes >= LONG_MINUTES
+  const recordTtlMs = Math.round(Math.min(30_000, durationMs / 8))
+  // What a reshard may add at a time, and the quota's first second.
+  const shardSeconds = (shards + 2) * (durationMs / 1000 + 10)
+  const bytesBound = (shardSeconds * MIB) / MEAN_RECORD_BYTES
+  return {
+    durationMs,
+    reshardEveryMs: isLong ? MINUTE_MS : durationMs / 4,
+    flushEveryMs: Math.min(7000, durationMs / 12),
+    baselineAtMs: isLong ? MINUTE_MS : durationMs / 4,
+    outageAtMs: durationMs * 0.55,
+    outageMs: recordTtlMs * 1.2,
+    recordTtlMs,
+    requestTimeoutMs: Math.round(Math.min(3000, recordTtlMs / 4)),
+    // Little enough that a record gets its turn long before it expires.
+    maxBufferedBytes: Math.max(MIB, Math.round((shards * MIB * recordTtlMs) / 8000)),
+    maxBufferedRecords: 100_000,
+    faultDensity: isLong ? 1 : 3,
+    heapTolerance: isLong ? 0.1 : 0.4,
+    capacity: Math.ceil(1.3 * (aggregation === 'off' ? Math.min(bytesBound, shardSeconds * 1000) : bytesBound)),
+  }
+}
