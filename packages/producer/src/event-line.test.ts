@@ -121,9 +121,21 @@ const samples: Samples = {
       { stream, reason: 'stream-unusable', code: 'AccessDeniedException', written: undefined },
     ],
   ],
+  'undelivered-hook-failed': [
+    [
+      { type: 'undelivered-hook-failed', userRecords: 3, error: expired },
+      'error',
+      { userRecords: 3, error: 'DeliveryFailedError' },
+    ],
+  ],
   'lane-halted': [
     [
-      { type: 'lane-halted', stream, shardId: undefined, startingHashKey: 0n, endingHashKey: 9n, cause: expired },
+      {
+        ...{ type: 'lane-halted', stream, shardId: undefined, partitionKey: undefined, explicitHashKey: undefined },
+        startingHashKey: 0n,
+        endingHashKey: 9n,
+        cause: expired,
+      },
       'error',
       { stream, shardId: undefined, startingHashKey: '0', endingHashKey: '9', reason: 'expired', code: 'InternalFailure' },
     ],

@@ -6,7 +6,7 @@ import type { ServiceFailure } from '@shardwise/core/service-error'
  * aggregate as well, until what fails is one user record alone. Half of the halves pass at once: among 500 entries one guilty record takes
  * some 20 requests to find.
  *
- * A request that was refused for another record's sake does not count as an attempt.
+ * A request that was refused for another record's sake does not count against `retry.maxAttempts`.
  */
 
 /** Errors that may be about one record. Others that mean an invalid call, such as an unknown operation, are about the call. */

@@ -18,6 +18,7 @@ import { Settler } from './settler.js'
 import { StreamGate } from './stream-gate.js'
 import { streamRefusal } from './stream-rules.js'
 import { StreamView } from './stream-view.js'
+import type { Undelivered } from './undelivered.js'
 import type { UserRecord } from './user-record.js'
 
 /**
@@ -60,6 +61,7 @@ export class Pipeline implements AccountHolder {
     stream: StreamReference,
     events: EventSource<ProducerEvent>,
     ledger: Ledger,
+    undelivered: Undelivered | undefined,
   ) {
     const { retry, random, ordering, shardMapRefreshMs: refreshMs, requestTimeoutMs: timeoutMs } = settings
     const known = { name: settings.stream, ordered: ordering !== 'none', retry, random, refreshMs, timeoutMs }
@@ -81,6 +83,7 @@ export class Pipeline implements AccountHolder {
     this.#settler = new Settler({
       ...shared,
       halting: this.#halting,
+      undelivered,
       park: (records, now) => this.#gate.park(records, now),
       keysIgnored: (now) => this.#gate.turnAuto(now),
     })

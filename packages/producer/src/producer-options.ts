@@ -17,6 +17,7 @@ import { MAX_RECORD_BYTES_CEILING } from '@shardwise/core/service-limits'
 import { type Telemetry, telemetryOption } from '@shardwise/core/telemetry'
 import type { AwsConnection } from '@shardwise/core/transport'
 import type { RetryOptions } from './retry-policy.js'
+import type { OnUndelivered } from './undelivered.js'
 
 const MIB = 1024 * 1024
 
@@ -132,6 +133,14 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
    */
   readonly logger?: Logger | undefined
   /**
+   * Called with records that were accepted and finally failed, before their puts reject, their outcomes are told and `record-failed` is
+   * announced: to put them aside. One call at a time; what fails meanwhile gathers for the next. What it returns is awaited without a limit: the
+   * records keep their room in the buffer until then, and `flush` and `close` wait. If it throws or rejects, `undelivered-hook-failed` is
+   * announced and the records fail all the same. It may put to this producer, also while that is closing, and such puts do not wait for
+   * room and never come back to the hook; `flush` and `close` within it reject, since they would wait for it. Default: none.
+   */
+  readonly onUndelivered?: OnUndelivered<T> | undefined
+  /**
    * Age in milliseconds at which the shard map is listed anew while records are put; up to a fifth earlier at random. Default 60000; 1000 up,
    * or 0 for never. Nothing is listed while nothing is put: the first record after as long a silence waits for a listing, for at most a
    * second. Every fifth time the record size and the way of distribution are asked for as well. Where shards change, a producer learns of
@@ -179,6 +188,7 @@ const KNOWN = [
     'requestTimeoutMs',
     'retry',
     'hottestKeys',
+    'onUndelivered',
     'failIfThrottled',
     'shardMapRefreshMs',
     'distributionIfUnknown',
@@ -216,6 +226,7 @@ export interface Settings {
   readonly requestTimeoutMs: number
   readonly retry: RetryOptions
   readonly failIfThrottled: boolean
+  readonly onUndelivered: OnUndelivered<unknown> | undefined
   readonly shardMapRefreshMs: number
   readonly distributionIfUnknown: 'partition-key' | 'auto'
   readonly hottestKeys: number
@@ -278,6 +289,7 @@ export function checkOptions(options: ProducerOptions<unknown>): ProducerSetting
       maxAttempts: integerOption('retry.maxAttempts', retry.maxAttempts, { min: 1, fallback: Number.MAX_SAFE_INTEGER }),
     },
     failIfThrottled: booleanOption('failIfThrottled', options.failIfThrottled, false),
+    onUndelivered: hookOption(options.onUndelivered),
     shardMapRefreshMs:
       options.shardMapRefreshMs === 0
         ? 0
@@ -294,6 +306,11 @@ export function checkOptions(options: ProducerOptions<unknown>): ProducerSetting
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
   }
+}
+
+function hookOption(given: OnUndelivered<unknown> | undefined): OnUndelivered<unknown> | undefined {
+  if (given !== undefined && typeof given !== 'function') throw new InvalidOptionError('onUndelivered', 'a function', given)
+  return given
 }
 
 function codecOption(given: Codec<unknown> | undefined): Codec<unknown> {

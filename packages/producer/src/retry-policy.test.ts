@@ -21,7 +21,9 @@ test.each<[string, number, number, 'time' | 'attempts' | undefined]>([
   ['its attempts are used up', 3, 999, 'attempts'],
   ['both: the time is what is named', 3, 1000, 'time'],
 ])('%s', (_, attempts, now, verdict) => {
-  expect(spentBy({ attempts, expiresAt: 1000 }, now, { baseMs: 1, maxMs: 1, maxAttempts: 3 })).toBe(verdict)
+  expect(spentBy({ attempts: attempts + 5, pardoned: 5, expiresAt: 1000 }, now, { baseMs: 1, maxMs: 1, maxAttempts: 3 })).toBe(
+    verdict,
+  )
 })
 
 test.each([

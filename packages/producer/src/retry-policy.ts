@@ -39,12 +39,12 @@ export function decideRetry(
 
 /** What forbids another attempt of a record, out of its entry: its time or its attempts are used up. */
 export function spentBy(
-  record: { readonly attempts: number; readonly expiresAt: number },
+  record: { readonly attempts: number; readonly pardoned: number; readonly expiresAt: number },
   now: number,
   { maxAttempts }: RetryOptions,
 ): 'time' | 'attempts' | undefined {
   if (record.expiresAt <= now) return 'time'
-  return record.attempts >= maxAttempts ? 'attempts' : undefined
+  return record.attempts - record.pardoned >= maxAttempts ? 'attempts' : undefined
 }
 
 /** Whether the refusal of an entry, or of a whole request, ends its records at once. As the KPL, which asks for this very code. */

@@ -60,6 +60,7 @@ class Bench {
     this.halting = new Halting({ settings, events, packer, dispatcher, view })
     this.settler = new Settler({
       ...{ settings, events, counters, account, packer, dispatcher, halting: this.halting, view, meter },
+      undelivered: undefined,
       park: (records) => this.parked.push(...records.map((record) => record.partitionKey)),
       keysIgnored: () => this.parked.push('keys ignored'),
     })

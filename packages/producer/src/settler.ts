@@ -19,6 +19,7 @@ import type { Request, RequestOutcome } from './request-sender.js'
 import { decideRetry, failsAtOnce, spentBy } from './retry-policy.js'
 import { type Placement, settle } from './settlement.js'
 import type { StreamView } from './stream-view.js'
+import type { Undelivered } from './undelivered.js'
 import type { UserRecord } from './user-record.js'
 
 /** What the way back shares with the rest of the pipeline. */
@@ -30,6 +31,8 @@ export interface SettlerParts {
   readonly packer: Packer
   readonly dispatcher: Dispatcher
   readonly halting: Halting
+  /** Where the caller wants records that failed before their puts settle. */
+  readonly undelivered: Undelivered | undefined
   readonly view: StreamView
   readonly meter: Meter
   /** Records go back to waiting for a map, ahead of those that wait. */
@@ -155,6 +158,12 @@ export class Settler {
   }
 
   fail(record: UserRecord, error: Error): void {
+    const { undelivered } = this.#parts
+    if (undelivered === undefined || record.isOfHook) this.#settleFailed(record, error)
+    else undelivered.add(record, error, () => this.#settleFailed(record, error))
+  }
+
+  #settleFailed(record: UserRecord, error: Error): void {
     const { counters, account, events, meter } = this.#parts
     counters.failed++
     meter.gaveUp(record, error)
@@ -257,7 +266,7 @@ export class Settler {
   ): void {
     const { settings, counters, events, dispatcher, packer, view } = this.#parts
     if (how.among !== undefined) {
-      entry.attempts--
+      entry.pardoned++
       entry.company = companyAfter(how.among)
     }
     const isGuilty = how.among === 1
@@ -267,7 +276,8 @@ export class Settler {
     const sameBytes = packer.isCurrent(entry) && entry.lastFailure?.code !== 'WrongShard' && !isGuilty
     const { shardId, lastFailure, totalAttempts: attempts } = entry
     let userRecords = entry.records.length
-    if (entry.expiresAt > now && attempts < settings.retry.maxAttempts && sameBytes) dispatcher.requeue(entry, at)
+    if (entry.expiresAt > now && attempts - entry.totalPardoned < settings.retry.maxAttempts && sameBytes)
+      dispatcher.requeue(entry, at)
     // An aggregate that is known to be too large by now comes out smaller by itself.
     else userRecords = this.repack(entry, at, now, isGuilty && entry.bytes <= (view.traits?.maxRecordBytes ?? 0))
     if (userRecords === 0) return
@@ -319,7 +329,10 @@ export class Settler {
     const { failed, errors } = fallout
     for (const [i, record] of failed.entries()) this.fail(record, errors[i]!)
     this.#tellExpired(failed, errors)
-    this.#parts.halting.announce(fallout)
+    const { halting, undelivered } = this.#parts
+    const announce = (): void => halting.announce(fallout)
+    if (undelivered === undefined) announce()
+    else undelivered.after(announce)
   }
 
   /** What the shards' quotas refused of one request. */
