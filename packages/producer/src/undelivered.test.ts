@@ -129,7 +129,7 @@ describe('onUndelivered', () => {
     expect(await Promise.all(puts)).toMatchObject([{ reason: 'refused' }, { reason: 'refused' }])
     const told = events.filter(({ type }) => type === 'undelivered-hook-failed')
     expect(told).toMatchObject([{ userRecords: 2 }])
-    expect(JSON.stringify(told, (key, value) => (value instanceof Error ? value.message : value))).toContain('disk full')
+    expect(JSON.stringify(told, (_, value) => (value instanceof Error ? value.message : value))).toContain('disk full')
     const next = put('c')
     await clock.advanceAsync(1000)
     expect(await next).toMatchObject({ attempts: 1 })
