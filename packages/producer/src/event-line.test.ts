@@ -132,12 +132,18 @@ const samples: Samples = {
     [
       {
         ...{ type: 'lane-halted', stream, shardId: undefined, partitionKey: undefined, explicitHashKey: undefined },
-        startingHashKey: 0n,
-        endingHashKey: 9n,
-        cause: expired,
+        ...{ startingHashKey: 0n, endingHashKey: 9n, cause: expired },
       },
       'error',
       { stream, shardId: undefined, startingHashKey: '0', endingHashKey: '9', reason: 'expired', code: 'InternalFailure' },
+    ],
+    [
+      {
+        ...{ type: 'lane-halted', stream, shardId: undefined, partitionKey, explicitHashKey: '5' },
+        ...{ startingHashKey: 5n, endingHashKey: 5n, cause: expired },
+      },
+      'error',
+      { stream, shardId: undefined, startingHashKey: '5', endingHashKey: '5', reason: 'expired', code: 'InternalFailure' },
     ],
   ],
   'backpressure-on': [

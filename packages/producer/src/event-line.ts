@@ -108,13 +108,15 @@ const LINES: { readonly [T in ProducerEvent['type']]: (event: EventOf<ProducerEv
     message: 'onUndelivered failed: what it was given is lost unless the puts are looked at',
     fields: { userRecords, error: error.name },
   }),
-  'lane-halted': ({ stream, shardId, startingHashKey, endingHashKey, cause }) => ({
+  'lane-halted': ({ stream, shardId, partitionKey, startingHashKey, endingHashKey, cause }) => ({
     level: 'error',
     message: 'a record failed: to keep the order, these hash keys take no more until resume()',
     fields: {
       ...{ stream, shardId, startingHashKey: `${startingHashKey}`, endingHashKey: `${endingHashKey}` },
       ...{ reason: failureReason(cause), code: serviceCodeOf(cause) },
     },
+    // Thousands of keys may halt one after the other.
+    ...(partitionKey === undefined ? {} : { subject: stream }),
   }),
   'backpressure-on': ({ bufferedRecords, bufferedBytes }) => ({
     level: 'info',

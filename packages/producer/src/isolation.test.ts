@@ -47,9 +47,7 @@ describe('a request that is refused for one record', () => {
     const puts = Array.from({ length: 200 }, (_, i) => put(i === 121 ? 'bad' : `${i}`))
     await clock.advanceAsync(2000)
     const results = await Promise.all(puts)
-    expect(results.splice(121, 1)).toMatchObject([
-      { reason: 'refused', written: 'no', serviceCode: 'InvalidArgumentException' },
-    ])
+    expect(results.splice(121, 1)).toMatchObject([{ reason: 'refused', written: 'no', serviceCode: 'InvalidArgumentException' }])
     expect(results.filter((result) => result instanceof Error || result.attempts !== 1)).toEqual([])
     expect(kinesis.requests.length).toBeLessThanOrEqual(20)
     expect(producer.stats()).toMatchObject({ delivered: 199, failed: 1, possibleDuplicates: 0 })

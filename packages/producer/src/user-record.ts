@@ -8,7 +8,7 @@ import { RecordRejectedError } from './producer-error.js'
 export interface PutInput<T = Uint8Array> {
   /** Name or ARN. Default: the producer's own stream. */
   readonly stream?: string | undefined
-  /** 1 to 256 Unicode characters. Records with equal keys go to the same shard, and keep their order when `ordering` is 'perShard'. */
+  /** 1 to 256 Unicode characters. Records with equal keys go to the same shard, and keep their order when `ordering` says so. */
   readonly partitionKey: string
   /** A decimal integer from 0 to 2^128-1 that decides the shard in place of the partition key's MD5. */
   readonly explicitHashKey?: string | undefined
