@@ -46,7 +46,7 @@ const record = { partitionKey: 'k', data: Buffer.from('delayed') }
 
 test('requestTimeoutMs: a request that is never answered counts as lost, and its record is sent again', async () => {
   const local = await service()
-  const { promise, release } = answersHeld()
+  const { promise } = answersHeld()
   const held = local.faults.on('PutRecords', { hold: promise, phase: 'before-work' })
   const producer = producerAt(local.kinesisEndpoint, { requestTimeoutMs: 300 })
   const began = performance.now()
@@ -58,7 +58,7 @@ test('requestTimeoutMs: a request that is never answered counts as lost, and its
 
 test('requestTimeoutMs: when none is ever answered the record fails after recordTtlMs, and may have been written', async () => {
   const local = await service()
-  const { promise, release } = answersHeld()
+  const { promise } = answersHeld()
   local.faults.on('PutRecords', { hold: promise, phase: 'before-work', times: Number.POSITIVE_INFINITY })
   const producer = producerAt(local.kinesisEndpoint, { requestTimeoutMs: 300, recordTtlMs: 700, retry: { baseMs: 1, maxMs: 2 } })
   const began = performance.now()

@@ -15,6 +15,8 @@ export interface SoakPlan {
   readonly requestTimeoutMs: number
   readonly maxBufferedBytes: number
   readonly maxBufferedRecords: number
+  /** In order, one Kinesis record of a shard is under way at a time: larger ones, so that slow answers do not decide the rate. */
+  readonly aggregateMaxBytes: number
   /** 1 for a long run. */
   readonly faultDensity: number
   /** How much more than at the baseline the heap may be, as a share. */
@@ -27,7 +29,7 @@ const MINUTE_MS = 60_000
 const MIB = 1024 * 1024
 const LONG_MINUTES = 3
 
-export function planOf({ minutes, shards, aggregation }: SoakOptions): SoakPlan {
+export function planOf({ minutes, shards, ordering, aggregation }: SoakOptions): SoakPlan {
   const durationMs = minutes * MINUTE_MS
   const isLong = minutes >= LONG_MINUTES
   const recordTtlMs = Math.round(Math.min(30_000, durationMs / 8))
@@ -46,6 +48,7 @@ export function planOf({ minutes, shards, aggregation }: SoakOptions): SoakPlan 
     // Little enough that a record gets its turn long before it expires.
     maxBufferedBytes: Math.max(MIB, Math.round((shards * MIB * recordTtlMs) / 8000)),
     maxBufferedRecords: 100_000,
+    aggregateMaxBytes: ordering === 'none' ? 51_200 : 4 * 51_200,
     faultDensity: isLong ? 1 : 3,
     heapTolerance: isLong ? 0.1 : 0.4,
     capacity: Math.ceil(1.3 * (aggregation === 'off' ? Math.min(bytesBound, shardSeconds * 1000) : bytesBound)),

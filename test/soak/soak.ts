@@ -187,7 +187,7 @@ class SoakRun {
 
   #makeProducer(endpoint: string): Producer {
     const { ordering, aggregation, seed } = this.#options
-    const { recordTtlMs, requestTimeoutMs, maxBufferedBytes, maxBufferedRecords } = this.#plan
+    const { recordTtlMs, requestTimeoutMs, maxBufferedBytes, maxBufferedRecords, aggregateMaxBytes } = this.#plan
     const producer = new Producer({
       ...ACCOUNT,
       endpoint,
@@ -199,6 +199,7 @@ class SoakRun {
       requestTimeoutMs,
       maxBufferedBytes,
       maxBufferedRecords,
+      aggregateMaxBytes,
       random: seededRandom(seed + 3),
     })
     producer.events.on('lane-halted', () => {

@@ -6,11 +6,12 @@ export const KEYS = 256
 const EXPLICIT_EVERY = 8
 const HEADER_BYTES = 8
 const NOISE_BYTES = 1 << 17
+const MOST_BYTES = 100_000
 /** Most records are small, some fill a good part of an aggregate, a few are larger than one and travel alone. */
 const SIZES = [
   { share: 0.95, min: 40, max: 1200 },
   { share: 0.995, min: 1200, max: 20_000 },
-  { share: 1, min: 20_000, max: 100_000 },
+  { share: 1, min: 20_000, max: MOST_BYTES },
 ] as const
 /** Of the above, for planning. */
 export const MEAN_RECORD_BYTES = 1430
@@ -74,7 +75,7 @@ export class Workload {
     data.writeUInt32LE(record, 0)
     data.writeUInt16LE(key, 4)
     data.writeUInt16LE(size & 0xffff, 6)
-    const from = noiseStart(record, size)
+    const from = noiseStart(record)
     this.#noise.copy(data, HEADER_BYTES, from, from + size - HEADER_BYTES)
     const partitionKey = this.#partitionKeys[key]!
     const explicitHashKey = this.#explicitHashKeys[key]
@@ -87,7 +88,7 @@ export class Workload {
     const bytes = Buffer.from(data.buffer, data.byteOffset, data.length)
     const record = bytes.readUInt32LE(0)
     const key = bytes.readUInt16LE(4)
-    const from = noiseStart(record, data.length)
+    const from = noiseStart(record)
     const body = this.#noise.subarray(from, from + data.length - HEADER_BYTES)
     const intact = bytes.readUInt16LE(6) === (data.length & 0xffff) && bytes.subarray(HEADER_BYTES).equals(body)
     return intact && this.#partitionKeys[key] === partitionKey ? { record, key } : undefined
@@ -100,9 +101,9 @@ export class Workload {
   }
 }
 
-/** Each record has its own part of the noise. */
-function noiseStart(record: number, size: number): number {
-  return ((Math.imul(record, 0x9e3779b1) % (NOISE_BYTES - size)) >>> 0) & 0x7fff
+/** Records of neighbouring numbers have other parts of the noise. */
+function noiseStart(record: number): number {
+  return (Math.imul(record, 0x9e3779b1) >>> 0) % (NOISE_BYTES - MOST_BYTES)
 }
 
 function md5(text: string): bigint {

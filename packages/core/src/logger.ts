@@ -1,4 +1,4 @@
-import { InvalidOptionError } from './options.js'
+import { functionsOption } from './options.js'
 
 /**
  * Where log lines go: a pino or bunyan logger as it is. The fields come first, then the message. For others an adapter of four lines does:
@@ -15,10 +15,5 @@ export interface Logger {
 
 /** The option, checked. Throws InvalidOptionError. */
 export function loggerOption(option: string, given: Logger | undefined): Logger | undefined {
-  if (given === undefined) return undefined
-  const isLogger = typeof given === 'object' && given !== null && LEVELS.every((level) => typeof given[level] === 'function')
-  if (!isLogger) throw new InvalidOptionError(option, `an object with the functions ${LEVELS.join(', ')}`, given)
-  return given
+  return given === undefined ? undefined : functionsOption(option, given, ['debug', 'info', 'warn', 'error'])
 }
-
-const LEVELS = ['debug', 'info', 'warn', 'error'] as const

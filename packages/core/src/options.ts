@@ -78,6 +78,16 @@ export function stringOption(
   return given
 }
 
+/** For objects of the caller's: they are used as they are, and must have these functions. */
+export function functionsOption<T>(option: string, value: T, names: readonly (keyof T & string)[], what = 'an object'): T {
+  const given: unknown = value
+  const isObject = (typeof given === 'object' && given !== null) || typeof given === 'function'
+  if (!isObject || !names.every((name) => typeof Reflect.get(given, name) === 'function')) {
+    throw new InvalidOptionError(option, `${what} with the function${names.length > 1 ? 's' : ''} ${names.join(', ')}`, value)
+  }
+  return value
+}
+
 /** Refuses keys that are not options, so that a misspelt one is not silently ignored. */
 export function refuseUnknownOptions(given: object, known: readonly string[]): void {
   for (const key of Object.keys(given)) {

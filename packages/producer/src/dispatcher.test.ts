@@ -34,21 +34,21 @@ describe('Dispatcher', () => {
     expect([dispatcher.takeDue(80), dispatcher.dueAt, dispatcher.queued]).toEqual([entries, NEVER, 0])
   })
 
-  test('what a shard takes a second goes; the next waits for its limit, counts once, and holds up no other shard', () => {
-    const dispatcher = new Dispatcher({ ordering: 'none', meter })
-    // With its key of one byte each is half of what a shard takes in a second.
-    const [one, two, three] = [0, 0, 0].map(() => entryOf(left, { size: MIB / 2 - 1 })) as [Entry, Entry, Entry]
+  test('what a shard takes goes; the next waits for its limit, counts once, and holds up no other shard', () => {
+    const dispatcher = new Dispatcher({ ordering: 'none', meter, random: () => 0 })
+    // With its key of one byte each is four tenths of what a shard takes in a second, and eight tenths may go at once.
+    const [one, two, three] = [0, 0, 0].map(() => entryOf(left, { size: 0.4 * MIB - 1 })) as [Entry, Entry, Entry]
     for (const entry of [one, two, three]) dispatcher.enqueue(entry)
     dispatcher.enqueue(entryOf(right))
     expect(sent(dispatcher, 0)).toHaveLength(3)
-    expect([dispatcher.queued, dispatcher.limited, dispatcher.wakeAt]).toEqual([1, 1, 500])
+    expect([dispatcher.queued, dispatcher.limited, dispatcher.wakeAt]).toEqual([1, 1, 400])
     // Asked again before its time, as every put to the shard does.
-    for (const now of [100, 200, 499]) expect(sent(dispatcher, now)).toEqual([])
+    for (const now of [100, 200, 399]) expect(sent(dispatcher, now)).toEqual([])
     expect(dispatcher.limited).toBe(1)
-    expect(sent(dispatcher, 500)).toEqual([three])
+    expect(sent(dispatcher, 400)).toEqual([three])
     dispatcher.settled(three)
-    dispatcher.requeue(three, 500)
-    expect([sent(dispatcher, 500), dispatcher.limited]).toEqual([[], 2])
+    dispatcher.requeue(three, 400)
+    expect([sent(dispatcher, 400), dispatcher.limited]).toEqual([[], 2])
   })
 
   test('without order, what waits for a limit does not send the request before it is due', () => {
@@ -67,10 +67,21 @@ describe('Dispatcher', () => {
     expect(sent(dispatcher, 0)).toHaveLength(1)
   })
 
-  test('what the service places as it likes has no shard whose limit could hold it', () => {
+  test('what the service places as it likes has the quota of all open shards', () => {
     const dispatcher = new Dispatcher({ ordering: 'none', meter })
-    for (let i = 0; i < 3; i++) dispatcher.enqueue(entryOf(undefined, { size: MIB }))
+    dispatcher.changeMap(undefined, 3)
+    for (let i = 0; i < 3; i++) dispatcher.enqueue(entryOf(undefined, { size: 0.8 * MIB - 1 }))
     expect([sent(dispatcher, 0), dispatcher.limited]).toMatchObject([{ length: 3 }, 0])
+    dispatcher.enqueue(entryOf(undefined))
+    expect([sent(dispatcher, 0), dispatcher.limited]).toMatchObject([{ length: 0 }, 1])
+  })
+
+  test('what was picked and not sent does not pay twice', () => {
+    const dispatcher = new Dispatcher({ ordering: 'none', meter, streamRate: { recordsPerSecond: 1, bytesPerSecond: MIB } })
+    const entry = entryOf(left, { size: MIB, deadline: 100 })
+    dispatcher.release(dispatcher.enqueue(entry), 0)
+    for (let i = 0; i < 3; i++) dispatcher.changeMap(ShardMap.from([left, right].map(listingOf)))
+    expect([sent(dispatcher, 0), dispatcher.limited]).toEqual([[entry], 0])
   })
 
   test('an entry that was tried goes before the new ones, and not before its time', () => {

@@ -4,30 +4,40 @@ import type { Entry } from './entry.js'
 import type { Lane } from './lane.js'
 import type { Meter } from './meter.js'
 import type { Ordering } from './producer-options.js'
-import { RequestBatcher } from './request-batcher.js'
+import { RateLimits, type RateOptions } from './rate-limits.js'
+import { BATCH_LIMITS, type BatchLimits, RequestBatcher } from './request-batcher.js'
 import type { ShardsNow } from './shard-heat.js'
 import { ShardLanes } from './shard-lanes.js'
-import { ShardRateLimiter } from './shard-rate-limiter.js'
 import type { UserRecord } from './user-record.js'
 
-/** Part of the pipeline: the way of entries from their lanes through the limiter into requests. */
+export interface DispatcherOptions extends RateOptions {
+  readonly ordering: Ordering
+  readonly meter: Meter
+  readonly request?: Partial<Pick<BatchLimits, 'maxRecords' | 'targetBytes'>>
+}
+
+/** Part of the pipeline: the way of entries from their lanes through the limits into requests. */
 export class Dispatcher implements ShardsNow {
   readonly #ordering: Ordering
   readonly #lanes: ShardLanes
   readonly #meter: Meter
-  readonly #limiter = new ShardRateLimiter()
-  readonly #batcher = new RequestBatcher()
+  readonly #limits: RateLimits
+  readonly #batcher: RequestBatcher
   #wakeAt = Number.POSITIVE_INFINITY
   #expired: Entry[] = []
-  /** Those that wait for their shard's write limit now. Each is asked for again at every occasion, and counts once. */
+  /** Those that wait for a write limit now. Each is asked for again at every occasion, and counts once. */
   readonly #kept = new WeakSet<Entry>()
   #limited = 0
+  /** Lanes wait in line for the stream's rate. */
+  #inLine = false
   readonly #isPicked = (entry: Entry): boolean => this.#batcher.has(entry)
 
-  constructor(options: { readonly ordering: Ordering; readonly meter: Meter }) {
+  constructor(options: DispatcherOptions) {
     this.#meter = options.meter
     this.#ordering = options.ordering
     this.#lanes = new ShardLanes(options)
+    this.#limits = new RateLimits(options)
+    this.#batcher = new RequestBatcher({ ...BATCH_LIMITS, ...options.request })
   }
 
   get queued(): number {
@@ -38,11 +48,11 @@ export class Dispatcher implements ShardsNow {
     return this.#lanes.queuedByShard()
   }
 
-  allowance(_shardId: string, _now: number): number {
-    return 1
+  allowance(shardId: string, now: number): number {
+    return this.#limits.allowance(shardId, now)
   }
 
-  /** Times that an entry had to wait for its shard's write limit. */
+  /** Times that an entry had to wait for a write limit, its shard's or the stream's. */
   get limited(): number {
     return this.#limited
   }
@@ -88,9 +98,28 @@ export class Dispatcher implements ShardsNow {
     this.#lanes.settled(entry)
   }
 
-  /** Moves what may leave the lane into the next request. True when that takes no more. */
-  release(lane: Lane, now: number): boolean {
+  /**
+   * The service refused the entry for the quota of its shard, in an answer to what was sent at `sentAt`: less is sent there from now on.
+   * Returns from when on the shard may be sent to again.
+   */
+  throttled(entry: Entry, sentAt: number, now: number): number {
+    return this.#limits.throttled(entry, sentAt, now)
+  }
+
+  /** Moves what may leave the lane into the next request, unless others wait in line for the same: then at its turn. */
+  release(lane: Lane, now: number): void {
+    if (!this.#inLine) {
+      this.#release(lane, now)
+      return
+    }
+    const head = this.#lanes.head(lane)
+    if (head !== undefined) this.#wakeBy(Math.min(head.expiresAt, this.#limits.streamOpensAt))
+  }
+
+  /** True when the next request takes no more. */
+  #release(lane: Lane, now: number): boolean {
     if (this.#ordering === 'perKey') this.#expireBlocked(lane, now)
+    let released = false
     for (let entry = this.#lanes.head(lane); entry !== undefined; entry = this.#lanes.head(lane)) {
       if (entry.expiresAt <= now) {
         this.#expired.push(this.#lanes.drop(lane))
@@ -107,7 +136,7 @@ export class Dispatcher implements ShardsNow {
         break
       }
       if (!this.#batcher.accepts(entry)) return true
-      const wait = lane.shardId === undefined ? 0 : this.#limiter.take(lane.shardId, entry.bytes, now)
+      const wait = this.#limits.take(lane.shardId, entry.bytes, now)
       if (wait > 0) {
         if (!this.#kept.has(entry)) {
           this.#kept.add(entry)
@@ -115,12 +144,18 @@ export class Dispatcher implements ShardsNow {
         }
         this.#wakeBy(now + wait)
         this.#meter.hold(entry, 'limit', now)
+        if (now < this.#limits.streamOpensAt) {
+          this.#inLine = true
+          // What the stream's rate let through was this lane's turn.
+          if (released) this.#lanes.yieldTurn(lane)
+        }
         break
       }
       this.#kept.delete(entry)
       this.#meter.release(entry, now)
       this.#batcher.add(this.#lanes.take(lane))
       if (this.#ordering === 'perKey' && this.#lanes.isAwaited(entry)) this.#batcher.hurry()
+      released = true
     }
     // Lingering fills requests; of a lane, or a key, that lets one entry out at a time it would only hold up what waits behind.
     if (this.#lanes.isCrowded(lane)) this.#batcher.hurry()
@@ -129,9 +164,10 @@ export class Dispatcher implements ShardsNow {
 
   releaseAll(now: number): void {
     // A request that is due may wait long for its turn, and what expires meanwhile must not be sent: decided in the lanes, as ever.
-    if (this.#batcher.expiresAt <= now) this.#lanes.putBack(this.#batcher.take())
+    if (this.#batcher.expiresAt <= now) this.#putBack()
+    this.#inLine = false
     for (const lane of this.#lanes.active) {
-      if (!this.release(lane, now)) continue
+      if (!this.#release(lane, now)) continue
       this.#lanes.yieldTurn(lane)
       return
     }
@@ -160,10 +196,13 @@ export class Dispatcher implements ShardsNow {
     this.#batcher.hurry()
   }
 
-  /** Removes and returns, in order, what waits for shards that are not open in the map: those of no map, when undefined. */
-  changeMap(map: ShardMap | undefined): Entry[] {
-    this.#lanes.putBack(this.#batcher.take())
-    if (map !== undefined) this.#limiter.keepOnly(new Set(map.open.map((shard) => shard.shardId)))
+  /**
+   * Removes and returns, in order, what waits for shards that are not open in the map: those of no map, when undefined, since the service
+   * places records itself on its `openShards` shards.
+   */
+  changeMap(map: ShardMap | undefined, openShards: number = map?.open.length ?? 1): Entry[] {
+    this.#putBack()
+    this.#limits.keepOnly(map && new Set(map.open.map((shard) => shard.shardId)), openShards)
     return this.#lanes.changeMap(map)
   }
 
@@ -174,8 +213,15 @@ export class Dispatcher implements ShardsNow {
 
   /** Removes and returns all that is not in flight. */
   clearAll(): Entry[] {
-    this.#lanes.putBack(this.#batcher.take())
+    this.#putBack()
     return this.#lanes.clearAll()
+  }
+
+  /** What was picked for the next request goes back to its lanes. */
+  #putBack(): void {
+    const entries = this.#batcher.take()
+    this.#lanes.putBack(entries)
+    this.#limits.giveBack(entries)
   }
 
   #expireBlocked(lane: Lane, now: number): void {

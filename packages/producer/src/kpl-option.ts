@@ -21,7 +21,10 @@ export type KplProducerOptions = Pick<
   | 'maxRequestsInFlight'
   | 'recordTtlMs'
   | 'region'
+  | 'requestMaxBytes'
+  | 'requestMaxRecords'
   | 'requestTimeoutMs'
+  | 'shardRatePercent'
 >
 
 /** What becomes of one value: options, with a note where they do not mean the same; or why no option takes what it asks for. */

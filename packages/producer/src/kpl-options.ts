@@ -1,4 +1,4 @@
-import { MAX_RECORD_BYTES_CEILING } from '@shardwise/core/service-limits'
+import { MAX_PUT_REQUEST_BYTES, MAX_RECORD_BYTES_CEILING, MAX_RECORDS_PER_PUT } from '@shardwise/core/service-limits'
 import { atMost, choice, elsewhere, integer, type KplOption, type KplRule, noOption, number, text } from './kpl-option.js'
 
 const LONG = 2n ** 63n - 1n
@@ -72,9 +72,12 @@ export const KPL_OPTIONS: readonly KplOption[] = [
     ...{ name: 'KinesisPort', default: '443', rule: PORT, here: '`endpoint`', about: PORT_ALONE },
     map: (value, other) => (other('KinesisEndpoint') === '' && value !== 443n ? { note: PORT_ALONE } : {}),
   },
-  noOption('CollectionMaxCount', '500', integer(1n, 500n), 'Not an option yet'),
-  noOption('CollectionMaxSize', '5242880', integer(52_224n, LONG), 'Not an option yet'),
-  noOption('RateLimit', '150', integer(1n, LONG), 'Not an option yet'),
+  number('CollectionMaxCount', '500', integer(1n, 500n), 'requestMaxRecords', MAX_RECORDS_PER_PUT, 'The same'),
+  number('CollectionMaxSize', '5242880', integer(52_224n, LONG), 'requestMaxBytes', MAX_PUT_REQUEST_BYTES, 'At most 10485760'),
+  number(
+    ...(['RateLimit', '150', integer(1n, LONG), 'shardRatePercent', 1000] as const),
+    'At most 1000. Our default is 100, and the rate adapts to what the shard takes',
+  ),
   noOption('FailIfThrottled', 'false', BOOLEAN, 'Not an option yet'),
   noOption('RecordDistributionStrategyDefault', 'USER_PARTITION_KEY', choice('AUTO', 'USER_PARTITION_KEY'), 'Not an option yet'),
   noOption(

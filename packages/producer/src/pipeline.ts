@@ -63,7 +63,8 @@ export class Pipeline implements AccountHolder {
     ledger: Ledger,
     undelivered: Undelivered | undefined,
   ) {
-    const { retry, random, ordering, shardMapRefreshMs: refreshMs, requestTimeoutMs: timeoutMs } = settings
+    const { retry, random, ordering, shardRatePercent, streamRate } = settings
+    const { shardMapRefreshMs: refreshMs, requestTimeoutMs: timeoutMs } = settings
     const known = { name: settings.stream, ordered: ordering !== 'none', retry, random, refreshMs, timeoutMs }
     this.#settings = settings
     this.#events = events
@@ -72,7 +73,10 @@ export class Pipeline implements AccountHolder {
     this.#account = new Account(settings.stream, ledger, this)
     this.#view = new StreamView(port, stream, known, () => this.#gate)
     this.#packer = new Packer(settings, this.#view)
-    this.#dispatcher = new Dispatcher({ ordering, meter: this.#meter })
+    this.#dispatcher = new Dispatcher({
+      ...{ ordering, meter: this.#meter, shardRatePercent, streamRate, random },
+      request: { maxRecords: settings.requestMaxRecords, targetBytes: settings.requestMaxBytes },
+    })
     const ended = (request: Request, outcome: RequestOutcome): void => this.#complete(request, outcome)
     this.#sender = new RequestSender(port, stream, timeoutMs, ended)
     const shared = {

@@ -6,6 +6,7 @@ import { type Logger, loggerOption } from '@shardwise/core/logger'
 import {
   booleanOption,
   choiceOption,
+  functionsOption,
   InvalidOptionError,
   integerOption,
   refuseUnknownOptions,
@@ -13,10 +14,11 @@ import {
 } from '@shardwise/core/options'
 import type { Random } from '@shardwise/core/random'
 import { systemRandom } from '@shardwise/core/random'
-import { MAX_RECORD_BYTES_CEILING } from '@shardwise/core/service-limits'
+import { MAX_PUT_REQUEST_BYTES, MAX_RECORD_BYTES_CEILING, MAX_RECORDS_PER_PUT } from '@shardwise/core/service-limits'
 import { type Telemetry, telemetryOption } from '@shardwise/core/telemetry'
-import type { AwsConnection } from '@shardwise/core/transport'
+import { type AwsConnection, checkConnection } from '@shardwise/core/transport'
 import type { RetryOptions } from './retry-policy.js'
+import type { SendRate } from './token-bucket.js'
 import type { OnUndelivered } from './undelivered.js'
 
 const MIB = 1024 * 1024
@@ -95,6 +97,14 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
    */
   readonly recordTtlMs?: number | undefined
   /**
+   * Bytes (data and keys) of a PutRecords request. Default 5242880 (5 MiB), as the KPL's CollectionMaxSize; 1024 to 10485760, what the
+   * service takes. A single Kinesis record that is larger still goes, alone. Larger means fewer requests, and more repeated when an
+   * answer is lost. https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
+   */
+  readonly requestMaxBytes?: number | undefined
+  /** Kinesis records in a PutRecords request. Default 500, as the KPL's CollectionMaxCount and what the service takes; 1 to 500. */
+  readonly requestMaxRecords?: number | undefined
+  /**
    * Milliseconds after which the answer to a PutRecords counts as lost and its records are sent again, which may duplicate them.
    * Default 10000; 100 to 600000 (the KPL's RequestTimeout is 6000).
    */
@@ -117,6 +127,18 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
    * refused, and waits.
    */
   readonly failIfThrottled?: boolean | undefined
+  /**
+   * The most that this producer sends to a shard, in percent of what a shard takes: 1000 Kinesis records and 1 MiB a second. Default 100;
+   * 1 to 1000. The rate goes down by itself while the shard is throttled, for instance because others write to it, and comes back up to
+   * this. Below 100 it leaves room for others from the start. Above 100 it saturates a shard whose quota is not used up to the last
+   * record, and has some records refused and sent again, out of order unless order is kept: the KPL's RateLimit, default 150, does so.
+   */
+  readonly shardRatePercent?: number | undefined
+  /**
+   * The most that this producer sends to the whole stream a second: Kinesis records, and bytes of data and keys. Default: no limit but the
+   * shards'; 1 up. What waits for it is served entry by entry, shard after shard in turn.
+   */
+  readonly streamRate?: Partial<SendRate> | undefined
   /**
    * Where measurements go. Default: nowhere. See @shardwise/core/telemetry, and the README for the names. With `inject` records carry what
    * it sets as headers, and **every reader of the stream must de-aggregate**.
@@ -197,6 +219,7 @@ const KNOWN = [
     'clock',
     'random',
   ],
+  ...['requestMaxBytes', 'requestMaxRecords', 'shardRatePercent', 'streamRate'],
 ]
 
 /** What order is kept of. */
@@ -223,6 +246,8 @@ export interface Settings {
   readonly ordering: Ordering
   readonly afterFailure: 'halt' | 'continue'
   readonly recordTtlMs: number
+  readonly requestMaxBytes: number
+  readonly requestMaxRecords: number
   readonly requestTimeoutMs: number
   readonly retry: RetryOptions
   readonly failIfThrottled: boolean
@@ -230,6 +255,8 @@ export interface Settings {
   readonly shardMapRefreshMs: number
   readonly distributionIfUnknown: 'partition-key' | 'auto'
   readonly hottestKeys: number
+  readonly shardRatePercent: number
+  readonly streamRate: SendRate
   readonly telemetry: Telemetry | undefined
   readonly logger: Logger | undefined
   readonly clock: Clock
@@ -251,8 +278,18 @@ export function checkOptions(options: ProducerOptions<unknown>): ProducerSetting
 export function checkOptions(options: ProducerOptions<unknown>): ProducerSettings {
   if (typeof options !== 'object' || options === null) throw new InvalidOptionError('options', 'an object', options)
   refuseUnknownOptions(options, KNOWN)
+  checkConnection(options)
+  if (options.kinesis !== undefined)
+    functionsOption('kinesis', options.kinesis, ['describeStreamSummary', 'listShards', 'putRecords'])
+  if (options.clock !== undefined) functionsOption('clock', options.clock, ['now', 'wallTime', 'schedule'])
+  if (options.random !== undefined && typeof options.random !== 'function') {
+    throw new InvalidOptionError('random', 'a function', options.random)
+  }
   const retry = options.retry ?? {}
+  if (typeof retry !== 'object') throw new InvalidOptionError('retry', 'an object', retry)
   refuseUnknownOptions(retry, ['baseMs', 'maxMs', 'maxAttempts'])
+  const streamRate = options.streamRate ?? {}
+  refuseUnknownOptions(streamRate, ['recordsPerSecond', 'bytesPerSecond'])
   const recordTtlMs = integerOption('recordTtlMs', options.recordTtlMs, { min: 100, fallback: 30_000 })
   const lingerMs = integerOption('lingerMs', options.lingerMs, { min: 0, max: 60_000, fallback: Math.min(100, recordTtlMs) })
   const ordering = choiceOption('ordering', options.ordering, ['none', 'perShard', 'perKey'], 'none')
@@ -282,6 +319,16 @@ export function checkOptions(options: ProducerOptions<unknown>): ProducerSetting
     ordering,
     afterFailure: choiceOption('afterFailure', options.afterFailure, ['halt', 'continue'], 'halt'),
     recordTtlMs,
+    requestMaxBytes: integerOption('requestMaxBytes', options.requestMaxBytes, {
+      min: 1024,
+      max: MAX_PUT_REQUEST_BYTES,
+      fallback: MAX_PUT_REQUEST_BYTES / 2,
+    }),
+    requestMaxRecords: integerOption('requestMaxRecords', options.requestMaxRecords, {
+      min: 1,
+      max: MAX_RECORDS_PER_PUT,
+      fallback: MAX_RECORDS_PER_PUT,
+    }),
     requestTimeoutMs: integerOption('requestTimeoutMs', options.requestTimeoutMs, { min: 100, max: 600_000, fallback: 10_000 }),
     retry: {
       baseMs,
@@ -301,6 +348,11 @@ export function checkOptions(options: ProducerOptions<unknown>): ProducerSetting
       'partition-key',
     ),
     hottestKeys: integerOption('hottestKeys', options.hottestKeys, { min: 0, max: 1000, fallback: 10 }),
+    shardRatePercent: integerOption('shardRatePercent', options.shardRatePercent, { min: 1, max: 1000, fallback: 100 }),
+    streamRate: {
+      recordsPerSecond: rateOption('streamRate.recordsPerSecond', streamRate.recordsPerSecond),
+      bytesPerSecond: rateOption('streamRate.bytesPerSecond', streamRate.bytesPerSecond),
+    },
     telemetry: telemetryOption('telemetry', options.telemetry),
     logger: loggerOption('logger', options.logger),
     clock: options.clock ?? systemClock,
@@ -311,6 +363,11 @@ export function checkOptions(options: ProducerOptions<unknown>): ProducerSetting
 function hookOption(given: OnUndelivered<unknown> | undefined): OnUndelivered<unknown> | undefined {
   if (given !== undefined && typeof given !== 'function') throw new InvalidOptionError('onUndelivered', 'a function', given)
   return given
+}
+
+/** Without the option: no limit. */
+function rateOption(option: string, value: number | undefined): number {
+  return value === undefined ? Number.POSITIVE_INFINITY : integerOption(option, value, { min: 1, fallback: 1 })
 }
 
 function codecOption(given: Codec<unknown> | undefined): Codec<unknown> {

@@ -2,7 +2,7 @@ import { EventSource } from '@shardwise/core/events'
 import type { PutRecordsResult } from '@shardwise/core/kinesis-port'
 import { classifyFailure } from '@shardwise/core/service-error'
 import type { Shard } from '@shardwise/core/shard-map'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { Account } from './account.js'
 import { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
@@ -55,7 +55,7 @@ class Bench {
     this.packer = new Packer(settings, view)
     this.packer.adapt([])
     const meter = new Meter(settings)
-    this.dispatcher = new Dispatcher({ ordering: settings.ordering, meter })
+    this.dispatcher = new Dispatcher({ ordering: settings.ordering, meter, random: settings.random })
     const { account, packer, dispatcher } = this
     this.halting = new Halting({ settings, events, packer, dispatcher, view })
     this.settler = new Settler({
@@ -163,10 +163,11 @@ describe('Settler', () => {
     const again = fate.startsWith('again')
     expect([bench.dispatcher.queued, bench.counters.retries, bench.account.records]).toEqual(again ? [1, 1, 2] : [0, 0, 0])
     if (again) {
-      // The very same bytes, half of the first back-off of 100 ms later.
-      expect([bench.send(59), bench.send(60)]).toEqual([[], entries])
+      // The very same bytes, half of the first back-off of 100 ms later; a throttled shard has a pause instead.
+      const [early, at] = bench.counters.throttled > 0 ? [162, 200] : [59, 60]
+      expect([bench.send(early), bench.send(at)]).toEqual([[], entries])
       expect(entries[0]!.mayBeWritten).toBe(fate === 'again, perhaps written')
-      bench.answer(entries, 70, written('whole'))
+      bench.answer(entries, at + 10, written('whole'))
       expect(bench.counters.possibleDuplicates).toBe(fate === 'again, perhaps written' ? 2 : 0)
       expect(bench.fates).toEqual({ low: 'whole 0, attempt 2', high: 'whole 1, attempt 2' })
     } else if (fate === 'whole') {
@@ -319,7 +320,22 @@ describe('Settler', () => {
     expect([bench.fates, bench.types().slice(1)]).toEqual([fates, ['throttled', ...types]])
     expect([bench.account.records, bench.counters.retries]).toEqual([again, again > 0 ? 1 : 0])
     const retried = bench.told.find((event) => event.type === 'record-retried')
-    expect([retried?.userRecords ?? 0, retried?.delayMs ?? 50]).toEqual([again, 50])
+    expect([retried?.userRecords ?? 0, Math.round(retried?.delayMs ?? 153)]).toEqual([again, 153])
+  })
+
+  test.each<[string, RequestOutcome, boolean]>([
+    ['an entry over the quota', { kind: 'answered', results: [{ ErrorCode: 'ProvisionedThroughputExceededException' }] }, true],
+    ['an entry that failed inside', { kind: 'answered', results: [{ ErrorCode: 'InternalFailure' }] }, false],
+    ['a request over the quota', failed('ProvisionedThroughputExceededException'), true],
+    ['a request that KMS throttled', failed('KMSThrottlingException'), false],
+    ['too many requests for the account', failed('ThrottlingException'), false],
+    ['no answer', failed('TimeoutError'), false],
+  ])('what slows the shard down: %s', (_, outcome, slows) => {
+    const [bench, entries] = flying({}, [500, 900])
+    const slowed = vi.spyOn(bench.dispatcher, 'throttled')
+    bench.end(entries, 10, outcome)
+    expect(slowed.mock.calls).toEqual(slows ? [[entries[0], 0, 10]] : [])
+    expect(bench.told.find((event) => event.type === 'record-retried')?.throttled).toBe(slows)
   })
 
   test('with order kept, a failure takes down what is queued for its shard and nothing else, and is announced last', () => {

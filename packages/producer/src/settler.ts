@@ -84,7 +84,7 @@ export class Settler {
       const refusedKinesisRecords = outcome.results.reduce((count, result) => count + (result.SequenceNumber ? 0 : 1), 0)
       events.emit({ type: 'request-succeeded', stream: this.#stream, requestId, tookMs, refusedKinesisRecords })
       if (refusedKinesisRecords > 0) this.#tellThrottled(request, outcome.results, now)
-      for (const [i, entry] of entries.entries()) this.#settle(entry, outcome.results[i]!, now)
+      for (const [i, entry] of entries.entries()) this.#settle(entry, outcome.results[i]!, now, sentAt)
       return
     }
     counters.requestsFailed++
@@ -106,8 +106,11 @@ export class Settler {
     for (const entry of entries) {
       entry.mayBeWritten ||= written === 'unknown'
       entry.lastFailure = { code, message, cause }
+      // The only refusal of a whole request that is about the shards: others, KMS throttling too, leave their rates as they are.
+      const overQuota = code.startsWith('ProvisionedThroughputExceeded')
+      const opensAt = overQuota ? this.#parts.dispatcher.throttled(entry, sentAt, now) : undefined
       if (failsAtOnce(code, this.#parts.settings)) this.#abandon(entry, throttledOut, now)
-      else if (retryable) this.#retry(entry, now)
+      else if (retryable) this.#retry(entry, now, { opensAt })
       else if (isShared && (entries.length > 1 || entry.records.length > 1)) this.#retry(entry, now, { among: entries.length })
       else this.#abandon(entry, outcome.kind === 'miscounted' ? misunderstood : refused, now)
     }
@@ -118,7 +121,7 @@ export class Settler {
     const held = this.#held
     this.#held = []
     for (const { entry, result } of held) {
-      if (entry.lastExpiresAt > now) this.#settle(entry, result, now)
+      if (entry.lastExpiresAt > now) this.#settle(entry, result, now, now)
       else this.#expireHeld(entry, now)
     }
     // Its shard may have closed since: the usual listing leaves closed ones out.
@@ -174,7 +177,7 @@ export class Settler {
     events.emit({ type: 'record-failed', stream: this.#stream, partitionKey, explicitHashKey, data, error })
   }
 
-  #settle(entry: Entry, result: PutRecordsResult, now: number): void {
+  #settle(entry: Entry, result: PutRecordsResult, now: number, sentAt: number): void {
     const verdict = settle(entry, result, this.#parts.view.shard)
     switch (verdict.kind) {
       case 'delivered':
@@ -210,8 +213,9 @@ export class Settler {
         entry.lastFailure = { code, message: withAdvice({ message, advice: failure.advice }), cause: undefined }
         entry.mayBeWritten ||= failure.written === 'unknown'
         // PutRecords documents two errors of an entry, and both pass. An unknown one may pass, too.
+        const opensAt = throttled ? this.#parts.dispatcher.throttled(entry, sentAt, now) : undefined
         if (failsAtOnce(code, this.#parts.settings)) this.#abandon(entry, throttledOut, now)
-        else if (failure.retryable || failure.kind === 'unknown') this.#retry(entry, now, { throttled })
+        else if (failure.retryable || failure.kind === 'unknown') this.#retry(entry, now, { opensAt })
         else this.#abandon(entry, refused, now)
       }
     }
@@ -262,7 +266,7 @@ export class Settler {
   #retry(
     entry: Entry,
     now: number,
-    how: { readonly atOnce?: boolean; readonly throttled?: boolean; readonly among?: number } = {},
+    how: { readonly atOnce?: boolean; readonly opensAt?: number | undefined; readonly among?: number } = {},
   ): void {
     const { settings, counters, events, dispatcher, packer, view } = this.#parts
     if (how.among !== undefined) {
@@ -270,9 +274,11 @@ export class Settler {
       entry.company = companyAfter(how.among)
     }
     const isGuilty = how.among === 1
+    const isAtOnce = how.atOnce === true || how.among !== undefined
     const life = { attempts: entry.totalAttempts, expiresAt: entry.lastExpiresAt }
     const decision = decideRetry(life, true, now, settings.retry, settings.random)
-    const at = decision.kind === 'retry' && how.atOnce !== true && how.among === undefined ? decision.at : now
+    // What its shard refuses for the quota waits for the shard's rate, which adapts: a back-off of its own on top would idle the shard.
+    const at = how.opensAt ?? (decision.kind === 'retry' && !isAtOnce ? decision.at : now)
     const sameBytes = packer.isCurrent(entry) && entry.lastFailure?.code !== 'WrongShard' && !isGuilty
     const { shardId, lastFailure, totalAttempts: attempts } = entry
     let userRecords = entry.records.length
@@ -282,7 +288,7 @@ export class Settler {
     else userRecords = this.repack(entry, at, now, isGuilty && entry.bytes <= (view.traits?.maxRecordBytes ?? 0))
     if (userRecords === 0) return
     counters.retries++
-    const [code, throttled] = [lastFailure?.code ?? '', how.throttled === true]
+    const [code, throttled] = [lastFailure?.code ?? '', how.opensAt !== undefined]
     events.emit({
       type: 'record-retried',
       stream: this.#stream,

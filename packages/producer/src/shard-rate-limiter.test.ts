@@ -1,61 +1,73 @@
 import { describe, expect, test } from 'vitest'
 import { ShardRateLimiter } from './shard-rate-limiter.js'
 
-const rate = { recordsPerSecond: 10, bytesPerSecond: 1000 }
+const MIB = 1024 * 1024
+/** No tick, and half of the pause. */
+const exactly = (): ShardRateLimiter => new ShardRateLimiter(100, () => 0)
+/** Entries of `bytes` that go at once. */
+function passing(limiter: ShardRateLimiter, shardId: string | undefined, now: number, bytes = 1): number {
+  let passed = 0
+  while (limiter.take(shardId, bytes, now) === 0) passed++
+  return passed
+}
 
 describe('ShardRateLimiter', () => {
-  test.each<[string, [at: number, bytes: number][], number[]]>([
-    [
-      'a second of records at once, then one each tenth',
-      Array.from({ length: 12 }, () => [0, 1]),
-      [...Array(10).fill(0), 100, 100],
-    ],
-    [
-      'bytes',
-      [
-        [0, 900],
-        [0, 200],
-        [99, 200],
-        [100, 200],
-      ],
-      [0, 100, 1, 0],
-    ],
-    [
-      'both or neither: what is refused takes nothing',
-      [
-        [0, 1000],
-        [0, 10],
-        [10, 10],
-      ],
-      [0, 10, 0],
-    ],
-    [
-      'more than a full bucket passes when it is full, and is paid for later',
-      [
-        [0, 3000],
-        [1000, 1],
-        [2002, 1],
-      ],
-      [0, 1001, 0],
-    ],
-    [
-      'no more than a second is saved up',
-      [
-        [0, 1],
-        [60_000, 1000],
-        [60_000, 1],
-      ],
-      [0, 0, 1],
-    ],
-  ])('%s', (_, asked, waits) => {
-    const limiter = new ShardRateLimiter(rate)
-    expect(asked.map(([at, bytes]) => limiter.take('s', bytes, at))).toEqual(waits)
+  test.each<[string, number, number]>([
+    ['eight tenths of a second at once', 100, 800],
+    ['or of the part of the quota that may be used', 50, 400],
+    ['or of more than the quota', 150, 1200],
+  ])('%s, then evenly', (_, percent, atOnce) => {
+    const limiter = new ShardRateLimiter(percent, () => 0)
+    expect([0, 500, 1000].map((now) => passing(limiter, 's', now))).toEqual([atOnce, percent * 5, percent * 5])
   })
 
-  test('shards do not share', () => {
-    const limiter = new ShardRateLimiter(rate)
-    expect([limiter.take('a', 1000, 0), limiter.take('b', 1000, 0), limiter.take('a', 1, 0)]).toEqual([0, 0, 1])
-    limiter.keepOnly(new Set(['b']))
-    expect([limiter.take('a', 1000, 0), limiter.take('b', 1, 0)]).toEqual([0, 1])
+  test('shards do not share, and a closed one leaves nothing behind', () => {
+    const limiter = exactly()
+    expect([passing(limiter, 'a', 0), passing(limiter, 'b', 0)]).toEqual([800, 800])
+    limiter.keepOnly(new Set(['b']), 1)
+    expect([passing(limiter, 'a', 0), passing(limiter, 'b', 0)]).toEqual([800, 0])
+  })
+
+  test('where the service places records itself, the stream has the quota of its shards, as their number changes', () => {
+    const limiter = exactly()
+    limiter.keepOnly(undefined, 3)
+    expect(passing(limiter, undefined, 0)).toBe(2400)
+    limiter.keepOnly(undefined, 5)
+    expect(passing(limiter, undefined, 1000)).toBe(4000)
+    expect(passing(limiter, undefined, 1100)).toBe(500)
+  })
+
+  test('what is not sent after all is given back', () => {
+    const limiter = exactly()
+    expect(passing(limiter, 's', 0)).toBe(800)
+    limiter.giveBack('s', 1)
+    limiter.giveBack('unknown', 1)
+    expect(passing(limiter, 's', 0)).toBe(1)
+  })
+
+  test('waits of lanes end together, within a tick and never early', () => {
+    const draws = [0.99, 0, 0.5]
+    const limiter = new ShardRateLimiter(100, () => draws.shift()!)
+    for (const shardId of ['a', 'b']) expect(limiter.take(shardId, MIB, 0)).toBe(0)
+    // Two tenths of a second are owed, and the entry itself.
+    const owed = 0.1 * MIB
+    expect(limiter.take('a', owed, 0)).toBe(300 + 20)
+    expect([limiter.take('b', 0.11 * MIB, 0), limiter.take('a', owed, 319)]).toEqual([320, 1])
+    expect([limiter.take('a', owed, 320), limiter.take('b', 0.11 * MIB, 320)]).toEqual([0, 0])
+  })
+
+  test('a throttle empties the bucket, stops the shard for the pause, and slows it down; other shards go on', () => {
+    const limiter = exactly()
+    limiter.take('a', 1, 0)
+    expect(limiter.throttled('a', 1, 0, 50)).toBeCloseTo(50 + 102, 5)
+    expect(limiter.take('b', 1, 60)).toBe(0)
+    expect(limiter.take('a', 1, 60)).toBeCloseTo(92, 5)
+    // Four fifths of the rate from then on.
+    expect(passing(limiter, 'a', 252)).toBeGreaterThan(75)
+    expect(passing(limiter, 'a', 352)).toBeLessThan(85)
+  })
+
+  test('of a shard that nothing was sent to, or that has closed, a throttle says nothing', () => {
+    expect(exactly().throttled('s', 1, 0, 50)).toBe(50)
   })
 })

@@ -278,7 +278,7 @@ export class StreamGate implements StreamViewListener {
     const completed: Entry[] = []
     packer.adapt(completed)
     for (const entry of completed) dispatcher.enqueue(entry)
-    const moved = dispatcher.changeMap(packer.auto ? undefined : view.map)
+    const moved = dispatcher.changeMap(packer.auto ? undefined : view.map, view.map?.open.length)
     const { maxRecordBytes } = view.traits!
     // Whatever is too large now would fail, and with it the requests that it is in.
     if (maxRecordBytes < this.#maxRecordBytes) for (const entry of dispatcher.clearAll()) moved.push(entry)

@@ -1,3 +1,4 @@
+export { checkConnection } from './checked-connection.js'
 export type { ControlRetryOptions } from './control-retry.js'
 export type { HttpOptions } from './http-handler.js'
 export {

@@ -562,6 +562,14 @@ describe('settings', () => {
     [{ connectTimeoutMs: -1 }, 'connectTimeoutMs'],
     [{ controlAttempts: 0 }, 'controlAttempts'],
     [{ wire: { reads: 'xml' as 'json' } }, 'wire.reads'],
+    [{ wire: { write: 'json' } as object }, 'write'],
+    [{ wire: 'json' as never }, 'wire'],
+    [{ region: '' }, 'region'],
+    [{ region: -1 as never }, 'region'],
+    [{ credentials: {} as never }, 'credentials'],
+    [{ credentials: null as never }, 'credentials'],
+    [{ client: {} as never }, 'client'],
+    [{ client: null as never }, 'client'],
   ]
   test('refuses an endpoint beside a client, which has its own', () => {
     const client = new KinesisClient({ region: 'eu-west-1', endpoint, credentials })

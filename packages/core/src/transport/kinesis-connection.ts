@@ -9,10 +9,11 @@ import {
 } from '@aws-sdk/client-kinesis'
 import { type Clock, systemClock } from '../clock.js'
 import type { CallOptions, KinesisPort } from '../kinesis-port.js'
-import { choiceOption, InvalidOptionError, integerOption } from '../options.js'
+import { integerOption } from '../options.js'
 import { abortError, boundedCall } from './bounded-call.js'
+import { checkConnection } from './checked-connection.js'
 import { type ControlRetryOptions, controlRetry, withControlRetry } from './control-retry.js'
-import { checkedEndpoint, explained, refuseEndpointBesideClient } from './endpoint.js'
+import { explained } from './endpoint.js'
 import { type HttpOptions, httpHandler, quietLogger } from './http-handler.js'
 import { sendOnce } from './one-attempt.js'
 import { type ReadChoice, ReadNegotiation, type WireEncoding } from './read-negotiation.js'
@@ -56,9 +57,9 @@ export interface KinesisConnection {
 export function connectKinesis(options: KinesisConnectionOptions = {}): KinesisConnection {
   const timeoutMs = integerOption('requestTimeoutMs', options.requestTimeoutMs, { min: 1, max: 600_000, fallback: 30_000 })
   const retry = controlRetry(options)
-  const clients = options.client === undefined ? ownClients(options) : foreignClient(options.client, options)
-  const writes = choiceOption('wire.writes', options.wire?.writes, ['json', 'cbor'], 'json')
-  const reads = choiceOption('wire.reads', options.wire?.reads, ['json', 'cbor', 'negotiate'], 'negotiate')
+  checkConnection(options)
+  const clients = options.client === undefined ? ownClients(options) : foreignClient(options.client)
+  const { writes = 'json', reads = 'negotiate' } = options.wire ?? {}
   const negotiation = new ReadNegotiation(options.client === undefined ? reads : 'json')
   const clock = options.clock ?? systemClock
 
@@ -144,18 +145,7 @@ interface Clients {
   close(): void
 }
 
-function foreignClient(client: KinesisClient, options: AwsConnection): Clients {
-  refuseEndpointBesideClient(options.endpoint)
-  for (const direction of ['reads', 'writes'] as const) {
-    const choice = options.wire?.[direction]
-    if (choice === 'cbor') {
-      throw new InvalidOptionError(
-        `wire.${direction}`,
-        "left out or 'json' where `client` is given: it keeps its own protocol",
-        choice,
-      )
-    }
-  }
+function foreignClient(client: KinesisClient): Clients {
   return { client, speaking: () => client, close: () => {} }
 }
 
@@ -166,7 +156,7 @@ function ownClients(options: KinesisConnectionOptions): Clients {
     requestHandler,
     logger: quietLogger,
     ...(options.region !== undefined && { region: options.region }),
-    ...(options.endpoint !== undefined && { endpoint: checkedEndpoint('endpoint', options.endpoint) }),
+    ...(options.endpoint !== undefined && { endpoint: options.endpoint }),
     ...(options.credentials !== undefined && { credentials: options.credentials }),
   }
   const client = new KinesisClient(config)
