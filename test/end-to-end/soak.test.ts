@@ -30,6 +30,7 @@ test.each([
   ['none', 'shard'],
   ['none', 'off'],
   ['perShard', 'shard'],
+  ['perKey', 'key'],
 ])('nothing is lost, ordering %s, aggregation %s', async (ordering, aggregation) => {
   // A seed of its own each day: what CI finds, the command in its output repeats.
   const seed = String(Math.floor(Date.now() / 86_400_000))

@@ -16,6 +16,8 @@ const PUT = ['PutRecords']
 /** These at density 1 always: they come seldom, and a producer that never gets a shard map has nothing to prove. */
 const LOOK = ['ListShards', 'DescribeStreamSummary']
 const REFUSED_ENTRIES = 0.3
+/** Seldom: to the producer they mean that others write to the shard, and it makes room for them. The quotas throttle on their own. */
+const THROTTLED = 0.0005
 
 /** What goes wrong, each by its own lot. A hung call is answered, and may be carried out, long after the producer has given up on it. */
 export function faultsOf(random: Random, requestTimeoutMs: number): readonly Fault[] {
@@ -25,10 +27,10 @@ export function faultsOf(random: Random, requestTimeoutMs: number): readonly Fau
   return [
     { name: 'lostAnswer', share: 0.01, operations: PUT, rule: { drop: 'after-work' } },
     { name: 'droppedRequest', share: 0.01, operations: PUT, rule: { drop: 'before-work' } },
-    { name: 'throttledRequest', share: 0.01, operations: PUT, rule: fail('ProvisionedThroughputExceededException') },
+    { name: 'throttledRequest', share: THROTTLED, operations: PUT, rule: fail('ProvisionedThroughputExceededException') },
     { name: 'internalFailure', share: 0.01, operations: PUT, rule: fail('InternalFailure') },
     { name: 'unavailable', share: 0.005, operations: PUT, rule: fail('ServiceUnavailable') },
-    { name: 'throttledEntries', share: 0.02, operations: PUT, rule: { rejectEntries: { when: someEntries } } },
+    { name: 'throttledEntries', share: THROTTLED, operations: PUT, rule: { rejectEntries: { when: someEntries } } },
     {
       name: 'failedEntries',
       share: 0.02,

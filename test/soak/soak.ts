@@ -335,7 +335,9 @@ class SoakRun {
 
   #measure(): ProcessMemory {
     const memory = memoryAfterCollection(this.#ledger.bytes)
-    this.#progress.say(`heap after collection ${(memory.heapBytes / MIB).toFixed(1)} MiB`)
+    this.#progress.say(
+      `heap after collection ${(memory.heapBytes / MIB).toFixed(2)} MiB, and ${(memory.codeBytes / MIB).toFixed(2)} MiB of code`,
+    )
     return memory
   }
 

@@ -3,7 +3,7 @@ import { checksOf, type SoakResult, verdictText } from './verdict.js'
 
 const none = { count: 0, examples: [] }
 const some = { count: 1, examples: [77] }
-const memory = { heapBytes: 10_000_000, externalBytes: 0, rssBytes: 0 }
+const memory = { heapBytes: 10_000_000, codeBytes: 0, externalBytes: 0, rssBytes: 0 }
 const good: SoakResult = {
   options: { minutes: 10, shards: 3, seed: 42, ordering: 'perShard', aggregation: 'shard', json: false },
   ...{ offered: 10, acknowledged: 9, failed: 1, duplicates: 2, retried: 1 },
@@ -49,7 +49,7 @@ test.each<[Partial<SoakResult>, string]>([
   [{ highestBufferedRecords: 6 }, 'the buffer kept its bounds'],
   [{ fullBuffer: 0 }, 'more was offered than shards take'],
   [{ earlyFlushes: 1 }, 'flushes that resolved too early: 1 of 1'],
-  [{ memory: { ...good.memory, heapGrowth: 0.101 } }, 'heap after collection'],
+  [{ memory: { ...good.memory, heapGrowth: 0.101 } }, 'heap after collection, without code'],
   [{ openSockets: 1 }, 'open after close: 1 sockets'],
   [{ openResources: ['Timeout'] }, 'open after close: 0 sockets, Timeout'],
 ])('%j fails the run, and the command to repeat it is told', (broken, text) => {

@@ -89,7 +89,7 @@ export function checksOf(result: SoakResult): readonly Check[] {
     { holds: result.earlyFlushes === 0, text: `flushes that resolved too early: ${result.earlyFlushes} of ${result.flushes}` },
     {
       holds: memory.heapGrowth <= memory.heapTolerance,
-      text: `heap after collection: ${mib(memory.end.heapBytes)}, ${signed(memory.heapGrowth)} against ${mib(memory.baseline.heapBytes)} early in the run (at most ${signed(memory.heapTolerance)})`,
+      text: `heap after collection, without code: ${mib(memory.end.heapBytes)}, ${signed(memory.heapGrowth)} against ${mib(memory.baseline.heapBytes)} early in the run (at most ${signed(memory.heapTolerance)})`,
     },
     {
       holds: result.openSockets === 0 && result.openResources.length === 0,
@@ -114,7 +114,7 @@ export function verdictText(result: SoakResult): string {
     `  faults: ${faults.join(', ')}`,
     `  ${grouped(result.retries)} Kinesis records sent again, ${grouped(result.throttled)} throttled, ${grouped(result.wrongShard)} in another shard, ${grouped(result.droppedAggregates)} aggregates that readers drop`,
     `  ${grouped(result.acknowledged)} acknowledged (${grouped(result.retried)} after a retry), ${grouped(result.duplicates)} duplicates, ${grouped(result.failed)} failed${failures.length > 0 ? `: ${failures.join(', ')}` : ''}`,
-    `  memory: RSS at most ${mib(memory.highestRssBytes)}, outside the heap ${mib(memory.end.externalBytes)} after ${mib(memory.baseline.externalBytes)}; the service's RSS ${mib(memory.serviceRssBytes)}`,
+    `  memory: RSS at most ${mib(memory.highestRssBytes)}, compiled code ${mib(memory.end.codeBytes)} after ${mib(memory.baseline.codeBytes)}, outside the heap ${mib(memory.end.externalBytes)} after ${mib(memory.baseline.externalBytes)}; the service's RSS ${mib(memory.serviceRssBytes)}`,
     ...checks.map(({ holds, text }) => `  ${holds ? '✓' : '✗'} ${text}`),
     ...(checks.every(({ holds }) => holds) ? [] : [`  To repeat it: ${commandOf(result.options)}`]),
   ]

@@ -76,6 +76,16 @@ describe('Dispatcher', () => {
     expect([sent(dispatcher, 0), dispatcher.limited]).toMatchObject([{ length: 0 }, 1])
   })
 
+  test("a new entry does not jump the line of those that wait for the stream's rate", () => {
+    const streamRate = { recordsPerSecond: 1, bytesPerSecond: MIB }
+    const dispatcher = new Dispatcher({ ordering: 'none', meter, streamRate, random: () => 0 })
+    const [first, second, jumper] = [entryOf(left), entryOf(left), entryOf(right)]
+    for (const entry of [first, second]) dispatcher.enqueue(entry)
+    expect([sent(dispatcher, 0), dispatcher.wakeAt]).toEqual([[first], 1000])
+    dispatcher.release(dispatcher.enqueue(jumper), 1000)
+    expect([sent(dispatcher, 1000), sent(dispatcher, 2000)]).toEqual([[second], [jumper]])
+  })
+
   test('what was picked and not sent does not pay twice', () => {
     const dispatcher = new Dispatcher({ ordering: 'none', meter, streamRate: { recordsPerSecond: 1, bytesPerSecond: MIB } })
     const entry = entryOf(left, { size: MIB, deadline: 100 })

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type { Logger } from '@shardwise/core/logger'
 import { describe, expect, test } from 'vitest'
 import { type LogLine, lineOf } from './event-line.js'
@@ -181,4 +182,24 @@ test('what recurs is told apart by type, stream and reason', () => {
   const given = subjects.filter((subject) => subject !== undefined)
   expect(new Set(given).size).toBe(given.length)
   expect(given.length).toBeGreaterThan(10)
+})
+
+test('the README has all events with their levels', () => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+  const table = readme.slice(readme.indexOf('### Events'), readme.indexOf('### Log'))
+  const rows = table.split('\n').filter((line) => line.startsWith('| `'))
+  const told = new Map(
+    rows.flatMap((row) => {
+      const [, names, , levels] = row.split('|')
+      return [...names!.matchAll(/`([\w-]+)`/g)].map(([, name]) => [
+        name!,
+        [...levels!.matchAll(/debug|info|warn|error/g)].join(),
+      ])
+    }),
+  )
+  expect([...told.keys()].sort()).toEqual(Object.keys(samples).sort())
+  for (const [type, rows] of Object.entries(samples)) {
+    const levels = new Set(rows.map(([event]) => lineOf(event as ProducerEvent).level))
+    expect(told.get(type)!.split(',').sort()).toEqual([...levels].sort())
+  }
 })

@@ -222,7 +222,11 @@ describe('telemetry', () => {
         .sort(),
     )
     expect(JSON.stringify(measured)).not.toContain('personal')
-    for (const { attributes } of measured) expect(attributes).toMatchObject({ stream: 'flights' })
+    for (const { name, attributes } of measured) {
+      expect(attributes).toMatchObject({ stream: 'flights' })
+      const known = producerInstruments[name as keyof typeof producerInstruments].attributes
+      expect(['stream', ...known]).toEqual(expect.arrayContaining(Object.keys(attributes!)))
+    }
     const sum = (name: string, where: TelemetryAttributes = {}): number =>
       measured
         .filter((one) => one.name === name && Object.entries(where).every(([key, value]) => one.attributes?.[key] === value))

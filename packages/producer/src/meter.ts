@@ -17,6 +17,7 @@ export type Hold = NonNullable<Entry['heldBy']>
 export interface MeterOptions {
   readonly stream: string
   readonly recordTtlMs: number
+  readonly lingerMs: number
   readonly telemetry: Telemetry | undefined
   readonly hottestKeys: number
   readonly random: Random
@@ -37,22 +38,25 @@ export class Meter {
   readonly #hottestKeys: HottestKeys
   readonly #stream: TelemetryAttributes & { readonly stream: string }
   readonly #ttlMs: number
+  readonly #lingerMs: number
   readonly #telemetry: Telemetry | undefined
   readonly #attributes = new Map<string, TelemetryAttributes>()
-  #receivedTold = 0
+  /** Accepted since it was last told: for each record one addition. */
+  #received = 0
   #nextLookAt = Number.NEGATIVE_INFINITY
   /** User records that failed since the last turn, by reason. */
   #failures = new Map<string, number>()
 
-  constructor({ stream, recordTtlMs, telemetry, hottestKeys, random }: MeterOptions) {
+  constructor({ stream, recordTtlMs, lingerMs, telemetry, hottestKeys, random }: MeterOptions) {
     this.#stream = { stream }
     this.#ttlMs = recordTtlMs
+    this.#lingerMs = lingerMs
     this.#telemetry = telemetry
     this.#hottestKeys = new HottestKeys(hottestKeys, random)
   }
 
   accepted(record: UserRecord, now: number): void {
-    this.#tallies.UserRecordsReceived.add(1)
+    this.#received++
     this.#hottestKeys.note(record.partitionKey, now)
   }
 
@@ -67,9 +71,8 @@ export class Meter {
     if (now < this.#nextLookAt) return
     this.#nextLookAt = now + LOOK_EVERY_MS
     this.#tallies.UserRecordsPending.add(pending)
-    if (this.#telemetry === undefined) return
-    this.#telemetry.gauge?.('shardwise.producer.user_records.pending' satisfies InstrumentName, pending, this.#stream)
     this.#tellReceived()
+    this.#telemetry?.gauge?.('shardwise.producer.user_records.pending' satisfies InstrumentName, pending, this.#stream)
   }
 
   /** Nothing comes any more. */
@@ -107,10 +110,11 @@ export class Meter {
         waitedMs = now - acceptedAt
         const sum = Math.max(0, count * (now + this.#ttlMs) - entry.expirySum)
         BufferingTime.merge(count, sum, now + this.#ttlMs - entry.lastExpiresAt, waitedMs)
-        LingerTime.add(Math.max(0, Math.min(now, entry.deadline) - acceptedAt))
+        // The deadline of what waited in its lane may have been put off.
+        LingerTime.add(Math.max(0, Math.min(now - acceptedAt, entry.deadline - acceptedAt, this.#lingerMs)))
       } else {
         // What was packed again is due from that moment on.
-        waitedMs = now - (entry.attempts === 1 ? entry.deadline : entry.returnedAt)
+        waitedMs = Math.max(0, now - (entry.attempts === 1 ? entry.deadline : entry.returnedAt))
         BufferingTime.repeat(waitedMs, count)
       }
       if (this.#telemetry !== undefined) {
@@ -177,6 +181,7 @@ export class Meter {
   }
 
   report(shards: ShardsNow, now: number): MeterReport {
+    this.#tellReceived()
     return {
       metrics: this.#tallies.snapshot,
       shards: this.#heat.hottest(HOT_SHARDS, shards, now).map((shard) => ({ ...this.#stream, ...shard })),
@@ -214,10 +219,11 @@ export class Meter {
   }
 
   #tellReceived(): void {
-    const { count } = this.#tallies.UserRecordsReceived
-    if (count > this.#receivedTold)
-      this.#count('shardwise.producer.user_records.received', count - this.#receivedTold, this.#stream)
-    this.#receivedTold = count
+    const count = this.#received
+    if (count === 0) return
+    this.#received = 0
+    this.#tallies.UserRecordsReceived.repeat(1, count)
+    this.#count('shardwise.producer.user_records.received', count, this.#stream)
   }
 
   #count(name: InstrumentName, value: number, attributes: TelemetryAttributes): void {

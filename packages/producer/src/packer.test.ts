@@ -1,3 +1,4 @@
+import { decodeAggregate } from '@shardwise/aggregation'
 import { effectiveHashKey, inRange, MAX_HASH_KEY } from '@shardwise/core/hash-key'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -6,6 +7,7 @@ import { Fallout } from './fallout.js'
 import { Packer } from './packer.js'
 import { checkOptions, type ProducerOptions } from './producer-options.js'
 import { recordKey } from './record-key.js'
+import { RecordMaker } from './record-maker.js'
 import { KnownStream } from './testing/known-stream.js'
 import { aggregateOf, entryOf, recordOf, shardOf } from './testing/records.js'
 import type { UserRecord } from './user-record.js'
@@ -47,6 +49,31 @@ describe('Packer', () => {
     expect(told(again)).toEqual(expected)
     expect(new Set(again.map((entry) => entry.deadline))).toEqual(new Set([50]))
   })
+
+  test.each(['shard', 'key', 'off'] as const)(
+    "aggregation '%s': what has tags is in an envelope with them, first and again",
+    (aggregation) => {
+      const packer = packerOf({ aggregation, aggregateMaxBytes: 200 })
+      const maker = new RecordMaker<Uint8Array>(checkOptions({ stream: 'flights' }))
+      // The last is too large for an aggregate with others.
+      const records = ['a', 'b', 'a', 'c', 'a'].map((partitionKey, i) => {
+        const headers = i === 3 ? undefined : { place: `${i}` }
+        return maker.make({ partitionKey, explicitHashKey: '0', data: new Uint8Array(i === 4 ? 300 : 5), headers }, 'flights')
+      })
+      const out: Entry[] = []
+      for (const record of records) packer.add(record, 0, out)
+      packer.closeAll(out)
+      for (const entries of [out, packer.pack(records, 0, new Fallout())]) {
+        const found = entries.flatMap(({ records, wire, isAggregate }) => {
+          const members = decodeAggregate(wire.Data)
+          expect(isAggregate).toBe(members !== undefined)
+          return records.map((record, i) => [record, members?.tags(i) ?? []] as const)
+        })
+        expect(new Set(found.map(([record]) => record))).toEqual(new Set(records))
+        for (const [record, tags] of found) expect(tags).toEqual(record.tags ?? [])
+      }
+    },
+  )
 
   test('says when an aggregate is due, and closes no other', () => {
     const packer = packerOf()

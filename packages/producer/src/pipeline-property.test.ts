@@ -17,6 +17,13 @@ type Step =
   | { readonly kind: 'fault'; readonly fault: PutFault }
   | { readonly kind: 'blind'; readonly ms: number; readonly name: string }
   | { readonly kind: 'flush' }
+  /** What follows is about this stream. */
+  | { readonly kind: 'turn-to'; readonly stream: string }
+  /** The stream is not there for a while. */
+  | { readonly kind: 'missing'; readonly ms: number }
+
+/** By the number of their shards. Without a step that turns to another all is about the first. */
+const STREAMS = ['flights', 'gates', 'crews'] as const
 
 const fault: fc.Arbitrary<PutFault> = fc.oneof(
   fc.record({
@@ -63,9 +70,18 @@ const ordinary: fc.WeightedArbitrary<Step>[] = [
   { weight: 1, arbitrary: fc.constant({ kind: 'flush' as const }) },
 ]
 
+const severally: fc.WeightedArbitrary<Step>[] = [
+  {
+    weight: 5,
+    arbitrary: fc.record({ kind: fc.constant('turn-to' as const), stream: fc.constantFrom<string[]>(...STREAMS) }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('missing' as const), ms: fc.integer({ min: 1, max: 300 }) }) },
+]
+
 const HASH_KEYS = ['7', (2n ** 128n - 7n).toString()]
 
 interface Put {
+  readonly stream: string
   readonly id: string
   readonly partitionKey: string
   /** The partition key with the explicit hash key. */
@@ -79,7 +95,9 @@ interface Put {
 /** Runs the steps, closes, and checks every promise that the producer makes. */
 async function run(steps: readonly Step[], seed: number, options: Partial<ProducerOptions>): Promise<void> {
   const clock = new ManualClock()
-  const kinesis = new SimulatedKinesis(clock, { stream: 'flights', shards: 3 })
+  const kinesis = new SimulatedKinesis(clock, { stream: STREAMS[0], shards: 3 })
+  kinesis.create(STREAMS[1], 2)
+  kinesis.create(STREAMS[2], 1)
   const [maxBufferedRecords, maxBufferedBytes] = [60, 1_048_576]
   const producer = new Producer({
     ...{ stream: 'flights', kinesis, clock, random: seededRandom(seed), aggregateMaxBytes: 700, lingerMs: 20 },
@@ -88,12 +106,23 @@ async function run(steps: readonly Step[], seed: number, options: Partial<Produc
   })
   const puts: Put[] = []
   const flushes: Promise<void>[] = []
-  let [blindUntil, blindBy] = [0, '']
-  kinesis.controlFault = () => (clock.now() < blindUntil ? named(blindBy) : undefined)
+  let stream: string = STREAMS[0]
+  /** How the control calls of a stream fail, and until when; then those and its puts, it being missing. */
+  const blind = new Map<string | undefined, { readonly until: number; readonly by: string }>()
+  const missingUntil = new Map<string | undefined, number>()
+  const isMissing = (name: string | undefined): boolean => clock.now() < (missingUntil.get(name) ?? 0)
+  kinesis.controlFault = (_, { StreamName }) => {
+    const { until, by } = blind.get(StreamName) ?? { until: 0, by: '' }
+    return isMissing(StreamName) ? named('ResourceNotFoundException') : clock.now() < until ? named(by) : undefined
+  }
+  kinesis.putFault = ({ StreamName }) =>
+    isMissing(StreamName) ? { kind: 'reject', name: 'ResourceNotFoundException' } : kinesis.putFaults.shift()
   const checkBound = (): void => {
     const { bufferedRecords, bufferedBytes } = producer.stats()
     expect(bufferedRecords).toBeLessThanOrEqual(maxBufferedRecords)
     expect(bufferedBytes).toBeLessThanOrEqual(maxBufferedBytes)
+    const each = STREAMS.map((name) => producer.stats(name).bufferedRecords)
+    expect(each.reduce((sum, records) => sum + records)).toBe(bufferedRecords)
   }
   for (const step of steps) {
     if (step.kind === 'put') {
@@ -104,9 +133,9 @@ async function run(steps: readonly Step[], seed: number, options: Partial<Produc
         // Of every fifth key the records lie in two places, in each of them in order.
         const explicitHashKey = (step.keySeed + i * 7) % 5 === 0 ? HASH_KEYS[i % 2] : undefined
         const key = `${partitionKey} ${explicitHashKey}`
-        const put: Put = { id, partitionKey, key, headers, settlements: 0, result: undefined, error: undefined }
+        const put: Put = { stream, id, partitionKey, key, headers, settlements: 0, result: undefined, error: undefined }
         puts.push(put)
-        producer.put({ partitionKey, explicitHashKey, data: Buffer.from(id), headers }).then(
+        producer.put({ stream, partitionKey, explicitHashKey, data: Buffer.from(id), headers }).then(
           (result) => {
             put.settlements++
             put.result = result
@@ -118,11 +147,13 @@ async function run(steps: readonly Step[], seed: number, options: Partial<Produc
         )
       }
     } else if (step.kind === 'advance') await clock.advanceAsync(step.ms)
-    else if (step.kind === 'split') kinesis.split(step.index)
-    else if (step.kind === 'merge') kinesis.merge(step.index)
-    else if (step.kind === 'distribute') kinesis.distribute(step.by)
+    else if (step.kind === 'split') kinesis.split(step.index, stream)
+    else if (step.kind === 'merge') kinesis.merge(step.index, stream)
+    else if (step.kind === 'distribute') kinesis.distribute(step.by, stream)
     else if (step.kind === 'fault') kinesis.putFaults.push(step.fault)
-    else if (step.kind === 'blind') [blindUntil, blindBy] = [clock.now() + step.ms, step.name]
+    else if (step.kind === 'blind') blind.set(stream, { until: clock.now() + step.ms, by: step.name })
+    else if (step.kind === 'turn-to') stream = step.stream
+    else if (step.kind === 'missing') missingUntil.set(stream, clock.now() + step.ms)
     else {
       const before = puts.length
       flushes.push(
@@ -147,8 +178,22 @@ async function run(steps: readonly Step[], seed: number, options: Partial<Produc
   expect(producer.stats()).toMatchObject({ bufferedRecords: 0, bufferedBytes: 0, requestsInFlight: 0, queuedKinesisRecords: 0 })
 
   expect(puts.filter((put) => put.settlements !== 1)).toEqual([])
-  const readable = kinesis.readable()
   const mayBeAuto = steps.some((step) => step.kind === 'distribute')
+  for (const name of STREAMS) {
+    const own = puts.filter((put) => put.stream === name)
+    checkStream(own, kinesis.readable(name), mayBeAuto, options)
+  }
+  // Members of one key lie wherever their aggregate does.
+  if (options.aggregation === 'key' && !mayBeAuto) expect(producer.stats().wrongShard).toBe(0)
+}
+
+/** What was put to one stream, against what its readers see. */
+function checkStream(
+  puts: readonly Put[],
+  readable: ReturnType<SimulatedKinesis['readable']>,
+  mayBeAuto: boolean,
+  options: Partial<ProducerOptions>,
+): void {
   const places = new Set(
     readable.map((found) => `${found.id}|${found.shardId}|${found.sequenceNumber}|${found.subSequenceNumber}`),
   )
@@ -158,8 +203,6 @@ async function run(steps: readonly Step[], seed: number, options: Partial<Produc
     expect(places, `acknowledged and unreadable: ${id}`).toContain(`${id}|${shardId}|${sequenceNumber}|${subSequenceNumber}`)
   }
   if (options.recordIds === true) checkTags(puts, readable, mayBeAuto)
-  // Members of one key lie wherever their aggregate does.
-  if (options.aggregation === 'key' && !mayBeAuto) expect(producer.stats().wrongShard).toBe(0)
   if (options.ordering === undefined) return
   // Where the service distributes, the records of a key lie in several shards, whose sequence numbers cannot be compared.
   if (!mayBeAuto) checkOrder(puts, readable)
@@ -216,6 +259,11 @@ function checkHalts(puts: readonly Put[], byKey: boolean): void {
 
 const resharding = fc.array(fc.oneof(...ordinary, { weight: 2, arbitrary: reshard }), { minLength: 1, maxLength: 40 })
 const switching = fc.array(fc.oneof(...ordinary, { weight: 2, arbitrary: distribute }), { minLength: 1, maxLength: 40 })
+const several = fc.array(fc.oneof(...ordinary, ...severally, { weight: 2, arbitrary: reshard }), { minLength: 1, maxLength: 60 })
+const severalSwitching = fc.array(fc.oneof(...ordinary, ...severally, { weight: 2, arbitrary: distribute }), {
+  minLength: 1,
+  maxLength: 60,
+})
 const runs = Number(process.env.SHARDWISE_PROPERTY_RUNS ?? 150)
 
 describe('whatever happens, every put settles once, what is acknowledged is readable, and the buffer keeps its bound', () => {
@@ -256,6 +304,11 @@ describe('whatever happens, every put settles once, what is acknowledged is read
     ['aggregated by key on a stream that the service takes over at times', { aggregation: 'key' }, switching],
     ['in order of each key on a stream that the service takes over at times', { ordering: 'perKey' }, switching],
     ['in order on a stream that the service takes over at times', { ordering: 'perShard' }, switching],
+    ['three streams', {}, several],
+    ['three streams in order', { ordering: 'perShard' }, several],
+    ['three streams in order of each key', { ordering: 'perKey' }, several],
+    ['three streams with records that expire', { recordTtlMs: 250 }, several],
+    ['three streams that the service takes over at times', {}, severalSwitching],
   ])('%s', { timeout: 240_000 }, async (_, options, steps = resharding) => {
     await fc.assert(
       fc.asyncProperty(steps, fc.nat(), (given, seed) => run(given, seed, options)),

@@ -1,9 +1,10 @@
+import { type Clock, ManualClock } from '@shardwise/core/clock'
 import { InvalidOptionError } from '@shardwise/core/options'
 import { describe, expect, test } from 'vitest'
 import { Producer } from './producer.js'
 import { ProducerClosedError, RecordRejectedError } from './producer-error.js'
 import { type Bench, bench, startedBench } from './testing/producer-bench.js'
-import { named } from './testing/simulated-kinesis.js'
+import { named, SimulatedKinesis } from './testing/simulated-kinesis.js'
 import type { PutResult } from './user-record.js'
 
 /** Puts a record whose id is its payload and its key. */
@@ -124,6 +125,38 @@ describe('one buffer for all streams', () => {
     await made.clock.advanceAsync(5000)
     await Promise.all(puts)
     expect(order).toEqual(['0', '1', '2', '3', '4', '5'])
+  })
+
+  test('keeps the order of a stream that takes in several at once, also when its own time to send is over', async () => {
+    const manual = new ManualClock()
+    let behindMs = 0
+    // The process is busy: time has passed that no timer has told of yet.
+    const clock: Clock = {
+      now: () => manual.now() + behindMs,
+      wallTime: () => manual.wallTime(),
+      schedule: (delayMs, run) => manual.schedule(delayMs, run),
+    }
+    const kinesis = new SimulatedKinesis(manual, { stream: 'flights', shards: 1 })
+    const limits = { maxBufferedRecords: 4, aggregateMaxBytes: 700, lingerMs: 30, ordering: 'perShard' } as const
+    kinesis.create('gates', 1)
+    const made = bench({ clock, kinesis, ...limits })
+    const { producer } = made
+    await Promise.all([producer.start(), producer.start('gates'), manual.advanceAsync(100)])
+    // Two in an aggregate that goes at once, because another record waits behind it.
+    const puts = [
+      put(made, 'flights', 'a'),
+      put(made, 'flights', 'b'),
+      put(made, 'flights', 'c', 300_000),
+      put(made, 'gates', 'x'),
+    ]
+    puts.push(put(made, 'gates', 'y', 1000), put(made, 'gates', 'z', 1000), put(made, 'gates', 'w'))
+    expect(producer.stats().waitingForRoom).toBe(3)
+    await manual.advanceAsync(5)
+    behindMs = 100
+    await manual.advanceAsync(1000)
+    expect(await Promise.all(puts)).toMatchObject(Array(7).fill({ attempts: 1 }))
+    expect(kinesis.readable('gates').map(({ id }) => id.replace(/\.+$/, ''))).toEqual(['x', 'y', 'z', 'w'])
+    await Promise.all([producer.close(), manual.advanceAsync(1000)])
   })
 
   test('a flush ends when what was put before has settled in all streams, and hurries what stands in line, too', async () => {

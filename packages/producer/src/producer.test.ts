@@ -151,3 +151,22 @@ test('what a listener puts while the producer closes is refused, and does not ha
   expect(await early).toMatchObject({ attempts: 1 })
   expect(await Promise.all(late)).toEqual([expect.any(ProducerClosedError)])
 })
+
+test.each([
+  ['off', 'throttled'],
+  ['shard', 'throttled'],
+  ['off', 'unanswered'],
+  ['shard', 'unanswered'],
+] as const)(
+  'with aggregation %s, what is tried again because it was %s lingers no more: a flush waits for the retry alone',
+  async (aggregation, why) => {
+    const { clock, kinesis, put, producer } = await startedBench({ lingerMs: 60_000, recordTtlMs: 120_000, aggregation })
+    const code = 'ProvisionedThroughputExceededException'
+    kinesis.putFaults.push(why === 'throttled' ? { kind: 'refuse', places: [0], code } : { kind: 'hang' })
+    const [sent, flushed] = [put('a'), producer.flush()]
+    await clock.advanceAsync(why === 'throttled' ? 1000 : 11_000)
+    expect(producer.stats()).toMatchObject({ delivered: 1, retries: 1 })
+    await flushed
+    expect(await sent).toMatchObject({ attempts: 2 })
+  },
+)

@@ -211,18 +211,21 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
   }
 
   async #flush(): Promise<void> {
-    this.#refuseHook('flush')
+    const refused = this.#refusedToHook('flush')
+    if (refused !== undefined) return refused
     if (this.#state.kind === 'running') return this.#state.streams.flush()
     if (this.#state.kind === 'closed') return this.#state.done
   }
 
-  #refuseHook(method: string): void {
-    if (this.#undelivered?.isCaller === true)
-      throw new Error(`${method}() within onUndelivered would wait for onUndelivered itself`)
+  /** Of what would wait for the hook, within the hook. */
+  #refusedToHook(method: string): Promise<never> | undefined {
+    if (this.#undelivered?.isCaller !== true) return undefined
+    return Promise.reject(new Error(`${method}() within onUndelivered would wait for onUndelivered itself`))
   }
 
-  async #close(): Promise<void> {
-    this.#refuseHook('close')
+  #close(): Promise<void> {
+    const refused = this.#refusedToHook('close')
+    if (refused !== undefined) return refused
     if (this.#state.kind === 'closed') return this.#state.done
     if (this.#state.kind === 'idle') this.#state = { kind: 'closed', done: Promise.resolve(), streams: undefined }
     else {

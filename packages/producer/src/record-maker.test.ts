@@ -86,12 +86,14 @@ describe('a codec', () => {
     ],
     ['that is asynchronous', { encode: (async () => data) as never, decode: () => 0 }, 1, /must be a Uint8Array.*Promise/, false],
   ])('%s refuses the record', (_, codec, value, message, hasCause) => {
-    try {
-      makerOf<unknown>({ codec }).make({ partitionKey: 'a', data: value })
-      expect.unreachable()
-    } catch (error) {
-      expect(error).toEqual(refusal('data', message))
-      expect((error as Error).cause !== undefined).toBe(hasCause)
+    for (const recordIds of [false, true]) {
+      try {
+        makerOf<unknown>({ codec, recordIds }).make({ partitionKey: 'a', data: value })
+        expect.unreachable()
+      } catch (error) {
+        expect(error).toEqual(refusal('data', message))
+        expect((error as Error).cause !== undefined).toBe(hasCause)
+      }
     }
   })
 
@@ -136,6 +138,7 @@ describe('headers', () => {
   test('none are no reason for an envelope', () => {
     const record = makerOf().make({ partitionKey: 'a', data, headers: {} })
     expect([record.tags, record.hasHeaders, record.bytes]).toEqual([undefined, false, 4])
+    expect(makerOf({ recordIds: true }).make({ partitionKey: 'a', data, headers: {} }).hasHeaders).toBe(false)
   })
 
   test('count, with the envelope and the key once more', () => {

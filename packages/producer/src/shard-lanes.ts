@@ -59,8 +59,9 @@ export class ShardLanes {
     return lane
   }
 
-  /** A taken entry is to go again as it is, ahead of what is queued. Not before `notBefore`. */
+  /** A taken entry is to go again as it is, ahead of what is queued. Not before `notBefore`, and then without lingering: it has had its time. */
   requeue(entry: Entry, notBefore: number): void {
+    entry.deadline = Math.min(entry.deadline, notBefore)
     this.#giveBack(entry)
     this.#toFront([entry], notBefore)
   }

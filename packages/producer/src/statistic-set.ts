@@ -13,10 +13,6 @@ export class Tally {
   #min = Number.POSITIVE_INFINITY
   #max = Number.NEGATIVE_INFINITY
 
-  get count(): number {
-    return this.#count
-  }
-
   add(value: number): void {
     this.#count++
     this.#sum += value
