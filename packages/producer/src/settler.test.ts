@@ -375,6 +375,51 @@ describe('Settler', () => {
     expect(bench.told.at(-1)).toMatchObject({ type: 'lane-halted', ...halted })
   })
 
+  test.each<[Partial<ProducerOptions>, string[]]>([
+    [{ ordering: 'perShard', afterFailure: 'continue' }, []],
+    [{ ordering: 'perKey', afterFailure: 'continue' }, []],
+    [{ ordering: 'perKey' }, ['lane-halted']],
+  ])('of an aggregate only the late member fails, and the other goes on ahead of what is queued: %j', (options, halts) => {
+    const [bench, entries] = flying(options, [500, 900])
+    bench.queue(bench.record('high', HALF))
+    bench.end(entries, 500, failed('InternalFailure'))
+    expect(bench.fates).toEqual({ low: 'DeliveryFailedError unknown' })
+    expect(bench.types().slice(1)).toEqual(['record-failed', 'records-expired', ...halts, 'record-retried'])
+    const [halt] = bench.told.filter((event) => event.type === 'lane-halted')
+    if (halts.length > 0) {
+      expect(halt).toMatchObject({
+        partitionKey: 'low',
+        explicitHashKey: '5',
+        shardId: undefined,
+        startingHashKey: 5n,
+        endingHashKey: 5n,
+      })
+    }
+    expect([bench.haltedAt(5n), bench.haltedAt(HALF)]).toEqual([undefined, undefined])
+    // One of the key at a time: first what was packed with the late one.
+    const again = bench.send(700)
+    expect(again.map((entry) => entry.expiresAt)).toEqual([900])
+    bench.answer(again, 710, written('whole'))
+    expect(bench.send(710).map((entry) => entry.expiresAt)).toEqual([1000])
+  })
+
+  test.each<[Partial<ProducerOptions>, string]>([
+    [{ ordering: 'perShard' }, 'LaneHaltedError no'],
+    [{ ordering: 'perShard', afterFailure: 'continue' }, 'whole 0, attempt 1'],
+    [{ ordering: 'perKey' }, 'whole 0, attempt 1'],
+    [{ ordering: 'perKey', afterFailure: 'continue' }, 'whole 0, attempt 1'],
+  ])('a record of another key, queued behind one that is refused for good: %j', (options, fate) => {
+    const bench = new Bench(options, whole)
+    bench.queue(bench.record('refused', 5n))
+    const entries = bench.send()
+    bench.queue(bench.record('behind', 6n))
+    bench.end(entries, 10, failed('ValidationException'))
+    const next = bench.send(10)
+    if (next.length > 0) bench.answer(next, 20, written('whole'))
+    expect(bench.fates).toEqual({ refused: 'DeliveryFailedError no', behind: fate })
+    expect(bench.types().includes('lane-halted')).toBe(options.afterFailure === undefined)
+  })
+
   test('without order a failure is that of its own records alone', () => {
     const bench = new Bench({}, left, right)
     bench.queue(bench.record('first', 5n))

@@ -1,7 +1,8 @@
 import { ShardMap } from '@shardwise/core/shard-map'
 import { describe, expect, test } from 'vitest'
+import type { Entry } from './entry.js'
 import { ShardLanes } from './shard-lanes.js'
-import { entryOf, shardOf } from './testing/records.js'
+import { entryOf, entryWith, recordOf, shardOf } from './testing/records.js'
 
 const END = 2n ** 128n - 1n
 const HALF = 2n ** 127n
@@ -120,5 +121,113 @@ describe('ShardLanes', () => {
     lanes.enqueue(right)
     expect(lanes.clear(LEFT)).toEqual([left])
     expect([lanes.queuedEntries, lanes.clearAll()]).toEqual([1, [right]])
+  })
+})
+
+describe('ShardLanes in order of each key', () => {
+  const keyed = (): ShardLanes => new ShardLanes({ ordering: 'perKey' })
+  const of = (key: string, shard = leftShard): Entry => entryOf(shard, { key })
+  /** What may leave, in order. */
+  const heads = (lanes: ShardLanes): Entry[] => {
+    const taken: Entry[] = []
+    for (const lane of lanes.active) while (lanes.head(lane) !== undefined) taken.push(lanes.take(lane))
+    return taken
+  }
+
+  test('several entries of a lane leave at a time, of one key the next when the one before has settled', () => {
+    const lanes = keyed()
+    const [a, b, a2, b2, c] = [of('a'), of('b'), of('a'), of('b'), of('c')]
+    for (const entry of [a, b, a2, b2, c]) lanes.enqueue(entry)
+    expect([lanes.queuedEntries, heads(lanes), lanes.queuedEntries]).toEqual([5, [a, b, c], 2])
+    expect([heads(lanes), lanes.isAwaited(a), lanes.isAwaited(c)]).toEqual([[], true, false])
+    lanes.enqueue(of('d'))
+    lanes.settled(b)
+    // It has waited longer than what came later.
+    expect(heads(lanes).map((entry) => entry.records[0]!.partitionKey)).toEqual(['b', 'd'])
+    lanes.settled(a)
+    expect([heads(lanes), lanes.queuedEntries]).toEqual([[a2], 0])
+  })
+
+  test('what goes again as it is keeps its key, and the others of its lane wait for its back-off with it', () => {
+    const lanes = keyed()
+    const [first, second] = [of('a'), of('a')]
+    const lane = lanes.enqueue(first)
+    lanes.enqueue(second)
+    lanes.take(lane)
+    lanes.requeue(first, 50)
+    expect([lanes.opensAt(lane), lanes.head(lane), lanes.firstBlocked(lane)]).toEqual([50, first, second])
+  })
+
+  test('after a split the next of a key goes to the child, and waits for what the parent has in flight; others do not', () => {
+    const lanes = keyed()
+    const parent = shardOf('p')
+    const [flying, next, other] = [of('a', parent), of('a', parent), of('b', parent)]
+    lanes.take(lanes.enqueue(flying))
+    for (const entry of [next, other]) lanes.enqueue(entry)
+    expect(new Set(lanes.changeMap(mapOf(['l', LEFT], ['r', RIGHT])))).toEqual(new Set([next, other]))
+    const [child, free] = [of('a'), of('b')]
+    for (const entry of [child, free]) lanes.enqueue(entry)
+    expect(heads(lanes)).toEqual([free])
+    // It comes back, and goes to the child itself: in front.
+    const again = of('a')
+    lanes.replace(flying, [again], 0)
+    expect(heads(lanes)).toEqual([again])
+    lanes.settled(again)
+    expect([heads(lanes), lanes.queuedEntries]).toEqual([[child], 0])
+  })
+
+  test('of one that is dropped nothing is let past until it has been dealt with', () => {
+    const lanes = keyed()
+    const [first, second, third] = [of('a'), of('a'), of('a')]
+    const lane = lanes.enqueue(first)
+    for (const entry of [second, third]) lanes.enqueue(entry)
+    lanes.take(lane)
+    expect([lanes.firstBlocked(lane), lanes.dropBlocked(lane), lanes.queuedEntries]).toEqual([second, second, 1])
+    lanes.settled(first)
+    expect(heads(lanes)).toEqual([])
+    lanes.settled(second)
+    expect(heads(lanes)).toEqual([third])
+  })
+
+  test('blocked entries behind one are found by its records, and replaced where they stand', () => {
+    const lanes = keyed()
+    const both = entryWith([recordOf('a'), recordOf('b')], leftShard)
+    const [mixed, a, other] = [entryWith([recordOf('a'), recordOf('c')], leftShard), of('a'), of('c')]
+    const lane = lanes.enqueue(both)
+    for (const entry of [mixed, a, other]) lanes.enqueue(entry)
+    lanes.take(lane)
+    expect(lanes.behind(both, both.records)).toEqual([mixed, a])
+    const rest = of('c')
+    lanes.replace(mixed, [rest], 0)
+    lanes.replace(a, [], 0)
+    expect([heads(lanes), lanes.queuedEntries]).toEqual([[rest], 1])
+    lanes.settled(rest)
+    expect([heads(lanes), lanes.queuedEntries]).toEqual([[other], 0])
+  })
+
+  test('everything queued is given out, blocked or not, and leaves the order', () => {
+    const lanes = keyed()
+    const [flying, blocked, free] = [of('a'), of('a'), of('b', rightShard)]
+    lanes.take(lanes.enqueue(flying))
+    for (const entry of [blocked, free]) lanes.enqueue(entry)
+    expect([new Set(lanes.clearAll()), lanes.queuedEntries]).toEqual([new Set([blocked, free]), 0])
+    lanes.settled(flying)
+    const next = of('a')
+    lanes.enqueue(next)
+    expect(heads(lanes)).toEqual([next])
+  })
+
+  test('ten thousand of a hot key go one by one, and others pass', { timeout: 20_000 }, () => {
+    const lanes = keyed()
+    for (let i = 0; i < 10_000; i++) lanes.enqueue(of('hot'))
+    for (let i = 0; i < 10_000; i++) {
+      const other = of(`other-${i}`)
+      lanes.enqueue(other)
+      const [hot, passing, ...none] = heads(lanes)
+      if (passing !== other || none.length > 0) throw new Error(`the wrong ones leave at ${i}`)
+      lanes.settled(hot!)
+      lanes.settled(other)
+    }
+    expect(lanes.queuedEntries).toBe(0)
   })
 })
