@@ -135,7 +135,7 @@ export class Dispatcher implements ShardsNow {
         this.#meter.hold(entry, opensAt === Number.POSITIVE_INFINITY ? 'order' : 'retry', now)
         break
       }
-      if (!this.#batcher.accepts(entry.bytes)) return true
+      if (!this.#batcher.accepts(entry)) return true
       const wait = this.#limits.take(lane.shardId, entry.bytes, now)
       if (wait > 0) {
         if (!this.#kept.has(entry)) {

@@ -122,6 +122,13 @@ const samples: Samples = {
       { stream, reason: 'stream-unusable', code: 'AccessDeniedException', written: undefined },
     ],
   ],
+  'undelivered-hook-failed': [
+    [
+      { type: 'undelivered-hook-failed', userRecords: 3, error: expired },
+      'error',
+      { userRecords: 3, error: 'DeliveryFailedError' },
+    ],
+  ],
   'lane-halted': [
     [
       {
