@@ -58,7 +58,7 @@ function stored(): string[] {
 }
 
 /** Much less than the shortest wait that could be left over: the keep-alive of a connection, the linger, the time to live. */
-const MOMENTS_MS = 2000
+const MOMENTS_MS = 4000
 
 test.each([
   ['script', 'settled, 0 failed', ['flights a', 'flights c', 'gates b']],

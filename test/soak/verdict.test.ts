@@ -27,7 +27,7 @@ const good: SoakResult = {
   },
   ...{ kinesisRecords: 1, requests: 1, requestsFailed: 0, retries: 0, throttled: 0, wrongShard: 0, droppedAggregates: 0 },
   ...{ fullBuffer: 1, highestBufferedBytes: 5, maxBufferedBytes: 5, highestBufferedRecords: 5, maxBufferedRecords: 5 },
-  ...{ flushes: 1, earlyFlushes: 0, foreign: 0, faults: {}, openSockets: 0, openResources: [] },
+  ...{ flushes: 1, earlyFlushes: 0, stuckFlushes: 0, foreign: 0, faults: {}, openSockets: 0, openResources: [] },
 }
 
 test('a run that kept every promise passes', () => {
@@ -49,6 +49,7 @@ test.each<[Partial<SoakResult>, string]>([
   [{ highestBufferedRecords: 6 }, 'the buffer kept its bounds'],
   [{ fullBuffer: 0 }, 'more was offered than shards take'],
   [{ earlyFlushes: 1 }, 'flushes that resolved too early: 1 of 1'],
+  [{ stuckFlushes: 1 }, 'flushes that did not end: 1'],
   [{ memory: { ...good.memory, heapGrowth: 0.101 } }, 'heap after collection, without code'],
   [{ openSockets: 1 }, 'open after close: 1 sockets'],
   [{ openResources: ['Timeout'] }, 'open after close: 0 sockets, Timeout'],

@@ -1,7 +1,6 @@
 import type { Breach, LedgerVerdict } from './ledger.js'
 import type { ProcessMemory } from './process-memory.js'
-import type { SoakOptions } from './soak-options.js'
-import { commandOf } from './soak-options.js'
+import { commandOf, type SoakOptions } from './soak-options.js'
 
 /** What a run measured. The last line of `--json` is this with `passed` and `failures`. */
 export interface SoakResult extends LedgerVerdict {
@@ -49,6 +48,8 @@ export interface SoakResult extends LedgerVerdict {
   readonly flushes: number
   /** Flushes that resolved with a record unsettled that was put before. */
   readonly earlyFlushes: number
+  /** Flushes that had not ended long after everything must have settled. */
+  readonly stuckFlushes: number
   /** Records in the stream that were never put, or not as they were put. */
   readonly foreign: number
   /** Calls that each fault met. */
@@ -87,6 +88,7 @@ export function checksOf(result: SoakResult): readonly Check[] {
       text: `more was offered than shards take: the buffer was full ${grouped(result.fullBuffer)} times`,
     },
     { holds: result.earlyFlushes === 0, text: `flushes that resolved too early: ${result.earlyFlushes} of ${result.flushes}` },
+    { holds: result.stuckFlushes === 0, text: `flushes that did not end: ${result.stuckFlushes}` },
     {
       holds: memory.heapGrowth <= memory.heapTolerance,
       text: `heap after collection, without code: ${mib(memory.end.heapBytes)}, ${signed(memory.heapGrowth)} against ${mib(memory.baseline.heapBytes)} early in the run (at most ${signed(memory.heapTolerance)})`,
