@@ -19,6 +19,7 @@ import { decideRetry } from './retry-policy.js'
 import { type Placement, settle } from './settlement.js'
 import type { StreamView } from './stream-view.js'
 import type { UserRecord } from './user-record.js'
+import type { WaitedFor } from './waited-for.js'
 
 /** What the way back shares with the rest of the pipeline. */
 export interface SettlerParts {
@@ -129,7 +130,12 @@ export class Settler {
     const records = entry.dissolve()
     const late = records.filter((record) => record.expiresAt <= now)
     const others = late.length === 0 ? records : records.filter((record) => record.expiresAt > now)
-    return this.#carryOut(entry, this.#parts.halting.afterExpiry(entry, late, this.#expired(late), others, now), at, now)
+    return this.#carryOut(
+      entry,
+      this.#parts.halting.afterExpiry(entry, late, this.#expired(late, entry.waitedFor), others, now),
+      at,
+      now,
+    )
   }
 
   /** Queues records of former entries, by the present map; those that cannot be packed any more fail. */
@@ -142,7 +148,7 @@ export class Settler {
 
   /** The records' time was over before there was a map. */
   expireUnsent(records: readonly UserRecord[], now: number): void {
-    this.#fail(this.#parts.halting.afterUnsent(records, this.#expired(records), now))
+    this.#fail(this.#parts.halting.afterUnsent(records, this.#expired(records, 'shard-map'), now))
   }
 
   /** The stream cannot be used. */
@@ -324,8 +330,8 @@ export class Settler {
     events.emit({ type: 'records-expired', stream: this.#stream, userRecords: expired.length, neverSent })
   }
 
-  #expired(records: readonly UserRecord[]): Error[] {
-    return records.map((record) => expired(this.#explained(record), this.#parts.settings.recordTtlMs))
+  #expired(records: readonly UserRecord[], waitedFor: WaitedFor | undefined): Error[] {
+    return records.map((record) => expired(this.#explained(record), this.#parts.settings.recordTtlMs, waitedFor))
   }
 
   #explained(record: UserRecord): UserRecord {
