@@ -20,6 +20,21 @@ export function expired(record: UserRecord, ttlMs: number, waitedFor?: WaitedFor
   )
 }
 
+export function exhausted(record: UserRecord, maxAttempts: number): DeliveryFailedError {
+  const { code, message } = record.lastFailure!
+  return failure(
+    record,
+    'attempts-exhausted',
+    `was not delivered in retry.maxAttempts (${maxAttempts}); the last one: ${code}: ${message}`,
+  )
+}
+
+/** With `failIfThrottled`. */
+export function throttledOut(record: UserRecord): DeliveryFailedError {
+  const { code, message } = record.lastFailure!
+  return failure(record, 'throttled', `was refused for its shard's quota, and failIfThrottled is set: ${code}: ${message}`)
+}
+
 export function refused(record: UserRecord): DeliveryFailedError {
   const { code, message } = record.lastFailure!
   return failure(record, 'refused', `was refused for good: ${code}: ${message}`)

@@ -139,6 +139,42 @@ describe('Dispatcher', () => {
     expect(dispatcher.queued).toBe(0)
   })
 
+  test('in order of each key, what is behind one in flight expires in its time, and is woken for', () => {
+    const dispatcher = new Dispatcher({ ordering: 'perKey', meter })
+    const [flying, late, behind] = [expiring(500), expiring(50), expiring(90)]
+    dispatcher.enqueue(flying)
+    expect(sent(dispatcher, 0)).toEqual([flying])
+    for (const entry of [late, behind]) dispatcher.enqueue(entry)
+    dispatcher.resetWake()
+    dispatcher.releaseAll(0)
+    expect([dispatcher.wakeAt, dispatcher.hasExpired]).toEqual([50, false])
+    dispatcher.releaseAll(50)
+    expect([dispatcher.takeExpired(), dispatcher.queued]).toEqual([[late], 1])
+    dispatcher.settled(flying)
+    // What expired is not dealt with yet, and the next of its key waits for that.
+    expect(sent(dispatcher, 60)).toEqual([])
+    dispatcher.settled(late)
+    expect(sent(dispatcher, 60)).toEqual([behind])
+  })
+
+  test('in order of each key, one that others of its key wait for does not linger, whichever comes first', () => {
+    const dispatcher = new Dispatcher({ ordering: 'perKey', meter })
+    const [first, second, alone] = [1, 2, 3].map((i) => entryOf(left, { deadline: 100, key: i < 3 ? 'k' : 'alone' })) as [
+      Entry,
+      Entry,
+      Entry,
+    ]
+    for (const entry of [first, second]) dispatcher.enqueue(entry)
+    dispatcher.releaseAll(0)
+    expect([dispatcher.dueAt, dispatcher.takeDue(0)]).toEqual([AT_ONCE, [first]])
+    dispatcher.settled(first)
+    dispatcher.enqueue(alone)
+    dispatcher.releaseAll(1)
+    expect(dispatcher.dueAt).toBe(100)
+    dispatcher.enqueue(entryOf(left, { deadline: 100, key: 'alone' }))
+    expect([dispatcher.dueAt, dispatcher.takeDue(1)]).toEqual([AT_ONCE, [second, alone]])
+  })
+
   test('what expires in a request that waits for its turn is taken out of it, and the rest keeps its order', () => {
     const dispatcher = new Dispatcher({ ordering: 'none', meter })
     const [first, late, last] = [expiring(90), expiring(50), expiring(90)]

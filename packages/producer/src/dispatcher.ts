@@ -136,7 +136,7 @@ export class Dispatcher implements ShardsNow {
         this.#hold(lane, entry, opensAt === Number.POSITIVE_INFINITY ? 'order' : 'retry', now)
         break
       }
-      if (!this.#batcher.accepts(entry.bytes)) {
+      if (!this.#batcher.accepts(entry)) {
         lane.heldBy = 'requests'
         return true
       }
@@ -239,7 +239,8 @@ export class Dispatcher implements ShardsNow {
   }
 
   #hold(lane: Lane, entry: Entry, by: Hold, now: number): void {
-    lane.heldBy = by
+    // No record's time ends with the wait before a retry: that comes before.
+    if (by !== 'retry') lane.heldBy = by
     this.#meter.hold(entry, by, now)
   }
 

@@ -130,6 +130,13 @@ const samples: Samples = {
       { stream, reason: 'stream-unusable', code: 'AccessDeniedException', written: undefined, waitedFor: undefined },
     ],
   ],
+  'undelivered-hook-failed': [
+    [
+      { type: 'undelivered-hook-failed', userRecords: 3, error: expired },
+      'error',
+      { userRecords: 3, error: 'DeliveryFailedError' },
+    ],
+  ],
   'lane-halted': [
     [
       {

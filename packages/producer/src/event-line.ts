@@ -103,6 +103,11 @@ const LINES: { readonly [T in ProducerEvent['type']]: (event: EventOf<ProducerEv
       subject: `${stream} ${reason} ${waitedFor ?? code}`,
     }
   },
+  'undelivered-hook-failed': ({ userRecords, error }) => ({
+    level: 'error',
+    message: 'onUndelivered failed: what it was given is lost unless the puts are looked at',
+    fields: { userRecords, error: error.name },
+  }),
   'lane-halted': ({ stream, shardId, partitionKey, startingHashKey, endingHashKey, cause }) => ({
     level: 'error',
     message: 'a record failed: to keep the order, these hash keys take no more until resume()',

@@ -31,8 +31,11 @@ export class DeliveryFailedError extends Error {
   readonly written: Written
   /** PutRecords requests that carried the record. */
   readonly attempts: number
-  /** `expired`: retried until `recordTtlMs`. `refused`: the service said no for good. `malformed-response`: it could not be understood. */
-  readonly reason: 'expired' | 'refused' | 'malformed-response'
+  /**
+   * `expired`: retried until `recordTtlMs`. `attempts-exhausted`: retried until `retry.maxAttempts`. `throttled`: refused for the shard's
+   * quota, with `failIfThrottled`. `refused`: the service said no for good. `malformed-response`: its answer could not be understood.
+   */
+  readonly reason: 'expired' | 'attempts-exhausted' | 'throttled' | 'refused' | 'malformed-response'
   /** The service's last error code, such as ProvisionedThroughputExceededException; undefined when nothing was sent. */
   readonly serviceCode: string | undefined
   /** Of a record that expired and was never sent: what it had waited for. */

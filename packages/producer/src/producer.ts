@@ -13,7 +13,8 @@ import { type PutAllResult, putAll } from './put-all.js'
 import { RecordMaker } from './record-maker.js'
 import { type Intake, RecordSink } from './record-sink.js'
 import { Streams } from './streams.js'
-import type { PutInput, PutOutcome, PutResult } from './user-record.js'
+import { Undelivered } from './undelivered.js'
+import type { PutInput, PutOutcome, PutResult, UserRecord } from './user-record.js'
 import { type WaitOptions, waitFor } from './wait.js'
 import { webWritable } from './web-writable.js'
 
@@ -50,10 +51,11 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
   readonly #settings: ProducerSettings
   readonly #maker: RecordMaker<T>
   readonly #ledger: Ledger
+  readonly #undelivered: Undelivered | undefined
   readonly #intake: Intake<T> = {
     make: (input) => {
       const pipeline = this.#streams().of(input?.stream)
-      const record = this.#maker.make(input, pipeline.stream)
+      const record = this.#make(input, pipeline.stream)
       record.account = pipeline.account
       return record
     },
@@ -72,7 +74,8 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     this.#options = { ...options }
     const { maxBufferedBytes: maxBytes, maxBufferedRecords: maxRecords } = this.#settings
     this.#ledger = new Ledger({ maxBytes, maxRecords }, this.events)
-    const { logger, clock } = this.#settings
+    const { logger, clock, onUndelivered } = this.#settings
+    this.#undelivered = onUndelivered && new Undelivered(onUndelivered, this.events, () => clock.now())
     this.#log = logger && new EventLog(logger, clock, this.events)
   }
 
@@ -97,7 +100,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     const { resolve, reject } = captured
     try {
       const pipeline = this.#streams().of(input?.stream)
-      const record = this.#maker.make(input, pipeline.stream)
+      const record = this.#make(input, pipeline.stream)
       record.resolve = resolve
       record.reject = reject
       pipeline.put(record)
@@ -115,7 +118,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
    */
   offer<R extends PutInput<T>>(input: R, outcome?: PutOutcome<R>): boolean {
     const pipeline = this.#streams().of(input?.stream)
-    const record = this.#maker.make(input, pipeline.stream)
+    const record = this.#make(input, pipeline.stream)
     if (outcome !== undefined) {
       if (typeof outcome !== 'function') throw new InvalidOptionError('outcome', 'a function', outcome)
       record.notify(outcome, input)
@@ -199,12 +202,30 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     return this.close()
   }
 
+  #make(input: PutInput<T>, stream: string): UserRecord {
+    const record = this.#maker.make(input, stream)
+    if (this.#undelivered === undefined) return record
+    record.input = input
+    record.isOfHook = this.#undelivered.isCaller
+    return record
+  }
+
   async #flush(): Promise<void> {
+    const refused = this.#refusedToHook('flush')
+    if (refused !== undefined) return refused
     if (this.#state.kind === 'running') return this.#state.streams.flush()
     if (this.#state.kind === 'closed') return this.#state.done
   }
 
+  /** Of what would wait for the hook, within the hook. */
+  #refusedToHook(method: string): Promise<never> | undefined {
+    if (this.#undelivered?.isCaller !== true) return undefined
+    return Promise.reject(new Error(`${method}() within onUndelivered would wait for onUndelivered itself`))
+  }
+
   #close(): Promise<void> {
+    const refused = this.#refusedToHook('close')
+    if (refused !== undefined) return refused
     if (this.#state.kind === 'closed') return this.#state.done
     if (this.#state.kind === 'idle') this.#state = { kind: 'closed', done: Promise.resolve(), streams: undefined }
     else {
@@ -216,7 +237,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
       // Before the flush: what a listener puts in the middle of that would be after it, and nobody would wait for it.
       this.#state = { kind: 'closed', done, streams }
       finish(
-        streams.flush().then(() => {
+        this.#drain(streams).then(() => {
           streams.stop()
           connection?.close()
           this.#log?.closed()
@@ -226,9 +247,19 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     return this.#state.done
   }
 
+  /** What the hook for undelivered records puts without awaiting it comes after the flush. */
+  async #drain(streams: Streams): Promise<void> {
+    do await streams.flush()
+    while (!this.#ledger.isEmpty)
+  }
+
   #streams(): Streams {
     if (this.#state.kind === 'running') return this.#state.streams
-    if (this.#state.kind === 'closed') throw new ProducerClosedError()
+    if (this.#state.kind === 'closed') {
+      // The closing waits for the hook, and the hook for what it puts.
+      if (this.#state.streams !== undefined && this.#undelivered?.isCaller === true) return this.#state.streams
+      throw new ProducerClosedError()
+    }
     const { kinesis, client, region, endpoint, credentials, wire, clock } = this.#options
     const { requestTimeoutMs, connectTimeoutMs, maxRequestsInFlight } = this.#settings
     const timeouts = { requestTimeoutMs, connectTimeoutMs }
@@ -238,7 +269,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
         ? connectKinesis({ client, region, endpoint, credentials, wire, clock, ...timeouts, maxSockets })
         : undefined
     const port = kinesis ?? connection!.port
-    const streams = new Streams(this.#settings, port, this.events, this.#ledger)
+    const streams = new Streams(this.#settings, port, this.events, this.#ledger, this.#undelivered)
     this.#state = { kind: 'running', streams, connection }
     return streams
   }

@@ -5,6 +5,12 @@ import { type Bench, startedBench } from './testing/producer-bench.js'
 import { WAITED_FOR, type WaitedFor } from './waited-for.js'
 
 const hang = ({ kinesis }: Bench): void => void kinesis.putFaults.push({ kind: 'hang' })
+/** Before the pause of the shard is over, nothing of what is behind the refused ones is sent. */
+const refuseAll = ({ kinesis }: Bench): void => {
+  const places = Array.from({ length: 500 }, (_, i) => i)
+  const code = 'ProvisionedThroughputExceededException'
+  for (let i = 0; i < 20; i++) kinesis.putFaults.push({ kind: 'refuse', places, code })
+}
 const none = (): void => {}
 
 describe('a record that was never sent before its time was over says what it waited for', () => {
@@ -13,11 +19,7 @@ describe('a record that was never sent before its time was over says what it wai
     ['stream-limit', { streamRate: { recordsPerSecond: 10 } }, none],
     ['order', { ordering: 'perShard', afterFailure: 'continue' }, hang],
     ['order', { ordering: 'perKey', afterFailure: 'continue' }, hang],
-    [
-      'retry',
-      { retry: { baseMs: 60_000, maxMs: 60_000 }, requestMaxRecords: 1, maxRequestsInFlight: 1 },
-      ({ kinesis }) => void kinesis.putFaults.push({ kind: 'reject', name: 'ServiceUnavailableException' }),
-    ],
+    ['limit', {}, refuseAll],
     ['requests', { maxRequestsInFlight: 1 }, hang],
   ])('%s: %j', async (waitedFor, options, disturb) => {
     const bench = await startedBench({ aggregation: 'off', lingerMs: 0, recordTtlMs: 500, ...options })
