@@ -1,3 +1,4 @@
+import { Cohorts } from './cohorts.js'
 import type { Ledger } from './ledger.js'
 import type { UserRecord } from './user-record.js'
 
@@ -20,6 +21,7 @@ export class Account {
   #records = 0
   #bytes = 0
   #waiting = 0
+  readonly #cohorts = new Cohorts()
 
   constructor(stream: string, ledger: Ledger, holder: AccountHolder) {
     this.stream = stream
@@ -38,6 +40,11 @@ export class Account {
   /** Puts that stand in line for room. */
   get waiting(): number {
     return this.#waiting
+  }
+
+  /** See `Cohorts`. */
+  get oldestSince(): number | undefined {
+    return this.#cohorts.oldestSince
   }
 
   get isEmpty(): boolean {
@@ -80,10 +87,16 @@ export class Account {
     return own
   }
 
+  /** The record is in, as of now. */
+  admitted(record: UserRecord, now: number): void {
+    record.cohort = this.#cohorts.enter(now)
+  }
+
   /** The record has settled. */
   leave(record: UserRecord): void {
     this.#records--
     this.#bytes -= record.bytes
+    if (record.cohort !== undefined) this.#cohorts.leave(record.cohort)
     this.#ledger.leave(record)
   }
 
