@@ -40,6 +40,11 @@ export class Account {
     return this.#waiting
   }
 
+  /** The records of these. */
+  get line(): readonly UserRecord[] {
+    return this.#ledger.line.filter((record) => record.account === this)
+  }
+
   get isEmpty(): boolean {
     return this.#records === 0 && this.#waiting === 0
   }
