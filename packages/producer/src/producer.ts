@@ -13,7 +13,7 @@ import { type PutAllResult, putAll } from './put-all.js'
 import { RecordMaker } from './record-maker.js'
 import { type Intake, RecordSink } from './record-sink.js'
 import { Streams } from './streams.js'
-import type { PutInput, PutOutcome, PutResult } from './user-record.js'
+import type { PutInput, PutOutcome, PutResult, UserRecord } from './user-record.js'
 import { type WaitOptions, waitFor } from './wait.js'
 import { webWritable } from './web-writable.js'
 
@@ -51,12 +51,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
   readonly #maker: RecordMaker<T>
   readonly #ledger: Ledger
   readonly #intake: Intake<T> = {
-    make: (input) => {
-      const pipeline = this.#streams().of(input?.stream)
-      const record = this.#maker.make(input, pipeline.stream)
-      record.account = pipeline.account
-      return record
-    },
+    make: (input) => this.#make(input),
     put: (record, admitted) => record.account!.holder.put(record, admitted),
     hurry: () => {
       if (this.#state.kind === 'running') void this.#state.streams.flush()
@@ -96,11 +91,10 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     const promise = new Promise<PutResult>(captureSettlers)
     const { resolve, reject } = captured
     try {
-      const pipeline = this.#streams().of(input?.stream)
-      const record = this.#maker.make(input, pipeline.stream)
+      const record = this.#make(input)
       record.resolve = resolve
       record.reject = reject
-      pipeline.put(record)
+      record.account!.holder.put(record)
     } catch (error) {
       reject(error as Error)
     }
@@ -114,13 +108,12 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
    * ProducerClosedError or InvalidOptionError; then, and after false, `outcome` is not called.
    */
   offer<R extends PutInput<T>>(input: R, outcome?: PutOutcome<R>): boolean {
-    const pipeline = this.#streams().of(input?.stream)
-    const record = this.#maker.make(input, pipeline.stream)
+    const record = this.#make(input)
     if (outcome !== undefined) {
       if (typeof outcome !== 'function') throw new InvalidOptionError('outcome', 'a function', outcome)
       record.notify(outcome, input)
     }
-    return pipeline.offer(record)
+    return record.account!.holder.offer(record)
   }
 
   /**
@@ -197,6 +190,16 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  /** The record, with the account that it is to be put to at once. Throws RecordRejectedError or ProducerClosedError. */
+  #make(input: PutInput<T>): UserRecord {
+    const { stream } = this.#streams().of(input?.stream)
+    const record = this.#maker.make(input, stream)
+    // Asked for again: codec and telemetry are the caller's code. They may have closed the producer, or put to so many other streams that this
+    // one's pipeline was let go.
+    record.account = this.#streams().of(stream).account
+    return record
   }
 
   async #flush(): Promise<void> {

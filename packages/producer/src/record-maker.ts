@@ -72,6 +72,13 @@ function checkHeaders(headers: Headers): void {
   if (typeof headers !== 'object' || headers === null || Array.isArray(headers)) {
     throw new RecordRejectedError('headers', `must be an object of texts by name, got ${brief(headers)}`)
   }
+  // A Map, or the Headers of fetch: it has no names of its own, and all would silently be left out.
+  if (Symbol.iterator in headers) {
+    throw new RecordRejectedError(
+      'headers',
+      `must be an object of texts by name, got ${brief(headers)}: use Object.fromEntries(headers)`,
+    )
+  }
   for (const name of Object.keys(headers)) {
     if (isHeader(name, headers[name])) continue
     const value: unknown = headers[name]

@@ -168,7 +168,7 @@ export function checkAddress(input: PutInput<unknown>): void {
 
 export function checkData(data: Uint8Array): void {
   if (!(data instanceof Uint8Array)) {
-    throw new RecordRejectedError('data', `must be a Uint8Array or Buffer, got ${brief(data)}: encode it first`)
+    throw new RecordRejectedError('data', `must be a Uint8Array or Buffer, got ${brief(data)}: encode it first, or give the producer a codec`)
   }
   if (isDetached(data)) {
     throw new RecordRejectedError(
