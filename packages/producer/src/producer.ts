@@ -23,10 +23,11 @@ type State =
   | { readonly kind: 'closed'; readonly done: Promise<void>; readonly streams: Streams | undefined }
 
 /**
- * Beside those of the requests in flight, so that ListShards never waits for one of them. With too few sockets a request would wait
- * for one within its time, and be taken for lost without having been sent.
+ * Connections at a time. They are made as they are needed, so this is not their usual number. It is far above what one stream has under way,
+ * because a request that finds none waits for one within its time, and is taken for lost without having been sent: of many streams a few
+ * whose requests hang must not hold up the others. Some platforms (AWS Lambda) allow a process 1024 open files in all.
  */
-const SOCKETS_FOR_CONTROL = 4
+const MAX_SOCKETS = 512
 
 /** Hands a promise's settlers out without a closure for each put. Read at once: the next put overwrites it. */
 const captured: { resolve: (result: PutResult) => void; reject: (error: Error) => void } = { resolve() {}, reject() {} }
@@ -233,12 +234,11 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     if (this.#state.kind === 'running') return this.#state.streams
     if (this.#state.kind === 'closed') throw new ProducerClosedError()
     const { kinesis, client, region, endpoint, credentials, wire, clock } = this.#options
-    const { requestTimeoutMs, connectTimeoutMs, maxRequestsInFlight } = this.#settings
+    const { requestTimeoutMs, connectTimeoutMs } = this.#settings
     const timeouts = { requestTimeoutMs, connectTimeoutMs }
-    const maxSockets = maxRequestsInFlight + SOCKETS_FOR_CONTROL
     const connection =
       kinesis === undefined
-        ? connectKinesis({ client, region, endpoint, credentials, wire, clock, ...timeouts, maxSockets })
+        ? connectKinesis({ client, region, endpoint, credentials, wire, clock, ...timeouts, maxSockets: MAX_SOCKETS })
         : undefined
     const port = kinesis ?? connection!.port
     const streams = new Streams(this.#settings, port, this.events, this.#ledger)
