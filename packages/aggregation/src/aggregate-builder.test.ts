@@ -177,6 +177,7 @@ describe('size', () => {
 describe('buffers', () => {
   it('are reused after release, and releasing twice or sealing anew does not share one between two aggregates', () => {
     const pool = new BufferPool({ bufferBytes: 51_200 })
+    pool.release(pool.acquire())
     const builder = new AggregateBuilder({ pool })
     builder.tryAdd('k', bytes('first'))
     const first = builder.seal()
@@ -194,6 +195,28 @@ describe('buffers', () => {
     expect(third.bytes.buffer).not.toBe(firstBuffer)
     expect(Buffer.from(decodeAggregate(second.bytes)!.data(0)).toString()).toBe('second')
     expect(Buffer.from(decodeAggregate(third.bytes)!.data(0)).toString()).toBe('third')
+  })
+
+  it('begin small while the pool has none to reuse, and grow, whatever is put and in whichever steps', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat({ max: 9000 }), { minLength: 1, maxLength: 40 }), fc.boolean(), (sizes, warm) => {
+        const pool = new BufferPool({ bufferBytes: 51_200 })
+        if (warm) pool.release(pool.acquire())
+        const [growing, pooled] = [new AggregateBuilder({ pool }), new AggregateBuilder({ pool: warmPool() })]
+        let largest = 0
+        for (const [i, size] of sizes.entries()) {
+          const added = growing.tryAdd(`key ${i}`, new Uint8Array(size).fill(i), i % 3 === 0 ? `${i}` : undefined)
+          expect(pooled.tryAdd(`key ${i}`, new Uint8Array(size).fill(i), i % 3 === 0 ? `${i}` : undefined)).toBe(added)
+          largest = Math.max(largest, growing.byteLength)
+        }
+        const sealed = growing.seal()
+        const { byteLength } = sealed.bytes.buffer
+        expect(Buffer.compare(sealed.bytes, pooled.seal().bytes)).toBe(0)
+        if (!warm) expect(byteLength === 51_200 || byteLength <= Math.max(512, 2 * largest)).toBe(true)
+        sealed.release()
+        expect(pool.idle).toBe(byteLength === 51_200 ? 1 : 0)
+      }),
+    )
   })
 
   it('leaves nothing of an earlier aggregate in a later one', () => {
@@ -271,3 +294,9 @@ describe('bad arguments get a message that names them', () => {
     expect(decodeAggregate(builder.seal().bytes)!.length).toBe(1)
   })
 })
+
+function warmPool(): BufferPool {
+  const pool = new BufferPool({ bufferBytes: 51_200 })
+  pool.release(pool.acquire())
+  return pool
+}

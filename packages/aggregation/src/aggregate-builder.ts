@@ -36,6 +36,8 @@ const MIN_MAX_BYTES = 64
 const MAX_MAX_BYTES = 10_485_760
 /** Enough for one aggregate being sent while the next one is filled, for a builder that shares no pool. */
 const OWN_POOL_IDLE = 4
+/** Of a buffer that may grow. */
+const FIRST_BYTES = 512
 
 /**
  * Collects user records into one Kinesis record in the KPL's format, byte for byte as the KPL writes it. A builder is empty again after
@@ -111,9 +113,9 @@ export class AggregateBuilder {
    * record. Throws AggregationError, with nothing changed, if an argument is of the wrong type.
    */
   tryAdd(partitionKey: string, data: Uint8Array, explicitHashKey?: string, tags?: readonly Tag[]): boolean {
-    if (this.sizeWith(partitionKey, data, explicitHashKey, tags) > this.#maxBytes) return false
-    this.#buffer ??= this.#pool.acquire()
-    const buffer = this.#buffer
+    const size = this.sizeWith(partitionKey, data, explicitHashKey, tags)
+    if (size > this.#maxBytes) return false
+    const buffer = this.#buffer !== undefined && this.#buffer.length >= size ? this.#buffer : this.#room(size)
     this.#partitionKeys.addLocated()
 
     let at = this.#recordsEnd
@@ -155,7 +157,21 @@ export class AggregateBuilder {
   discard(): void {
     const buffer = this.#buffer
     this.#clear()
-    if (buffer !== undefined) this.#pool.release(buffer)
+    if (buffer !== undefined && this.#pool.owns(buffer)) this.#pool.release(buffer)
+  }
+
+  /**
+   * A buffer of at least this size that holds what there is. Without one at hand it begins small and grows: of ten thousand builders that have a
+   * record each, none may hold a buffer for thousands.
+   */
+  #room(size: number): Uint8Array {
+    const isFirst = this.#buffer === undefined
+    const small = isFirst ? Math.max(size, FIRST_BYTES) : size * 2
+    const takesPooled = (isFirst && this.#pool.idle > 0) || small * 4 > this.#pool.bufferBytes
+    const buffer = takesPooled ? this.#pool.acquire() : new Uint8Array(small)
+    if (!isFirst) buffer.set(this.#buffer!.subarray(0, this.#recordsEnd))
+    this.#buffer = buffer
+    return buffer
   }
 
   #encodedBytes(): number {

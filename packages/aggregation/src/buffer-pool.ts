@@ -44,12 +44,17 @@ export class BufferPool {
     return this.#idle.pop() ?? new Uint8Array(this.bufferBytes)
   }
 
+  /** Whether it has the size of this pool's buffers, and nothing but its own bytes. */
+  owns(buffer: Uint8Array): boolean {
+    return buffer.length === this.bufferBytes && buffer.buffer.byteLength === this.bufferBytes
+  }
+
   /**
    * Takes a buffer back. The caller must not touch it afterwards. A buffer that is idle already stays as it is; one that came from
    * elsewhere throws, because a view or another size would be handed out as a whole buffer later.
    */
   release(buffer: Uint8Array): void {
-    if (buffer.length !== this.bufferBytes || buffer.buffer.byteLength !== this.bufferBytes) {
+    if (!this.owns(buffer)) {
       throw new AggregationError(
         `A pool takes back only its own whole buffers of ${this.bufferBytes} bytes, got ${buffer.length} of ${buffer.buffer.byteLength} bytes`,
       )

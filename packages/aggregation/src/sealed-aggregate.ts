@@ -3,7 +3,7 @@ import type { BufferPool } from './buffer-pool.js'
 
 /** A finished aggregate: what goes into `Data` of one Kinesis record. */
 export interface SealedAggregate {
-  /** The encoded aggregate, a view of a pooled buffer. Reading it after `release` throws. */
+  /** The encoded aggregate, a view of a buffer that may be pooled. Reading it after `release` throws. */
   readonly bytes: Uint8Array
   /** User records inside. */
   readonly count: number
@@ -35,6 +35,6 @@ export class PooledAggregate implements SealedAggregate {
     const held = this.#held
     if (held === undefined) return
     this.#held = undefined
-    this.#pool.release(held.buffer)
+    if (this.#pool.owns(held.buffer)) this.#pool.release(held.buffer)
   }
 }

@@ -183,7 +183,7 @@ function parseShard(entry: ShardListing): Shard {
  * Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_ListShards.html
  */
 export async function listAllShards(
-  port: KinesisPort,
+  port: Pick<KinesisPort, 'listShards'>,
   stream: StreamReference,
   options: { readonly filter?: ShardFilter; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<ShardListing[]> {

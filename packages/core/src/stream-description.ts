@@ -30,7 +30,7 @@ export class StreamDescriptionError extends Error {
  * Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_StreamDescriptionSummary.html
  */
 export async function describeStream(
-  port: KinesisPort,
+  port: Pick<KinesisPort, 'describeStreamSummary'>,
   stream: StreamReference,
   options: CallOptions = {},
 ): Promise<StreamDescription> {

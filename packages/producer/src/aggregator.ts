@@ -155,7 +155,8 @@ export class Aggregator {
  * service is down, would pile up whole buffers with a few records in each, far beyond what admission counts.
  */
 export function fitted(sealed: SealedAggregate, bufferBytes: number): PackedBytes {
-  if (sealed.bytes.byteLength * 2 > bufferBytes) return sealed
+  const { byteLength, buffer } = sealed.bytes
+  if (byteLength * 2 > Math.min(bufferBytes, buffer.byteLength)) return sealed
   const bytes = sealed.bytes.slice()
   sealed.release()
   return { bytes, release() {} }

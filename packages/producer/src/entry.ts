@@ -2,6 +2,7 @@ import { effectiveHashKey, type HashKeyRange, inRange } from '@shardwise/core/ha
 import type { PutRecordsEntry } from '@shardwise/core/kinesis-port'
 import type { Shard } from '@shardwise/core/shard-map'
 import type { AttemptFailure, UserRecord } from './user-record.js'
+import type { WaitedFor } from './waited-for.js'
 
 /** Bytes in a pooled buffer, to be given back once. */
 export interface PackedBytes {
@@ -33,8 +34,12 @@ export class Entry {
   readonly lastExpiresAt: number
   /** PutRecords requests that carried this very entry. */
   attempts = 0
+  /** Those of them that were refused for another entry's sake. */
+  pardoned = 0
   /** Whether one of them may have written it. */
   mayBeWritten = false
+  /** Entries that its request may have. See isolation.ts. */
+  company: number = Number.POSITIVE_INFINITY
   lastFailure: AttemptFailure | undefined = undefined
   /** For the meter, from here on: the sum of its members' expiries; their data, in sum, least and most; whether no member was sent before. */
   readonly expirySum: number
@@ -45,8 +50,10 @@ export class Entry {
   /** When its last attempt ended. */
   returnedAt = 0
   /** What holds it back at the head of its lane, and since when. */
-  heldBy: 'limit' | 'order' | 'retry' | undefined = undefined
+  heldBy: 'limit' | 'stream-limit' | 'order' | 'retry' | undefined = undefined
   heldSince = 0
+  /** When its time was over in its lane: what it had waited for. */
+  waitedFor: WaitedFor | undefined = undefined
   #packed: PackedBytes | undefined
   #span: HashKeyRange | undefined
 
@@ -114,6 +121,13 @@ export class Entry {
     return before + this.attempts
   }
 
+  /** Those of its attempts that do not count against a limit, for the member with the fewest. */
+  get totalPardoned(): number {
+    let before = Number.POSITIVE_INFINITY
+    for (const record of this.records) if (record.pardoned < before) before = record.pardoned
+    return before + this.pardoned
+  }
+
   /** The least and the greatest hash key of its members. Worked out when first asked: only a reshard or a misplacement asks. */
   get span(): HashKeyRange {
     if (this.#span === undefined) {
@@ -144,6 +158,7 @@ export class Entry {
   dissolve(): readonly UserRecord[] {
     for (const record of this.records) {
       record.attempts += this.attempts
+      record.pardoned += this.pardoned
       record.mayBeWritten ||= this.mayBeWritten
       record.lastFailure = this.lastFailure ?? record.lastFailure
     }

@@ -29,6 +29,7 @@ export type {
   ShardMapFailed,
   StreamUnusable,
   Throttled,
+  UndeliveredHookFailed,
   WrongShard,
 } from './producer-events.js'
 export type { ProducerMetrics } from './producer-metrics.js'
@@ -37,6 +38,7 @@ export type { ProducerStats } from './producer-stats.js'
 export type { PutAllResult } from './put-all.js'
 export type { HotShard } from './shard-heat.js'
 export type { StatisticSet } from './statistic-set.js'
+export type { OnUndelivered, UndeliveredRecord } from './undelivered.js'
 export type { PutInput, PutOutcome, PutResult } from './user-record.js'
 export type { WaitOptions } from './wait.js'
 export { type WrapOptions, type WrappedKinesisClient, type WrappedPuts, wrapKinesisClient } from './wrap-kinesis-client.js'

@@ -51,7 +51,7 @@ export class Ledger {
 
   /** Takes the record in if there is room; false and nothing done otherwise. */
   take(record: UserRecord): boolean {
-    if (!this.#admission.take(record)) {
+    if (!this.#admission.take(record, record.isOfHook)) {
       this.#admission.turnAway(record)
       this.#tighten()
       return false
@@ -66,7 +66,7 @@ export class Ledger {
    */
   takeOrWait(record: UserRecord, admitted?: () => void): boolean {
     record.epoch = this.#outstanding.enter()
-    if (this.#admission.take(record)) return true
+    if (this.#admission.take(record, record.isOfHook)) return true
     this.#admission.wait(record)
     if (admitted !== undefined) this.#admissions.set(record, admitted)
     this.#tighten()

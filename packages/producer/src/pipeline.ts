@@ -18,6 +18,7 @@ import { Settler } from './settler.js'
 import { StreamGate } from './stream-gate.js'
 import { streamRefusal } from './stream-rules.js'
 import { StreamView } from './stream-view.js'
+import type { Undelivered } from './undelivered.js'
 import type { UserRecord } from './user-record.js'
 
 /**
@@ -60,22 +61,24 @@ export class Pipeline implements AccountHolder {
     stream: StreamReference,
     events: EventSource<ProducerEvent>,
     ledger: Ledger,
+    undelivered: Undelivered | undefined,
   ) {
     const { retry, random, ordering, shardRatePercent, streamRate } = settings
-    const ordered = ordering !== 'none'
+    const { shardMapRefreshMs: refreshMs, requestTimeoutMs: timeoutMs } = settings
+    const known = { name: settings.stream, ordered: ordering !== 'none', retry, random, refreshMs, timeoutMs }
     this.#settings = settings
     this.#events = events
     this.#ledger = ledger
     this.#meter = new Meter(settings)
     this.#account = new Account(settings.stream, ledger, this)
-    this.#view = new StreamView(port, stream, { name: settings.stream, ordered, retry, random }, () => this.#gate)
+    this.#view = new StreamView(port, stream, known, () => this.#gate)
     this.#packer = new Packer(settings, this.#view)
     this.#dispatcher = new Dispatcher({
       ...{ ordering, meter: this.#meter, shardRatePercent, streamRate, random },
       request: { maxRecords: settings.requestMaxRecords, targetBytes: settings.requestMaxBytes },
     })
     const ended = (request: Request, outcome: RequestOutcome): void => this.#complete(request, outcome)
-    this.#sender = new RequestSender(port, stream, settings.requestTimeoutMs, ended)
+    this.#sender = new RequestSender(port, stream, timeoutMs, ended)
     const shared = {
       ...{ settings, events, counters: this.#counters, account: this.#account, packer: this.#packer },
       ...{ dispatcher: this.#dispatcher, view: this.#view, meter: this.#meter },
@@ -84,6 +87,7 @@ export class Pipeline implements AccountHolder {
     this.#settler = new Settler({
       ...shared,
       halting: this.#halting,
+      undelivered,
       park: (records, now) => this.#gate.park(records, now),
       keysIgnored: (now) => this.#gate.turnAuto(now),
     })
@@ -200,7 +204,7 @@ export class Pipeline implements AccountHolder {
     record.expiresAt = now + this.#settings.recordTtlMs
     record.rank = this.#counters.accepted++
     this.#meter.accepted(record, now)
-    if (this.#gate.isOpen) this.#route(record, now)
+    if (this.#gate.opensFor(now)) this.#route(record, now)
     else this.#gate.wait(record, now)
   }
 

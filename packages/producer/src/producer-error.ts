@@ -1,3 +1,5 @@
+import type { WaitedFor } from './waited-for.js'
+
 /**
  * What a caller can decide on, one class a decision: mend the record (RecordRejectedError), write it again or put it aside
  * (DeliveryFailedError), take care of order first (LaneHaltedError), mend the stream or the set-up (StreamUnusableError), or stop putting
@@ -29,14 +31,21 @@ export class DeliveryFailedError extends Error {
   readonly written: Written
   /** PutRecords requests that carried the record. */
   readonly attempts: number
-  /** `expired`: retried until `recordTtlMs`. `refused`: the service said no for good. `malformed-response`: it could not be understood. */
-  readonly reason: 'expired' | 'refused' | 'malformed-response'
+  /**
+   * `expired`: retried until `recordTtlMs`. `attempts-exhausted`: retried until `retry.maxAttempts`. `throttled`: refused for the shard's
+   * quota, with `failIfThrottled`. `refused`: the service said no for good. `malformed-response`: its answer could not be understood.
+   */
+  readonly reason: 'expired' | 'attempts-exhausted' | 'throttled' | 'refused' | 'malformed-response'
   /** The service's last error code, such as ProvisionedThroughputExceededException; undefined when nothing was sent. */
   readonly serviceCode: string | undefined
+  /** Of a record that expired and was never sent: what it had waited for. */
+  readonly waitedFor: WaitedFor | undefined
 
   constructor(
     message: string,
-    fields: Pick<DeliveryFailedError, 'stream' | 'partitionKey' | 'written' | 'attempts' | 'reason' | 'serviceCode'>,
+    fields: Pick<DeliveryFailedError, 'stream' | 'partitionKey' | 'written' | 'attempts' | 'reason' | 'serviceCode'> & {
+      readonly waitedFor?: WaitedFor | undefined
+    },
     options: ErrorOptions = {},
   ) {
     super(message, options)
@@ -46,6 +55,7 @@ export class DeliveryFailedError extends Error {
     this.attempts = fields.attempts
     this.reason = fields.reason
     this.serviceCode = fields.serviceCode
+    this.waitedFor = fields.waitedFor
   }
 }
 

@@ -19,6 +19,7 @@ export type ProducerEvent =
   | RecordsExpired
   | RecordFailed
   | LaneHalted
+  | UndeliveredHookFailed
   | BackpressureOn
   | BackpressureOff
 
@@ -142,6 +143,13 @@ export interface RecordFailed {
   readonly partitionKey: string
   readonly explicitHashKey: string | undefined
   readonly data: Uint8Array
+  readonly error: Error
+}
+
+/** `onUndelivered` threw or rejected. The records that it was given fail as they would without it. */
+export interface UndeliveredHookFailed {
+  readonly type: 'undelivered-hook-failed'
+  readonly userRecords: number
   readonly error: Error
 }
 

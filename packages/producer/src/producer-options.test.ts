@@ -7,9 +7,15 @@ describe('checkOptions', () => {
       ...{ stream: 'flights', aggregation: 'shard', aggregateMaxBytes: 51_200, aggregateMaxRecords: 10_000, lingerMs: 100 },
       ...{ connectTimeoutMs: 5000 },
       ...{ maxBufferedBytes: 67_108_864, maxBufferedRecords: 100_000, maxRequestsInFlight: 24, ordering: 'none' },
+      ...{
+        recordTtlMs: 30_000,
+        requestTimeoutMs: 10_000,
+        retry: { baseMs: 100, maxMs: 5000, maxAttempts: Number.MAX_SAFE_INTEGER },
+      },
+      failIfThrottled: false,
+      ...{ shardMapRefreshMs: 60_000, distributionIfUnknown: 'partition-key' },
       ...{ requestMaxRecords: 500, requestMaxBytes: 5_242_880, shardRatePercent: 100 },
       ...{ streamRate: { recordsPerSecond: Infinity, bytesPerSecond: Infinity } },
-      ...{ recordTtlMs: 30_000, requestTimeoutMs: 10_000, retry: { baseMs: 100, maxMs: 5000 } },
     })
   })
 
@@ -46,6 +52,11 @@ describe('checkOptions', () => {
     [{ maxRequestsInFlight: 257 }, /`maxRequestsInFlight`/],
     [{ recordTtlMs: 1 }, /`recordTtlMs`/],
     [{ retry: { baseMs: 10, maxMs: 5 } }, /`retry.maxMs` must be a whole number from 10/],
+    [{ retry: { maxAttempts: 0 } }, /`retry.maxAttempts` must be a whole number/],
+    [{ shardMapRefreshMs: 999 }, /`shardMapRefreshMs` must be a whole number/],
+    [{ distributionIfUnknown: 'AUTO' }, /`distributionIfUnknown` must be 'partition-key' or 'auto'/],
+    [{ distributionIfUnknown: 'auto', ordering: 'perKey' }, /`distributionIfUnknown` must be 'partition-key'/],
+    [{ failIfThrottled: 'yes' }, /`failIfThrottled`/],
     [{ requestMaxRecords: 501 }, /`requestMaxRecords` must be a whole number from 1 to 500/],
     [{ requestMaxBytes: 10_485_761 }, /`requestMaxBytes` must be a whole number from 1024 to 10485760/],
     [{ shardRatePercent: 0 }, /`shardRatePercent` must be a whole number from 1 to 1000/],

@@ -19,6 +19,7 @@ import { type Telemetry, telemetryOption } from '@shardwise/core/telemetry'
 import { type AwsConnection, checkConnection } from '@shardwise/core/transport'
 import type { RetryOptions } from './retry-policy.js'
 import type { SendRate } from './token-bucket.js'
+import type { OnUndelivered } from './undelivered.js'
 
 const MIB = 1024 * 1024
 
@@ -108,8 +109,24 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
    * Default 10000; 100 to 600000 (the KPL's RequestTimeout is 6000).
    */
   readonly requestTimeoutMs?: number | undefined
-  /** Waits between attempts are uniform in [0, min(maxMs, baseMs * 2^n)). Defaults 100 and 5000; 1 to 60000. */
-  readonly retry?: { readonly baseMs?: number | undefined; readonly maxMs?: number | undefined } | undefined
+  /**
+   * Waits between attempts are uniform in [0, min(maxMs, baseMs * 2^n)). Defaults 100 and 5000; 1 to 60000. `maxAttempts`: PutRecords
+   * requests that may carry a record, the first one included; then it fails with the reason 'attempts-exhausted'. Default: no limit but
+   * `recordTtlMs`, as in the KPL; 1 up. A small limit turns a second of throttling or one reshard into lost records.
+   */
+  readonly retry?:
+    | {
+        readonly baseMs?: number | undefined
+        readonly maxMs?: number | undefined
+        readonly maxAttempts?: number | undefined
+      }
+    | undefined
+  /**
+   * `true`: a record that is refused with ProvisionedThroughputExceededException fails at once, with the reason 'throttled', for callers
+   * that would rather slow down than wait. Default false: it is tried again. As the KPL's FailIfThrottled. What our own limits hold back was not
+   * refused, and waits.
+   */
+  readonly failIfThrottled?: boolean | undefined
   /**
    * The most that this producer sends to a shard, in percent of what a shard takes: 1000 Kinesis records and 1 MiB a second. Default 100;
    * 1 to 1000. The rate goes down by itself while the shard is throttled, for instance because others write to it, and comes back up to
@@ -137,6 +154,27 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
    * at which level is in the README; payloads and partition keys never are.
    */
   readonly logger?: Logger | undefined
+  /**
+   * Called with records that were accepted and finally failed, before their puts reject, their outcomes are told and `record-failed` is
+   * announced: to put them aside. One call at a time; what fails meanwhile gathers for the next. What it returns is awaited without a limit: the
+   * records keep their room in the buffer until then, and `flush` and `close` wait. If it throws or rejects, `undelivered-hook-failed` is
+   * announced and the records fail all the same. It may put to this producer, also while that is closing, and such puts do not wait for
+   * room and never come back to the hook; `flush` and `close` within it reject, since they would wait for it. Default: none.
+   */
+  readonly onUndelivered?: OnUndelivered<T> | undefined
+  /**
+   * Age in milliseconds at which the shard map is listed anew while records are put; up to a fifth earlier at random. Default 60000; 1000 up,
+   * or 0 for never. Nothing is listed while nothing is put: the first record after as long a silence waits for a listing, for at most a
+   * second. Every fifth time the record size and the way of distribution are asked for as well. Where shards change, a producer learns of
+   * it from the first answer in any case, and lists then.
+   */
+  readonly shardMapRefreshMs?: number | undefined
+  /**
+   * What is assumed of a stream while DescribeStreamSummary is denied (the event `probe-denied` tells): `partition-key` (default), so that
+   * records are aggregated, or `auto` for a stream with service-managed distribution (AUTO), where nothing may be. With `partition-key`
+   * on such a stream the first aggregate that lands elsewhere shows it, as long as there are two shards. `auto` goes with no order.
+   */
+  readonly distributionIfUnknown?: 'partition-key' | 'auto' | undefined
   /** Measures every wait and deadline. Default: the machine's. */
   readonly clock?: Clock | undefined
   /** For jitter. Default: Math.random. */
@@ -168,8 +206,20 @@ const KNOWN = [
     'afterFailure',
     'recordTtlMs',
   ],
+  ...[
+    'requestTimeoutMs',
+    'retry',
+    'hottestKeys',
+    'onUndelivered',
+    'failIfThrottled',
+    'shardMapRefreshMs',
+    'distributionIfUnknown',
+    'telemetry',
+    'logger',
+    'clock',
+    'random',
+  ],
   ...['requestMaxBytes', 'requestMaxRecords', 'shardRatePercent', 'streamRate'],
-  ...['requestTimeoutMs', 'retry', 'hottestKeys', 'telemetry', 'logger', 'clock', 'random'],
 ]
 
 /** What order is kept of. */
@@ -200,6 +250,10 @@ export interface Settings {
   readonly requestMaxRecords: number
   readonly requestTimeoutMs: number
   readonly retry: RetryOptions
+  readonly failIfThrottled: boolean
+  readonly onUndelivered: OnUndelivered<unknown> | undefined
+  readonly shardMapRefreshMs: number
+  readonly distributionIfUnknown: 'partition-key' | 'auto'
   readonly hottestKeys: number
   readonly shardRatePercent: number
   readonly streamRate: SendRate
@@ -233,11 +287,12 @@ export function checkOptions(options: ProducerOptions<unknown>): ProducerSetting
   }
   const retry = options.retry ?? {}
   if (typeof retry !== 'object') throw new InvalidOptionError('retry', 'an object', retry)
-  refuseUnknownOptions(retry, ['baseMs', 'maxMs'])
+  refuseUnknownOptions(retry, ['baseMs', 'maxMs', 'maxAttempts'])
   const streamRate = options.streamRate ?? {}
   refuseUnknownOptions(streamRate, ['recordsPerSecond', 'bytesPerSecond'])
   const recordTtlMs = integerOption('recordTtlMs', options.recordTtlMs, { min: 100, fallback: 30_000 })
   const lingerMs = integerOption('lingerMs', options.lingerMs, { min: 0, max: 60_000, fallback: Math.min(100, recordTtlMs) })
+  const ordering = choiceOption('ordering', options.ordering, ['none', 'perShard', 'perKey'], 'none')
   if (lingerMs > recordTtlMs) throw new InvalidOptionError('lingerMs', `at most recordTtlMs (${recordTtlMs})`, lingerMs)
   const baseMs = integerOption('retry.baseMs', retry.baseMs, { min: 1, max: 60_000, fallback: 100 })
   return {
@@ -261,7 +316,7 @@ export function checkOptions(options: ProducerOptions<unknown>): ProducerSetting
     maxBufferedBytes: integerOption('maxBufferedBytes', options.maxBufferedBytes, { min: MIB, fallback: 64 * MIB }),
     maxBufferedRecords: integerOption('maxBufferedRecords', options.maxBufferedRecords, { min: 1, fallback: 100_000 }),
     maxRequestsInFlight: integerOption('maxRequestsInFlight', options.maxRequestsInFlight, { min: 1, max: 256, fallback: 24 }),
-    ordering: choiceOption('ordering', options.ordering, ['none', 'perShard', 'perKey'], 'none'),
+    ordering,
     afterFailure: choiceOption('afterFailure', options.afterFailure, ['halt', 'continue'], 'halt'),
     recordTtlMs,
     requestMaxBytes: integerOption('requestMaxBytes', options.requestMaxBytes, {
@@ -278,7 +333,20 @@ export function checkOptions(options: ProducerOptions<unknown>): ProducerSetting
     retry: {
       baseMs,
       maxMs: integerOption('retry.maxMs', retry.maxMs, { min: baseMs, max: 60_000, fallback: Math.max(5000, baseMs) }),
+      maxAttempts: integerOption('retry.maxAttempts', retry.maxAttempts, { min: 1, fallback: Number.MAX_SAFE_INTEGER }),
     },
+    failIfThrottled: booleanOption('failIfThrottled', options.failIfThrottled, false),
+    onUndelivered: hookOption(options.onUndelivered),
+    shardMapRefreshMs:
+      options.shardMapRefreshMs === 0
+        ? 0
+        : integerOption('shardMapRefreshMs', options.shardMapRefreshMs, { min: 1000, fallback: 60_000 }),
+    distributionIfUnknown: choiceOption(
+      'distributionIfUnknown',
+      options.distributionIfUnknown,
+      ordering === 'none' ? ['partition-key', 'auto'] : ['partition-key'],
+      'partition-key',
+    ),
     hottestKeys: integerOption('hottestKeys', options.hottestKeys, { min: 0, max: 1000, fallback: 10 }),
     shardRatePercent: integerOption('shardRatePercent', options.shardRatePercent, { min: 1, max: 1000, fallback: 100 }),
     streamRate: {
@@ -290,6 +358,11 @@ export function checkOptions(options: ProducerOptions<unknown>): ProducerSetting
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
   }
+}
+
+function hookOption(given: OnUndelivered<unknown> | undefined): OnUndelivered<unknown> | undefined {
+  if (given !== undefined && typeof given !== 'function') throw new InvalidOptionError('onUndelivered', 'a function', given)
+  return given
 }
 
 /** Without the option: no limit. */

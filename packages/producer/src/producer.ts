@@ -13,6 +13,7 @@ import { type PutAllResult, putAll } from './put-all.js'
 import { RecordMaker } from './record-maker.js'
 import { type Intake, RecordSink } from './record-sink.js'
 import { Streams } from './streams.js'
+import { Undelivered } from './undelivered.js'
 import type { PutInput, PutOutcome, PutResult, UserRecord } from './user-record.js'
 import { type WaitOptions, waitFor } from './wait.js'
 import { webWritable } from './web-writable.js'
@@ -51,6 +52,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
   readonly #settings: ProducerSettings
   readonly #maker: RecordMaker<T>
   readonly #ledger: Ledger
+  readonly #undelivered: Undelivered | undefined
   readonly #intake: Intake<T> = {
     make: (input) => this.#make(input),
     put: (record, admitted) => record.account!.holder.put(record, admitted),
@@ -68,7 +70,8 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     this.#options = { ...options }
     const { maxBufferedBytes: maxBytes, maxBufferedRecords: maxRecords } = this.#settings
     this.#ledger = new Ledger({ maxBytes, maxRecords }, this.events)
-    const { logger, clock } = this.#settings
+    const { logger, clock, onUndelivered } = this.#settings
+    this.#undelivered = onUndelivered && new Undelivered(onUndelivered, this.events, () => clock.now())
     this.#log = logger && new EventLog(logger, clock, this.events)
   }
 
@@ -200,15 +203,28 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     // Asked for again: codec and telemetry are the caller's code. They may have closed the producer, or put to so many other streams that this
     // one's pipeline was let go.
     record.account = this.#streams().of(stream).account
+    if (this.#undelivered === undefined) return record
+    record.input = input
+    record.isOfHook = this.#undelivered.isCaller
     return record
   }
 
   async #flush(): Promise<void> {
+    const refused = this.#refusedToHook('flush')
+    if (refused !== undefined) return refused
     if (this.#state.kind === 'running') return this.#state.streams.flush()
     if (this.#state.kind === 'closed') return this.#state.done
   }
 
+  /** Of what would wait for the hook, within the hook. */
+  #refusedToHook(method: string): Promise<never> | undefined {
+    if (this.#undelivered?.isCaller !== true) return undefined
+    return Promise.reject(new Error(`${method}() within onUndelivered would wait for onUndelivered itself`))
+  }
+
   #close(): Promise<void> {
+    const refused = this.#refusedToHook('close')
+    if (refused !== undefined) return refused
     if (this.#state.kind === 'closed') return this.#state.done
     if (this.#state.kind === 'idle') this.#state = { kind: 'closed', done: Promise.resolve(), streams: undefined }
     else {
@@ -220,7 +236,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
       // Before the flush: what a listener puts in the middle of that would be after it, and nobody would wait for it.
       this.#state = { kind: 'closed', done, streams }
       finish(
-        streams.flush().then(() => {
+        this.#drain(streams).then(() => {
           streams.stop()
           connection?.close()
           this.#log?.closed()
@@ -230,9 +246,19 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     return this.#state.done
   }
 
+  /** What the hook for undelivered records puts without awaiting it comes after the flush. */
+  async #drain(streams: Streams): Promise<void> {
+    do await streams.flush()
+    while (!this.#ledger.isEmpty)
+  }
+
   #streams(): Streams {
     if (this.#state.kind === 'running') return this.#state.streams
-    if (this.#state.kind === 'closed') throw new ProducerClosedError()
+    if (this.#state.kind === 'closed') {
+      // The closing waits for the hook, and the hook for what it puts.
+      if (this.#state.streams !== undefined && this.#undelivered?.isCaller === true) return this.#state.streams
+      throw new ProducerClosedError()
+    }
     const { kinesis, client, region, endpoint, credentials, wire, clock } = this.#options
     const { requestTimeoutMs, connectTimeoutMs } = this.#settings
     const timeouts = { requestTimeoutMs, connectTimeoutMs }
@@ -241,7 +267,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
         ? connectKinesis({ client, region, endpoint, credentials, wire, clock, ...timeouts, maxSockets: MAX_SOCKETS })
         : undefined
     const port = kinesis ?? connection!.port
-    const streams = new Streams(this.#settings, port, this.events, this.#ledger)
+    const streams = new Streams(this.#settings, port, this.events, this.#ledger, this.#undelivered)
     this.#state = { kind: 'running', streams, connection }
     return streams
   }

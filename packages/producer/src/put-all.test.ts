@@ -107,7 +107,7 @@ describe('results', () => {
 
   test('tell of a record that is not delivered, and go on', async () => {
     const { clock, kinesis, producer } = bench({ maxBufferedRecords: 1, recordTtlMs: 200 })
-    kinesis.putFaults.push({ kind: 'reject', name: 'ValidationException' })
+    kinesis.putFaults.push({ kind: 'reject', name: 'KMSDisabledException' })
     const all = takeAll(producer.putAll(recordsOf('a', 'b')))
     await clock.advanceAsync(2000)
     const { taken } = await all

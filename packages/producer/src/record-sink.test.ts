@@ -116,7 +116,7 @@ describe.each([
     ['while it closes', 10, 'closing'],
   ])('an undelivered record ends it with the error %s', async (_, maxBufferedRecords, when) => {
     const { clock, kinesis, producer } = bench({ maxBufferedRecords, aggregation: 'off' })
-    kinesis.putFaults.push({ kind: 'reject', name: 'ValidationException' })
+    kinesis.putFaults.push({ kind: 'reject', name: 'KMSDisabledException' })
     const stream = open(producer)
     const writes = ['a', 'b'].map((id) => watch(stream.write(recordOf(id))))
     if (when === 'waiting') writes.push(watch(stream.write(recordOf('c'))))
@@ -134,7 +134,7 @@ describe.each([
 
   test('close ends with the first failure, when the other records have settled, too', async () => {
     const { clock, kinesis, producer } = await startedBench({ lingerMs: 0 })
-    kinesis.putFaults.push({ kind: 'reject', name: 'ValidationException' }, undefined)
+    kinesis.putFaults.push({ kind: 'reject', name: 'KMSDisabledException' }, undefined)
     const stream = open(producer)
     void stream.write(recordOf('a'))
     await clock.advanceAsync(3)

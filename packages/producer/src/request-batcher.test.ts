@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { Entry } from './entry.js'
 import { RequestBatcher } from './request-batcher.js'
 import { entryOf } from './testing/records.js'
 
@@ -40,8 +41,9 @@ describe('RequestBatcher', () => {
   ])('%s', (_, entries, dueAt) => {
     const batcher = new RequestBatcher(limits)
     for (const { shardId, ...rest } of entries) {
-      expect(batcher.accepts(rest.size + 1)).toBe(true)
-      batcher.add(entryOf(shardId, rest))
+      const entry = entryOf(shardId, rest)
+      expect(batcher.accepts(entry)).toBe(true)
+      batcher.add(entry)
     }
     expect(batcher.dueAt).toBe(dueAt)
     expect([batcher.take().length, batcher.count, batcher.dueAt]).toEqual([entries.length, 0, Number.POSITIVE_INFINITY])
@@ -50,7 +52,24 @@ describe('RequestBatcher', () => {
   test('what no longer fits makes it due', () => {
     const batcher = new RequestBatcher(limits)
     for (const shardId of ['a', 'b', 'c']) batcher.add(entryOf(shardId, { size: 289, deadline: 50 }))
-    expect([batcher.dueAt, batcher.accepts(200), batcher.dueAt]).toEqual([50, false, NOW])
+    expect([batcher.dueAt, batcher.accepts(entryOf('d', { size: 199 })), batcher.dueAt]).toEqual([50, false, NOW])
+  })
+
+  const suspect = (company: number): Entry => Object.assign(entryOf('s', { deadline: 50 }), { company })
+  const innocent = (): Entry => entryOf('i', { deadline: 50 })
+
+  test.each<[string, Entry[], Entry, boolean]>([
+    ['one that must be alone is alone', [suspect(1)], innocent(), false],
+    ['nor does it join', [innocent()], suspect(1), false],
+    ['one that may have company has it', [suspect(3), innocent()], innocent(), true],
+    ['up to its limit', [suspect(2), innocent()], innocent(), false],
+    ['and the strictest counts', [suspect(3), suspect(2)], suspect(3), false],
+  ])('%s', (_, inside, next, isWelcome) => {
+    const batcher = new RequestBatcher(limits)
+    for (const entry of inside) batcher.add(entry)
+    expect([batcher.accepts(next), batcher.dueAt]).toEqual([isWelcome, isWelcome ? 50 : NOW])
+    batcher.take()
+    expect(batcher.accepts(next)).toBe(true)
   })
 
   test('hurrying an empty one does nothing', () => {

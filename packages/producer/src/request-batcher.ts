@@ -25,6 +25,7 @@ export class RequestBatcher {
   #bytes = 0
   #dueAt = Number.POSITIVE_INFINITY
   #expiresAt = Number.POSITIVE_INFINITY
+  #company = Number.POSITIVE_INFINITY
   readonly #shardBytes = new Map<string, number>()
 
   constructor(limits: BatchLimits = BATCH_LIMITS) {
@@ -49,10 +50,12 @@ export class RequestBatcher {
     return this.#expiresAt
   }
 
-  /** Whether an entry of this size can still join. When not, the request is due. */
-  accepts(bytes: number): boolean {
-    if (this.#entries.length === 0) return true
-    const fits = this.#entries.length < this.#limits.maxRecords && this.#bytes + bytes <= this.#limits.targetBytes
+  /** Whether the entry can still join. When not, the request is due. */
+  accepts({ bytes, company }: Pick<Entry, 'bytes' | 'company'>): boolean {
+    const { length } = this.#entries
+    if (length === 0) return true
+    const isWelcome = length < this.#company && length < company
+    const fits = isWelcome && length < this.#limits.maxRecords && this.#bytes + bytes <= this.#limits.targetBytes
     if (!fits) this.hurry()
     return fits
   }
@@ -62,7 +65,9 @@ export class RequestBatcher {
     this.#bytes += entry.bytes
     if (entry.deadline < this.#dueAt) this.#dueAt = entry.deadline
     if (entry.expiresAt < this.#expiresAt) this.#expiresAt = entry.expiresAt
-    if (this.#entries.length >= this.#limits.maxRecords || this.#bytes >= this.#limits.targetBytes) this.hurry()
+    if (entry.company < this.#company) this.#company = entry.company
+    if (this.#entries.length >= Math.min(this.#limits.maxRecords, this.#company) || this.#bytes >= this.#limits.targetBytes)
+      this.hurry()
     if (entry.shardId !== undefined) {
       const ofShard = (this.#shardBytes.get(entry.shardId) ?? 0) + entry.bytes
       this.#shardBytes.set(entry.shardId, ofShard)
@@ -82,6 +87,7 @@ export class RequestBatcher {
     this.#bytes = 0
     this.#dueAt = Number.POSITIVE_INFINITY
     this.#expiresAt = Number.POSITIVE_INFINITY
+    this.#company = Number.POSITIVE_INFINITY
     this.#shardBytes.clear()
     return entries
   }

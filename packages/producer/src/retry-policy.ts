@@ -1,8 +1,13 @@
 import type { Random } from '@shardwise/core/random'
 
-export interface RetryOptions {
+export interface Backoff {
   readonly baseMs: number
   readonly maxMs: number
+}
+
+export interface RetryOptions extends Backoff {
+  /** Requests that may carry a record; beyond counting where only its time to live limits them. */
+  readonly maxAttempts: number
 }
 
 export type RetryDecision =
@@ -22,7 +27,7 @@ export function decideRetry(
   entry: { readonly attempts: number; readonly expiresAt: number },
   retryable: boolean,
   now: number,
-  options: RetryOptions,
+  options: Backoff,
   random: Random,
 ): RetryDecision {
   if (!retryable) return { kind: 'fail' }
@@ -30,4 +35,19 @@ export function decideRetry(
   const ceiling = Math.min(options.maxMs, options.baseMs * 2 ** Math.max(0, entry.attempts - 1))
   const at = now + random() * ceiling
   return { kind: 'retry', at: at < entry.expiresAt ? at : now + (entry.expiresAt - now) / 2 }
+}
+
+/** What forbids another attempt of a record, out of its entry: its time or its attempts are used up. */
+export function spentBy(
+  record: { readonly attempts: number; readonly pardoned: number; readonly expiresAt: number },
+  now: number,
+  { maxAttempts }: RetryOptions,
+): 'time' | 'attempts' | undefined {
+  if (record.expiresAt <= now) return 'time'
+  return record.attempts - record.pardoned >= maxAttempts ? 'attempts' : undefined
+}
+
+/** Whether the refusal of an entry, or of a whole request, ends its records at once. As the KPL, which asks for this very code. */
+export function failsAtOnce(code: string, settings: { readonly failIfThrottled: boolean }): boolean {
+  return settings.failIfThrottled && /^ProvisionedThroughputExceeded(Exception)?$/.test(code)
 }

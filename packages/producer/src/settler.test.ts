@@ -60,6 +60,7 @@ class Bench {
     this.halting = new Halting({ settings, events, packer, dispatcher, view })
     this.settler = new Settler({
       ...{ settings, events, counters, account, packer, dispatcher, halting: this.halting, view, meter },
+      undelivered: undefined,
       park: (records) => this.parked.push(...records.map((record) => record.partitionKey)),
       keysIgnored: () => this.parked.push('keys ignored'),
     })
@@ -137,7 +138,12 @@ describe('Settler', () => {
     ['neither place nor error', answered({}), 'again, perhaps written', ['request-succeeded', 'record-retried']],
     ['the request is throttled', failed('ThrottlingException'), 'again, not written', ['request-failed', 'record-retried']],
     ['the answer is lost', failed('ECONNRESET'), 'again, perhaps written', ['request-failed', 'record-retried']],
-    ['the request is wrong', failed('ValidationException'), 'refused no', ['request-failed', 'record-failed', 'record-failed']],
+    [
+      'the call is wrong',
+      failed('UnknownOperationException'),
+      'refused no',
+      ['request-failed', 'record-failed', 'record-failed'],
+    ],
     [
       'an unknown error of the request',
       failed('Surprise'),

@@ -2,12 +2,13 @@ import type { EventSource } from '@shardwise/core/events'
 import type { PutRecordsResult } from '@shardwise/core/kinesis-port'
 import { classifyFailure, withAdvice } from '@shardwise/core/service-error'
 import type { Account } from './account.js'
-import { expired, misunderstood, refused } from './delivery-failure.js'
+import { exhausted, expired, misunderstood, refused, throttledOut } from './delivery-failure.js'
 import type { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
 import { failureReason } from './failure-reason.js'
 import { Fallout } from './fallout.js'
 import type { Halting } from './halting.js'
+import { companyAfter, halves, mayBlameOne } from './isolation.js'
 import type { Meter } from './meter.js'
 import type { Packer } from './packer.js'
 import type { StreamUnusableError } from './producer-error.js'
@@ -15,10 +16,12 @@ import type { ProducerEvent } from './producer-events.js'
 import type { Settings } from './producer-options.js'
 import type { ProducerCounters } from './producer-stats.js'
 import type { Request, RequestOutcome } from './request-sender.js'
-import { decideRetry } from './retry-policy.js'
+import { decideRetry, failsAtOnce, spentBy } from './retry-policy.js'
 import { type Placement, settle } from './settlement.js'
 import type { StreamView } from './stream-view.js'
+import type { Undelivered } from './undelivered.js'
 import type { UserRecord } from './user-record.js'
+import type { WaitedFor } from './waited-for.js'
 
 /** What the way back shares with the rest of the pipeline. */
 export interface SettlerParts {
@@ -29,6 +32,8 @@ export interface SettlerParts {
   readonly packer: Packer
   readonly dispatcher: Dispatcher
   readonly halting: Halting
+  /** Where the caller wants records that failed before their puts settle. */
+  readonly undelivered: Undelivered | undefined
   readonly view: StreamView
   readonly meter: Meter
   /** Records go back to waiting for a map, ahead of those that wait. */
@@ -86,6 +91,7 @@ export class Settler {
     counters.requestsFailed++
     const { code, message, retryable, written, cause } = told(outcome, entries.length)
     meter.failed(entries, code, tookMs, now)
+    const isShared = outcome.kind === 'failed' && mayBlameOne(outcome.failure)
     const kinesisRecords = entries.length
     events.emit({
       type: 'request-failed',
@@ -104,7 +110,9 @@ export class Settler {
       // The only refusal of a whole request that is about the shards: others, KMS throttling too, leave their rates as they are.
       const overQuota = code.startsWith('ProvisionedThroughputExceeded')
       const opensAt = overQuota ? this.#parts.dispatcher.throttled(entry, sentAt, now) : undefined
-      if (retryable) this.#retry(entry, now, { opensAt })
+      if (failsAtOnce(code, this.#parts.settings)) this.#abandon(entry, throttledOut, now)
+      else if (retryable) this.#retry(entry, now, { opensAt })
+      else if (isShared && (entries.length > 1 || entry.records.length > 1)) this.#retry(entry, now, { among: entries.length })
       else this.#abandon(entry, outcome.kind === 'miscounted' ? misunderstood : refused, now)
     }
   }
@@ -122,14 +130,17 @@ export class Settler {
   }
 
   /**
-   * The entry's records are predicted and packed again, all of them, ahead of what is queued; those whose time is over fail. Returns how many
-   * go on.
+   * The entry's records are predicted and packed again, all of them, ahead of what is queued; those whose life is over fail. Returns how many
+   * go on. `halve`: each half by itself.
    */
-  repack(entry: Entry, at: number, now: number): number {
+  repack(entry: Entry, at: number, now: number, halve = false): number {
+    const { settings, halting } = this.#parts
     const records = entry.dissolve()
-    const late = records.filter((record) => record.expiresAt <= now)
-    const others = late.length === 0 ? records : records.filter((record) => record.expiresAt > now)
-    return this.#carryOut(entry, this.#parts.halting.afterExpiry(entry, late, this.#expired(late), others, now), at, now)
+    const isSpent = (record: UserRecord): boolean => spentBy(record, now, settings.retry) !== undefined
+    const spent = records.filter(isSpent)
+    const others = spent.length === 0 ? records : records.filter((record) => !isSpent(record))
+    const errors = spent.map((record) => this.#spent(record, entry.waitedFor, now))
+    return this.#carryOut(entry, halting.afterExpiry(entry, spent, errors, others, now), at, now, halve)
   }
 
   /** Queues records of former entries, by the present map; those that cannot be packed any more fail. */
@@ -142,7 +153,7 @@ export class Settler {
 
   /** The records' time was over before there was a map. */
   expireUnsent(records: readonly UserRecord[], now: number): void {
-    this.#fail(this.#parts.halting.afterUnsent(records, this.#expired(records), now))
+    this.#fail(this.#parts.halting.afterUnsent(records, this.#expired(records, 'shard-map'), now))
   }
 
   /** The stream cannot be used. */
@@ -151,6 +162,12 @@ export class Settler {
   }
 
   fail(record: UserRecord, error: Error): void {
+    const { undelivered } = this.#parts
+    if (undelivered === undefined || record.isOfHook) this.#settleFailed(record, error)
+    else undelivered.add(record, error, () => this.#settleFailed(record, error))
+  }
+
+  #settleFailed(record: UserRecord, error: Error): void {
     const { counters, account, events, meter } = this.#parts
     counters.failed++
     meter.gaveUp(record, error)
@@ -198,7 +215,8 @@ export class Settler {
         entry.mayBeWritten ||= failure.written === 'unknown'
         // PutRecords documents two errors of an entry, and both pass. An unknown one may pass, too.
         const opensAt = throttled ? this.#parts.dispatcher.throttled(entry, sentAt, now) : undefined
-        if (failure.retryable || failure.kind === 'unknown') this.#retry(entry, now, { opensAt })
+        if (failsAtOnce(code, this.#parts.settings)) this.#abandon(entry, throttledOut, now)
+        else if (failure.retryable || failure.kind === 'unknown') this.#retry(entry, now, { opensAt })
         else this.#abandon(entry, refused, now)
       }
     }
@@ -242,30 +260,46 @@ export class Settler {
     })
   }
 
-  /** Sends an entry again, or gives up those of its records whose time is over. */
-  #retry(entry: Entry, now: number, how: { readonly atOnce?: boolean; readonly opensAt?: number | undefined } = {}): void {
-    const { settings, counters, events, dispatcher, packer } = this.#parts
+  /**
+   * Sends an entry again, or gives up those of its records whose life is over. `among`: that many entries were refused with it, for the sake
+   * of one of them.
+   */
+  #retry(
+    entry: Entry,
+    now: number,
+    how: { readonly atOnce?: boolean; readonly opensAt?: number | undefined; readonly among?: number } = {},
+  ): void {
+    const { settings, counters, events, dispatcher, packer, view } = this.#parts
+    if (how.among !== undefined) {
+      entry.pardoned++
+      entry.company = companyAfter(how.among)
+    }
+    const isGuilty = how.among === 1
+    const isAtOnce = how.atOnce === true || how.among !== undefined
     const life = { attempts: entry.totalAttempts, expiresAt: entry.lastExpiresAt }
     const decision = decideRetry(life, true, now, settings.retry, settings.random)
     // What its shard refuses for the quota waits for the shard's rate, which adapts: a back-off of its own on top would idle the shard.
-    const at = how.opensAt ?? (decision.kind === 'retry' && how.atOnce !== true ? decision.at : now)
-    const sameBytes = packer.isCurrent(entry) && entry.lastFailure?.code !== 'WrongShard'
+    const isThrottled = how.opensAt !== undefined
+    const at = decision.kind === 'retry' && !isAtOnce && !isThrottled ? decision.at : now
+    const sameBytes = packer.isCurrent(entry) && entry.lastFailure?.code !== 'WrongShard' && !isGuilty
     const { shardId, lastFailure, totalAttempts: attempts } = entry
     let userRecords = entry.records.length
-    if (entry.expiresAt > now && sameBytes) dispatcher.requeue(entry, at)
-    else userRecords = this.repack(entry, at, now)
+    if (entry.expiresAt > now && attempts - entry.totalPardoned < settings.retry.maxAttempts && sameBytes)
+      dispatcher.requeue(entry, at)
+    // An aggregate that is known to be too large by now comes out smaller by itself.
+    else userRecords = this.repack(entry, at, now, isGuilty && entry.bytes <= (view.traits?.maxRecordBytes ?? 0))
     if (userRecords === 0) return
     counters.retries++
-    const [code, throttled] = [lastFailure?.code ?? '', how.opensAt !== undefined]
+    const code = lastFailure?.code ?? ''
     events.emit({
       type: 'record-retried',
       stream: this.#stream,
       shardId,
       code,
-      throttled,
+      throttled: isThrottled,
       userRecords,
       attempts,
-      delayMs: at - now,
+      delayMs: (how.opensAt ?? at) - now,
     })
   }
 
@@ -282,12 +316,13 @@ export class Settler {
   }
 
   /** What goes on takes the entry's place; then the rest fails. Returns how many records go on. */
-  #carryOut(entry: Entry, fallout: Fallout, at: number, now: number): number {
+  #carryOut(entry: Entry, fallout: Fallout, at: number, now: number, halve = false): number {
     const { packer, dispatcher, view, park } = this.#parts
     const { goOn } = fallout
     let count = goOn.length
     if (view.isReady) {
-      const successors = packer.pack(goOn, now, fallout)
+      const successors = (halve ? halves(goOn) : [goOn]).flatMap((part) => packer.pack(part, now, fallout))
+      if (halve) for (const successor of successors) successor.company = 1
       dispatcher.replace(entry, successors, at)
       count = successors.reduce((sum, successor) => sum + successor.records.length, 0)
     } else {
@@ -302,7 +337,10 @@ export class Settler {
     const { failed, errors } = fallout
     for (const [i, record] of failed.entries()) this.fail(record, errors[i]!)
     this.#tellExpired(failed, errors)
-    this.#parts.halting.announce(fallout)
+    const { halting, undelivered } = this.#parts
+    const announce = (): void => halting.announce(fallout)
+    if (undelivered === undefined) announce()
+    else undelivered.after(announce)
   }
 
   /** What the shards' quotas refused of one request. */
@@ -324,8 +362,14 @@ export class Settler {
     events.emit({ type: 'records-expired', stream: this.#stream, userRecords: expired.length, neverSent })
   }
 
-  #expired(records: readonly UserRecord[]): Error[] {
-    return records.map((record) => expired(this.#explained(record), this.#parts.settings.recordTtlMs))
+  #expired(records: readonly UserRecord[], waitedFor: WaitedFor | undefined): Error[] {
+    return records.map((record) => expired(this.#explained(record), this.#parts.settings.recordTtlMs, waitedFor))
+  }
+
+  #spent(record: UserRecord, waitedFor: WaitedFor | undefined, now: number): Error {
+    const { retry, recordTtlMs } = this.#parts.settings
+    if (spentBy(record, now, retry) === 'attempts') return exhausted(record, retry.maxAttempts)
+    return expired(this.#explained(record), recordTtlMs, waitedFor)
   }
 
   #explained(record: UserRecord): UserRecord {

@@ -43,6 +43,8 @@ interface LoadWaiter {
 
 /** `load` gives up at the first failure after this time; records that wait go on trying for as long as they live. */
 const LOAD_PATIENCE_MS = 3000
+/** After idleness the first records wait this long for a newer map. ListShards takes some 20 ms. */
+const MOST_HELD_MS = 1000
 
 /**
  * Part of the pipeline, between admission and packing: here records wait until the stream is known, and here what the stream's view tells
@@ -53,14 +55,23 @@ export class StreamGate implements StreamViewListener {
   /** Accepted, in order, until there is a map. */
   #unrouted: UserRecord[] = []
   readonly #loadWaiters: LoadWaiter[] = []
+  #lastPutAt = Number.NEGATIVE_INFINITY
+  /** The map may be that of a stream which is no more: records wait for a newer one, but not beyond this time. */
+  #holdUntil = Number.NEGATIVE_INFINITY
+  #hasProbed = false
+  /** Of the stream, as far as it was known when what is queued was packed. */
+  #maxRecordBytes = Number.POSITIVE_INFINITY
 
   constructor(parts: StreamGateParts) {
     this.#parts = parts
   }
 
-  /** Whether a record may be routed at once: the stream is known and nothing waits that came before. */
-  get isOpen(): boolean {
-    return this.#unrouted.length === 0 && this.#parts.view.isReady
+  /** Whether a record that is put now may be routed at once: the stream is known and nothing waits that came before. */
+  opensFor(now: number): boolean {
+    const { view } = this.#parts
+    if (view.staleAt <= now) this.#renew(now)
+    this.#lastPutAt = now
+    return this.#unrouted.length === 0 && view.isReady && this.#holdUntil <= now
   }
 
   /** Whether someone waits for the stream though nothing is buffered. */
@@ -82,6 +93,7 @@ export class StreamGate implements StreamViewListener {
   wait(record: UserRecord, now: number): void {
     this.#unrouted.push(record)
     this.#parts.wakeBy(record.expiresAt)
+    if (this.#holdUntil > now) this.#parts.wakeBy(this.#holdUntil)
     this.#loadView(now)
   }
 
@@ -96,7 +108,7 @@ export class StreamGate implements StreamViewListener {
   advance(now: number): void {
     const { view, settler, wakeBy } = this.#parts
     if (this.#unrouted.length === 0) return
-    if (view.isReady) {
+    if (view.isReady && this.#holdUntil <= now) {
       this.#routeWaiting(now)
       return
     }
@@ -105,6 +117,7 @@ export class StreamGate implements StreamViewListener {
     if (late > 0) settler.expireUnsent(this.#unrouted.splice(0, late), now)
     if (this.#unrouted.length === 0) return
     wakeBy(this.#unrouted[0]!.expiresAt)
+    if (this.#holdUntil > now) wakeBy(this.#holdUntil)
     this.#loadView(now)
   }
 
@@ -167,12 +180,15 @@ export class StreamGate implements StreamViewListener {
     this.#parts.settler.judgeHeld(this.now())
   }
 
-  traitsKnown({ distribution }: StreamTraits): void {
-    const { events, packer, view } = this.#parts
-    const auto = distribution === undefined ? packer.auto : distribution === 'auto'
+  traitsKnown({ distribution, maxRecordBytes }: StreamTraits): void {
+    const { settings, events, packer, view } = this.#parts
+    // Where asking is not permitted, what was seen counts, and before anything was seen what the caller says.
+    const unknown = packer.auto || (!this.#hasProbed && settings.distributionIfUnknown === 'auto')
+    const auto = distribution === undefined ? unknown : distribution === 'auto'
     const changed = auto !== packer.auto
     packer.auto = auto
-    if (view.isReady) this.#relane(this.now())
+    this.#hasProbed = true
+    if (view.isReady && (changed || maxRecordBytes !== this.#maxRecordBytes)) this.#relane(this.now())
     if (changed)
       events.emit({
         type: 'distribution-changed',
@@ -218,6 +234,7 @@ export class StreamGate implements StreamViewListener {
   }
 
   idle(): void {
+    if (!this.#parts.view.isRenewing) this.#holdUntil = Number.NEGATIVE_INFINITY
     if (this.#parts.view.isReady) {
       for (const { resolve } of this.#loadWaiters.splice(0)) resolve()
     }
@@ -226,6 +243,14 @@ export class StreamGate implements StreamViewListener {
 
   now(): number {
     return this.#parts.settings.clock.now()
+  }
+
+  #renew(now: number): void {
+    const { settings, view } = this.#parts
+    const { shardMapRefreshMs, recordTtlMs } = settings
+    if (now - this.#lastPutAt >= shardMapRefreshMs) this.#holdUntil = now + Math.min(MOST_HELD_MS, recordTtlMs / 2)
+    view.renew(now)
+    this.#parts.wakeBy(view.nextAt)
   }
 
   #loadView(now: number): void {
@@ -254,6 +279,10 @@ export class StreamGate implements StreamViewListener {
     packer.adapt(completed)
     for (const entry of completed) dispatcher.enqueue(entry)
     const moved = dispatcher.changeMap(packer.auto ? undefined : view.map, view.map?.open.length)
+    const { maxRecordBytes } = view.traits!
+    // Whatever is too large now would fail, and with it the requests that it is in.
+    if (maxRecordBytes < this.#maxRecordBytes) for (const entry of dispatcher.clearAll()) moved.push(entry)
+    this.#maxRecordBytes = maxRecordBytes
     settler.queueAnew(dissolved(moved), now)
   }
 

@@ -2,7 +2,7 @@ import { ManualClock } from '@shardwise/core/clock'
 import type { DescribeStreamSummaryOutput, KinesisPort, ListShardsInput, StreamSummary } from '@shardwise/core/kinesis-port'
 import type { Shard } from '@shardwise/core/shard-map'
 import { describe, expect, test } from 'vitest'
-import { StreamView } from './stream-view.js'
+import { StreamView, type StreamViewOptions } from './stream-view.js'
 import { listingOf } from './testing/known-stream.js'
 import { shardOf } from './testing/records.js'
 import { named } from './testing/simulated-kinesis.js'
@@ -29,7 +29,7 @@ class Bench {
   toldBeforeIdle: readonly string[] = []
   readonly view: StreamView
 
-  constructor(options: { readonly ordered?: boolean } = {}) {
+  constructor(options: Partial<StreamViewOptions> = {}) {
     const port: Partial<KinesisPort> = {
       describeStreamSummary: async (_, call): Promise<DescribeStreamSummaryOutput> => {
         this.#begin('describe', call?.signal)
@@ -44,7 +44,9 @@ class Bench {
         return { Shards: this.shards.map(listingOf) }
       },
     }
-    const settings = { name: 'flights', ordered: false, retry: { baseMs: 100, maxMs: 1000 }, random: () => 0.5, ...options }
+    const retry = { baseMs: 100, maxMs: 1000 }
+    const times = { refreshMs: 0, timeoutMs: 10_000, retry, random: () => 0.5 }
+    const settings = { name: 'flights', ordered: false, ...times, ...options }
     const ids = (shards: readonly Shard[] | undefined): string => shards?.map(({ shardId }) => shardId).join('+') ?? 'none'
     this.view = new StreamView(port as KinesisPort, { StreamName: 'flights' }, settings, () => ({
       mapChanged: (map, before) => this.told.push(`map ${ids(before?.open)} -> ${ids(map.open)}`),
@@ -87,7 +89,7 @@ function gate(): { promise: Promise<void>; open: () => void } {
   return { promise, open }
 }
 
-async function loaded(options: { readonly ordered?: boolean } = {}): Promise<Bench> {
+async function loaded(options: Partial<StreamViewOptions> = {}): Promise<Bench> {
   const bench = new Bench(options)
   bench.view.load(0)
   await bench.since()
@@ -142,7 +144,7 @@ describe('StreamView', () => {
     bench.view.refresh(1000)
     bench.view.refresh(1000, true)
     bench.view.refresh(1000)
-    expect([await bench.since(), bench.view.nextAt]).toEqual([[['list open'], []], undefined])
+    expect([await bench.since(), bench.view.nextAt]).toEqual([[['list open'], []], 11_000])
     bench.shards = halves
     open()
     expect(await bench.since()).toEqual([[], ['map whole -> left+right']])
@@ -306,4 +308,129 @@ describe('StreamView', () => {
     bench.view.probe(5000)
     expect(await bench.since()).toEqual([[], []])
   })
+})
+
+describe('renewal', () => {
+  // With jitter of a half: a tenth earlier than the 60 seconds.
+  const RENEWED_AT = 54_000
+
+  test('the map is stale a while after each listing, never when it is not to be renewed, and never before there is one', async () => {
+    expect(new Bench({ refreshMs: 60_000 }).view.staleAt).toBe(Number.POSITIVE_INFINITY)
+    expect((await loaded()).view.staleAt).toBe(Number.POSITIVE_INFINITY)
+    const bench = await loaded({ refreshMs: 60_000 })
+    expect(bench.view.staleAt).toBe(RENEWED_AT)
+    bench.now = 30_000
+    bench.view.refresh(bench.now)
+    await bench.since()
+    expect(bench.view.staleAt).toBe(30_000 + RENEWED_AT)
+  })
+
+  test('it is listed once, and stale again when that has ended', async () => {
+    const bench = await loaded({ refreshMs: 60_000 })
+    bench.now = 70_000
+    bench.view.renew(70_000)
+    expect([bench.view.staleAt, bench.view.isRenewing]).toEqual([Number.POSITIVE_INFINITY, true])
+    expect(await bench.since()).toEqual([['list open'], ['map confirmed']])
+    expect([bench.view.staleAt, bench.view.isRenewing, bench.view.nextAt]).toEqual([70_000 + RENEWED_AT, false, undefined])
+  })
+
+  test('every fifth listing is followed by a probe, which tells nothing new and calls for nothing', async () => {
+    const bench = await loaded({ refreshMs: 60_000 })
+    const calls: string[] = []
+    for (let i = 1; i <= 10; i++) {
+      bench.now += 60_000
+      bench.view.renew(bench.now)
+      calls.push(...(await bench.since())[0])
+      bench.now += 200
+      bench.view.tick(bench.now)
+      calls.push(...(await bench.since())[0])
+    }
+    // The first of the five was the loading.
+    expect(calls.map((call) => call[0]).join('')).toBe('lllldllllldl')
+    // A refresh that is called for now goes as soon as after the first.
+    bench.view.refresh(bench.now)
+    await bench.since()
+    expect(bench.view.nextAt).toBeUndefined()
+    bench.view.refresh(bench.now)
+    expect(bench.view.nextAt! - bench.now).toBeLessThanOrEqual(100)
+  })
+
+  test.each<[string, Error, number]>([
+    ['for now', named('LimitExceededException'), 750],
+    ['for good', named('AccessDeniedException'), 60_000],
+  ])('one that fails %s leaves the map, and is asked for by the next put after a while', async (_, error, after) => {
+    const bench = await loaded({ refreshMs: 60_000 })
+    bench.shards = error
+    bench.now = 70_000
+    bench.view.renew(70_000)
+    expect((await bench.since())[0]).toEqual(['list open'])
+    expect([bench.view.isReady, bench.view.nextAt, bench.view.staleAt]).toEqual([true, undefined, 70_000 + after])
+  })
+
+  test('one that is called for as well is tried again until it succeeds', async () => {
+    const bench = await loaded({ refreshMs: 60_000 })
+    bench.shards = named('LimitExceededException')
+    bench.now = 70_000
+    const open = bench.close()
+    bench.view.renew(70_000)
+    bench.view.refresh(70_000, true)
+    open()
+    await bench.since()
+    expect(bench.view.nextAt).toBe(70_100)
+  })
+})
+
+test('a probe that tells nothing new does not shorten the waits', async () => {
+  const bench = await loaded()
+  const waits: number[] = []
+  for (let i = 0; i < 5; i++) {
+    bench.view.probe(bench.now)
+    await bench.since()
+    bench.view.probe(bench.now)
+    waits.push(bench.view.nextAt! - bench.now)
+    bench.now = bench.view.nextAt!
+    bench.view.tick(bench.now)
+    await bench.since()
+    bench.now += 5000
+  }
+  expect(waits).toEqual([100, 300, 750, 750, 750])
+})
+
+test('that probing is denied is told once, and again after it was permitted', async () => {
+  const bench = await loaded()
+  const told: string[] = []
+  for (const summary of [
+    named('AccessDeniedException'),
+    named('AccessDeniedException'),
+    ACTIVE,
+    named('AccessDeniedException'),
+  ]) {
+    bench.summary = summary
+    bench.now += 10_000
+    bench.view.probe(bench.now)
+    told.push(...(await bench.since())[1].filter((what) => what === 'probe denied'))
+  }
+  expect(told).toHaveLength(2)
+})
+
+test.each([['describe'], ['list open']])('a call that is not answered (%s) ends in time, and another is made', async (call) => {
+  const bench = new Bench({ timeoutMs: 3000 })
+  const never = new Promise<void>(() => {})
+  if (call === 'describe') bench.gate = never
+  bench.view.load(0)
+  if (call !== 'describe') bench.gate = never
+  expect((await bench.since())[0].at(-1)).toBe(call)
+  expect(bench.view.nextAt).toBe(3000)
+  bench.now = 2999
+  bench.view.tick(2999)
+  expect(bench.signals.at(-1)!.aborted).toBe(false)
+  bench.now = 3000
+  bench.view.tick(3000)
+  expect((await bench.since())[1]).toEqual(['failed TimeoutError'])
+  expect([bench.signals.at(-1)!.aborted, bench.view.nextAt]).toEqual([true, 3100])
+  bench.gate = Promise.resolve()
+  bench.now = 3100
+  bench.view.tick(3100)
+  await bench.since()
+  expect(bench.view.isReady).toBe(true)
 })

@@ -1,11 +1,12 @@
-import type { KinesisPort, StreamReference } from '@shardwise/core/kinesis-port'
+import type { StreamReference } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
 import { classifyFailure, withAdvice } from '@shardwise/core/service-error'
 import { DEFAULT_MAX_RECORD_BYTES } from '@shardwise/core/service-limits'
 import { listAllShards, type Shard, ShardListingError, type ShardMap } from '@shardwise/core/shard-map'
 import { describeStream, StreamDescriptionError } from '@shardwise/core/stream-description'
+import { ControlCalls, type ControlPort } from './control-calls.js'
 import { StreamUnusableError } from './producer-error.js'
-import type { RetryOptions } from './retry-policy.js'
+import type { Backoff } from './retry-policy.js'
 import { ShardDirectory } from './shard-directory.js'
 
 /** What the pipeline needs to know of the stream itself. */
@@ -21,6 +22,7 @@ export interface StreamViewListener {
   /** A listing came and changed nothing, except perhaps that closed shards are known now. */
   mapConfirmed(): void
   traitsKnown(traits: StreamTraits): void
+  /** Told once, until it is permitted again. */
   probeDenied(message: string): void
   /** `fatal` when trying again will not help. */
   failed(error: StreamUnusableError, fatal: boolean): void
@@ -29,8 +31,30 @@ export interface StreamViewListener {
   now(): number
 }
 
+export interface StreamViewOptions {
+  readonly name: string
+  readonly ordered: boolean
+  readonly retry: Backoff
+  readonly random: Random
+  /** Age at which the map is worth a new listing; 0 for never. */
+  readonly refreshMs: number
+  /** For one call. */
+  readonly timeoutMs: number
+}
+
+/** What the next call is to ask for. */
+interface Wish {
+  list: boolean
+  closedToo: boolean
+  probe: boolean
+  /** Nothing calls for it but the age of what is known. If it fails, what is known stays. */
+  routine: boolean
+}
+
 /** A second refresh waits at least this long: a stream that answers oddly must not be listed in a loop. */
 const LEAST_REFRESH_INTERVAL_MS = 100
+/** Renewals of the map for one of the traits: DescribeStreamSummary has 20 calls a second for all of an account. */
+const RENEWALS_A_PROBE = 5
 
 /**
  * Keeps the shard map and the stream's traits: loads both before the first record is routed, and renews what is asked for, one call at a
@@ -39,35 +63,35 @@ const LEAST_REFRESH_INTERVAL_MS = 100
  * It has no timer: `nextAt` says when to call `tick`.
  */
 export class StreamView {
-  readonly #port: KinesisPort
+  readonly #calls: ControlCalls
   readonly #reference: StreamReference
   readonly #name: string
   readonly #ordered: boolean
-  readonly #retry: RetryOptions
+  readonly #retry: Backoff
   readonly #random: Random
   readonly #listener: () => StreamViewListener
-  readonly #abort = new AbortController()
+  readonly #refreshMs: number
+  #isStopped = false
   #directory = new ShardDirectory()
   #traits: StreamTraits | undefined
   /** The directory that the running call is for. `forget` replaces it, and the call's answer is then dropped. */
   #running: ShardDirectory | undefined
-  #wanted: { list: boolean; closedToo: boolean; probe: boolean } = { list: false, closedToo: false, probe: false }
+  #wanted: Wish = nothing()
+  #staleAt = Number.POSITIVE_INFINITY
+  #renewals = 0
+  #isDenied = false
   #notBefore = Number.NEGATIVE_INFINITY
-  /** Calls in a row that failed or changed nothing. */
+  /** Calls in a row that were called for and failed or changed nothing. */
   #fruitless = 0
 
-  constructor(
-    port: KinesisPort,
-    reference: StreamReference,
-    options: { readonly name: string; readonly ordered: boolean; readonly retry: RetryOptions; readonly random: Random },
-    listener: () => StreamViewListener,
-  ) {
-    this.#port = port
+  constructor(port: ControlPort, reference: StreamReference, options: StreamViewOptions, listener: () => StreamViewListener) {
+    this.#calls = new ControlCalls(port, options.timeoutMs, () => this.#listener().now())
     this.#reference = reference
     this.#name = options.name
     this.#ordered = options.ordered
     this.#retry = options.retry
     this.#random = options.random
+    this.#refreshMs = options.refreshMs
     this.#listener = listener
   }
 
@@ -92,7 +116,18 @@ export class StreamView {
 
   /** When `tick` has something to do, or undefined. */
   get nextAt(): number | undefined {
-    return this.#running === undefined && (this.#wanted.list || this.#wanted.probe) ? this.#notBefore : undefined
+    if (this.#running !== undefined) return this.#calls.giveUpAt
+    return this.#wanted.list || this.#wanted.probe ? this.#notBefore : undefined
+  }
+
+  /** From when on `renew` is worth while. There is no timer for it: whoever puts asks, so that nothing is listed while nobody does. */
+  get staleAt(): number {
+    return this.#staleAt
+  }
+
+  /** Whether a listing has been asked for and has not ended. */
+  get isRenewing(): boolean {
+    return this.#running !== undefined || this.#wanted.list
   }
 
   /** Asks for what is missing. */
@@ -100,6 +135,7 @@ export class StreamView {
     if (this.isReady || this.#running === this.#directory) return
     this.#wanted.list ||= this.#directory.map === undefined
     this.#wanted.probe ||= this.#traits === undefined
+    this.#wanted.routine = false
     this.tick(now)
   }
 
@@ -108,6 +144,7 @@ export class StreamView {
     if (this.isReady) {
       this.#wanted.list = true
       this.#wanted.closedToo ||= closedToo
+      this.#wanted.routine = false
       this.tick(now)
     } else this.load(now)
   }
@@ -117,60 +154,79 @@ export class StreamView {
     if (this.isReady) {
       this.#wanted.probe = true
       this.#wanted.list ||= listToo
+      this.#wanted.routine = false
       this.tick(now)
     } else this.load(now)
+  }
+
+  /** Asks for a newer map because of its age, and now and then for the traits. */
+  renew(now: number): void {
+    this.#staleAt = Number.POSITIVE_INFINITY
+    if (!this.isReady || this.#wanted.list) return
+    this.#wanted.routine = !this.#wanted.probe
+    this.#wanted.list = true
+    this.tick(now)
   }
 
   /** Forgets everything: the stream is gone, or cannot be used as it is. The next `load` starts afresh. */
   forget(): void {
     this.#directory = new ShardDirectory()
     this.#traits = undefined
-    this.#wanted = { list: false, closedToo: false, probe: false }
+    this.#wanted = nothing()
+    this.#staleAt = Number.POSITIVE_INFINITY
   }
 
   tick(now: number): void {
-    if (this.nextAt === undefined || this.#notBefore > now || this.#abort.signal.aborted) return
+    if (this.#isStopped) return
+    if (this.#running !== undefined) {
+      this.#calls.giveUp(now)
+      return
+    }
+    if (this.nextAt === undefined || this.#notBefore > now) return
     const wanted = this.#wanted
-    this.#wanted = { list: false, closedToo: false, probe: false }
+    this.#wanted = nothing()
     this.#running = this.#directory
     void this.#call(wanted)
   }
 
   stop(): void {
-    this.#abort.abort(new Error('The producer was closed'))
+    this.#isStopped = true
+    this.#calls.stop(new Error('The producer was closed'))
   }
 
-  async #call(wanted: { list: boolean; closedToo: boolean; probe: boolean }): Promise<void> {
+  async #call(wanted: Wish): Promise<void> {
     const directory = this.#directory
-    const { signal } = this.#abort
     let fruitful = false
     let tell: (() => void) | undefined
     try {
       if (wanted.probe) {
         const traits = await this.#probe()
-        if (signal.aborted || directory !== this.#directory) return
+        if (this.#isStopped || directory !== this.#directory) return
+        fruitful = !areSame(this.#traits, traits)
         this.#traits = traits
         this.#listener().traitsKnown(traits)
         wanted.probe = false
-        fruitful = true
       }
       if (wanted.list) {
         const filter = wanted.closedToo ? {} : { filter: { Type: 'AT_LATEST' } as const }
-        const listing = await listAllShards(this.#port, this.#reference, { ...filter, signal })
-        if (directory !== this.#directory) return
+        const listing = await listAllShards(this.#calls, this.#reference, filter)
+        if (this.#isStopped || directory !== this.#directory) return
         const before = directory.map
         const verdict = directory.accept(listing)
         if (verdict.kind === 'unusable') throw new ShardListingError(undefined, verdict.why)
-        fruitful = verdict.kind === 'changed'
+        fruitful ||= verdict.kind === 'changed'
+        this.#listed()
         tell =
           verdict.kind === 'changed'
             ? () => this.#listener().mapChanged(verdict.map, before)
             : () => this.#listener().mapConfirmed()
       }
     } catch (cause) {
-      if (signal.aborted || directory !== this.#directory) return
+      if (this.#isStopped || directory !== this.#directory) return
       const [error, fatal] = this.#describe(cause)
-      if (!fatal) {
+      if (wanted.routine) this.#staleAt = this.#listener().now() + (fatal ? this.#refreshMs : this.#longPause())
+      else if (!fatal) {
+        this.#wanted.routine = false
         this.#wanted.list ||= wanted.list
         this.#wanted.closedToo ||= wanted.closedToo
         this.#wanted.probe ||= wanted.probe
@@ -179,8 +235,9 @@ export class StreamView {
       tell = () => this.#listener().failed(error, fatal)
     } finally {
       this.#running = undefined
-      this.#fruitless = fruitful ? 0 : this.#fruitless + 1
-      if (!signal.aborted) {
+      if (fruitful) this.#fruitless = 0
+      else if (!wanted.routine) this.#fruitless++
+      if (!this.#isStopped) {
         this.#notBefore = this.#listener().now() + this.#pause()
         tell?.()
         this.#listener().idle()
@@ -194,11 +251,23 @@ export class StreamView {
     return Math.max(LEAST_REFRESH_INTERVAL_MS, (ceiling * (1 + this.#random())) / 2)
   }
 
+  #longPause(): number {
+    return Math.max(LEAST_REFRESH_INTERVAL_MS, (this.#retry.maxMs * (1 + this.#random())) / 2)
+  }
+
+  /** The map is as new as can be. Jitter keeps a fleet that was started together from listing together. */
+  #listed(): void {
+    if (this.#refreshMs === 0) return
+    this.#staleAt = this.#listener().now() + this.#refreshMs * (1 - this.#random() / 5)
+    if (this.#wanted.probe || ++this.#renewals % RENEWALS_A_PROBE !== 0) return
+    this.#wanted.routine = !this.#wanted.list
+    this.#wanted.probe = true
+  }
+
   async #probe(): Promise<StreamTraits> {
     try {
-      const { status, maxRecordBytes, distribution } = await describeStream(this.#port, this.#reference, {
-        signal: this.#abort.signal,
-      })
+      const { status, maxRecordBytes, distribution } = await describeStream(this.#calls, this.#reference)
+      this.#isDenied = false
       if (status === 'DELETING') {
         throw new StreamUnusableError(
           this.#name,
@@ -219,7 +288,8 @@ export class StreamView {
     } catch (cause) {
       const failure = classifyFailure(cause)
       if (failure.kind !== 'access-denied') throw cause
-      this.#listener().probeDenied(withAdvice(failure))
+      if (!this.#isDenied) this.#listener().probeDenied(withAdvice(failure))
+      this.#isDenied = true
       return { maxRecordBytes: DEFAULT_MAX_RECORD_BYTES, distribution: undefined }
     }
   }
@@ -239,6 +309,14 @@ export class StreamView {
       !failure.retryable,
     ]
   }
+}
+
+function nothing(): Wish {
+  return { list: false, closedToo: false, probe: false, routine: false }
+}
+
+function areSame(known: StreamTraits | undefined, told: StreamTraits): boolean {
+  return known?.maxRecordBytes === told.maxRecordBytes && known.distribution === told.distribution
 }
 
 /** Only between `#probe` and `#describe`. */

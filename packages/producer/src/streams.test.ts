@@ -27,7 +27,7 @@ function streamsBench(most: number, options: ProducerOptions = {}): StreamsBench
   const settings = checkOptions({ clock, random: () => 0.5, ...options })
   const events = new EventSource<ProducerEvent>()
   const ledger = new Ledger({ maxBytes: settings.maxBufferedBytes, maxRecords: settings.maxBufferedRecords }, events)
-  const streams = new Streams(settings, kinesis, events, ledger, most)
+  const streams = new Streams(settings, kinesis, events, ledger, undefined, most)
   onTestFinished(async () => {
     const flushed = streams.flush()
     await clock.advanceAsync(40_000)

@@ -6,6 +6,7 @@ import { RecordRejectedError } from './producer-error.js'
 import type { ProducerEvent } from './producer-events.js'
 import { isStream, type ProducerSettings, STREAM_RULE } from './producer-options.js'
 import { type ProducerStats, past, sum } from './producer-stats.js'
+import type { Undelivered } from './undelivered.js'
 import { brief } from './user-record.js'
 
 /** With more, the pipelines of streams that have nothing to do are let go. */
@@ -17,6 +18,7 @@ export class Streams {
   readonly #port: KinesisPort
   readonly #events: EventSource<ProducerEvent>
   readonly #ledger: Ledger
+  readonly #undelivered: Undelivered | undefined
   readonly #most: number
   /** By name or ARN as given. */
   readonly #pipelines = new Map<string, Pipeline>()
@@ -29,12 +31,14 @@ export class Streams {
     port: KinesisPort,
     events: EventSource<ProducerEvent>,
     ledger: Ledger,
+    undelivered?: Undelivered,
     most: number = MOST_IDLE_STREAMS,
   ) {
     this.#settings = settings
     this.#port = port
     this.#events = events
     this.#ledger = ledger
+    this.#undelivered = undelivered
     this.#most = most
   }
 
@@ -79,7 +83,8 @@ export class Streams {
     if (stream === undefined) throw new RecordRejectedError('stream', 'must be named: the producer has no stream of its own')
     if (!isStream(stream)) throw new RecordRejectedError('stream', `must be ${STREAM_RULE}, got ${brief(stream)}`)
     if (this.#pipelines.size >= this.#most) this.#letGo()
-    const pipeline = new Pipeline({ ...this.#settings, stream }, this.#port, streamReference(stream), this.#events, this.#ledger)
+    const shared = [this.#events, this.#ledger, this.#undelivered] as const
+    const pipeline = new Pipeline({ ...this.#settings, stream }, this.#port, streamReference(stream), ...shared)
     this.#pipelines.set(stream, pipeline)
     return pipeline
   }

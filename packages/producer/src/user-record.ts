@@ -79,6 +79,8 @@ export class UserRecord {
   epoch = 0
   /** Requests that carried it, in all the Kinesis records that it was packed into before the present one. */
   attempts = 0
+  /** Those of them that were refused for another record's sake. */
+  pardoned = 0
   /** Whether one of those requests may have written it. */
   mayBeWritten = false
   lastFailure: AttemptFailure | undefined = undefined
@@ -88,6 +90,9 @@ export class UserRecord {
   /** Of all others that want to know, with what it is told to be about. */
   outcome: PutOutcome<never> | undefined = undefined
   subject: unknown = undefined
+  /** Where there is a hook for undelivered records: what was put, and whether the hook put it. See undelivered.ts. */
+  input: unknown = undefined
+  isOfHook = false
 
   constructor(
     partitionKey: string,

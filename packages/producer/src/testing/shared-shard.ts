@@ -55,7 +55,9 @@ export class SharedShard {
     const writer: Writer = { producer: undefined as unknown as Producer, sent: [], taken: [], takenBytes: [], requests: 0 }
     const producer = new Producer({
       ...{ stream: 'flights', kinesis: this.#port(writer), clock: this.clock, random: this.#random },
-      ...{ maxBufferedBytes: 2 * MIB, maxBufferedRecords: 2000, recordTtlMs: 3_600_000, ...options },
+      ...{ maxBufferedBytes: 2 * MIB, maxBufferedRecords: 2000, recordTtlMs: 3_600_000 },
+      // The shards stay as they are, and the draws of a seed are then those of the rate alone.
+      ...{ shardMapRefreshMs: 0, ...options },
     })
     Object.assign(writer, { producer })
     this.writers.push(writer)

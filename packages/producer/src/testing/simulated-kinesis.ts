@@ -70,7 +70,7 @@ export class SimulatedKinesis implements KinesisPort {
     const refused = new Set(fault?.kind === 'refuse' ? fault.places.map((place) => place % Records.length) : [])
     const written = Records.filter((_, i) => !refused.has(i))
     const output = (
-      written.length === 0 ? { Records: [] } : this.model.call('PutRecords', { ...input, Records: written })
+      written.length === 0 ? { Records: [] } : this.#call('PutRecords', { ...input, Records: written })
     ) as PutRecordsOutput
     const results = [...output.Records!]
     const answer = Records.map((_, i) =>
@@ -88,7 +88,7 @@ export class SimulatedKinesis implements KinesisPort {
     await this.#wait(this.latencyMs, options.signal)
     const fault = this.controlFault('ListShards', input)
     if (fault !== undefined) throw fault
-    return this.model.call('ListShards', input)
+    return this.#call('ListShards', input) as ListShardsOutput
   }
 
   async describeStreamSummary(input: StreamReference, options: CallOptions = {}): Promise<DescribeStreamSummaryOutput> {
@@ -96,7 +96,7 @@ export class SimulatedKinesis implements KinesisPort {
     await this.#wait(this.latencyMs, options.signal)
     const fault = this.controlFault('DescribeStreamSummary', input)
     if (fault !== undefined) throw fault
-    return this.model.call('DescribeStreamSummary', input) as DescribeStreamSummaryOutput
+    return this.#call('DescribeStreamSummary', input) as DescribeStreamSummaryOutput
   }
 
   async getShardIterator(input: object): Promise<GetShardIteratorOutput> {
@@ -193,6 +193,16 @@ export class SimulatedKinesis implements KinesisPort {
       iterator = page.Records!.length === 0 ? undefined : (page.NextShardIterator ?? undefined)
     }
     return records
+  }
+
+  /** The model, with its errors as the SDK raises them. */
+  #call(...call: Parameters<KinesisModel['call']>): object {
+    try {
+      return this.model.call(...call)
+    } catch (error) {
+      const { code, message } = error as Error & { readonly code?: string }
+      throw code === undefined ? error : named(code, message)
+    }
   }
 
   #wait(ms: number, signal: AbortSignal | undefined): Promise<void> {
