@@ -24,6 +24,7 @@ import type { HeldLease } from './leases/held-lease.js'
 import { LeaseCoordinator } from './leases/lease-coordinator.js'
 import type { LeaseStore } from './leases/lease-store.js'
 import { LeaseTableError } from './leases/lease-table-error.js'
+import { checkRunOptions, type RunOptions, type RunSettings } from './run-options.js'
 import { ShardDiscovery } from './shards/shard-discovery.js'
 import { ShardWorker } from './shards/shard-worker.js'
 import { PollingSource } from './sources/polling-source.js'
@@ -53,10 +54,11 @@ export class Consumer {
    * pass by itself is retried, during the start and always afterwards. Rejects with ConsumerRanError when called twice. After
    * `stop` it resolves at once.
    */
-  async run(handlers: Handlers): Promise<void> {
+  async run(handlers: Handlers, options: RunOptions = {}): Promise<void> {
     checkHandlers(handlers)
+    const run = checkRunOptions(handlers, options)
     if (this.#run !== undefined) throw new ConsumerRanError()
-    this.#run = this.#stop.signal.aborted ? Promise.resolve() : this.#live({ ...handlers })
+    this.#run = this.#stop.signal.aborted ? Promise.resolve() : this.#live({ ...handlers }, run)
     return this.#run
   }
 
@@ -74,11 +76,11 @@ export class Consumer {
     return this.stop()
   }
 
-  async #live(handlers: Handlers): Promise<void> {
+  async #live(handlers: Handlers, run: RunSettings): Promise<void> {
     const connections = this.#connect()
     const workerId = `${this.#settings.workerId ?? hostname()}:${randomEnding(this.#settings.random)}`
     try {
-      await this.#consume(handlers, { ...connections, workerId })
+      await this.#consume(handlers, run, { ...connections, workerId })
     } catch (error) {
       // A start that was stopped has not failed.
       if (!this.#stop.signal.aborted) throw error
@@ -88,7 +90,11 @@ export class Consumer {
     }
   }
 
-  async #consume(handlers: Handlers, { port, store, workerId }: Connections & { readonly workerId: string }): Promise<void> {
+  async #consume(
+    handlers: Handlers,
+    run: RunSettings,
+    { port, store, workerId }: Connections & { readonly workerId: string },
+  ): Promise<void> {
     const { stream, applicationName, failoverTimeMs, initialPosition, clock, random } = this.#settings
     const reference = streamReference(stream)
     const stop = this.#stop.signal
@@ -110,7 +116,7 @@ export class Consumer {
       clock,
       random,
       onHeld: (lease) => {
-        const worker = this.#work(lease, handlers, port).finally(() => workers.delete(worker))
+        const worker = this.#work(lease, handlers, run, port).finally(() => workers.delete(worker))
         workers.add(worker)
       },
       emit,
@@ -126,7 +132,7 @@ export class Consumer {
     }
   }
 
-  #work(lease: HeldLease, handlers: Handlers, port: KinesisPort): Promise<void> {
+  #work(lease: HeldLease, handlers: Handlers, run: RunSettings, port: KinesisPort): Promise<void> {
     const { stream, initialPosition, idleTimeBetweenReadsMs, maxRecordsPerRead, handlerBackoff, checkpointWriteAfterMs } =
       this.#settings
     const { clock, random } = this.#settings
@@ -146,7 +152,18 @@ export class Consumer {
       random,
       emit,
     })
-    return new ShardWorker({ stream, lease, source, handlers, handlerBackoff, checkpointWriteAfterMs, clock, random, emit }).run()
+    return new ShardWorker({
+      stream,
+      lease,
+      source,
+      handlers,
+      run,
+      handlerBackoff,
+      checkpointWriteAfterMs,
+      clock,
+      random,
+      emit,
+    }).run()
   }
 
   /** One step of the start: repeated while its failure may pass by itself. */

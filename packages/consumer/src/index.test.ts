@@ -6,6 +6,7 @@ it('exports exactly this', () => {
     'Consumer',
     'ConsumerRanError',
     'ConsumerStartError',
+    'FailedAtError',
     'LeaseLostError',
     'LeaseTableError',
     'bytes',

@@ -3,9 +3,11 @@ import { ManualClock } from '@shardwise/core/clock'
 import type { ChildShard, KinesisRecord } from '@shardwise/core/kinesis-port'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type Position, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
+import type { FailurePolicy } from '../delivery/failure-policy.js'
 import type { Handlers } from '../delivery/handler.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import { LeaseLostError } from '../leases/lease-lost-error.js'
+import type { RunSettings } from '../run-options.js'
 import type { FetchedBatch, RecordSource } from '../sources/record-source.js'
 import { ShardWorker, type ShardWorkerEvent } from './shard-worker.js'
 
@@ -127,7 +129,7 @@ class GatedHandler {
 /** Lets promise callbacks run. */
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
-function setUp(handlers: Handlers, resumeFrom: Position = TRIM_HORIZON) {
+function setUp(handlers: Handlers, resumeFrom: Position = TRIM_HORIZON, run: Partial<RunSettings> = {}) {
   const clock = new ManualClock()
   const lease = new FakeLease(resumeFrom)
   const source = new FakeSource()
@@ -137,6 +139,7 @@ function setUp(handlers: Handlers, resumeFrom: Position = TRIM_HORIZON) {
     lease,
     source,
     handlers,
+    run: { concurrency: 1, onFailure: 'retry', ...run },
     handlerBackoff: { baseMs: 100, maxMs: 30_000 },
     checkpointWriteAfterMs: undefined,
     clock,
@@ -277,6 +280,56 @@ describe('ShardWorker', () => {
       await run
       expect(lease.log).toEqual(['release'])
     })
+  })
+
+  describe("'stop-shard'", () => {
+    const onFailure: FailurePolicy = { attempts: 2, giveUp: 'stop-shard' }
+    const handlers: Handlers = {
+      eachRecord: ({ sequenceNumber }) => {
+        if (sequenceNumber === '2') throw new Error('no')
+      },
+    }
+
+    it('keeps the lease at the checkpoint, reads no more and does not end the shard; stopped, it releases', async () => {
+      const { clock, lease, source, worker, types } = setUp(handlers, TRIM_HORIZON, { onFailure })
+      source.give({ records: plain(1, 2, 3) }, { records: plain(4) }, { children: CHILDREN })
+      const run = worker.run()
+      await clock.advanceAsync(3_600_000)
+      expect(lease.log).toEqual(['checkpoint 1/0'])
+      expect([worker.state, source.calls]).toEqual(['running', 2])
+      expect(types().at(-1)).toBe('shard-blocked')
+      lease.askToDrain()
+      await run
+      expect(lease.log).toEqual(['checkpoint 1/0', 'release'])
+    })
+
+    it('ends with the loss of the lease', async () => {
+      const { clock, lease, source, worker } = setUp(handlers, TRIM_HORIZON, { onFailure })
+      source.give({ records: plain(2), children: CHILDREN })
+      const run = worker.run()
+      await clock.advanceAsync(1000)
+      lease.lose()
+      await run
+      expect(lease.log).not.toContain('end child')
+      expect(worker.state).toBe('lost')
+    })
+  })
+
+  it('with order by key: calls side by side, checkpoints without a gap, and the end after the last', async () => {
+    const handler = new GatedHandler()
+    const { lease, source, worker } = setUp(handler.handlers, TRIM_HORIZON, { concurrency: 2 })
+    const records = plain(1, 2, 3).map((record, i) => ({ ...record, PartitionKey: 'aba'[i]! }))
+    source.give({ records, children: CHILDREN })
+    const run = worker.run()
+    await turn()
+    expect(handler.started).toEqual(['1/0', '2/0'])
+    handler.finish()
+    await turn()
+    expect([handler.started.slice(2), lease.log]).toEqual([['3/0'], ['checkpoint 1/0']])
+    handler.finish()
+    handler.finish()
+    await run
+    expect(lease.log.slice(1)).toEqual(['checkpoint 2/0', 'checkpoint 3/0', 'end child'])
   })
 
   describe('when asked to drain', () => {
