@@ -4,7 +4,9 @@ import type { UserRecord } from './user-record.js'
 /** The pipeline of a stream, as its account sees it. */
 export interface AccountHolder {
   /** See `Pipeline.put`. */
-  put(record: UserRecord, admitted: () => void): boolean
+  put(record: UserRecord, admitted?: () => void): boolean
+  /** See `Pipeline.offer`. */
+  offer(record: UserRecord): boolean
   /** There is room now for a record that has waited. Comes in the order of the line; nothing is sent before `turn`. */
   admitLate(record: UserRecord, now: number): void
   /** Does what has become due. */
@@ -38,6 +40,11 @@ export class Account {
   /** Puts that stand in line for room. */
   get waiting(): number {
     return this.#waiting
+  }
+
+  /** The records of these. */
+  get line(): readonly UserRecord[] {
+    return this.#ledger.line.filter((record) => record.account === this)
   }
 
   get isEmpty(): boolean {

@@ -2,6 +2,7 @@ import { type HashKeyRange, rangesOverlap } from '@shardwise/core/hash-key'
 import type { Shard } from '@shardwise/core/shard-map'
 import type { Entry } from './entry.js'
 import { LinkedSet } from './linked-set.js'
+import type { WaitedFor } from './waited-for.js'
 
 /** The way of one shard's entries from packing to settlement. */
 export interface Lane {
@@ -9,12 +10,15 @@ export interface Lane {
   readonly shardId: string | undefined
   /** Nothing leaves before this time: the last attempt failed. */
   notBefore: number
+  /** What its head waited for when it was last asked. */
+  heldBy: WaitedFor | undefined
 }
 
 /** What `ShardLanes` keeps of a lane. */
 export class LaneState implements Lane {
   readonly shard: Shard | undefined
   notBefore: number = Number.NEGATIVE_INFINITY
+  heldBy: WaitedFor | undefined = undefined
   /** Entries that go first: sent before, or older than anything queued. */
   again: Entry[] = []
   queue: Entry[] = []

@@ -149,7 +149,7 @@ export class Pipeline implements AccountHolder {
   }
 
   resume(): void {
-    this.#halting.resume()
+    this.#halting.resume([...this.#gate.waiting, ...this.#account.line])
   }
 
   /** For after the last flush: nothing is sent, awaited or timed any more. */
