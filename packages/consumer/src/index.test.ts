@@ -6,11 +6,13 @@ it('exports exactly this', () => {
     'Consumer',
     'ConsumerRanError',
     'ConsumerStartError',
+    'ConsumerStoppingError',
     'FailedAtError',
     'LeaseLostError',
     'LeaseTableError',
     'bytes',
     'json',
+    'stopOnSignals',
     'text',
   ])
 })

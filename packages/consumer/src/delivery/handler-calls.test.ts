@@ -174,6 +174,16 @@ describe('a record that fails as often as it may', () => {
     expect(log).toEqual(['dead letter', 'completed 0'])
   })
 
+  test('told to give up in a dead letter call, it throws: no failure, not completed', async () => {
+    const gives: DeadLetter = () => {
+      halt.abort()
+      lost.abort()
+      throw new Error('given up')
+    }
+    expect(await delivery(poisonous(0), { attempts: 1, giveUp: { deadLetter: gives } }).deliver(records(1), 0)).toBe(false)
+    expect([types(), log]).toEqual([['handler-failed'], ['0 attempt 1']])
+  })
+
   test('halted in the pause of a dead letter that failed: not completed', async () => {
     const refuses: DeadLetter = () => {
       throw new Error('no letter box')
@@ -255,6 +265,16 @@ describe('a batch that fails', () => {
     }
     expect(await delivery({ eachBatch }, 'retry').deliver(records(3), 0)).toBe(false)
     expect(log).toEqual(['completed 0'])
+  })
+
+  test('named by one that was told to give up: what came before is completed, and that is no failure', async () => {
+    const eachBatch = ([, second]: readonly ConsumedRecord[]): never => {
+      halt.abort()
+      lost.abort()
+      throw new FailedAtError(second!)
+    }
+    expect(await delivery({ eachBatch }, 'retry').deliver(records(3), 0)).toBe(false)
+    expect([log, types()]).toEqual([['completed 0'], []])
   })
 
   test('a name that is not of the batch: the whole batch has failed', async () => {

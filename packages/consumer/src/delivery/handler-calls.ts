@@ -111,6 +111,8 @@ export class HandlerCalls {
     const verdict = afterFailure(onFailure, span, failedAt, backoff, random)
     const at = failedAt ?? span.from
     this.#complete(batch, span.from, at)
+    // Told to give up, it did: that is no failure.
+    if (lease.signal.aborted) return false
     const { sequenceNumber, subSequenceNumber } = batch.records[at]!
     emit({
       type: 'handler-failed',
@@ -149,6 +151,7 @@ export class HandlerCalls {
       try {
         await onFailure.giveUp.deadLetter(record, error, { ...batch.context, attempt })
       } catch (thrown) {
+        if (lease.signal.aborted) return false
         const retryInMs = backoffDelay(attempt, backoff, random)
         emit({ type: 'dead-letter-failed', ...about, error: thrown, attempt, retryInMs })
         if (!(await this.#pause(retryInMs))) return false
