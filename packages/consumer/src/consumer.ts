@@ -28,6 +28,7 @@ import { LeaseCoordinator } from './leases/lease-coordinator.js'
 import type { LeaseStore } from './leases/lease-store.js'
 import { LeaseTableError } from './leases/lease-table-error.js'
 import { type RecordsOptions, recordIterator } from './record-iterator.js'
+import { checkRunOptions, type RunOptions, type RunSettings } from './run-options.js'
 import { SeenLeases } from './shards/seen-leases.js'
 import { ShardDiscovery } from './shards/shard-discovery.js'
 import { ShardWorker } from './shards/shard-worker.js'
@@ -68,9 +69,10 @@ export class Consumer {
    * pass by itself is retried, during the start and always afterwards. Rejects with ConsumerRanError when called twice. After
    * `stop` it resolves at once.
    */
-  async run(handlers: Handlers): Promise<void> {
+  async run(handlers: Handlers, options: RunOptions = {}): Promise<void> {
     checkHandlers(handlers)
-    return this.#begin({ ...handlers }, [])
+    const run = checkRunOptions(handlers, options)
+    return this.#begin({ ...handlers }, run, [])
   }
 
   /**
@@ -84,7 +86,8 @@ export class Consumer {
   records(options: RecordsOptions = {}): AsyncIterableIterator<StreamedRecord> {
     refuseUnknownOptions(options, ['signal'])
     const turns = new RecordTurns()
-    const run = (): Promise<void> => this.#begin(turns.handlers, [turns])
+    const settings = checkRunOptions(turns.handlers, {})
+    const run = (): Promise<void> => this.#begin(turns.handlers, settings, [turns])
     return recordIterator({ turns, signal: options.signal, run, stop: (limit) => this.stop(limit) })
   }
 
@@ -150,19 +153,19 @@ export class Consumer {
     await this.stop()
   }
 
-  #begin(handlers: Handlers, gates: readonly StartGate[]): Promise<void> {
+  #begin(handlers: Handlers, run: RunSettings, gates: readonly StartGate[]): Promise<void> {
     if (this.#run !== undefined) throw new ConsumerRanError()
-    this.#run = this.#stop.signal.aborted ? Promise.resolve() : this.#live(handlers, gates)
+    this.#run = this.#stop.signal.aborted ? Promise.resolve() : this.#live(handlers, run, gates)
     return this.#run
   }
 
-  async #live(handlers: Handlers, gates: readonly StartGate[]): Promise<void> {
+  async #live(handlers: Handlers, run: RunSettings, gates: readonly StartGate[]): Promise<void> {
     const connections = this.#connect()
     const workerId = `${this.#settings.workerId ?? hostname()}:${randomEnding(this.#settings.random)}`
     this.#workerId = workerId
     this.#state = 'starting'
     try {
-      await this.#consume(handlers, gates, { ...connections, workerId })
+      await this.#consume(handlers, run, gates, { ...connections, workerId })
     } catch (error) {
       // A start that was stopped has not failed.
       if (!this.#stop.signal.aborted) throw error
@@ -175,6 +178,7 @@ export class Consumer {
 
   async #consume(
     handlers: Handlers,
+    run: RunSettings,
     gates: readonly StartGate[],
     { port, store: table, workerId }: Connections & { readonly workerId: string },
   ): Promise<void> {
@@ -198,7 +202,7 @@ export class Consumer {
       failoverTimeMs,
       clock,
       random,
-      onHeld: (lease) => this.#workers.start(lease, this.#worker(lease, handlers, gates, port)),
+      onHeld: (lease) => this.#workers.start(lease, this.#worker(lease, handlers, run, gates, port)),
       emit,
     })
     try {
@@ -213,7 +217,7 @@ export class Consumer {
     }
   }
 
-  #worker(lease: HeldLease, handlers: Handlers, gates: readonly StartGate[], port: KinesisPort): ShardWorker {
+  #worker(lease: HeldLease, handlers: Handlers, run: RunSettings, gates: readonly StartGate[], port: KinesisPort): ShardWorker {
     const { stream, initialPosition, idleTimeBetweenReadsMs, maxRecordsPerRead, handlerBackoff, checkpointWriteAfterMs } =
       this.#settings
     const { clock, random } = this.#settings
@@ -238,6 +242,7 @@ export class Consumer {
       lease,
       source,
       handlers,
+      run,
       handlerBackoff,
       gates: [this.#workers.paused, ...gates],
       stopLimit: this.#stopLimit,
