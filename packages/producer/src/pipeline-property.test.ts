@@ -374,6 +374,7 @@ const resuming = fc.array(fc.oneof(...ordinary, { weight: 1, arbitrary: reshard 
 /** Throttles are answers of the model. */
 const BEYOND = { shardRatePercent: 1000, aggregateMaxBytes: 20_000, recordTtlMs: 5000 } as const
 const FEW = { failIfThrottled: true, retry: { baseMs: 20, maxMs: 200, maxAttempts: 2 } } as const
+/** For each of the modes below. Fresh sequences with every run of the tests; thousands when something in the pipeline changes. */
 const runs = Number(process.env.SHARDWISE_PROPERTY_RUNS ?? 50)
 
 /** All that anything went through since they were last looked at. */
