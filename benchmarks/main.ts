@@ -4,6 +4,8 @@ import { cpus, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { aggregation } from './aggregation.js'
 import { keyToShard } from './key-to-shard.js'
+import { producer } from './producer.js'
+import { profile, profileTable } from './profile.js'
 import { jsonLine, table } from './report.js'
 import { type Benchmarks, LEAST_ROUNDS, type Measurement, measure, WrongResult } from './rounds.js'
 
@@ -12,14 +14,15 @@ const EXIT_USAGE = 2
 const MOST_ROUNDS = 1000
 const RESULTS = new URL('results/', import.meta.url)
 
-const benchmarks: Benchmarks = { ...aggregation, ...keyToShard }
+const benchmarks: Benchmarks = { ...aggregation, ...keyToShard, ...producer }
 
-const USAGE = `npm run bench -- [NAME...] [--rounds N] [--json]
+const USAGE = `npm run bench -- [NAME...] [--rounds N] [--json] [--profile]
 
-  NAME        which benchmarks to run (default: all):
+  NAME        which benchmarks to run, by name or by what names begin with, as in 'producer' (default: all):
               ${Object.keys(benchmarks).join('\n              ')}
   --rounds N  how often each variant takes its turn, from ${LEAST_ROUNDS} to ${MOST_ROUNDS} (default ${LEAST_ROUNDS})
   --json      print the result as a JSON array on the last line, and keep it with every round's times in benchmarks/results/
+  --profile   instead of the times: what the first variant allocates for each operation, and which functions take its time
 `
 
 /** The command line is not usable. The message names the argument, the rule and what was given. */
@@ -31,10 +34,16 @@ interface Choice {
   readonly names: readonly string[]
   readonly rounds: number
   readonly json: boolean
+  readonly profile: boolean
 }
 
 function parseChoice(args: readonly string[]): Choice | 'help' {
-  const options = { rounds: { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } as const
+  const options = {
+    rounds: { type: 'string' },
+    json: { type: 'boolean' },
+    profile: { type: 'boolean' },
+    help: { type: 'boolean', short: 'h' },
+  } as const
   let parsed: ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true }>>
   try {
     parsed = parseArgs({ args: [...args], options, allowPositionals: true })
@@ -43,27 +52,41 @@ function parseChoice(args: readonly string[]): Choice | 'help' {
   }
   const { values, positionals } = parsed
   if (values.help === true) return 'help'
-  for (const name of positionals) {
-    if (!Object.hasOwn(benchmarks, name)) throw new UsageError(`NAME must be one of the benchmarks listed below, got '${name}'`)
-  }
+  const chosen = positionals.flatMap((name) => {
+    const matching = Object.hasOwn(benchmarks, name)
+      ? [name]
+      : Object.keys(benchmarks).filter((all) => all.startsWith(`${name}-`))
+    if (matching.length === 0) throw new UsageError(`NAME must be one of the benchmarks listed below, got '${name}'`)
+    return matching
+  })
   const rounds = values.rounds === undefined ? LEAST_ROUNDS : Number(values.rounds)
   if (!Number.isInteger(rounds) || rounds < LEAST_ROUNDS || rounds > MOST_ROUNDS) {
     throw new UsageError(`--rounds must be a whole number from ${LEAST_ROUNDS} to ${MOST_ROUNDS}, got '${values.rounds}'`)
   }
-  const names = positionals.length === 0 ? Object.keys(benchmarks) : [...new Set(positionals)]
-  return { names, rounds, json: values.json === true }
+  const names = positionals.length === 0 ? Object.keys(benchmarks) : [...new Set(chosen)]
+  if (values.profile === true && (values.json === true || values.rounds !== undefined)) {
+    throw new UsageError('--profile takes neither --rounds nor --json: its figures are no measurement of speed')
+  }
+  return { names, rounds, json: values.json === true, profile: values.profile === true }
 }
 
-function runAll({ names, rounds, json }: Choice): void {
+async function profileAll({ names }: Choice): Promise<void> {
+  for (const name of names) process.stdout.write(`${profileTable(await profile(name, benchmarks[name]!()))}\n`)
+  process.stdout.write(`Node ${process.version}. What each variant produced was verified first.\n`)
+}
+
+async function runAll({ names, rounds, json }: Choice): Promise<void> {
   const startedAt = new Date().toISOString()
-  const measurements: Measurement[] = names.map((name, i) => {
+  const measurements: Measurement[] = []
+  for (const [i, name] of names.entries()) {
     // On a terminal one line that changes; in a pipe a line for each benchmark.
     const position = `[${i + 1}/${names.length}] ${name}`
     if (!process.stderr.isTTY) process.stderr.write(`${position}\n`)
-    return measure(name, benchmarks[name]!, rounds, (step) => {
+    const measurement = await measure(name, benchmarks[name]!, rounds, (step) => {
       if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${position}: ${step}`)
     })
-  })
+    measurements.push(measurement)
+  }
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
   const machine = { node: process.version, cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, load: loadavg()[0]! }
   process.stdout.write(`${table(measurements)}
@@ -80,7 +103,8 @@ Node ${machine.node}, ${machine.cores} x ${machine.cpu}, load average ${machine.
 try {
   const choice = parseChoice(process.argv.slice(2))
   if (choice === 'help') process.stdout.write(USAGE)
-  else runAll(choice)
+  else if (choice.profile) await profileAll(choice)
+  else await runAll(choice)
 } catch (error) {
   if (error instanceof UsageError) {
     process.stderr.write(`${error.message}\n\n${USAGE}`)

@@ -2,9 +2,9 @@
 export interface Variant {
   readonly name: string
   /** Does the job once and returns a fingerprint of what came out, the same each time. */
-  run(): number
+  run(): number | Promise<number>
   /** Does the job once, has everything that came out examined (throws WrongResult) and returns the fingerprint of it. */
-  verify(): number
+  verify(): number | Promise<number>
 }
 
 export interface Unit {
@@ -57,28 +57,33 @@ const TURN_MS = 100
  * Verifies every variant, warms each up, then lets them take turns: a round is one turn of each, so that a machine that slows down
  * slows all of them, and a ratio is only ever taken within a round. The first to go changes from round to round.
  */
-export function measure(name: string, make: () => Benchmark, rounds: number, progress: (step: string) => void): Measurement {
-  const step = <Result>(what: string, who: string, act: () => Result): Result => {
+export async function measure(
+  name: string,
+  make: () => Benchmark,
+  rounds: number,
+  progress: (step: string) => void,
+): Promise<Measurement> {
+  const step = async <Result>(what: string, who: string, act: () => Result | Promise<Result>): Promise<Result> => {
     progress(`${what}, ${who}`)
     try {
-      return act()
+      return await act()
     } catch (error) {
       throw error instanceof WrongResult ? new WrongResult(`${name}, ${who}: ${error.message}`) : error
     }
   }
-  const benchmark = step('preparing', 'input', make)
-  const contestants = benchmark.variants.map((variant) => ({
-    variant,
-    fingerprint: step('verifying', variant.name, () => variant.verify()),
-    ns: [] as number[],
-  }))
+  const benchmark = await step('preparing', 'input', make)
+  const contestants: { readonly variant: Variant; readonly fingerprint: number; readonly ns: number[] }[] = []
+  for (const variant of benchmark.variants) {
+    const fingerprint = await step('verifying', variant.name, () => variant.verify())
+    contestants.push({ variant, fingerprint, ns: [] })
+  }
   for (const { variant, fingerprint } of contestants) {
-    step('warming up', variant.name, () => turn(benchmark, variant, fingerprint, WARM_UP_MS))
+    await step('warming up', variant.name, () => turn(benchmark, variant, fingerprint, WARM_UP_MS))
   }
   for (let round = 0; round < rounds; round++) {
     for (let i = 0; i < contestants.length; i++) {
       const { variant, fingerprint, ns } = contestants[(round + i) % contestants.length]!
-      ns.push(step(`round ${round + 1} of ${rounds}`, variant.name, () => turn(benchmark, variant, fingerprint, TURN_MS)))
+      ns.push(await step(`round ${round + 1} of ${rounds}`, variant.name, () => turn(benchmark, variant, fingerprint, TURN_MS)))
     }
   }
   const [ours, ...peers] = contestants
@@ -100,7 +105,7 @@ export function measure(name: string, make: () => Benchmark, rounds: number, pro
 }
 
 /** Runs for at least `leastMs` of timed work and returns nanoseconds an operation. */
-function turn(benchmark: Benchmark, variant: Variant, fingerprint: number, leastMs: number): number {
+async function turn(benchmark: Benchmark, variant: Variant, fingerprint: number, leastMs: number): Promise<number> {
   collectGarbage('major')
   let runs = 0
   let elapsedMs = 0
@@ -111,7 +116,7 @@ function turn(benchmark: Benchmark, variant: Variant, fingerprint: number, least
     collectGarbage('minor')
     collectGarbage('minor')
     const started = performance.now()
-    const found = variant.run()
+    const found = await variant.run()
     elapsedMs += performance.now() - started
     runs++
     if (found !== fingerprint) throw new WrongResult('a timed run gave something else than the run that was verified')
@@ -119,7 +124,7 @@ function turn(benchmark: Benchmark, variant: Variant, fingerprint: number, least
   return (elapsedMs * 1e6) / (runs * benchmark.operations)
 }
 
-function collectGarbage(type: 'major' | 'minor'): void {
+export function collectGarbage(type: 'major' | 'minor'): void {
   if (globalThis.gc === undefined) throw new Error('Benchmarks need `node --expose-gc`: start them with `npm run bench`')
   globalThis.gc({ type })
 }

@@ -84,8 +84,8 @@ test.runIf(process.platform === 'linux')(
   },
 )
 
-test('all of maxRequestsInFlight are on their way at a time', async () => {
-  const local = await service({ quotas: false })
+/** Holds all answers to PutRecords. `arrival` tells when the next request has come. */
+function requestsHeld(local: LocalServices): { arrival(): Promise<void>; release(): void } {
   const { promise, release } = answersHeld()
   const arrivals: (() => void)[] = []
   const when = (): boolean => {
@@ -93,16 +93,36 @@ test('all of maxRequestsInFlight are on their way at a time', async () => {
     return true
   }
   local.faults.on('PutRecords', { hold: promise, phase: 'before-work', times: Number.POSITIVE_INFINITY, when })
+  return { release, arrival: () => new Promise((arrive) => arrivals.push(arrive)) }
+}
+
+test('all of maxRequestsInFlight are on their way at a time', async () => {
+  const local = await service({ quotas: false })
+  const { arrival, release } = requestsHeld(local)
   const producer = producerAt(local.kinesisEndpoint, { maxRequestsInFlight: 100 })
   const puts: Promise<unknown>[] = []
   for (let sent = 0; sent < 100; sent++) {
-    const arrived = new Promise<void>((arrive) => arrivals.push(arrive))
+    const arrived = arrival()
     puts.push(producer.put(record))
     await arrived
   }
   expect(producer.stats().requestsInFlight).toBe(100)
   release()
   await Promise.all(puts)
+})
+
+test('and so they are in each of many streams: none waits for a connection within its time', async () => {
+  const local = await service({ quotas: false })
+  const streams = Array.from({ length: 60 }, (_, i) => `gates-${i}`)
+  for (const StreamName of streams) local.model.call('CreateStream', { StreamName, ShardCount: 1 })
+  const { arrival, release } = requestsHeld(local)
+  const producer = producerAt(local.kinesisEndpoint, { maxRequestsInFlight: 1 })
+  const arrived = Promise.all(streams.map(arrival))
+  const puts = Promise.all(streams.map((stream) => producer.put({ ...record, stream })))
+  await Promise.race([arrived, puts])
+  expect(producer.stats().requestsInFlight).toBe(60)
+  release()
+  expect(await puts).toEqual(Array(60).fill(expect.objectContaining({ attempts: 1 })))
 })
 
 test('what VerifyCertificate=false asks for: a client with a request handler of its own', async () => {

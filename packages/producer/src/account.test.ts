@@ -18,6 +18,7 @@ function accountsOf(...names: readonly string[]): {
     (name) =>
       new Account(name, ledger, {
         put: () => true,
+        offer: () => true,
         admitLate: (record) => told.push(`${name} admits ${record.partitionKey}`),
         turn: () => told.push(`${name} turns`),
       }),

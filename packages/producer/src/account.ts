@@ -4,7 +4,9 @@ import type { UserRecord } from './user-record.js'
 /** The pipeline of a stream, as its account sees it. */
 export interface AccountHolder {
   /** See `Pipeline.put`. */
-  put(record: UserRecord, admitted: () => void): boolean
+  put(record: UserRecord, admitted?: () => void): boolean
+  /** See `Pipeline.offer`. */
+  offer(record: UserRecord): boolean
   /** There is room now for a record that has waited. Comes in the order of the line; nothing is sent before `turn`. */
   admitLate(record: UserRecord, now: number): void
   /** Does what has become due. */

@@ -69,9 +69,13 @@ describe('AdaptiveRate', () => {
     expect(reached).toBeLessThanOrEqual(seconds)
   })
 
-  test('how often it is asked makes no difference while it creeps, and little when it runs', () => {
-    const [often, seldom] = [throttled(SMALL), throttled(SMALL)]
-    for (let now = 0; now <= 5000; now += 7) often.at(now)
-    expect(often.at(5000)).toBeCloseTo(seldom.at(5000), 9)
+  test('how often it is asked, by those who read stats() for instance, makes no difference', () => {
+    for (const end of [5000, 9000, 10_000]) {
+      const [often, seldom] = [throttled(LARGE), throttled(LARGE)]
+      for (const rate of [often, seldom]) rate.throttled(200, 200, LARGE, shortest)
+      for (let now = 200; now <= end; now += 7) often.at(now)
+      expect(often.at(end)).toBeCloseTo(seldom.at(end), 9)
+      expect(seldom.at(end)).toBeLessThan(1)
+    }
   })
 })

@@ -61,9 +61,10 @@ export class AdaptiveRate {
   /** The rate at this time. Time does not go back. */
   at(now: number): number {
     if (this.#factor < this.#most && now > this.#countedAt) {
-      const seconds = (now - this.#countedAt) / 1000
-      const calm = Math.max(0, (now - this.#backedOffAt) / 1000 - CALM_SECONDS * this.#weight)
-      const gained = (INCREASE_PER_SECOND / this.#weight ** 1.5 + ACCELERATION * calm ** 2) * seconds
+      const [from, to] = [this.#calmAt(this.#countedAt), this.#calmAt(now)]
+      const crept = (INCREASE_PER_SECOND / this.#weight ** 1.5) * ((now - this.#countedAt) / 1000)
+      // The integral of the acceleration: however often it is asked, by stats() too, it comes to the same.
+      const gained = crept + (ACCELERATION * (to ** 3 - from ** 3)) / 3
       this.#factor = Math.min(this.#most, this.#factor + gained)
     }
     this.#countedAt = now
@@ -81,5 +82,10 @@ export class AdaptiveRate {
     this.#backedOffAt = now
     this.#opensAt = now + Math.round(PAUSE_MS * this.#weight * (0.5 + random() / 2))
     return true
+  }
+
+  /** Seconds of acceleration by then. */
+  #calmAt(time: number): number {
+    return Math.max(0, (time - this.#backedOffAt) / 1000 - CALM_SECONDS * this.#weight)
   }
 }

@@ -12,9 +12,9 @@ describe('the words for a record that failed', () => {
   test.each<[string, DeliveryFailedError, Partial<DeliveryFailedError>, RegExp]>([
     [
       'expired and never sent, for no reason of the service',
-      expired(record(), 500),
-      { reason: 'expired', written: 'no', attempts: 0, serviceCode: undefined },
-      /^The record with partition key "a" was not delivered within recordTtlMs \(500\), and was never sent: the shard's write limit/,
+      expired(record(), 500, 'limit'),
+      { reason: 'expired', written: 'no', attempts: 0, serviceCode: undefined, waitedFor: 'limit' },
+      /^The record with partition key "a" was not delivered within recordTtlMs \(500\), and was never sent: it waited for the shard's write limit\. Put/,
     ],
     [
       'expired and never sent, for want of a map',
@@ -24,8 +24,8 @@ describe('the words for a record that failed', () => {
     ],
     [
       'expired after one attempt',
-      expired(record({ attempts: 1, lastFailure }), 500),
-      { reason: 'expired', written: 'no', attempts: 1, serviceCode: 'InternalFailure', cause },
+      expired(record({ attempts: 1, lastFailure }), 500, 'limit'),
+      { reason: 'expired', written: 'no', attempts: 1, serviceCode: 'InternalFailure', cause, waitedFor: undefined },
       /after 1 attempt; the last one: InternalFailure: Try again$/,
     ],
     [

@@ -1,17 +1,23 @@
 import { DeliveryFailedError, RecordRejectedError } from './producer-error.js'
 import type { UserRecord } from './user-record.js'
+import { WAITED_FOR, type WaitedFor } from './waited-for.js'
 
 /** The words for records that finally failed. The record must have been taken out of its entry. */
 
-export function expired(record: UserRecord, ttlMs: number): DeliveryFailedError {
+export function expired(record: UserRecord, ttlMs: number, waitedFor?: WaitedFor): DeliveryFailedError {
   const { lastFailure, attempts } = record
   const told =
     attempts > 0
       ? `after ${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}; the last one: ${lastFailure?.code}: ${lastFailure?.message}`
       : lastFailure === undefined
-        ? "and was never sent: the shard's write limit, the requests in flight or earlier records held it back. Put less, or add shards"
+        ? `and was never sent: it waited for ${WAITED_FOR[waitedFor ?? 'requests']}`
         : `and was never sent: ${lastFailure.message}`
-  return failure(record, 'expired', `was not delivered within recordTtlMs (${ttlMs}), ${told}`)
+  return failure(
+    record,
+    'expired',
+    `was not delivered within recordTtlMs (${ttlMs}), ${told}`,
+    attempts === 0 ? waitedFor : undefined,
+  )
 }
 
 export function exhausted(record: UserRecord, maxAttempts: number): DeliveryFailedError {
@@ -63,7 +69,12 @@ const WHY_NO_HEADERS =
   "the stream's records are distributed by the service (RecordDistributionStrategy AUTO). " +
   'Leave headers out, put them into the data, or switch the stream to USER_PARTITION_KEY'
 
-function failure(record: UserRecord, reason: DeliveryFailedError['reason'], problem: string): DeliveryFailedError {
+function failure(
+  record: UserRecord,
+  reason: DeliveryFailedError['reason'],
+  problem: string,
+  waitedFor?: WaitedFor,
+): DeliveryFailedError {
   const { partitionKey, attempts, lastFailure } = record
   const { stream } = record.account!
   const written = record.mayBeWritten ? 'unknown' : 'no'
@@ -71,7 +82,7 @@ function failure(record: UserRecord, reason: DeliveryFailedError['reason'], prob
   const key = JSON.stringify(partitionKey.length > 60 ? `${partitionKey.slice(0, 60)}...` : partitionKey)
   return new DeliveryFailedError(
     `The record with partition key ${key} ${problem}${hint}`,
-    { stream, partitionKey, written, attempts, reason, serviceCode: lastFailure?.code },
+    { stream, partitionKey, written, attempts, reason, waitedFor, serviceCode: lastFailure?.code },
     lastFailure?.cause === undefined ? {} : { cause: lastFailure.cause },
   )
 }

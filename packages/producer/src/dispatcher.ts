@@ -2,13 +2,14 @@ import type { HashKeyRange } from '@shardwise/core/hash-key'
 import type { ShardMap } from '@shardwise/core/shard-map'
 import type { Entry } from './entry.js'
 import type { Lane, LaneState } from './lane.js'
-import type { Meter } from './meter.js'
+import type { Hold, Meter } from './meter.js'
 import type { Ordering } from './producer-options.js'
 import { RateLimits, type RateOptions } from './rate-limits.js'
 import { BATCH_LIMITS, type BatchLimits, RequestBatcher } from './request-batcher.js'
 import type { ShardsNow } from './shard-heat.js'
 import { ShardLanes } from './shard-lanes.js'
 import type { UserRecord } from './user-record.js'
+import type { WaitedFor } from './waited-for.js'
 
 export interface DispatcherOptions extends RateOptions {
   readonly ordering: Ordering
@@ -145,7 +146,7 @@ export class Dispatcher implements ShardsNow {
         break
       }
       if (entry.expiresAt <= now) {
-        this.#expired.push(this.#lanes.drop(lane))
+        this.#expire(this.#lanes.drop(lane), lane.heldBy, now)
         // Where order is kept, what is behind stays until this one has been dealt with: its failure halts the lane, and whatever had been
         // let past it by then would be written behind a gap. By key, what is behind it is not in the queue.
         if (this.#ordering !== 'perShard') continue
@@ -156,10 +157,11 @@ export class Dispatcher implements ShardsNow {
       const opensAt = this.#lanes.opensAt(lane)
       if (opensAt > now) {
         turns.sleep(lane, Math.min(opensAt, this.#expiresAt(lane)))
-        this.#meter.hold(entry, opensAt === Number.POSITIVE_INFINITY ? 'order' : 'retry', now)
+        this.#hold(lane, entry, opensAt === Number.POSITIVE_INFINITY ? 'order' : 'retry', now)
         break
       }
       if (!this.#batcher.accepts(entry)) {
+        lane.heldBy = 'requests'
         turns.stayReady(lane, this.#expiresAt(lane))
         return true
       }
@@ -170,8 +172,9 @@ export class Dispatcher implements ShardsNow {
           this.#kept.add(entry)
           this.#limited++
         }
-        this.#meter.hold(entry, 'limit', now)
-        if (isBehind || this.#limits.streamOpensAt > now) {
+        const inLine = isBehind || now < this.#limits.streamOpensAt
+        this.#hold(lane, entry, inLine ? 'stream-limit' : 'limit', now)
+        if (inLine) {
           turns.standInLine(lane, this.#expiresAt(lane))
           // What the stream's rate let through was this lane's turn.
           if (released) turns.yieldTurn(lane)
@@ -179,6 +182,7 @@ export class Dispatcher implements ShardsNow {
         break
       }
       this.#kept.delete(entry)
+      lane.heldBy = undefined
       this.#meter.release(entry, now)
       this.#batcher.add(this.#lanes.take(lane))
       if (this.#ordering === 'perKey' && this.#lanes.isAwaited(entry)) this.#batcher.hurry()
@@ -254,7 +258,20 @@ export class Dispatcher implements ShardsNow {
   #expireBlocked(lane: LaneState, now: number): void {
     let first = this.#lanes.firstBlocked(lane)
     for (; first !== undefined && first.expiresAt <= now; first = this.#lanes.firstBlocked(lane)) {
-      this.#expired.push(this.#lanes.dropBlocked(lane))
+      this.#expire(this.#lanes.dropBlocked(lane), 'order', now)
     }
+  }
+
+  #hold(lane: Lane, entry: Entry, by: Hold, now: number): void {
+    // No record's time ends with the wait before a retry: that comes before.
+    if (by !== 'retry') lane.heldBy = by
+    this.#meter.hold(entry, by, now)
+  }
+
+  /** A lane that nothing is known to hold back waits for its turn in a request. */
+  #expire(entry: Entry, waitedFor: WaitedFor | undefined, now: number): void {
+    this.#meter.release(entry, now)
+    entry.waitedFor = waitedFor ?? 'requests'
+    this.#expired.push(entry)
   }
 }

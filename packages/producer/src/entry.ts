@@ -2,6 +2,7 @@ import { effectiveHashKey, type HashKeyRange, inRange } from '@shardwise/core/ha
 import type { PutRecordsEntry } from '@shardwise/core/kinesis-port'
 import type { Shard } from '@shardwise/core/shard-map'
 import type { AttemptFailure, UserRecord } from './user-record.js'
+import type { WaitedFor } from './waited-for.js'
 
 /** Bytes in a pooled buffer, to be given back once. */
 export interface PackedBytes {
@@ -49,8 +50,10 @@ export class Entry {
   /** When its last attempt ended. */
   returnedAt = 0
   /** What holds it back at the head of its lane, and since when. */
-  heldBy: 'limit' | 'order' | 'retry' | undefined = undefined
+  heldBy: 'limit' | 'stream-limit' | 'order' | 'retry' | undefined = undefined
   heldSince = 0
+  /** When its time was over in its lane: what it had waited for. */
+  waitedFor: WaitedFor | undefined = undefined
   #packed: PackedBytes | undefined
   #span: HashKeyRange | undefined
 

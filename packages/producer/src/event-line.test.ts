@@ -13,6 +13,9 @@ const expired = new DeliveryFailedError(
   { stream, partitionKey, written: 'unknown', attempts: 3, reason: 'expired', serviceCode: 'InternalFailure' },
   { cause: new Error('PERSONAL') },
 )
+const neverSent = new DeliveryFailedError('The record with partition key "PERSONAL" was not delivered', {
+  ...{ stream, partitionKey, written: 'no', attempts: 0, reason: 'expired', serviceCode: undefined, waitedFor: 'limit' },
+})
 const halted = new LaneHaltedError(stream, partitionKey, 'no', expired)
 const unusable = new StreamUnusableError(stream, 'AccessDeniedException', 'you may not')
 
@@ -109,17 +112,22 @@ const samples: Samples = {
     [
       { type: 'record-failed', stream, partitionKey, explicitHashKey: '77777777', data, error: expired },
       'warn',
-      { stream, reason: 'expired', code: 'InternalFailure', written: 'unknown' },
+      { stream, reason: 'expired', code: 'InternalFailure', written: 'unknown', waitedFor: undefined },
+    ],
+    [
+      { type: 'record-failed', stream, partitionKey, explicitHashKey: undefined, data, error: neverSent },
+      'warn',
+      { stream, reason: 'expired', code: undefined, written: 'no', waitedFor: 'limit' },
     ],
     [
       { type: 'record-failed', stream, partitionKey, explicitHashKey: undefined, data, error: halted },
       'warn',
-      { stream, reason: 'lane-halted', code: undefined, written: 'no' },
+      { stream, reason: 'lane-halted', code: undefined, written: 'no', waitedFor: undefined },
     ],
     [
       { type: 'record-failed', stream, partitionKey, explicitHashKey: undefined, data, error: unusable },
       'warn',
-      { stream, reason: 'stream-unusable', code: 'AccessDeniedException', written: undefined },
+      { stream, reason: 'stream-unusable', code: 'AccessDeniedException', written: undefined, waitedFor: undefined },
     ],
   ],
   'undelivered-hook-failed': [
@@ -141,10 +149,10 @@ const samples: Samples = {
     [
       {
         ...{ type: 'lane-halted', stream, shardId: undefined, partitionKey, explicitHashKey: '5' },
-        ...{ startingHashKey: 5n, endingHashKey: 5n, cause: expired },
+        ...{ startingHashKey: 77777777n, endingHashKey: 77777777n, cause: expired },
       },
       'error',
-      { stream, shardId: undefined, startingHashKey: '5', endingHashKey: '5', reason: 'expired', code: 'InternalFailure' },
+      { stream, shardId: undefined, reason: 'expired', code: 'InternalFailure' },
     ],
   ],
   'backpressure-on': [

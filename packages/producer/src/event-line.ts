@@ -95,12 +95,12 @@ const LINES: { readonly [T in ProducerEvent['type']]: (event: EventOf<ProducerEv
   }),
   'record-failed': ({ stream, error }) => {
     const [reason, code] = [failureReason(error), serviceCodeOf(error)]
-    const { written } = error as { readonly written?: string }
+    const { written, waitedFor } = error as { readonly written?: string; readonly waitedFor?: string }
     return {
       level: 'warn',
       message: 'record was not delivered',
-      fields: { stream, reason, code, written },
-      subject: `${stream} ${reason} ${code}`,
+      fields: { stream, reason, code, written, waitedFor },
+      subject: `${stream} ${reason} ${waitedFor ?? code}`,
     }
   },
   'undelivered-hook-failed': ({ userRecords, error }) => ({
@@ -112,7 +112,9 @@ const LINES: { readonly [T in ProducerEvent['type']]: (event: EventOf<ProducerEv
     level: 'error',
     message: 'a record failed: to keep the order, these hash keys take no more until resume()',
     fields: {
-      ...{ stream, shardId, startingHashKey: `${startingHashKey}`, endingHashKey: `${endingHashKey}` },
+      ...{ stream, shardId },
+      // Of a partition key the hash key is its MD5, by which a person may be found.
+      ...(partitionKey === undefined ? { startingHashKey: `${startingHashKey}`, endingHashKey: `${endingHashKey}` } : {}),
       ...{ reason: failureReason(cause), code: serviceCodeOf(cause) },
     },
     // Thousands of keys may halt one after the other.

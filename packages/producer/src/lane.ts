@@ -3,6 +3,7 @@ import type { Shard } from '@shardwise/core/shard-map'
 import type { Chained } from './chain.js'
 import type { Entry } from './entry.js'
 import { LinkedSet } from './linked-set.js'
+import type { WaitedFor } from './waited-for.js'
 import type { Sleeper } from './wake-queue.js'
 
 /** The way of one shard's entries from packing to settlement. */
@@ -11,6 +12,8 @@ export interface Lane {
   readonly shardId: string | undefined
   /** Nothing leaves before this time: the last attempt failed. */
   notBefore: number
+  /** What its head waited for when it was last asked. */
+  heldBy: WaitedFor | undefined
 }
 
 /** What `ShardLanes` keeps of a lane. */
@@ -23,6 +26,7 @@ export class LaneState implements Lane, Chained<LaneState>, Sleeper {
   wakeAt: number = Number.POSITIVE_INFINITY
   wakeIndex = -1
   notBefore: number = Number.NEGATIVE_INFINITY
+  heldBy: WaitedFor | undefined = undefined
   /** Entries that go first: sent before, or older than anything queued. */
   again: Entry[] = []
   queue: Entry[] = []

@@ -93,7 +93,8 @@ describe("the KPL's metrics", () => {
     })
     // They linger, then one has the pause of its shard and waits for the first tokens after it, and half of 200 and of 400 ms.
     expect(metrics.BufferingTime).toEqual(samples(100, 100, 165, 100, 200))
-    expect(metrics.RetryTime).toEqual(samples(153, 100, 200))
+    expect(metrics.LimitTime).toEqual(samples(165))
+    expect(metrics.RetryTime).toEqual(samples(100, 200))
     expect(metrics.LingerTime).toEqual(samples(100, 100))
   })
 

@@ -11,7 +11,7 @@ import { MetricTallies } from './producer-metrics.js'
 import { ShardHeat, type ShardsNow } from './shard-heat.js'
 import type { UserRecord } from './user-record.js'
 
-/** What holds back the first in a shard's queue: the shard's write limit, what must settle before it, or the wait before a retry. */
+/** What holds back the first in a shard's queue: the shard's write limit or the stream's, what must settle before it, or the wait before a retry. */
 export type Hold = NonNullable<Entry['heldBy']>
 
 export interface MeterOptions {
@@ -26,7 +26,7 @@ export interface MeterOptions {
 /** As often as the KPL looks at what is pending. */
 const LOOK_EVERY_MS = 200
 
-const HOLD_METRICS = { limit: 'LimitTime', order: 'OrderTime', retry: 'RetryTime' } as const
+const HOLD_METRICS = { limit: 'LimitTime', 'stream-limit': 'LimitTime', order: 'OrderTime', retry: 'RetryTime' } as const
 
 /**
  * Part of the pipeline: takes note of what it does, for `stats()` and for `telemetry`. A user record that is put costs it a comparison;
@@ -88,7 +88,7 @@ export class Meter {
     entry.heldSince = now
   }
 
-  /** It leaves its lane. */
+  /** It leaves its lane, or its time is over. */
   release(entry: Entry, now: number): void {
     if (entry.heldBy === undefined) return
     const waitedMs = now - entry.heldSince

@@ -1,9 +1,10 @@
 import { decodeAggregate } from '@shardwise/aggregation'
-import { json } from '@shardwise/core/codec'
+import { type Codec, json } from '@shardwise/core/codec'
 import { headersOf, recordIdOf } from '@shardwise/core/record-tags'
 import type { Telemetry } from '@shardwise/core/telemetry'
 import { describe, expect, test } from 'vitest'
 import { Producer } from './producer.js'
+import { ProducerClosedError } from './producer-error.js'
 import type { ProducerOptions } from './producer-options.js'
 import { bench, startedBench } from './testing/producer-bench.js'
 import type { SimulatedKinesis } from './testing/simulated-kinesis.js'
@@ -194,6 +195,32 @@ describe('a codec', () => {
     expect(() => producer.offer({ partitionKey: 'a', data: () => {} })).toThrow(/refused by the codec/)
     expect(producer.stats()).toMatchObject({ accepted: 0, bufferedRecords: 0, bufferedBytes: 0 })
     await producer.close()
+  })
+
+  test.each<[string, (producer: Producer<number>) => Promise<unknown>]>([
+    ['put', (producer) => producer.put({ partitionKey: 'a', data: 1 })],
+    ['offer', async (producer) => producer.offer({ partitionKey: 'a', data: 1 })],
+    ['putAll', (producer) => producer.putAll([{ partitionKey: 'a', data: 1 }]).next()],
+    ['writable', (producer) => producer.writable().getWriter().write({ partitionKey: 'a', data: 1 })],
+  ])('that closes the producer in the middle of a put is told so, and nothing is left that never settles: %s', async (_, act) => {
+    const { clock, kinesis } = bench()
+    let closing: Promise<void> | undefined
+    const { encode, decode } = json<number>()
+    const codec: Codec<number> = {
+      encode(value, context) {
+        closing ??= producer.close()
+        return encode(value, context)
+      },
+      decode,
+    }
+    const producer = new Producer({ stream: 'flights', kinesis, clock, codec })
+    const acting = act(producer).catch((error: unknown) => error)
+    await clock.advanceAsync(1000)
+    await closing
+    const outcome = await Promise.race([acting, 'pending'])
+    const refusal = outcome instanceof Error ? outcome : (outcome as { value?: { reason?: unknown } }).value?.reason
+    expect(refusal).toBeInstanceOf(ProducerClosedError)
+    expect(producer.stats()).toMatchObject({ accepted: 0, bufferedRecords: 0 })
   })
 
   test('decides the type of the data', () => {

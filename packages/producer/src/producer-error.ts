@@ -1,3 +1,5 @@
+import type { WaitedFor } from './waited-for.js'
+
 /**
  * What a caller can decide on, one class a decision: mend the record (RecordRejectedError), write it again or put it aside
  * (DeliveryFailedError), take care of order first (LaneHaltedError), mend the stream or the set-up (StreamUnusableError), or stop putting
@@ -36,10 +38,14 @@ export class DeliveryFailedError extends Error {
   readonly reason: 'expired' | 'attempts-exhausted' | 'throttled' | 'refused' | 'malformed-response'
   /** The service's last error code, such as ProvisionedThroughputExceededException; undefined when nothing was sent. */
   readonly serviceCode: string | undefined
+  /** Of a record that expired and was never sent: what it had waited for. */
+  readonly waitedFor: WaitedFor | undefined
 
   constructor(
     message: string,
-    fields: Pick<DeliveryFailedError, 'stream' | 'partitionKey' | 'written' | 'attempts' | 'reason' | 'serviceCode'>,
+    fields: Pick<DeliveryFailedError, 'stream' | 'partitionKey' | 'written' | 'attempts' | 'reason' | 'serviceCode'> & {
+      readonly waitedFor?: WaitedFor | undefined
+    },
     options: ErrorOptions = {},
   ) {
     super(message, options)
@@ -49,6 +55,7 @@ export class DeliveryFailedError extends Error {
     this.attempts = fields.attempts
     this.reason = fields.reason
     this.serviceCode = fields.serviceCode
+    this.waitedFor = fields.waitedFor
   }
 }
 

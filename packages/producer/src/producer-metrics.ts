@@ -37,7 +37,8 @@ export interface ProducerMetrics {
   /** Not of the KPL. Of each Kinesis record sent the first time: the part of its BufferingTime within `lingerMs`. */
   readonly LingerTime: StatisticSet
   /**
-   * Not of the KPL. How long the first in a shard's queue was held back by the shard's write limit, by what must settle before it to keep
+   * Not of the KPL. How long the first in a shard's queue was held back by the write limit (the shard's, with its pause
+   * after a refusal, or the stream's), by what must settle before it to keep
    * the order, and by the wait before another attempt. What queues behind it waits as long; that shows in BufferingTime.
    */
   readonly LimitTime: StatisticSet

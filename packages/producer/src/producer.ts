@@ -24,10 +24,11 @@ type State =
   | { readonly kind: 'closed'; readonly done: Promise<void>; readonly streams: Streams | undefined }
 
 /**
- * Beside those of the requests in flight, so that ListShards never waits for one of them. With too few sockets a request would wait
- * for one within its time, and be taken for lost without having been sent.
+ * Connections at a time. They are made as they are needed, so this is not their usual number. It is far above what one stream has under way,
+ * because a request that finds none waits for one within its time, and is taken for lost without having been sent: of many streams a few
+ * whose requests hang must not hold up the others. Some platforms (AWS Lambda) allow a process 1024 open files in all.
  */
-const SOCKETS_FOR_CONTROL = 4
+const MAX_SOCKETS = 512
 
 /** Hands a promise's settlers out without a closure for each put. Read at once: the next put overwrites it. */
 const captured: { resolve: (result: PutResult) => void; reject: (error: Error) => void } = { resolve() {}, reject() {} }
@@ -53,12 +54,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
   readonly #ledger: Ledger
   readonly #undelivered: Undelivered | undefined
   readonly #intake: Intake<T> = {
-    make: (input) => {
-      const pipeline = this.#streams().of(input?.stream)
-      const record = this.#make(input, pipeline.stream)
-      record.account = pipeline.account
-      return record
-    },
+    make: (input) => this.#make(input),
     put: (record, admitted) => record.account!.holder.put(record, admitted),
     hurry: () => {
       if (this.#state.kind === 'running') void this.#state.streams.flush()
@@ -99,11 +95,10 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     const promise = new Promise<PutResult>(captureSettlers)
     const { resolve, reject } = captured
     try {
-      const pipeline = this.#streams().of(input?.stream)
-      const record = this.#make(input, pipeline.stream)
+      const record = this.#make(input)
       record.resolve = resolve
       record.reject = reject
-      pipeline.put(record)
+      record.account!.holder.put(record)
     } catch (error) {
       reject(error as Error)
     }
@@ -117,13 +112,12 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
    * ProducerClosedError or InvalidOptionError; then, and after false, `outcome` is not called.
    */
   offer<R extends PutInput<T>>(input: R, outcome?: PutOutcome<R>): boolean {
-    const pipeline = this.#streams().of(input?.stream)
-    const record = this.#make(input, pipeline.stream)
+    const record = this.#make(input)
     if (outcome !== undefined) {
       if (typeof outcome !== 'function') throw new InvalidOptionError('outcome', 'a function', outcome)
       record.notify(outcome, input)
     }
-    return pipeline.offer(record)
+    return record.account!.holder.offer(record)
   }
 
   /**
@@ -202,8 +196,13 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     return this.close()
   }
 
-  #make(input: PutInput<T>, stream: string): UserRecord {
+  /** The record, with the account that it is to be put to at once. Throws RecordRejectedError or ProducerClosedError. */
+  #make(input: PutInput<T>): UserRecord {
+    const { stream } = this.#streams().of(input?.stream)
     const record = this.#maker.make(input, stream)
+    // Asked for again: codec and telemetry are the caller's code. They may have closed the producer, or put to so many other streams that this
+    // one's pipeline was let go.
+    record.account = this.#streams().of(stream).account
     if (this.#undelivered === undefined) return record
     record.input = input
     record.isOfHook = this.#undelivered.isCaller
@@ -261,12 +260,11 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
       throw new ProducerClosedError()
     }
     const { kinesis, client, region, endpoint, credentials, wire, clock } = this.#options
-    const { requestTimeoutMs, connectTimeoutMs, maxRequestsInFlight } = this.#settings
+    const { requestTimeoutMs, connectTimeoutMs } = this.#settings
     const timeouts = { requestTimeoutMs, connectTimeoutMs }
-    const maxSockets = maxRequestsInFlight + SOCKETS_FOR_CONTROL
     const connection =
       kinesis === undefined
-        ? connectKinesis({ client, region, endpoint, credentials, wire, clock, ...timeouts, maxSockets })
+        ? connectKinesis({ client, region, endpoint, credentials, wire, clock, ...timeouts, maxSockets: MAX_SOCKETS })
         : undefined
     const port = kinesis ?? connection!.port
     const streams = new Streams(this.#settings, port, this.events, this.#ledger, this.#undelivered)

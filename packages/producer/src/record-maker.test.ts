@@ -150,6 +150,8 @@ describe('headers', () => {
     ['text', 'a=1', /must be an object of texts by name, got "a=1"/],
     ['null', null, /got null/],
     ['an array', ['a'], /got an object \(Array\)/],
+    ['a map, whose entries would be left out', new Map([['a', '1']]), /got an object \(Map\): use Object.fromEntries/],
+    ['the headers of a fetch', new Headers({ a: '1' }), /got an object \(Headers\): use Object.fromEntries/],
     ['a number as value', { a: 5 }, /has for "a" 5, which is no well-formed text/],
     ['a value of undefined', { a: undefined }, /has for "a" undefined/],
     ['half a surrogate pair as value', { a: '\ud800' }, /no well-formed text/],

@@ -6,7 +6,7 @@ import { LoneRecords } from './lone-records.js'
 import { RecordRejectedError } from './producer-error.js'
 import type { Settings } from './producer-options.js'
 import { RecordIds } from './record-ids.js'
-import { brief, checkAddress, checkData, type PutInput, tooLarge, toUserRecord, UserRecord } from './user-record.js'
+import { brief, bytesOf, checkAddress, type PutInput, tooLarge, toUserRecord, UserRecord } from './user-record.js'
 
 /** Makes records of what callers put: encodes, adds ids and trace context, and checks all that can be known before the stream is. */
 export class RecordMaker<T> {
@@ -32,8 +32,7 @@ export class RecordMaker<T> {
     const { partitionKey, explicitHashKey, headers } = input
     if (headers !== undefined) checkHeaders(headers)
     const tags = tagsOf(this.#idOf(input), this.#telemetry === undefined ? headers : this.#withTrace(headers))
-    const data = this.#encoded(input, stream)
-    checkData(data)
+    const data = bytesOf(this.#encoded(input, stream))
     if (tags === undefined) return toUserRecord({ partitionKey, explicitHashKey, data })
     const size = this.#lone.envelopeBytes(partitionKey, explicitHashKey, data, tags)
     if (size > MAX_RECORD_BYTES_CEILING) throw tooLarge(size, MAX_RECORD_BYTES_CEILING, 'any stream', true)
@@ -71,6 +70,13 @@ export class RecordMaker<T> {
 function checkHeaders(headers: Headers): void {
   if (typeof headers !== 'object' || headers === null || Array.isArray(headers)) {
     throw new RecordRejectedError('headers', `must be an object of texts by name, got ${brief(headers)}`)
+  }
+  // A Map, or the Headers of fetch: it has no names of its own, and all would silently be left out.
+  if (Symbol.iterator in headers) {
+    throw new RecordRejectedError(
+      'headers',
+      `must be an object of texts by name, got ${brief(headers)}: use Object.fromEntries(headers)`,
+    )
   }
   for (const name of Object.keys(headers)) {
     if (isHeader(name, headers[name])) continue

@@ -158,6 +158,22 @@ describe.each([
     expect([made(), write.state]).toEqual([true, 'resolved'])
   })
 
+  test('a signal that a listener aborts in the middle of a write ends it and the write at once', async () => {
+    const { clock, producer, kinesis } = bench({ maxBufferedRecords: 1 })
+    const controller = new AbortController()
+    const enough = new Error('enough')
+    producer.events.on('backpressure-on', () => controller.abort(enough))
+    producer.offer(recordOf('a'))
+    const stream = open(producer, { signal: controller.signal })
+    const [write, ended] = [watch(stream.write(recordOf('b'))), watch(stream.ended)]
+    await clock.advanceAsync(0)
+    expect([write.state, ended.state]).toEqual([enough, 'resolved'])
+    expect(await stream.ended).toBe(enough)
+    // It stands in line, and so is delivered.
+    await clock.advanceAsync(1000)
+    expect(kinesis.readable().map(({ id }) => id)).toEqual(['a', 'b'])
+  })
+
   test('a refused record ends it', async () => {
     const { producer } = bench()
     const stream = open(producer)

@@ -19,7 +19,7 @@ interface Waiter {
 type State =
   | { readonly kind: 'taking'; readonly write: Waiter | undefined }
   | { readonly kind: 'closing'; readonly close: Waiter; readonly failure: Error | undefined }
-  | { readonly kind: 'ended' }
+  | { readonly kind: 'ended'; readonly reason: unknown }
 
 const TAKING: State = { kind: 'taking', write: undefined }
 
@@ -59,6 +59,8 @@ export class RecordSink<T> {
       this.stop(error)
       throw error
     }
+    // By a listener of what the put announced.
+    if (this.#state.kind === 'ended') return Promise.reject(this.#state.reason)
     return new Promise((resolve, reject) => {
       this.#state = { kind: 'taking', write: { resolve, reject } }
     })
@@ -77,7 +79,7 @@ export class RecordSink<T> {
   /** Takes no more, and ends the write or the close under way with the reason. A record that stands in line for room stays there. */
   stop(reason: unknown): void {
     const state = this.#state
-    this.#end()
+    this.#end(reason)
     if (state.kind === 'taking') state.write?.reject(reason)
     else if (state.kind === 'closing') state.close.reject(reason)
   }
@@ -105,7 +107,7 @@ export class RecordSink<T> {
   #closeIfSettled(): void {
     if (this.#state.kind !== 'closing' || this.#unsettled > 0) return
     const { close, failure } = this.#state
-    this.#end()
+    this.#end(failure)
     if (failure === undefined) close.resolve()
     else close.reject(failure)
   }
@@ -116,8 +118,8 @@ export class RecordSink<T> {
     this.#failed(reason)
   }
 
-  #end(): void {
-    this.#state = { kind: 'ended' }
+  #end(reason: unknown): void {
+    this.#state = { kind: 'ended', reason }
     this.#signal?.removeEventListener('abort', this.#aborted)
   }
 }

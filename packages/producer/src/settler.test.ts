@@ -51,7 +51,7 @@ class Bench {
     const view = this.stream.view
     events.onAny((event) => this.told.push(event))
     const ledger = new Ledger({ maxBytes: 1_000_000, maxRecords: 100 }, events)
-    this.account = new Account(settings.stream, ledger, { put: () => true, admitLate() {}, turn() {} })
+    this.account = new Account(settings.stream, ledger, { put: () => true, offer: () => true, admitLate() {}, turn() {} })
     this.packer = new Packer(settings, view)
     this.packer.adapt([])
     const meter = new Meter(settings)

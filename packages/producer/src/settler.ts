@@ -21,6 +21,7 @@ import { type Placement, settle } from './settlement.js'
 import type { StreamView } from './stream-view.js'
 import type { Undelivered } from './undelivered.js'
 import type { UserRecord } from './user-record.js'
+import type { WaitedFor } from './waited-for.js'
 
 /** What the way back shares with the rest of the pipeline. */
 export interface SettlerParts {
@@ -138,7 +139,7 @@ export class Settler {
     const isSpent = (record: UserRecord): boolean => spentBy(record, now, settings.retry) !== undefined
     const spent = records.filter(isSpent)
     const others = spent.length === 0 ? records : records.filter((record) => !isSpent(record))
-    const errors = spent.map((record) => this.#spent(record, now))
+    const errors = spent.map((record) => this.#spent(record, entry.waitedFor, now))
     return this.#carryOut(entry, halting.afterExpiry(entry, spent, errors, others, now), at, now, halve)
   }
 
@@ -152,7 +153,7 @@ export class Settler {
 
   /** The records' time was over before there was a map. */
   expireUnsent(records: readonly UserRecord[], now: number): void {
-    this.#fail(this.#parts.halting.afterUnsent(records, this.#expired(records), now))
+    this.#fail(this.#parts.halting.afterUnsent(records, this.#expired(records, 'shard-map'), now))
   }
 
   /** The stream cannot be used. */
@@ -278,7 +279,8 @@ export class Settler {
     const life = { attempts: entry.totalAttempts, expiresAt: entry.lastExpiresAt }
     const decision = decideRetry(life, true, now, settings.retry, settings.random)
     // What its shard refuses for the quota waits for the shard's rate, which adapts: a back-off of its own on top would idle the shard.
-    const at = how.opensAt ?? (decision.kind === 'retry' && !isAtOnce ? decision.at : now)
+    const isThrottled = how.opensAt !== undefined
+    const at = decision.kind === 'retry' && !isAtOnce && !isThrottled ? decision.at : now
     const sameBytes = packer.isCurrent(entry) && entry.lastFailure?.code !== 'WrongShard' && !isGuilty
     const { shardId, lastFailure, totalAttempts: attempts } = entry
     let userRecords = entry.records.length
@@ -288,16 +290,16 @@ export class Settler {
     else userRecords = this.repack(entry, at, now, isGuilty && entry.bytes <= (view.traits?.maxRecordBytes ?? 0))
     if (userRecords === 0) return
     counters.retries++
-    const [code, throttled] = [lastFailure?.code ?? '', how.opensAt !== undefined]
+    const code = lastFailure?.code ?? ''
     events.emit({
       type: 'record-retried',
       stream: this.#stream,
       shardId,
       code,
-      throttled,
+      throttled: isThrottled,
       userRecords,
       attempts,
-      delayMs: at - now,
+      delayMs: (how.opensAt ?? at) - now,
     })
   }
 
@@ -360,14 +362,14 @@ export class Settler {
     events.emit({ type: 'records-expired', stream: this.#stream, userRecords: expired.length, neverSent })
   }
 
-  #expired(records: readonly UserRecord[]): Error[] {
-    return records.map((record) => expired(this.#explained(record), this.#parts.settings.recordTtlMs))
+  #expired(records: readonly UserRecord[], waitedFor: WaitedFor | undefined): Error[] {
+    return records.map((record) => expired(this.#explained(record), this.#parts.settings.recordTtlMs, waitedFor))
   }
 
-  #spent(record: UserRecord, now: number): Error {
+  #spent(record: UserRecord, waitedFor: WaitedFor | undefined, now: number): Error {
     const { retry, recordTtlMs } = this.#parts.settings
     if (spentBy(record, now, retry) === 'attempts') return exhausted(record, retry.maxAttempts)
-    return expired(this.#explained(record), recordTtlMs)
+    return expired(this.#explained(record), recordTtlMs, waitedFor)
   }
 
   #explained(record: UserRecord): UserRecord {

@@ -67,6 +67,27 @@ describe('ShardRateLimiter', () => {
     expect(passing(limiter, 'a', 352)).toBeLessThan(85)
   })
 
+  test('a large entry that is saved up for is asked for again before long, since the rate rises meanwhile', () => {
+    const limiter = exactly()
+    let now = 0
+    // Down to the floor, and in debt by an entry that is fifty seconds of it.
+    for (; now < 12_000; now += 300) {
+      limiter.take('s', 1, now)
+      limiter.throttled('s', MIB, now, now)
+    }
+    while (limiter.take('s', MIB, now) > 0) now++
+    const from = now
+    let asked = 0
+    for (let wait = 1; wait > 0; now += wait) {
+      wait = limiter.take('s', MIB, now)
+      asked++
+      expect(wait).toBeLessThanOrEqual(500)
+    }
+    expect(now - from).toBeGreaterThan(5000)
+    expect(now - from).toBeLessThan(20_000)
+    expect(asked).toBeLessThan(50)
+  })
+
   test('of a shard that nothing was sent to, or that has closed, a throttle says nothing', () => {
     expect(exactly().throttled('s', 1, 0, 50)).toBe(50)
   })

@@ -23,6 +23,9 @@ const BURST_SECONDS = 0.8
  */
 const TICK_MS = 20
 
+/** The rate may rise while a large entry is being saved up for: what was worked out from the present rate is not waited for to the end. */
+const LONGEST_WAIT_MS = 500
+
 interface Gate {
   readonly bucket: TokenBucket
   readonly adaptive: AdaptiveRate
@@ -56,7 +59,7 @@ export class ShardRateLimiter {
     const opensAt = Math.max(gate.opensAt, gate.adaptive.opensAt)
     if (now < opensAt) return opensAt - now
     const wait = gate.bucket.take(bytes, now, gate.adaptive.at(now))
-    if (wait > 0) gate.opensAt = this.tickAfter(now + wait)
+    if (wait > 0) gate.opensAt = this.tickAfter(now + Math.min(wait, LONGEST_WAIT_MS))
     return wait > 0 ? gate.opensAt - now : 0
   }
 

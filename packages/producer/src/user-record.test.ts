@@ -1,3 +1,4 @@
+import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import { type PutInput, toUserRecord } from './user-record.js'
 
@@ -12,6 +13,14 @@ describe('toUserRecord', () => {
     ['10 MiB', { partitionKey: 'a', data: new Uint8Array(10 * 1024 * 1024 - 1) }, 10 * 1024 * 1024],
   ])('takes %s', (_, input, bytes) => {
     expect(toUserRecord(input)).toMatchObject({ bytes, partitionKey: input.partitionKey, explicitHashKey: input.explicitHashKey })
+  })
+
+  test('takes bytes of another realm, as they are under jest, as ours: the SDK would not know them', () => {
+    const foreign = runInNewContext('new Uint8Array([0, 1, 2, 3]).subarray(1, 3)') as Uint8Array
+    expect(foreign).not.toBeInstanceOf(Uint8Array)
+    const record = toUserRecord({ partitionKey: 'a', data: foreign })
+    expect(record.data).toBeInstanceOf(Uint8Array)
+    expect([...record.data, record.bytes]).toEqual([1, 2, 3])
   })
 
   test.each<[string, unknown, string, RegExp]>([

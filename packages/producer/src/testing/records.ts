@@ -6,7 +6,7 @@ import { Ledger } from '../ledger.js'
 import { toUserRecord, type UserRecord } from '../user-record.js'
 
 const ledger = new Ledger({ maxBytes: 0, maxRecords: 0 }, new EventSource())
-const account = new Account('flights', ledger, { put: () => true, admitLate() {}, turn() {} })
+const account = new Account('flights', ledger, { put: () => true, offer: () => true, admitLate() {}, turn() {} })
 
 /** A record that does not expire. `explicitHashKey` decides its place. */
 export function recordOf(partitionKey: string, size = 10, explicitHashKey?: string): UserRecord {
