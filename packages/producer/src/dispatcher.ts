@@ -105,6 +105,11 @@ export class Dispatcher implements ShardsNow {
     return this.#limits.throttled(entry, sentAt, now)
   }
 
+  /** What these entries took of the limits is there again: they have used up nothing. */
+  giveBack(entries: readonly Entry[]): void {
+    this.#limits.giveBack(entries)
+  }
+
   /** Moves what may leave the lane into the next request. Others that wait in line for the same come first. */
   release(lane: Lane, now: number): void {
     this.#visit(lane as LaneState, now, false)
@@ -252,7 +257,7 @@ export class Dispatcher implements ShardsNow {
   #putBack(): void {
     const entries = this.#batcher.take()
     this.#lanes.putBack(entries)
-    this.#limits.giveBack(entries)
+    this.giveBack(entries)
   }
 
   #expireBlocked(lane: LaneState, now: number): void {
