@@ -24,6 +24,10 @@ export class LaneTurns {
     return this.#line.first
   }
 
+  get isEmpty(): boolean {
+    return this.#ready.size === 0 && this.#line.size === 0 && this.#asleep.first === undefined
+  }
+
   /** When the next one's time comes, Infinity for none. */
   get wakeAt(): number {
     return this.#asleep.first?.wakeAt ?? Number.POSITIVE_INFINITY

@@ -41,11 +41,7 @@ export class ShardLanes {
   /** Whether nothing is queued, in flight, or known of any key. */
   get isEmpty(): boolean {
     return (
-      this.#queued === 0 &&
-      this.#active.size === 0 &&
-      this.#taken.size === 0 &&
-      this.#retired.size === 0 &&
-      this.#order.keys === 0
+      this.#queued === 0 && this.#turns.isEmpty && this.#taken.size === 0 && this.#retired.size === 0 && this.#order.keys === 0
     )
   }
 
