@@ -28,3 +28,16 @@ export class ConsumerRanError extends Error {
     super('A consumer runs once, and `run` was called before: make a new Consumer')
   }
 }
+
+/**
+ * The reason of `context.signal` when the consumer stops and the time for handler calls is over: give up what can be given up and return. What
+ * was not completed is delivered again by the next owner of the shard. Nothing to repair.
+ */
+export class ConsumerStoppingError extends Error {
+  override readonly name = 'ConsumerStoppingError'
+  readonly code = 'ERR_SHARDWISE_CONSUMER_STOPPING'
+
+  constructor() {
+    super('The consumer stops and waits no longer: give up the work in hand and return; its records are delivered again')
+  }
+}

@@ -1,9 +1,10 @@
 import type { ServiceFailure } from '@shardwise/core/service-error'
 import type { LeaseEvent } from './leases/lease-event.js'
 import type { ShardWorkerEvent } from './shards/shard-worker.js'
+import type { PauseEvent } from './shards/shard-workers.js'
 
 /** All that a consumer announces, for logs, metrics and tests. */
-export type ConsumerEvent = ConsumerLifecycleEvent | LeaseEvent | ShardWorkerEvent
+export type ConsumerEvent = ConsumerLifecycleEvent | LeaseEvent | PauseEvent | ShardWorkerEvent
 
 export type ConsumerLifecycleEvent =
   /** The stream and the lease table are reachable; shards follow as leases are taken. */

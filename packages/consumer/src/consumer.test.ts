@@ -5,6 +5,7 @@ import { KinesisModel } from '@shardwise/local/model'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { AT_TIMESTAMP } from './checkpoints/position.js'
 import { Consumer } from './consumer.js'
+import { ConsumerStoppingError } from './consumer-error.js'
 import { type ConsumerOptions, type InternalOptions, LEASE_STORE } from './consumer-options.js'
 import type { ConsumedRecord } from './delivery/consumed-record.js'
 import { MemoryLeaseStore } from './leases/memory-lease-store.js'
@@ -262,6 +263,144 @@ describe('Consumer, without real time', () => {
     await until(() => handled === 20)
     await settled(two.stop())
     await again
+  })
+
+  it('stops within its time though a handler never returns: what that does later is not checkpointed', async () => {
+    const { leaseStore, consumer, put, until, settled, clock } = setUp(1)
+    const one = consumer({ failoverTimeMs: 9000 })
+    const got: string[] = []
+    let finishLate = (): void => {}
+    let signal: AbortSignal | undefined
+    const run = one.run({
+      eachRecord: ({ data }, context) => {
+        got.push(new TextDecoder().decode(data))
+        signal = context.signal
+        if (got.length === 3)
+          return new Promise<void>((resolve) => {
+            finishLate = resolve
+          })
+        return undefined
+      },
+    })
+    put(5)
+    await until(() => got.length === 3)
+    const began = clock.now()
+    const patient = one.stop()
+    const limited = one.stop({ timeoutMs: 5000 })
+    expect(one.snapshot().state).toBe('stopping')
+    await settled(limited)
+    expect(clock.now() - began).toBeLessThan(6200)
+    expect(signal?.reason).toBeInstanceOf(ConsumerStoppingError)
+    const outcome = { abandonedShards: ['shardId-000000000000'] }
+    expect(await limited).toEqual(outcome)
+    expect(await patient).toEqual(outcome)
+    await run
+    const rows = (await leaseStore.list()).leases
+    expect(rows).toMatchObject([{ leaseOwner: undefined, checkpoint: { kind: 'sequence' } }])
+    finishLate()
+    await clock.advanceAsync(1000)
+    expect((await leaseStore.list()).leases).toEqual(rows)
+    const two = consumer()
+    const again = two.run({ eachRecord: ({ data }) => void got.push(new TextDecoder().decode(data)) })
+    await until(() => got.at(-1) === '4')
+    expect(got).toEqual(['0', '1', '2', '2', '3', '4'])
+    await settled(two.stop())
+    await again
+  })
+
+  it('pauses a shard or all, those taken later included, keeps the leases meanwhile, and shows it', async () => {
+    const { leaseStore, consumer, put, until, settled, clock } = setUp(3)
+    const one = consumer({ failoverTimeMs: 3000 })
+    const events: string[] = []
+    for (const type of ['shard-paused', 'shard-resumed', 'lease-lost', 'lease-in-doubt'] as const) {
+      one.events.on(type, (event) => events.push(`${type} ${'shardId' in event ? event.shardId.at(-1) : event.leaseKey}`))
+    }
+    const got = new Map<string, number>()
+    const count = (): number => [...got.values()].reduce((sum, each) => sum + each, 0)
+    one.pause()
+    const run = one.run({ eachRecord: ({ shardId }) => void got.set(shardId, (got.get(shardId) ?? 0) + 1) })
+    put(300)
+    await until(() => events.length === 3)
+    await clock.advanceAsync(60_000)
+    expect(count()).toBe(0)
+    expect(one.snapshot().shards.map(({ paused, owner }) => ({ paused, ours: owner === one.snapshot().workerId }))).toEqual(
+      Array(3).fill({ paused: true, ours: true }),
+    )
+    one.resume('shardId-000000000001')
+    await clock.advanceAsync(10_000)
+    expect([...got.keys()]).toEqual(['shardId-000000000001'])
+    one.resume()
+    await until(() => count() === 300)
+    one.pause('shardId-000000000002')
+    one.pause('shardId-000000000002')
+    put(300)
+    const held = got.get('shardId-000000000002')!
+    await clock.advanceAsync(10_000)
+    expect(got.get('shardId-000000000002')).toBe(held)
+    expect(count()).toBeGreaterThan(400)
+    expect(events.sort()).toEqual([
+      ...['0', '1', '2', '2'].map((shard) => `shard-paused ${shard}`),
+      ...['0', '1', '2'].map((shard) => `shard-resumed ${shard}`),
+    ])
+    await settled(one.stop())
+    await run
+    for (const lease of (await leaseStore.list()).leases) expect(lease.leaseOwner).toBeUndefined()
+  })
+
+  it('shows shards, owners, checkpoints, lag and memory without asking anybody', async () => {
+    const { consumer, put, until, settled, clock } = setUp(2)
+    const one = consumer({ workerId: 'one' })
+    expect(one.snapshot()).toEqual({
+      stream: 'flights',
+      applicationName: 'delays',
+      workerId: undefined,
+      state: 'new',
+      shards: [],
+    })
+    let handled = 0
+    let blocked = false
+    const eachRecord = async (): Promise<void> => {
+      handled++
+      while (blocked) await sleep(clock, 100)
+    }
+    const run = one.run({ eachRecord })
+    expect(one.snapshot()).toMatchObject({ state: 'starting', workerId: expect.stringMatching(/^one:/) })
+    const two = consumer({ workerId: 'two' })
+    const running = two.run({ eachRecord })
+    put(100)
+    await until(() => handled === 100)
+    await until(() => one.snapshot().shards.filter(({ owner }) => owner?.startsWith('two:')).length === 1)
+    await until(() => one.snapshot().shards.every(({ checkpoint }) => checkpoint?.kind === 'sequence'))
+    const seen = one.snapshot()
+    expect(JSON.parse(JSON.stringify(seen))).toEqual(seen)
+    expect(seen).toMatchObject({ state: 'running', stream: 'flights', applicationName: 'delays' })
+    const mine = seen.shards.filter(({ worker }) => worker !== undefined)
+    expect(mine).toMatchObject([
+      {
+        owner: seen.workerId,
+        paused: false,
+        worker: {
+          state: 'running',
+          millisBehindLatest: 0,
+          bufferedRecords: 0,
+          bufferedBytes: 0,
+          completed: { kind: 'sequence' },
+        },
+      },
+    ])
+    expect(Math.abs(mine[0]!.worker!.readAt! - clock.wallTime())).toBeLessThan(1000)
+    blocked = true
+    put(100)
+    await until(() => one.snapshot().shards.some(({ worker }) => (worker?.bufferedRecords ?? 0) > 1))
+    blocked = false
+    await until(() => handled === 200)
+    await settled(Promise.all([one.stop(), run]))
+    expect(one.snapshot()).toMatchObject({ state: 'stopped', workerId: seen.workerId })
+    for (const { owner, worker } of one.snapshot().shards) {
+      expect(worker).toBeUndefined()
+      expect(owner).not.toBe(seen.workerId)
+    }
+    await settled(Promise.all([two.stop(), running]))
   })
 })
 

@@ -2,7 +2,7 @@ import { hostname } from 'node:os'
 import { sleep } from '@shardwise/core/clock'
 import { EventSource } from '@shardwise/core/events'
 import { type KinesisPort, streamReference } from '@shardwise/core/kinesis-port'
-import { InvalidOptionError } from '@shardwise/core/options'
+import { InvalidOptionError, integerOption, refuseUnknownOptions } from '@shardwise/core/options'
 import type { Random } from '@shardwise/core/random'
 import { classifyFailure, withAdvice } from '@shardwise/core/service-error'
 import { describeStream } from '@shardwise/core/stream-description'
@@ -18,16 +18,21 @@ import {
   type InternalOptions,
   LEASE_STORE,
 } from './consumer-options.js'
+import { type ConsumerSnapshot, type ConsumerState, type KnownShard, shardSnapshot } from './consumer-snapshot.js'
 import type { Handlers } from './delivery/handler.js'
+import type { StartGate } from './delivery/start-gate.js'
 import { DynamoDBLeaseStore } from './leases/dynamodb-lease-store.js'
 import type { HeldLease } from './leases/held-lease.js'
 import { LeaseCoordinator } from './leases/lease-coordinator.js'
 import type { LeaseStore } from './leases/lease-store.js'
 import { LeaseTableError } from './leases/lease-table-error.js'
+import { SeenLeases } from './shards/seen-leases.js'
 import { ShardDiscovery } from './shards/shard-discovery.js'
 import { ShardWorker } from './shards/shard-worker.js'
+import { ShardWorkers } from './shards/shard-workers.js'
 import { PollingSource } from './sources/polling-source.js'
 import { afterStartFailure } from './start-policy.js'
+import { StopLimit, type StopOptions } from './stop-limit.js'
 
 /**
  * Reads a stream, shared with all consumers of the same `applicationName`: each shard is read by one of them at a time, through a lease in
@@ -40,11 +45,19 @@ export class Consumer {
   readonly #options: InternalOptions
   readonly #settings: ConsumerSettings
   readonly #stop = new AbortController()
+  readonly #stopLimit: StopLimit
+  readonly #workers: ShardWorkers
+  readonly #seen = new SeenLeases()
+  readonly #abandoned: string[] = []
   #run: Promise<void> | undefined
+  #state: ConsumerState = 'new'
+  #workerId: string | undefined
 
   constructor(options: ConsumerOptions) {
     this.#settings = checkOptions(options)
     this.#options = { ...options }
+    this.#stopLimit = new StopLimit(this.#settings.clock)
+    this.#workers = new ShardWorkers((event) => this.events.emit(event))
   }
 
   /**
@@ -55,43 +68,103 @@ export class Consumer {
    */
   async run(handlers: Handlers): Promise<void> {
     checkHandlers(handlers)
-    if (this.#run !== undefined) throw new ConsumerRanError()
-    this.#run = this.#stop.signal.aborted ? Promise.resolve() : this.#live({ ...handlers })
-    return this.#run
+    return this.#begin({ ...handlers }, [])
   }
 
   /**
    * Takes no more shards, begins no more handler calls, lets those in hand finish, checkpoints, and gives the leases back, so that other
-   * workers go on at once. Resolves when nothing of this consumer runs. May be called at any time and more than once; never rejects.
-   * It waits as long as a handler call lasts: a handler may call it, but must not wait for it.
+   * workers go on at once. Resolves when nothing of this consumer runs. May be called at any time and more than once, for instance with
+   * less time; rejects only with InvalidOptionError.
+   *
+   * Without options it waits as long as a handler call lasts. With `timeoutMs` or `signal` it waits so long, then aborts `context.signal` of
+   * the calls in hand, waits one second more, and gives the shards of those that are left back at their last completed record. Nothing
+   * that such a call does later is checkpointed: its records are delivered again elsewhere, perhaps at the same time. The shards are in
+   * the result, and in `handler-abandoned`. Giving back a lease waits for the lease table, at most `failoverTimeMs`.
+   *
+   * A handler may call it, but must not wait for it without a time limit.
    */
-  async stop(): Promise<void> {
+  async stop(options: StopOptions = {}): Promise<StopOutcome> {
+    refuseUnknownOptions(options, ['timeoutMs', 'signal'])
+    const { timeoutMs, signal } = options
+    if (timeoutMs !== undefined) integerOption('timeoutMs', timeoutMs, { min: 0, fallback: 0 })
     this.#stop.abort()
-    await this.#run?.catch(() => {})
+    if (this.#state !== 'stopped') this.#state = 'stopping'
+    if (this.#run !== undefined)
+      await this.#stopLimit.enforce(
+        { timeoutMs, signal },
+        this.#run.catch(() => {}),
+      )
+    this.#state = 'stopped'
+    return { abandonedShards: [...this.#abandoned] }
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.stop()
+  /**
+   * Begins no more handler calls, of one shard or of all, those that are taken or resumed later included. Calls in hand finish. What has been
+   * read waits in memory, at most one read more is fetched, and the lease is kept. A shard that is handed to another worker is not paused
+   * there. May be called before `run`.
+   */
+  pause(shardId?: string): void {
+    this.#workers.pause(shardId)
   }
 
-  async #live(handlers: Handlers): Promise<void> {
+  /** Ends the pause of one shard, also out of a pause of all, or of all shards. */
+  resume(shardId?: string): void {
+    this.#workers.resume(shardId)
+  }
+
+  /** What this consumer knows of itself and of the shards at this moment: no I/O. */
+  snapshot(): ConsumerSnapshot {
+    const { stream, applicationName } = this.#settings
+    const workerId = this.#workerId
+    const known = new Map<string, KnownShard>()
+    for (const lease of this.#seen.leases) known.set(lease.leaseKey, { ...lease, lease, worker: undefined })
+    for (const { lease, worker } of this.#workers) {
+      const { leaseKey, shardId } = lease
+      known.set(leaseKey, { leaseKey, shardId, lease: known.get(leaseKey)?.lease, worker: worker.snapshot() })
+    }
+    const shards = [...known.values()].map((shard) =>
+      shardSnapshot(shard, workerId, this.#workers.paused.isPaused(shard.shardId)),
+    )
+    shards.sort((a, b) => (a.leaseKey < b.leaseKey ? -1 : 1))
+    return { stream, applicationName, workerId, state: this.#state, shards }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  async #begin(handlers: Handlers, gates: readonly StartGate[]): Promise<void> {
+    if (this.#run !== undefined) throw new ConsumerRanError()
+    this.#run = this.#stop.signal.aborted ? Promise.resolve() : this.#live(handlers, gates)
+    return this.#run
+  }
+
+  async #live(handlers: Handlers, gates: readonly StartGate[]): Promise<void> {
     const connections = this.#connect()
     const workerId = `${this.#settings.workerId ?? hostname()}:${randomEnding(this.#settings.random)}`
+    this.#workerId = workerId
+    this.#state = 'starting'
     try {
-      await this.#consume(handlers, { ...connections, workerId })
+      await this.#consume(handlers, gates, { ...connections, workerId })
     } catch (error) {
       // A start that was stopped has not failed.
       if (!this.#stop.signal.aborted) throw error
     } finally {
       connections.close()
+      this.#state = 'stopped'
       this.events.emit({ type: 'consumer-stopped', workerId })
     }
   }
 
-  async #consume(handlers: Handlers, { port, store, workerId }: Connections & { readonly workerId: string }): Promise<void> {
+  async #consume(
+    handlers: Handlers,
+    gates: readonly StartGate[],
+    { port, store: table, workerId }: Connections & { readonly workerId: string },
+  ): Promise<void> {
     const { stream, applicationName, failoverTimeMs, initialPosition, clock, random } = this.#settings
     const reference = streamReference(stream)
     const stop = this.#stop.signal
+    const store = this.#seen.watch(table)
     await this.#step('describe-stream', async () => {
       const { status } = await describeStream(port, reference, { signal: stop })
       if (status === 'CREATING')
@@ -99,7 +172,6 @@ export class Consumer {
       if (status === 'DELETING') throw this.#startError('the stream is being deleted. Wait until it is gone and create it again')
     })
     await this.#step('open-lease-table', () => store.open({ signal: stop }))
-    const workers = new Set<Promise<void>>()
     const emit = (event: ConsumerEvent): void => this.events.emit(event)
     const discovery = new ShardDiscovery({ kinesis: port, stream: reference, store, initialPosition, clock, emit })
     const coordinator = new LeaseCoordinator({
@@ -109,24 +181,22 @@ export class Consumer {
       failoverTimeMs,
       clock,
       random,
-      onHeld: (lease) => {
-        const worker = this.#work(lease, handlers, port).finally(() => workers.delete(worker))
-        workers.add(worker)
-      },
+      onHeld: (lease) => this.#workers.start(lease, this.#worker(lease, handlers, gates, port)),
       emit,
     })
     try {
       await this.#step('list-shards', () => coordinator.start())
+      if (this.#state === 'starting') this.#state = 'running'
       this.events.emit({ type: 'consumer-started', workerId, stream, applicationName })
       await aborted(stop)
     } finally {
       // Asks the workers to drain and renews their leases until the last has released its own.
       await coordinator.stop()
-      await Promise.all(workers)
+      await this.#workers.finished()
     }
   }
 
-  #work(lease: HeldLease, handlers: Handlers, port: KinesisPort): Promise<void> {
+  #worker(lease: HeldLease, handlers: Handlers, gates: readonly StartGate[], port: KinesisPort): ShardWorker {
     const { stream, initialPosition, idleTimeBetweenReadsMs, maxRecordsPerRead, handlerBackoff, checkpointWriteAfterMs } =
       this.#settings
     const { clock, random } = this.#settings
@@ -146,7 +216,22 @@ export class Consumer {
       random,
       emit,
     })
-    return new ShardWorker({ stream, lease, source, handlers, handlerBackoff, checkpointWriteAfterMs, clock, random, emit }).run()
+    return new ShardWorker({
+      stream,
+      lease,
+      source,
+      handlers,
+      handlerBackoff,
+      gates: [this.#workers.paused, ...gates],
+      stopLimit: this.#stopLimit,
+      checkpointWriteAfterMs,
+      clock,
+      random,
+      emit: (event) => {
+        if (event.type === 'handler-abandoned') this.#abandoned.push(event.shardId)
+        emit(event)
+      },
+    })
   }
 
   /** One step of the start: repeated while its failure may pass by itself. */
@@ -201,6 +286,11 @@ export class Consumer {
     }
     return { port, store, close }
   }
+}
+
+export interface StopOutcome {
+  /** Shards whose handler did not return in time: they were given back at their last completed record. */
+  readonly abandonedShards: readonly string[]
 }
 
 interface Connections {

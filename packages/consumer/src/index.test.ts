@@ -6,10 +6,12 @@ it('exports exactly this', () => {
     'Consumer',
     'ConsumerRanError',
     'ConsumerStartError',
+    'ConsumerStoppingError',
     'LeaseLostError',
     'LeaseTableError',
     'bytes',
     'json',
+    'stopOnSignals',
     'text',
   ])
 })

@@ -226,7 +226,7 @@ describe('connection errors', () => {
         name: 'TimeoutError',
       }),
       { kind: 'timeout', written: 'no' },
-      /./,
+      /check the endpoint, network.* `connectTimeoutMs`$/,
     ],
     [
       'certificate',

@@ -148,6 +148,12 @@ const TIMEOUT: Meaning = {
   written: 'unknown',
   advice: 'No answer came in time: check the network and the endpoint, or allow a longer request timeout',
 }
+const NOT_CONNECTED: Meaning = {
+  ...TIMEOUT,
+  written: 'no',
+  advice:
+    'No connection was established in time: check the endpoint, network, proxy and firewall, or allow longer with `connectTimeoutMs`',
+}
 const ABORTED: Meaning = {
   kind: 'aborted',
   retryable: false,
@@ -279,8 +285,7 @@ function refined(meaning: Meaning | undefined, base: string, message: string): M
   if (meaning === IN_USE && /\bDELETING\b|being deleted/i.test(message)) return BEING_DELETED
   if (/^(InvalidSignature|SignatureDoesNotMatch)$/.test(base) && /signature (expired|not yet current)/i.test(message))
     return CLOCK_SKEW
-  if (meaning === TIMEOUT && /did not establish a connection|connection timed out/i.test(message))
-    return { ...TIMEOUT, written: 'no' }
+  if (meaning === TIMEOUT && /did not establish a connection|connection timed out/i.test(message)) return NOT_CONNECTED
   return meaning
 }
 

@@ -1,3 +1,4 @@
+import { Cohorts } from './cohorts.js'
 import type { Ledger } from './ledger.js'
 import type { UserRecord } from './user-record.js'
 
@@ -22,6 +23,7 @@ export class Account {
   #records = 0
   #bytes = 0
   #waiting = 0
+  readonly #cohorts = new Cohorts()
 
   constructor(stream: string, ledger: Ledger, holder: AccountHolder) {
     this.stream = stream
@@ -40,6 +42,16 @@ export class Account {
   /** Puts that stand in line for room. */
   get waiting(): number {
     return this.#waiting
+  }
+
+  /** The records of these. */
+  get line(): readonly UserRecord[] {
+    return this.#ledger.line.filter((record) => record.account === this)
+  }
+
+  /** See `Cohorts`. */
+  get oldestSince(): number | undefined {
+    return this.#cohorts.oldestSince
   }
 
   get isEmpty(): boolean {
@@ -82,10 +94,16 @@ export class Account {
     return own
   }
 
+  /** The record is in, as of now. */
+  admitted(record: UserRecord, now: number): void {
+    record.cohort = this.#cohorts.enter(now)
+  }
+
   /** The record has settled. */
   leave(record: UserRecord): void {
     this.#records--
     this.#bytes -= record.bytes
+    if (record.cohort !== undefined) this.#cohorts.leave(record.cohort)
     this.#ledger.leave(record)
   }
 

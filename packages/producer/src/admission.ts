@@ -32,6 +32,11 @@ export class Admission<T extends { readonly bytes: number }> {
     return this.#line.length - this.#lineStart
   }
 
+  /** A copy. */
+  get line(): readonly T[] {
+    return this.#line.slice(this.#lineStart)
+  }
+
   /** Takes room at once, or says no. `force`: in any case. */
   take(item: T, force = false): boolean {
     if (!force && (this.waiting > 0 || !this.#fits(item.bytes))) return false

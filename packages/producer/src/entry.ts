@@ -41,8 +41,8 @@ export class Entry {
   /** Entries that its request may have. See isolation.ts. */
   company: number = Number.POSITIVE_INFINITY
   lastFailure: AttemptFailure | undefined = undefined
-  /** For the meter, from here on: the sum of its members' expiries; their data, in sum, least and most; whether no member was sent before. */
-  readonly expirySum: number
+  /** For the meter, from here on: by how much its members expire after the first of them, in sum; their data, in sum, least and most; whether no member was sent before. */
+  readonly expirySpread: number
   readonly dataBytes: number
   readonly leastDataBytes: number
   readonly mostDataBytes: number
@@ -72,11 +72,13 @@ export class Entry {
     let first = Number.POSITIVE_INFINITY
     let last = Number.NEGATIVE_INFINITY
     let [sum, bytes, least, most, attempts] = [0, 0, Number.POSITIVE_INFINITY, 0, 0]
+    const base = records[0]!.expiresAt
     for (const record of records) {
       const { expiresAt, dataBytes } = record
       if (expiresAt < first) first = expiresAt
       if (expiresAt > last) last = expiresAt
-      sum += expiresAt
+      // Not the sum of the times: with a time to live without end they are too great to be added up exactly.
+      sum += expiresAt - base
       bytes += dataBytes
       if (dataBytes < least) least = dataBytes
       if (dataBytes > most) most = dataBytes
@@ -84,7 +86,7 @@ export class Entry {
     }
     this.expiresAt = first
     this.lastExpiresAt = last
-    this.expirySum = sum
+    this.expirySpread = sum + records.length * (base - first)
     this.dataBytes = bytes
     this.leastDataBytes = least
     this.mostDataBytes = most

@@ -43,7 +43,7 @@ test("the KPL's sample file makes a producer", async () => {
   expect(options).toEqual({
     ...{ aggregation: 'shard', aggregateMaxRecords: 1_000_000, aggregateMaxBytes: 51_200, maxRequestsInFlight: 24 },
     ...{ connectTimeoutMs: 6000, requestTimeoutMs: 6000, lingerMs: 100, recordTtlMs: 30_000 },
-    ...{ requestMaxRecords: 500, requestMaxBytes: 5_242_880, shardRatePercent: 150 },
+    ...{ requestMaxRecords: 500, requestMaxBytes: 5_242_880, shardRatePercent: 150, failIfThrottled: false },
   })
   expect(unmapped.map(({ name, value, line }) => [name, value, line])).toEqual([['MetricsLevel', 'detailed', 13]])
   expect(notes.map(({ name }) => name)).toEqual(['AggregationMaxCount'])
@@ -72,6 +72,9 @@ describe('what each becomes', () => {
     ['RateLimit = 5000', { shardRatePercent: 1000 }],
     ['CollectionMaxCount = 1', { requestMaxRecords: 1 }],
     ['CollectionMaxSize = 9223372036854775807', { requestMaxBytes: 10_485_760 }],
+    ['FailIfThrottled = true', { failIfThrottled: true }],
+    ['RecordDistributionStrategyDefault = AUTO', { distributionIfUnknown: 'auto' }],
+    ['RecordDistributionStrategyDefault = USER_PARTITION_KEY', { distributionIfUnknown: 'partition-key' }],
     ['Region = eu-west-1', { region: 'eu-west-1' }],
     ['Region = us-gov-west-1', { region: 'us-gov-west-1' }],
     ['Region =', {}],
@@ -179,7 +182,7 @@ test('whatever the KPL takes makes a producer, and what differs from its default
       const { options, unmapped, notes } = await from(lines.map(([{ name }, value]) => `${name}=${value}\n`).join(''))
       await new Producer({ stream: 'flights', ...options }).close()
       const named = new Set([...unmapped, ...notes].map(({ name }) => name))
-      const optional = /^(Aggregation|Record(M|T)|MaxConn|ConnectT|RequestT|Region|Kinesis|Rate|Collection)/
+      const optional = /^(Aggregation|FailIf|Record|MaxConn|ConnectT|RequestT|Region|Kinesis|Rate|Collection)/
       for (const [{ name, default: preset }, value] of lines) {
         expect(
           named.has(name) || optional.test(name) || value === preset || (name === 'MetricsLevel' && value === 'none'),

@@ -33,6 +33,9 @@ export const MOST_HALTED_KEYS = 10_000
 export class Halting {
   readonly #parts: HaltingParts
   readonly #halts = new Halts()
+  /** Records that were put before the caller resumed, and had not come in by then, with what halted their keys. */
+  readonly #leftOut = new WeakMap<UserRecord, Error>()
+  #hasResumed = false
 
   constructor(parts: HaltingParts) {
     this.#parts = parts
@@ -45,11 +48,20 @@ export class Halting {
 
   /** Why the record must not be taken. */
   refusalOf(record: UserRecord): LaneHaltedError | undefined {
-    const cause = this.#halts.any ? this.#halts.causeFor(record) : undefined
+    let cause = this.#halts.any ? this.#halts.causeFor(record) : undefined
+    if (this.#hasResumed) cause ??= this.#leftOut.get(record)
     return cause && this.#behind(record, cause)
   }
 
-  resume(): void {
+  /** `waiting`: records that wait for room or for a map. They were put before the gap was seen, as what was queued, and fail when they come in. */
+  resume(waiting: Iterable<UserRecord>): void {
+    if (!this.#halts.any) return
+    for (const record of waiting) {
+      const cause = this.#halts.causeFor(record)
+      if (cause === undefined) continue
+      this.#leftOut.set(record, cause)
+      this.#hasResumed = true
+    }
     this.#halts.resume()
   }
 

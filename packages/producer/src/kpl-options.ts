@@ -78,8 +78,17 @@ export const KPL_OPTIONS: readonly KplOption[] = [
     ...(['RateLimit', '150', integer(1n, LONG), 'shardRatePercent', 1000] as const),
     'At most 1000. Our default is 100, and the rate adapts to what the shard takes',
   ),
-  noOption('FailIfThrottled', 'false', BOOLEAN, 'Not an option yet'),
-  noOption('RecordDistributionStrategyDefault', 'USER_PARTITION_KEY', choice('AUTO', 'USER_PARTITION_KEY'), 'Not an option yet'),
+  {
+    ...{ name: 'FailIfThrottled', default: 'false', rule: BOOLEAN, here: '`failIfThrottled`' },
+    about: 'The same: what waits for our own limits was not refused',
+    map: (value) => ({ options: { failIfThrottled: value === true } }),
+  },
+  {
+    ...{ name: 'RecordDistributionStrategyDefault', default: 'USER_PARTITION_KEY', here: '`distributionIfUnknown`' },
+    rule: choice('AUTO', 'USER_PARTITION_KEY'),
+    about: "`USER_PARTITION_KEY` is `'partition-key'`, `AUTO` is `'auto'`",
+    map: (value) => ({ options: { distributionIfUnknown: value === 'AUTO' ? 'auto' : 'partition-key' } }),
+  },
   noOption(
     ...(['MaxUserRecordSize', '1048576', integer(64n, 10_485_760n)] as const),
     'The limit is what the stream takes (`MaxRecordSizeInKiB`), key included. Check `data.length` for one of your own',

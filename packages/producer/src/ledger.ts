@@ -44,6 +44,11 @@ export class Ledger {
     return this.#admission.waiting
   }
 
+  /** Those that wait in line, the first first. */
+  get line(): readonly UserRecord[] {
+    return this.#admission.line
+  }
+
   /** Whether nothing is accepted and unsettled, and nothing waits for room. */
   get isEmpty(): boolean {
     return this.#outstanding.total === 0

@@ -112,6 +112,16 @@ describe("the KPL's metrics", () => {
     expect(BufferingTime).toMatchObject({ count: 4, min: 0, max: 100 })
   })
 
+  test('of records whose time to live has no end', async () => {
+    const { clock, producer, put } = await startedBench({ recordTtlMs: Number.MAX_SAFE_INTEGER })
+    await clock.advanceAsync(1_234_567)
+    for (let i = 0; i < 1000; i++) void put('k')
+    await clock.advanceAsync(1000)
+    const { BufferingTime } = producer.stats().metrics
+    expect(BufferingTime).toMatchObject({ count: 1000, sum: BufferingTime.max * 1000 })
+    expect(Math.abs(BufferingTime.max - 110)).toBeLessThanOrEqual(2)
+  })
+
   test('of records that expire or are refused for good', async () => {
     const { clock, kinesis, producer, put } = await startedBench({ recordTtlMs: 400, aggregation: 'off' })
     for (let i = 0; i < 20; i++) kinesis.putFaults.push({ kind: 'refuse', places: [0], code: THROTTLED })
@@ -243,6 +253,20 @@ describe('telemetry', () => {
       const ofShards = measured.filter((one) => one.name === `shardwise.producer.kinesis_records.${name}`)
       for (const { attributes } of ofShards) expect(attributes?.shardId).toMatch(/^shardId-/)
     }
+  })
+
+  test('is told at once that nothing is pending any more, or something again', async () => {
+    const told: number[] = []
+    const { clock, kinesis, put } = await startedBench({ telemetry: { gauge: (_, value) => void told.push(value) } })
+    for (let round = 0; round < 5; round++) {
+      if (round === 4) kinesis.putFaults.push({ kind: 'hang' })
+      for (let i = 0; i < 5; i++) void put('k')
+      await clock.advanceAsync(105)
+      expect([round, told.at(-1)]).toEqual([round, 5])
+      await clock.advanceAsync(10)
+      expect([round, told.at(-1)]).toEqual([round, round === 4 ? 5 : 0])
+    }
+    expect(told.length).toBeLessThan(12)
   })
 
   test('is called for Kinesis records and requests, never for each user record', async () => {

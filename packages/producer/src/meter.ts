@@ -44,6 +44,7 @@ export class Meter {
   /** Accepted since it was last told: for each record one addition. */
   #received = 0
   #nextLookAt = Number.NEGATIVE_INFINITY
+  #toldPending = 0
   /** User records that failed since the last turn, by reason. */
   #failures = new Map<string, number>()
 
@@ -68,7 +69,9 @@ export class Meter {
       }
       this.#failures.clear()
     }
-    if (now < this.#nextLookAt) return
+    // The last that is told stands for as long as nothing happens.
+    if (now < this.#nextLookAt && pending > 0 === this.#toldPending > 0) return
+    this.#toldPending = pending
     this.#nextLookAt = now + LOOK_EVERY_MS
     this.#tallies.UserRecordsPending.add(pending)
     this.#tellReceived()
@@ -108,7 +111,7 @@ export class Meter {
       if (entry.isFresh && entry.attempts === 1) {
         const acceptedAt = entry.expiresAt - this.#ttlMs
         waitedMs = now - acceptedAt
-        const sum = Math.max(0, count * (now + this.#ttlMs) - entry.expirySum)
+        const sum = Math.max(0, count * waitedMs - entry.expirySpread)
         BufferingTime.merge(count, sum, now + this.#ttlMs - entry.lastExpiresAt, waitedMs)
         // The deadline of what waited in its lane may have been put off.
         LingerTime.add(Math.max(0, Math.min(now - acceptedAt, entry.deadline - acceptedAt, this.#lingerMs)))

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { bench, outcomes, startedBench } from './testing/producer-bench.js'
 import { named, type SimulatedKinesis } from './testing/simulated-kinesis.js'
+import type { PutResult } from './user-record.js'
 
 const HALF = 2n ** 127n
 const QUARTER = 2n ** 126n
@@ -122,6 +123,46 @@ describe('order', () => {
     expect(await outcomes(puts)).toEqual(['DeliveryFailedError', 'LaneHaltedError', 'LaneHaltedError'])
     expect(await Promise.all(again)).toMatchObject([{ attempts: 1 }, { attempts: 1 }, { attempts: 1 }])
     expect(ids(kinesis)).toEqual(['a', 'b', 'c'])
+  })
+
+  test.each(['perShard', 'perKey'] as const)(
+    'who resumes at once lets nothing through that was put before the gap was seen: %s',
+    async (ordering) => {
+      const options = { ordering, aggregation: 'off', lingerMs: 0, maxBufferedRecords: 2 } as const
+      const { clock, kinesis, producer } = await startedBench(options)
+      const put = (id: string) => producer.put({ partitionKey: 'key', data: Buffer.from(id) })
+      kinesis.putFaults.push({ kind: 'reject', name: 'KMSDisabledException' })
+      const again: Promise<PutResult | Error>[] = []
+      producer.events.on('lane-halted', () => {
+        producer.resume()
+        again.push(put('a'))
+      })
+      // The last two wait for room.
+      const puts = ['a', 'b', 'c', 'd'].map((id) => put(id).catch((error: Error) => error))
+      await clock.advanceAsync(1000)
+      expect(await outcomes(puts)).toEqual(['DeliveryFailedError', 'LaneHaltedError', 'LaneHaltedError', 'LaneHaltedError'])
+      expect([await outcomes(again), ids(kinesis)]).toEqual([[0], ['a']])
+    },
+  )
+
+  test.each(['perShard', 'perKey'] as const)('the same while records wait for a map: %s', async (ordering) => {
+    const options = { ordering, aggregation: 'off', lingerMs: 0, recordTtlMs: 1000 } as const
+    const { clock, kinesis, producer } = bench(options)
+    const put = (id: string) => producer.put({ partitionKey: 'key', data: Buffer.from(id) })
+    let isBlind = true
+    kinesis.controlFault = () => (isBlind ? named('LimitExceededException') : undefined)
+    const again: Promise<PutResult | Error>[] = []
+    const first = put('a').catch((error: Error) => {
+      producer.resume()
+      again.push(put('a'))
+      isBlind = false
+      return error
+    })
+    await clock.advanceAsync(900)
+    const puts = [first, put('b').catch((error: Error) => error)]
+    await clock.advanceAsync(5000)
+    expect(await outcomes(puts)).toEqual(['DeliveryFailedError', 'LaneHaltedError'])
+    expect([await outcomes(again), ids(kinesis)]).toEqual([[0], ['a']])
   })
 
   test('a stream that cannot be used halts everything, also what waits for room', async () => {

@@ -264,7 +264,7 @@ const severalSwitching = fc.array(fc.oneof(...ordinary, ...severally, { weight: 
   minLength: 1,
   maxLength: 60,
 })
-const runs = Number(process.env.SHARDWISE_PROPERTY_RUNS ?? 150)
+const runs = Number(process.env.SHARDWISE_PROPERTY_RUNS ?? 50)
 
 describe('whatever happens, every put settles once, what is acknowledged is readable, and the buffer keeps its bound', () => {
   test.each<[string, Partial<ProducerOptions>, fc.Arbitrary<Step[]>?]>([

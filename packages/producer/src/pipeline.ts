@@ -149,7 +149,7 @@ export class Pipeline implements AccountHolder {
   }
 
   resume(): void {
-    this.#halting.resume()
+    this.#halting.resume([...this.#gate.waiting, ...this.#account.line])
   }
 
   /** For after the last flush: nothing is sent, awaited or timed any more. */
@@ -165,6 +165,7 @@ export class Pipeline implements AccountHolder {
     return this.#counters.snapshot({
       bufferedRecords: this.#account.records,
       bufferedBytes: this.#account.bytes,
+      oldestRecordAgeMs: this.#oldestRecordAgeMs,
       waitingForRoom: this.#account.waiting,
       openAggregates: this.#packer.openAggregates,
       queuedKinesisRecords: this.#dispatcher.queued,
@@ -174,6 +175,11 @@ export class Pipeline implements AccountHolder {
       limited: this.#dispatcher.limited,
       ...this.#meter.report(this.#dispatcher, this.now()),
     })
+  }
+
+  get #oldestRecordAgeMs(): number {
+    const now = this.now()
+    return now - (this.#account.oldestSince ?? now)
   }
 
   now(): number {
@@ -203,6 +209,7 @@ export class Pipeline implements AccountHolder {
   #admit(record: UserRecord, now: number): void {
     record.expiresAt = now + this.#settings.recordTtlMs
     record.rank = this.#counters.accepted++
+    this.#account.admitted(record, now)
     this.#meter.accepted(record, now)
     if (this.#gate.opensFor(now)) this.#route(record, now)
     else this.#gate.wait(record, now)

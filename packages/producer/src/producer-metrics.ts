@@ -8,7 +8,7 @@ import { NO_SAMPLES, type StatisticSet, Tally, united } from './statistic-set.js
 export interface ProducerMetrics {
   /** 1 for each user record accepted. */
   readonly UserRecordsReceived: StatisticSet
-  /** User records accepted and not settled, looked at up to five times a second while anything happens. */
+  /** User records accepted and not settled, looked at up to five times a second while anything happens, and whenever none is left. */
   readonly UserRecordsPending: StatisticSet
   /** 1 for each user record delivered, 0 for each that finally failed: the mean is the rate of success. */
   readonly UserRecordsPut: StatisticSet

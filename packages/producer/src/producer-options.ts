@@ -79,7 +79,8 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
   readonly maxRequestsInFlight?: number | undefined
   /**
    * `none` (default): records may overtake each other. `perShard`: records of one shard, and so of one partition key, are first written in
-   * the order in which they were put, at the price of one Kinesis record in flight per shard. `perKey`: only records of one partition key
+   * the order in which they were put, at the price of one Kinesis record in flight per shard (of one partition key alone with `aggregation: 'key'`,
+   * and between the records of two shards that merge). `perKey`: only records of one partition key
    * (and one explicit hash key) are, at the price of one Kinesis record in flight per key: faster where records travel plain or are
    * aggregated by key, and no faster where every aggregate holds all keys. `afterFailure` says what follows a record that finally fails.
    * Both are refused on streams with service-managed distribution.

@@ -5,6 +5,8 @@ export interface ProducerStats extends MeterReport {
   /** User records accepted and not settled, and their bytes (data and keys). */
   readonly bufferedRecords: number
   readonly bufferedBytes: number
+  /** How long ago the oldest of them was accepted, in milliseconds, to within ten; 0 when there is none. */
+  readonly oldestRecordAgeMs: number
   /** Puts that wait for room. */
   readonly waitingForRoom: number
   readonly openAggregates: number
@@ -42,6 +44,7 @@ export interface ProducerStats extends MeterReport {
 type Gauge =
   | 'bufferedRecords'
   | 'bufferedBytes'
+  | 'oldestRecordAgeMs'
   | 'waitingForRoom'
   | 'openAggregates'
   | 'queuedKinesisRecords'
@@ -80,6 +83,7 @@ export function sum(all: readonly ProducerStats[]): ProducerStats {
     for (const [name, value] of Object.entries(numbers)) total[name]! += value
     return { metrics, shards, hottestKeys }
   })
+  total.oldestRecordAgeMs = Math.max(0, ...all.map(({ oldestRecordAgeMs }) => oldestRecordAgeMs))
   return { ...(total as unknown as Omit<ProducerStats, Report>), ...unitedReports(reports) }
 }
 
@@ -91,6 +95,7 @@ export function past(stats: ProducerStats): ProducerStats {
 const EMPTY: Omit<Pick<ProducerStats, Gauge>, Report> = {
   bufferedRecords: 0,
   bufferedBytes: 0,
+  oldestRecordAgeMs: 0,
   waitingForRoom: 0,
   openAggregates: 0,
   queuedKinesisRecords: 0,

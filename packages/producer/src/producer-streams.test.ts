@@ -19,6 +19,24 @@ function withStreams(made: Bench, ...names: readonly string[]): Bench {
 
 const ids = ({ kinesis }: Bench, stream: string): string[] => kinesis.readable(stream).map(({ id }) => id.replace(/\.+$/, ''))
 
+test('the age of the oldest record is that of the stream, and of all streams together the greatest', async () => {
+  const { clock, kinesis, producer } = withStreams(await startedBench(), 'gates')
+  expect(producer.stats().oldestRecordAgeMs).toBe(0)
+  kinesis.putFaults.push({ kind: 'hang' })
+  void producer.put({ partitionKey: 'k', data: Buffer.from('hangs') })
+  await clock.advanceAsync(300)
+  const later = producer.put({ partitionKey: 'k', data: Buffer.from('passes') })
+  await clock.advanceAsync(50)
+  expect(producer.stats('flights').oldestRecordAgeMs).toBe(350)
+  expect(producer.stats('gates').oldestRecordAgeMs).toBe(0)
+  void producer.put({ stream: 'gates', partitionKey: 'k', data: Buffer.from('waits') })
+  await clock.advanceAsync(60)
+  await later
+  expect(['flights', 'gates', undefined].map((stream) => producer.stats(stream).oldestRecordAgeMs)).toEqual([410, 60, 410])
+  await clock.advanceAsync(60_000)
+  expect(producer.stats()).toMatchObject({ bufferedRecords: 0, oldestRecordAgeMs: 0 })
+})
+
 describe('which stream a record goes to', () => {
   test('its own, by name or ARN, or else that of the producer', async () => {
     const made = withStreams(bench(), 'gates', 'crews')

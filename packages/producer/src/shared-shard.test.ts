@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { type Counting, type Load, SharedShard, type Writer } from './testing/shared-shard.js'
 
 /** Each holds for every seed that was tried; more of them take minutes. */
-const SEEDS = Number(process.env.SHARDWISE_SEEDS ?? 1)
+const SEEDS = Number(process.env.SHARDWISE_SHARD_SEEDS ?? 1)
 const seeds = Array.from({ length: SEEDS }, (_, i) => i + 1)
 const TIMEOUT = { timeout: 30_000 + 30_000 * SEEDS }
 

@@ -54,6 +54,8 @@ export class StreamGate implements StreamViewListener {
   readonly #parts: StreamGateParts
   /** Accepted, in order, until there is a map. */
   #unrouted: UserRecord[] = []
+  /** So many of these, while the others are on their way through. */
+  #letThrough = 0
   readonly #loadWaiters: LoadWaiter[] = []
   #lastPutAt = Number.NEGATIVE_INFINITY
   /** The map may be that of a stream which is no more: records wait for a newer one, but not beyond this time. */
@@ -77,6 +79,11 @@ export class StreamGate implements StreamViewListener {
   /** Whether someone waits for the stream though nothing is buffered. */
   get isAwaited(): boolean {
     return this.#loadWaiters.length > 0
+  }
+
+  /** Accepted, and not let through. */
+  get waiting(): readonly UserRecord[] {
+    return this.#unrouted.slice(this.#letThrough)
   }
 
   /** Resolves when the stream is known; rejects with StreamUnusableError. */
@@ -263,12 +270,13 @@ export class StreamGate implements StreamViewListener {
     const { settler, ledger, route, hurry } = this.#parts
     const flushing = this.#unrouted.some((record) => ledger.isFlushing(record))
     // By index and not by shift: what a listener puts in the middle of this goes to the end and keeps its place.
-    for (let i = 0; i < this.#unrouted.length; i++) {
-      const record = this.#unrouted[i]!
+    while (this.#letThrough < this.#unrouted.length) {
+      const record = this.#unrouted[this.#letThrough++]!
       if (record.expiresAt <= now) settler.expireUnsent([record], now)
       else route(record, now)
     }
     this.#unrouted.length = 0
+    this.#letThrough = 0
     if (flushing) hurry(now)
   }
 

@@ -3,6 +3,7 @@ import type { Tag } from '@shardwise/aggregation'
 import { parseHashKey } from '@shardwise/core/hash-key'
 import { MAX_PARTITION_KEY_CHARACTERS, MAX_RECORD_BYTES_CEILING } from '@shardwise/core/service-limits'
 import type { Account } from './account.js'
+import type { Cohort } from './cohorts.js'
 import { RecordRejectedError } from './producer-error.js'
 
 /** What a caller puts. `T` is what the producer's codec takes. */
@@ -75,6 +76,8 @@ export class UserRecord {
   rank = 0
   /** Of the stream that it was put to. */
   account: Account | undefined = undefined
+  /** Of those of its account. */
+  cohort: Cohort | undefined = undefined
   /** Which flush waits for it. See outstanding.ts. */
   epoch = 0
   /** Requests that carried it, in all the Kinesis records that it was packed into before the present one. */

@@ -4,8 +4,9 @@ import type { ConsumedRecord } from './consumed-record.js'
 export interface HandlerContext {
   readonly shardId: string
   /**
-   * Aborts when the lease of the shard is lost, with LeaseLostError as its reason: another worker delivers these records again, so whatever
-   * can still be given up should be. Stopping the consumer does not abort it: the call in hand may finish.
+   * Aborts when the lease of the shard is lost (its reason is LeaseLostError), or when the consumer stops and the time that `stop` gave is
+   * over (ConsumerStoppingError): another worker delivers these records again, so whatever can still be given up should be. Stopping alone
+   * does not abort it: the call in hand may finish. A call that throws after it is not repeated and not announced as failed.
    */
   readonly signal: AbortSignal
   /** How far these records are behind the newest of the shard. Undefined when Kinesis did not say. */

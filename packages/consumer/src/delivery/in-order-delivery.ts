@@ -78,6 +78,8 @@ export class InOrderDelivery {
       try {
         await call(attempt === 1 ? context : { ...context, attempt })
       } catch (error) {
+        // Told to give up, it did: that is no failure.
+        if (lease.signal.aborted) return false
         if (!(await this.#pauseAfter(error, attempt, records))) return false
         continue
       }

@@ -3,10 +3,14 @@ import { ManualClock } from '@shardwise/core/clock'
 import type { ChildShard, KinesisRecord } from '@shardwise/core/kinesis-port'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type Position, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
+import { ConsumerStoppingError } from '../consumer-error.js'
 import type { Handlers } from '../delivery/handler.js'
+import { PausedShards } from '../delivery/paused-shards.js'
+import type { StartGate } from '../delivery/start-gate.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import { LeaseLostError } from '../leases/lease-lost-error.js'
 import type { FetchedBatch, RecordSource } from '../sources/record-source.js'
+import { StopLimit } from '../stop-limit.js'
 import { ShardWorker, type ShardWorkerEvent } from './shard-worker.js'
 
 const CHILDREN: ChildShard[] = [{ ShardId: 'child', ParentShards: ['shard'] }]
@@ -127,8 +131,9 @@ class GatedHandler {
 /** Lets promise callbacks run. */
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
-function setUp(handlers: Handlers, resumeFrom: Position = TRIM_HORIZON) {
+function setUp(handlers: Handlers, resumeFrom: Position = TRIM_HORIZON, gates: readonly StartGate[] = []) {
   const clock = new ManualClock()
+  const stopLimit = new StopLimit(clock)
   const lease = new FakeLease(resumeFrom)
   const source = new FakeSource()
   const events: ShardWorkerEvent[] = []
@@ -138,13 +143,15 @@ function setUp(handlers: Handlers, resumeFrom: Position = TRIM_HORIZON) {
     source,
     handlers,
     handlerBackoff: { baseMs: 100, maxMs: 30_000 },
+    gates,
+    stopLimit,
     checkpointWriteAfterMs: undefined,
     clock,
     random: () => 0,
     emit: (event) => events.push(event),
   })
   onTestFinished(() => expect(clock.pendingTimers).toBe(0))
-  return { clock, lease, source, events, worker, types: () => events.map((event) => event.type) }
+  return { clock, lease, source, events, worker, stopLimit, types: () => events.map((event) => event.type) }
 }
 
 describe('ShardWorker', () => {
@@ -338,6 +345,130 @@ describe('ShardWorker', () => {
       expect(lease.log).toEqual(['end child', 'release'])
       expect(worker.state).toBe('released')
       expect(types()).not.toContain('shard-failed')
+    })
+  })
+
+  describe('when a stop does not wait any longer', () => {
+    const stopNow = (clock: ManualClock, lease: FakeLease, stopLimit: StopLimit): Promise<void> => {
+      void stopLimit.enforce({ timeoutMs: 500 }, new Promise(() => {}))
+      lease.askToDrain()
+      return clock.advanceAsync(499)
+    }
+
+    it('tells the handler, then gives the lease back without it, and checkpoints nothing that it does later', async () => {
+      const handler = new GatedHandler()
+      const { clock, lease, source, worker, stopLimit, events, types } = setUp(handler.handlers)
+      source.give({ records: plain(1, 2) })
+      const run = worker.run()
+      await turn()
+      handler.finish()
+      await turn()
+      await stopNow(clock, lease, stopLimit)
+      expect(handler.signals[1]?.aborted).toBe(false)
+      await clock.advanceAsync(1)
+      expect(handler.signals[1]?.reason).toBeInstanceOf(ConsumerStoppingError)
+      await clock.advanceAsync(999)
+      expect(lease.log).toEqual(['checkpoint 1/0'])
+      await clock.advanceAsync(1)
+      await run
+      expect(events).toContainEqual({ type: 'handler-abandoned', shardId: 'shard', records: 1 })
+      expect(types().at(-1)).toBe('shard-stopped')
+      expect(lease.log).toEqual(['checkpoint 1/0', 'release'])
+      expect(worker.state).toBe('released')
+      const before = types().length
+      handler.finish()
+      await turn()
+      expect(lease.log).toEqual(['checkpoint 1/0', 'release'])
+      expect(handler.started).toEqual(['1/0', '2/0'])
+      expect(types()).toHaveLength(before)
+      expect(worker.snapshot().completed).toEqual(sequencePosition('1'))
+    })
+
+    it.each(['finishes', 'throws'])('a handler that %s when told is not abandoned', async (how) => {
+      const handler = new GatedHandler()
+      const { clock, lease, source, worker, stopLimit, types } = setUp(handler.handlers)
+      source.give({ records: plain(1, 2) })
+      const run = worker.run()
+      await turn()
+      await stopNow(clock, lease, stopLimit)
+      await clock.advanceAsync(1)
+      if (how === 'finishes') handler.finish()
+      else handler.fail()
+      await run
+      expect(lease.log).toEqual(how === 'finishes' ? ['checkpoint 1/0', 'release'] : ['release'])
+      expect(types()).toEqual(['shard-started', 'shard-stopped'])
+      await clock.advanceAsync(5000)
+    })
+
+    it('nor is a worker that begins only then: it reads nothing', async () => {
+      const { clock, lease, source, worker, stopLimit } = setUp({ eachBatch: () => expect.unreachable() })
+      void stopLimit.enforce({ timeoutMs: 0 }, new Promise(() => {}))
+      await worker.run()
+      expect(source.calls).toBe(0)
+      expect(lease.log).toEqual(['release'])
+      await clock.advanceAsync(5000)
+    })
+
+    it('does not wait for the handler of a lost lease either', async () => {
+      const handler = new GatedHandler()
+      const { clock, lease, source, worker, stopLimit } = setUp(handler.handlers)
+      source.give({ records: plain(1) })
+      const run = worker.run()
+      await turn()
+      lease.lose()
+      await stopNow(clock, lease, stopLimit)
+      expect(handler.signals[0]?.reason).toBeInstanceOf(LeaseLostError)
+      await clock.advanceAsync(1001)
+      await run
+      expect(worker.state).toBe('lost')
+      expect(lease.log).toEqual(['release'])
+    })
+  })
+
+  describe('while paused', () => {
+    it('begins no call, reads no further than ever, and goes on where it was', async () => {
+      const paused = new PausedShards()
+      const handler = new GatedHandler()
+      const { lease, source, worker } = setUp(handler.handlers, TRIM_HORIZON, [paused])
+      source.give({ records: plain(1, 2) }, { records: plain(3) }, { records: plain(4) })
+      const run = worker.run()
+      await turn()
+      paused.pause('shard')
+      handler.finish()
+      await turn()
+      expect(handler.started).toEqual(['1/0'])
+      expect(lease.log).toEqual(['checkpoint 1/0'])
+      expect(source.calls).toBe(2)
+      expect(worker.snapshot()).toMatchObject({ state: 'running', bufferedRecords: 3, bufferedBytes: 200 })
+      paused.resume('shard')
+      await turn()
+      expect(handler.started).toEqual(['1/0', '2/0'])
+      paused.pause(undefined)
+      handler.finish()
+      lease.askToDrain()
+      await run
+      expect(handler.started).toEqual(['1/0', '2/0'])
+      expect(lease.log).toEqual(['checkpoint 1/0', 'checkpoint 2/0', 'release'])
+    })
+
+    it('repeats no failed call', async () => {
+      const paused = new PausedShards()
+      const handler = new GatedHandler()
+      const { clock, lease, source, worker } = setUp(handler.handlers, TRIM_HORIZON, [paused])
+      source.give({ records: plain(1) })
+      const run = worker.run()
+      await turn()
+      handler.fail()
+      await turn()
+      paused.pause('shard')
+      await clock.advanceAsync(60_000)
+      expect(handler.started).toHaveLength(1)
+      paused.resume('shard')
+      await turn()
+      expect(handler.started).toHaveLength(2)
+      lease.lose()
+      handler.finish()
+      await run
     })
   })
 

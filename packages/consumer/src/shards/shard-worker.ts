@@ -3,13 +3,18 @@ import type { ChildShard } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
 import type { Backoff } from '../backoff.js'
 import { Checkpointer } from '../checkpoints/checkpointer.js'
-import type { Position } from '../checkpoints/position.js'
+import { type Position, sequencePosition } from '../checkpoints/position.js'
+import type { RecordPosition } from '../delivery/completed-prefix.js'
 import type { Handlers } from '../delivery/handler.js'
+import { HandlerPermit } from '../delivery/handler-permit.js'
 import { type DeliveryEvent, InOrderDelivery } from '../delivery/in-order-delivery.js'
+import type { StartGate } from '../delivery/start-gate.js'
 import { UserRecords } from '../delivery/user-records.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import { LeaseLostError } from '../leases/lease-lost-error.js'
 import type { FetchedBatch, RecordSource, SourceEvent } from '../sources/record-source.js'
+import type { StopLimit } from '../stop-limit.js'
+import { ReadProgress, type ReadSnapshot } from './read-progress.js'
 import { type ShardWorkerInput, type ShardWorkerState, transition } from './shard-worker-state.js'
 
 export interface ShardWorkerOptions {
@@ -19,6 +24,9 @@ export interface ShardWorkerOptions {
   readonly source: RecordSource
   readonly handlers: Handlers
   readonly handlerBackoff: Backoff
+  /** Handler calls begin while all of these are open. */
+  readonly gates: readonly StartGate[]
+  readonly stopLimit: Pick<StopLimit, 'expired' | 'abandoned'>
   /** See Checkpointer. */
   readonly checkpointWriteAfterMs: number | undefined
   readonly clock: Clock
@@ -44,10 +52,23 @@ export type ShardWorkerEvent =
       /** From having the records to their completion. */
       readonly durationMs: number
     }
+  /**
+   * The consumer stopped and waited no longer for the handler. The shard is given back at the last completed record; whatever the handler still
+   * does, `records` and more are delivered again by the next owner. Comes before `shard-stopped`.
+   */
+  | { readonly type: 'handler-abandoned'; readonly shardId: string; readonly records: number }
   /** This process is done with a shard: it was read to its end, its lease was given up, or lost. */
   | { readonly type: 'shard-stopped'; readonly shardId: string; readonly outcome: 'ended' | 'released' | 'lost' }
   /** A fault of this library, or a lease row that makes no sense. The lease is given up, and the shard tried again by whoever takes it. */
   | { readonly type: 'shard-failed'; readonly shardId: string; readonly error: unknown }
+
+export interface WorkerSnapshot extends ReadSnapshot {
+  readonly state: ShardWorkerState
+  /** Grows with every acquisition of the lease by anyone. */
+  readonly generation: number
+  /** The last record completed without a gap, or where reading began. The lease's next write carries it as the checkpoint. */
+  readonly completed: Position
+}
 
 /** What may lie in memory, uncompleted, before the next read begins: with one read on top, no more than about 18 MiB a shard. */
 const PREFETCH_BELOW_BYTES = 8 * 1024 * 1024
@@ -63,21 +84,30 @@ export class ShardWorker {
   readonly #records: UserRecords
   /** Aborts as soon as nothing new may begin. */
   readonly #halt = new AbortController()
+  readonly #permit: HandlerPermit
+  readonly #progress = new ReadProgress()
+  #completed: RecordPosition | undefined
+  #abandoned = false
   #state: ShardWorkerState = 'starting'
 
   constructor(options: ShardWorkerOptions) {
     this.#options = options
-    const { lease, stream, handlers, handlerBackoff, checkpointWriteAfterMs, clock, random, emit } = options
+    const { lease, stream, handlers, handlerBackoff, gates, checkpointWriteAfterMs, clock, random, emit } = options
     this.#records = new UserRecords({ stream, shardId: lease.shardId, range: lease.range, resumeFrom: lease.resumeFrom })
     this.#checkpointer = new Checkpointer({ lease, writeAfterMs: checkpointWriteAfterMs, clock })
+    this.#permit = new HandlerPermit({ lease, gates, halt: this.#halt.signal })
     this.#delivery = new InOrderDelivery({
-      lease,
+      lease: this.#permit,
       handlers,
       backoff: handlerBackoff,
       clock,
       random,
       halt: this.#halt.signal,
-      completed: (position) => this.#checkpointer.completed(position),
+      completed: (position) => {
+        if (this.#abandoned) return
+        this.#completed = position
+        this.#checkpointer.completed(position)
+      },
       emit,
     })
   }
@@ -86,15 +116,32 @@ export class ShardWorker {
     return this.#state
   }
 
+  snapshot(): WorkerSnapshot {
+    const { generation, resumeFrom } = this.#options.lease
+    const last = this.#completed
+    const completed = last === undefined ? resumeFrom : sequencePosition(last.sequenceNumber, last.subSequenceNumber)
+    return { state: this.#state, generation, completed, ...this.#progress.snapshot() }
+  }
+
   /** Runs once. Resolves when this worker touches neither records nor lease any more; never rejects. */
   async run(): Promise<void> {
-    const { lease, emit } = this.#options
+    const { lease, stopLimit, emit } = this.#options
     const { shardId } = lease
     const drain = (): void => this.#take('drain')
-    const lost = (): void => this.#take('lease-lost')
+    const lost = (): void => {
+      this.#take('lease-lost')
+      this.#permit.revoke(lease.signal.reason)
+    }
+    const expired = (): void => {
+      // The coordinator's word may be on its way still.
+      drain()
+      this.#permit.revoke(stopLimit.expired.reason)
+    }
     if (lease.signal.aborted) lost()
+    else if (stopLimit.expired.aborted) expired()
     else if (lease.drain.aborted) drain()
     lease.signal.addEventListener('abort', lost)
+    stopLimit.expired.addEventListener('abort', expired)
     lease.drain.addEventListener('abort', drain)
     try {
       const children = this.#state === 'starting' ? await this.#process() : undefined
@@ -107,6 +154,7 @@ export class ShardWorker {
       await this.#release()
     } finally {
       lease.signal.removeEventListener('abort', lost)
+      stopLimit.expired.removeEventListener('abort', expired)
       lease.drain.removeEventListener('abort', drain)
     }
     emit({ type: 'shard-stopped', shardId, outcome: this.#state as 'ended' | 'released' | 'lost' })
@@ -114,19 +162,20 @@ export class ShardWorker {
 
   /** The children, when all of the shard is completed; undefined when halted before. */
   async #process(): Promise<readonly ChildShard[] | undefined> {
-    const { source, lease, emit } = this.#options
+    const { lease, emit } = this.#options
     const halt = this.#halt.signal
     this.#take('ready')
     emit({ type: 'shard-started', shardId: lease.shardId, resumeFrom: lease.resumeFrom })
     let reading: Promise<FetchedBatch> | undefined
     try {
       for (;;) {
-        const batch = await (reading ?? source.next(halt))
+        const batch = await (reading ?? this.#read())
         const readOn = batch.children === undefined && batch.bytes < PREFETCH_BELOW_BYTES
-        reading = readOn ? source.next(halt) : undefined
+        reading = readOn ? this.#read() : undefined
         // It may fail, by the halt, while nobody waits for it.
         reading?.catch(() => {})
-        if (!(await this.#deliver(batch))) return undefined
+        if (!(await this.#unlessAbandoned(this.#deliver(batch)))) return undefined
+        this.#progress.completed(batch)
         if (batch.children !== undefined) return batch.children
       }
     } catch (error) {
@@ -137,6 +186,27 @@ export class ShardWorker {
       this.#halt.abort()
       await reading?.catch(() => {})
     }
+  }
+
+  async #read(): Promise<FetchedBatch> {
+    const batch = await this.#options.source.next(this.#halt.signal)
+    this.#progress.read(batch, this.#options.clock.wallTime())
+    return batch
+  }
+
+  /** False also when a stop does not wait any longer: then the handler runs on, and what it does counts for nothing. */
+  #unlessAbandoned(delivery: Promise<boolean>): Promise<boolean> {
+    const { lease, stopLimit, emit } = this.#options
+    const { abandoned } = stopLimit
+    return new Promise((resolve, reject) => {
+      const abandon = (): void => {
+        this.#abandoned = true
+        emit({ type: 'handler-abandoned', shardId: lease.shardId, records: this.#delivery.outstanding })
+        resolve(false)
+      }
+      abandoned.addEventListener('abort', abandon)
+      void delivery.then(resolve, reject).finally(() => abandoned.removeEventListener('abort', abandon))
+    })
   }
 
   /** False when halted before all of it was completed. */
@@ -151,6 +221,7 @@ export class ShardWorker {
       for (const record of records) if (record.outsideShardRange) outsideShardRange++
       if (!(await this.#delivery.deliver(records, batch.millisBehindLatest))) return false
     }
+    if (this.#abandoned) return false
     emit({
       type: 'batch-completed',
       shardId: lease.shardId,

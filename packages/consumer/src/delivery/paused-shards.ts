@@ -1,0 +1,47 @@
+import type { StartGate } from './start-gate.js'
+
+/** Which shards are paused: some, or all, or all but some. Shards that are not read yet are covered too. */
+export class PausedShards implements StartGate {
+  #all = false
+  /** Those for which the opposite of `#all` holds. */
+  readonly #except = new Set<string>()
+  readonly #waiting = new Set<() => void>()
+
+  isPaused(shardId: string): boolean {
+    return this.#all !== this.#except.has(shardId)
+  }
+
+  pause(shardId: string | undefined): void {
+    this.#set(true, shardId)
+  }
+
+  resume(shardId: string | undefined): void {
+    this.#set(false, shardId)
+    for (const wake of [...this.#waiting]) wake()
+  }
+
+  isOpen(shardId: string): boolean {
+    return !this.isPaused(shardId)
+  }
+
+  opened(_shardId: string, halt: AbortSignal): Promise<void> {
+    if (halt.aborted) return Promise.resolve()
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#waiting.delete(wake)
+        halt.removeEventListener('abort', wake)
+        resolve()
+      }
+      this.#waiting.add(wake)
+      halt.addEventListener('abort', wake)
+    })
+  }
+
+  #set(paused: boolean, shardId: string | undefined): void {
+    if (shardId === undefined) {
+      this.#all = paused
+      this.#except.clear()
+    } else if (this.#all === paused) this.#except.delete(shardId)
+    else this.#except.add(shardId)
+  }
+}

@@ -1,0 +1,56 @@
+import { type Clock, type Scheduled, sleep } from '@shardwise/core/clock'
+import { ConsumerStoppingError } from './consumer-error.js'
+
+/** How long a stop waits for handler calls. Each default holds where the option is absent or undefined. */
+export interface StopOptions {
+  /**
+   * Milliseconds for the handler calls in hand. Then `context.signal` of those that are left aborts with ConsumerStoppingError, and a second
+   * later their shards are given back without them, at the last completed record. Default: as long as they last; 0 or more.
+   */
+  readonly timeoutMs?: number | undefined
+  /** As if `timeoutMs` had passed, when it aborts. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** From the word to the handlers that time is up to giving their shards back without them. */
+const GRACE_MS = 1_000
+
+/** How patient a stop is with handler calls that do not return. */
+export class StopLimit {
+  readonly #clock: Clock
+  readonly #expired = new AbortController()
+  readonly #abandoned = new AbortController()
+  #grace: Scheduled | undefined
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** Handlers should give up what they can. The reason is a ConsumerStoppingError. */
+  get expired(): AbortSignal {
+    return this.#expired.signal
+  }
+
+  /** Handlers are not waited for any more. */
+  get abandoned(): AbortSignal {
+    return this.#abandoned.signal
+  }
+
+  /** Waits for the end of everything, no more patiently than told. May be called again meanwhile: the least patient call counts. */
+  async enforce({ timeoutMs, signal }: StopOptions, stopped: Promise<unknown>): Promise<void> {
+    const over = new AbortController()
+    const expire = (): void => this.#expire()
+    signal?.addEventListener('abort', expire, { once: true, signal: over.signal })
+    if (signal?.aborted === true || timeoutMs === 0) expire()
+    else if (timeoutMs !== undefined) void sleep(this.#clock, timeoutMs, { signal: over.signal }).then(expire, () => {})
+    await stopped
+    over.abort()
+    this.#grace?.cancel()
+  }
+
+  #expire(): void {
+    if (this.#expired.signal.aborted) return
+    this.#grace = this.#clock.schedule(GRACE_MS, () => this.#abandoned.abort())
+    this.#expired.abort(new ConsumerStoppingError())
+  }
+}
