@@ -66,6 +66,9 @@ async function run(seed: number): Promise<void> {
       settled()
     }
   }
+  const failedToLoad = (error: Error): void => {
+    if (!isOver) expect(error.name).toBe('StreamUnusableError')
+  }
   const act = (): void => {
     if (isOver || depth > 3 || settlements.length > 150) return
     depth++

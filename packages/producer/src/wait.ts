@@ -7,9 +7,17 @@ export interface WaitOptions {
 }
 
 /** Begins something and waits for its end, or rejects with the signal's reason: also then it is begun, and goes on. */
-export async function waitFor(begin: () => Promise<void>, options: WaitOptions): Promise<void> {
-  const signal = signalOf(options)
-  if (signal === undefined) return begin()
+export function waitFor(begin: () => Promise<void>, options: WaitOptions): Promise<void> {
+  let signal: AbortSignal | undefined
+  try {
+    signal = signalOf(options)
+  } catch (error) {
+    return Promise.reject(error)
+  }
+  return signal === undefined ? begin() : beginUntil(signal, begin)
+}
+
+function beginUntil(signal: AbortSignal, begin: () => Promise<void>): Promise<void> {
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(signal.reason)
     const end = (settle: () => void): void => {
