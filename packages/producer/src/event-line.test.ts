@@ -190,6 +190,8 @@ test('what recurs is told apart by type, stream and reason', () => {
   const given = subjects.filter((subject) => subject !== undefined)
   expect(new Set(given).size).toBe(given.length)
   expect(given.length).toBeGreaterThan(10)
+  // A hook that fails does so for every record of a failing stream.
+  expect(given).toContain('undelivered-hook-failed DeliveryFailedError')
 })
 
 test('the README has all events with their levels', () => {

@@ -107,6 +107,7 @@ const LINES: { readonly [T in ProducerEvent['type']]: (event: EventOf<ProducerEv
     level: 'error',
     message: 'onUndelivered failed: what it was given is lost unless the puts are looked at',
     fields: { userRecords, error: error.name },
+    subject: error.name,
   }),
   'lane-halted': ({ stream, shardId, partitionKey, startingHashKey, endingHashKey, cause }) => ({
     level: 'error',

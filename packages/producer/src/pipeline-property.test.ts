@@ -264,6 +264,7 @@ const severalSwitching = fc.array(fc.oneof(...ordinary, ...severally, { weight: 
   minLength: 1,
   maxLength: 60,
 })
+/** For each of the modes below. Fresh sequences with every run of the tests; thousands when something in the pipeline changes. */
 const runs = Number(process.env.SHARDWISE_PROPERTY_RUNS ?? 50)
 
 describe('whatever happens, every put settles once, what is acknowledged is readable, and the buffer keeps its bound', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { DeliveryFailedError } from './producer-error.js'
 import type { ProducerOptions } from './producer-options.js'
-import { type Bench, startedBench } from './testing/producer-bench.js'
+import { type Bench, bench, startedBench } from './testing/producer-bench.js'
 import { WAITED_FOR, type WaitedFor } from './waited-for.js'
 
 const hang = ({ kinesis }: Bench): void => void kinesis.putFaults.push({ kind: 'hang' })
@@ -22,12 +22,12 @@ describe('a record that was never sent before its time was over says what it wai
     ['limit', {}, refuseAll],
     ['requests', { maxRequestsInFlight: 1 }, hang],
   ])('%s: %j', async (waitedFor, options, disturb) => {
-    const bench = await startedBench({ aggregation: 'off', lingerMs: 0, recordTtlMs: 500, ...options })
-    disturb(bench)
-    const puts = Array.from({ length: 1000 }, () => bench.put('k'))
-    await bench.clock.advanceAsync(600)
+    const made = await startedBench({ aggregation: 'off', lingerMs: 0, recordTtlMs: 500, ...options })
+    disturb(made)
+    const puts = Array.from({ length: 1000 }, () => made.put('k'))
+    await made.clock.advanceAsync(600)
     // What was sent before, and what hangs in a request, ends otherwise.
-    await bench.clock.advanceAsync(20_000)
+    await made.clock.advanceAsync(20_000)
     const failed = (await Promise.all(puts)).filter((result) => result instanceof Error) as DeliveryFailedError[]
     const neverSent = failed.filter(({ attempts }) => attempts === 0)
     expect(neverSent.length).toBeGreaterThan(100)
@@ -36,6 +36,16 @@ describe('a record that was never sent before its time was over says what it wai
       expect(error.message).toContain(`was never sent: it waited for ${WAITED_FOR[waitedFor]}`)
     }
     for (const { attempts, waitedFor: told } of failed) if (attempts > 0) expect(told).toBeUndefined()
+  })
+
+  test('shard-map', async () => {
+    const made = bench({ recordTtlMs: 500 })
+    made.kinesis.latencyMs = 2000
+    const put = made.put('k')
+    await made.clock.advanceAsync(600)
+    const error = (await put) as DeliveryFailedError
+    expect(error).toMatchObject({ reason: 'expired', written: 'no', attempts: 0, waitedFor: 'shard-map' })
+    expect(error.message).toContain('it waited for the shard map')
   })
 
   test('its wait counts among the waits, though nothing followed it', async () => {
