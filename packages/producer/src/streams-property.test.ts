@@ -76,13 +76,7 @@ async function run(seed: number): Promise<void> {
     if (what < 0.7) putOne(stream)
     else if (what < 0.8) waits.push(streams.flush())
     else if (what < 0.85) waits.push(ledger.ready().catch(() => {}))
-    else if (what < 0.95)
-      waits.push(
-        streams
-          .of(stream)
-          .load()
-          .catch(() => {}),
-      )
+    else if (what < 0.95) waits.push(streams.of(stream).load().catch(failedToLoad))
     else streams.resume(pick([stream, undefined]))
     depth--
     expect(ledger.records).toBeLessThanOrEqual(maxBufferedRecords)
