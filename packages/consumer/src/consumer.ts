@@ -26,6 +26,7 @@ import type { HeldLease } from './leases/held-lease.js'
 import { LeaseCoordinator } from './leases/lease-coordinator.js'
 import type { LeaseStore } from './leases/lease-store.js'
 import { LeaseTableError } from './leases/lease-table-error.js'
+import { checkRunOptions, type RunOptions, type RunSettings } from './run-options.js'
 import { SeenLeases } from './shards/seen-leases.js'
 import { ShardDiscovery } from './shards/shard-discovery.js'
 import { ShardWorker } from './shards/shard-worker.js'
@@ -66,9 +67,10 @@ export class Consumer {
    * pass by itself is retried, during the start and always afterwards. Rejects with ConsumerRanError when called twice. After
    * `stop` it resolves at once.
    */
-  async run(handlers: Handlers): Promise<void> {
+  async run(handlers: Handlers, options: RunOptions = {}): Promise<void> {
     checkHandlers(handlers)
-    return this.#begin({ ...handlers }, [])
+    const run = checkRunOptions(handlers, options)
+    return this.#begin({ ...handlers }, run, [])
   }
 
   /**
@@ -133,19 +135,19 @@ export class Consumer {
     await this.stop()
   }
 
-  async #begin(handlers: Handlers, gates: readonly StartGate[]): Promise<void> {
+  async #begin(handlers: Handlers, run: RunSettings, gates: readonly StartGate[]): Promise<void> {
     if (this.#run !== undefined) throw new ConsumerRanError()
-    this.#run = this.#stop.signal.aborted ? Promise.resolve() : this.#live(handlers, gates)
+    this.#run = this.#stop.signal.aborted ? Promise.resolve() : this.#live(handlers, run, gates)
     return this.#run
   }
 
-  async #live(handlers: Handlers, gates: readonly StartGate[]): Promise<void> {
+  async #live(handlers: Handlers, run: RunSettings, gates: readonly StartGate[]): Promise<void> {
     const connections = this.#connect()
     const workerId = `${this.#settings.workerId ?? hostname()}:${randomEnding(this.#settings.random)}`
     this.#workerId = workerId
     this.#state = 'starting'
     try {
-      await this.#consume(handlers, gates, { ...connections, workerId })
+      await this.#consume(handlers, run, gates, { ...connections, workerId })
     } catch (error) {
       // A start that was stopped has not failed.
       if (!this.#stop.signal.aborted) throw error
@@ -158,6 +160,7 @@ export class Consumer {
 
   async #consume(
     handlers: Handlers,
+    run: RunSettings,
     gates: readonly StartGate[],
     { port, store: table, workerId }: Connections & { readonly workerId: string },
   ): Promise<void> {
@@ -181,7 +184,7 @@ export class Consumer {
       failoverTimeMs,
       clock,
       random,
-      onHeld: (lease) => this.#workers.start(lease, this.#worker(lease, handlers, gates, port)),
+      onHeld: (lease) => this.#workers.start(lease, this.#worker(lease, handlers, run, gates, port)),
       emit,
     })
     try {
@@ -196,7 +199,7 @@ export class Consumer {
     }
   }
 
-  #worker(lease: HeldLease, handlers: Handlers, gates: readonly StartGate[], port: KinesisPort): ShardWorker {
+  #worker(lease: HeldLease, handlers: Handlers, run: RunSettings, gates: readonly StartGate[], port: KinesisPort): ShardWorker {
     const { stream, initialPosition, idleTimeBetweenReadsMs, maxRecordsPerRead, handlerBackoff, checkpointWriteAfterMs } =
       this.#settings
     const { clock, random } = this.#settings
@@ -221,6 +224,7 @@ export class Consumer {
       lease,
       source,
       handlers,
+      run,
       handlerBackoff,
       gates: [this.#workers.paused, ...gates],
       stopLimit: this.#stopLimit,

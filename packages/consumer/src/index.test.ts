@@ -7,6 +7,7 @@ it('exports exactly this', () => {
     'ConsumerRanError',
     'ConsumerStartError',
     'ConsumerStoppingError',
+    'FailedAtError',
     'LeaseLostError',
     'LeaseTableError',
     'bytes',

@@ -11,20 +11,22 @@ export interface HandlerContext {
   readonly signal: AbortSignal
   /** How far these records are behind the newest of the shard. Undefined when Kinesis did not say. */
   readonly millisBehindLatest: number | undefined
-  /** 1, and one more each time the same records are handed over again because the handler failed. */
+  /** 1, and one more each time that these records are handed over again because the handler failed, together or among others. */
   readonly attempt: number
 }
 
 /**
- * Called for one record after the other, in the order of the shard. The record is completed when the call returns, or when the promise
- * that it returned resolves; the next call waits for that. Shards are handled side by side.
- * A call that throws or rejects is repeated, with growing pauses, for as long as the lease is held. It is never skipped.
+ * Called for one record after the other, in the order of the shard, or side by side for different partition keys (`order: 'key'`). The
+ * record is completed when the call returns, or when the promise that it returned resolves; the next call waits for that. Shards are
+ * handled side by side. A call that throws or rejects is repeated, with growing pauses, for as long as the lease is held, unless
+ * `onFailure` gives the record up.
  */
 export type EachRecord = (record: ConsumedRecord, context: HandlerContext) => unknown
 
 /**
  * Called for the user records of one read, in the order of the shard: 1 to 10,000. All are completed together, when the call returns or
- * its promise resolves. A failed call is repeated with the same records.
+ * its promise resolves. A failed call is repeated with the same records, or with those from the one on that a FailedAtError names;
+ * `onFailure` may ask for parts of them.
  */
 export type EachBatch = (records: readonly ConsumedRecord[], context: HandlerContext) => unknown
 

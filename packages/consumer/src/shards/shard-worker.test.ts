@@ -4,11 +4,13 @@ import type { ChildShard, KinesisRecord } from '@shardwise/core/kinesis-port'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type Position, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
 import { ConsumerStoppingError } from '../consumer-error.js'
+import type { FailurePolicy } from '../delivery/failure-policy.js'
 import type { Handlers } from '../delivery/handler.js'
 import { PausedShards } from '../delivery/paused-shards.js'
 import type { StartGate } from '../delivery/start-gate.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import { LeaseLostError } from '../leases/lease-lost-error.js'
+import type { RunSettings } from '../run-options.js'
 import type { FetchedBatch, RecordSource } from '../sources/record-source.js'
 import { StopLimit } from '../stop-limit.js'
 import { ShardWorker, type ShardWorkerEvent } from './shard-worker.js'
@@ -131,7 +133,12 @@ class GatedHandler {
 /** Lets promise callbacks run. */
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
-function setUp(handlers: Handlers, resumeFrom: Position = TRIM_HORIZON, gates: readonly StartGate[] = []) {
+function setUp(
+  handlers: Handlers,
+  resumeFrom: Position = TRIM_HORIZON,
+  run: Partial<RunSettings> = {},
+  gates: readonly StartGate[] = [],
+) {
   const clock = new ManualClock()
   const stopLimit = new StopLimit(clock)
   const lease = new FakeLease(resumeFrom)
@@ -142,6 +149,7 @@ function setUp(handlers: Handlers, resumeFrom: Position = TRIM_HORIZON, gates: r
     lease,
     source,
     handlers,
+    run: { concurrency: 1, onFailure: 'retry', ...run },
     handlerBackoff: { baseMs: 100, maxMs: 30_000 },
     gates,
     stopLimit,
@@ -284,6 +292,56 @@ describe('ShardWorker', () => {
       await run
       expect(lease.log).toEqual(['release'])
     })
+  })
+
+  describe("'stop-shard'", () => {
+    const onFailure: FailurePolicy = { attempts: 2, giveUp: 'stop-shard' }
+    const handlers: Handlers = {
+      eachRecord: ({ sequenceNumber }) => {
+        if (sequenceNumber === '2') throw new Error('no')
+      },
+    }
+
+    it('keeps the lease at the checkpoint, reads no more and does not end the shard; stopped, it releases', async () => {
+      const { clock, lease, source, worker, types } = setUp(handlers, TRIM_HORIZON, { onFailure })
+      source.give({ records: plain(1, 2, 3) }, { records: plain(4) }, { children: CHILDREN })
+      const run = worker.run()
+      await clock.advanceAsync(3_600_000)
+      expect(lease.log).toEqual(['checkpoint 1/0'])
+      expect([worker.state, source.calls]).toEqual(['running', 2])
+      expect(types().at(-1)).toBe('shard-blocked')
+      lease.askToDrain()
+      await run
+      expect(lease.log).toEqual(['checkpoint 1/0', 'release'])
+    })
+
+    it('ends with the loss of the lease', async () => {
+      const { clock, lease, source, worker } = setUp(handlers, TRIM_HORIZON, { onFailure })
+      source.give({ records: plain(2), children: CHILDREN })
+      const run = worker.run()
+      await clock.advanceAsync(1000)
+      lease.lose()
+      await run
+      expect(lease.log).not.toContain('end child')
+      expect(worker.state).toBe('lost')
+    })
+  })
+
+  it('with order by key: calls side by side, checkpoints without a gap, and the end after the last', async () => {
+    const handler = new GatedHandler()
+    const { lease, source, worker } = setUp(handler.handlers, TRIM_HORIZON, { concurrency: 2 })
+    const records = plain(1, 2, 3).map((record, i) => ({ ...record, PartitionKey: 'aba'[i]! }))
+    source.give({ records, children: CHILDREN })
+    const run = worker.run()
+    await turn()
+    expect(handler.started).toEqual(['1/0', '2/0'])
+    handler.finish()
+    await turn()
+    expect([handler.started.slice(2), lease.log]).toEqual([['3/0'], ['checkpoint 1/0']])
+    handler.finish()
+    handler.finish()
+    await run
+    expect(lease.log.slice(1)).toEqual(['checkpoint 2/0', 'checkpoint 3/0', 'end child'])
   })
 
   describe('when asked to drain', () => {
@@ -429,7 +487,7 @@ describe('ShardWorker', () => {
     it('begins no call, reads no further than ever, and goes on where it was', async () => {
       const paused = new PausedShards()
       const handler = new GatedHandler()
-      const { lease, source, worker } = setUp(handler.handlers, TRIM_HORIZON, [paused])
+      const { lease, source, worker } = setUp(handler.handlers, TRIM_HORIZON, {}, [paused])
       source.give({ records: plain(1, 2) }, { records: plain(3) }, { records: plain(4) })
       const run = worker.run()
       await turn()
@@ -454,7 +512,7 @@ describe('ShardWorker', () => {
     it('repeats no failed call', async () => {
       const paused = new PausedShards()
       const handler = new GatedHandler()
-      const { clock, lease, source, worker } = setUp(handler.handlers, TRIM_HORIZON, [paused])
+      const { clock, lease, source, worker } = setUp(handler.handlers, TRIM_HORIZON, {}, [paused])
       source.give({ records: plain(1) })
       const run = worker.run()
       await turn()

@@ -5,13 +5,16 @@ import type { Backoff } from '../backoff.js'
 import { Checkpointer } from '../checkpoints/checkpointer.js'
 import { type Position, sequencePosition } from '../checkpoints/position.js'
 import type { RecordPosition } from '../delivery/completed-prefix.js'
+import type { DeliveryEvent } from '../delivery/delivery-event.js'
 import type { Handlers } from '../delivery/handler.js'
 import { HandlerPermit } from '../delivery/handler-permit.js'
-import { type DeliveryEvent, InOrderDelivery } from '../delivery/in-order-delivery.js'
+import { InOrderDelivery } from '../delivery/in-order-delivery.js'
+import { KeyedDelivery } from '../delivery/keyed-delivery.js'
 import type { StartGate } from '../delivery/start-gate.js'
 import { UserRecords } from '../delivery/user-records.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import { LeaseLostError } from '../leases/lease-lost-error.js'
+import type { RunSettings } from '../run-options.js'
 import type { FetchedBatch, RecordSource, SourceEvent } from '../sources/record-source.js'
 import type { StopLimit } from '../stop-limit.js'
 import { ReadProgress, type ReadSnapshot } from './read-progress.js'
@@ -23,6 +26,7 @@ export interface ShardWorkerOptions {
   readonly lease: HeldLease
   readonly source: RecordSource
   readonly handlers: Handlers
+  readonly run: RunSettings
   readonly handlerBackoff: Backoff
   /** Handler calls begin while all of these are open. */
   readonly gates: readonly StartGate[]
@@ -79,7 +83,7 @@ const PREFETCH_BELOW_BYTES = 8 * 1024 * 1024
  */
 export class ShardWorker {
   readonly #options: ShardWorkerOptions
-  readonly #delivery: InOrderDelivery
+  readonly #delivery: InOrderDelivery | KeyedDelivery
   readonly #checkpointer: Checkpointer
   readonly #records: UserRecords
   /** Aborts as soon as nothing new may begin. */
@@ -92,24 +96,27 @@ export class ShardWorker {
 
   constructor(options: ShardWorkerOptions) {
     this.#options = options
-    const { lease, stream, handlers, handlerBackoff, gates, checkpointWriteAfterMs, clock, random, emit } = options
+    const { lease, stream, handlers, run, handlerBackoff, gates, checkpointWriteAfterMs, clock, random, emit } = options
     this.#records = new UserRecords({ stream, shardId: lease.shardId, range: lease.range, resumeFrom: lease.resumeFrom })
     this.#checkpointer = new Checkpointer({ lease, writeAfterMs: checkpointWriteAfterMs, clock })
     this.#permit = new HandlerPermit({ lease, gates, halt: this.#halt.signal })
-    this.#delivery = new InOrderDelivery({
+    const delivery = {
       lease: this.#permit,
       handlers,
+      onFailure: run.onFailure,
       backoff: handlerBackoff,
       clock,
       random,
       halt: this.#halt.signal,
-      completed: (position) => {
+      completed: (position: RecordPosition) => {
         if (this.#abandoned) return
         this.#completed = position
         this.#checkpointer.completed(position)
       },
       emit,
-    })
+    }
+    const { concurrency } = run
+    this.#delivery = concurrency > 1 ? new KeyedDelivery({ ...delivery, concurrency }) : new InOrderDelivery(delivery)
   }
 
   get state(): ShardWorkerState {

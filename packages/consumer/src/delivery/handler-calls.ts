@@ -1,0 +1,195 @@
+import { type Clock, sleep } from '@shardwise/core/clock'
+import type { Random } from '@shardwise/core/random'
+import { type Backoff, backoffDelay } from '../backoff.js'
+import type { HeldLease } from '../leases/held-lease.js'
+import { CompletedPrefix, type RecordPosition } from './completed-prefix.js'
+import type { ConsumedRecord } from './consumed-record.js'
+import type { DeliveryEvent } from './delivery-event.js'
+import { FailedAtError } from './failed-at-error.js'
+import { afterFailure, type FailurePolicy, type Span } from './failure-policy.js'
+import type { HandlerContext, Handlers } from './handler.js'
+
+export interface HandlerCallsOptions {
+  readonly lease: Pick<HeldLease, 'shardId' | 'signal' | 'isOurs' | 'revalidate'>
+  readonly handlers: Handlers
+  readonly onFailure: FailurePolicy
+  readonly backoff: Backoff
+  readonly clock: Clock
+  readonly random: Random
+  /** No further handler call begins once this aborts. */
+  readonly halt: AbortSignal
+  /** Called with the end of the completed prefix each time it has moved. */
+  readonly completed: (position: RecordPosition) => void
+  readonly emit: (event: DeliveryEvent) => void
+}
+
+/** Records in shard order, known to the completed prefix. */
+export interface Batch {
+  readonly records: readonly ConsumedRecord[]
+  /** Number of the first in the completed prefix. */
+  readonly first: number
+  /** Of a first attempt. */
+  readonly context: HandlerContext
+}
+
+/**
+ * Calls the handler of one shard until the records are completed or given up, and keeps the completed prefix. Which records may be handed
+ * over at the same time is for the caller to say.
+ */
+export class HandlerCalls {
+  readonly #options: HandlerCallsOptions
+  readonly #prefix = new CompletedPrefix()
+  /** `stop-shard` has come to pass. */
+  #blocked = false
+
+  constructor(options: HandlerCallsOptions) {
+    this.#options = options
+  }
+
+  /** Records taken and not completed. */
+  get outstanding(): number {
+    return this.#prefix.outstanding
+  }
+
+  take(records: readonly ConsumedRecord[], millisBehindLatest: number | undefined): Batch {
+    const { shardId, signal } = this.#options.lease
+    return { records, first: this.#prefix.append(records), context: { shardId, signal, millisBehindLatest, attempt: 1 } }
+  }
+
+  /**
+   * True when records `from` up to `to` of the batch are completed or given up; false when that is not to be: halted, lease lost, or the
+   * shard is blocked.
+   */
+  async settle(batch: Batch, from: number, to: number): Promise<boolean> {
+    /** Still to be handed over, the next at the end. */
+    const spans: Span[] = [{ from, to, handed: 0, failures: 0 }]
+    for (let span = spans.pop(); span !== undefined; span = spans.pop()) {
+      while (this.#goesOn() && !this.#options.lease.isOurs()) if (!(await this.#regain())) return false
+      if (!this.#goesOn()) return false
+      // Nothing is awaited between the question and the call: after a pause of the process the lease may belong to someone else.
+      try {
+        await this.#hand(batch, span)
+      } catch (error) {
+        if (!(await this.#afterFailure(batch, span, error, spans))) return false
+        continue
+      }
+      this.#complete(batch, span.from, span.to)
+    }
+    return true
+  }
+
+  /** Resolves when halted where the shard is blocked, else at once: a shard that is blocked is kept. */
+  async whileBlocked(): Promise<void> {
+    const { halt } = this.#options
+    if (!this.#blocked || halt.aborted) return
+    await new Promise<void>((resolve) => halt.addEventListener('abort', () => resolve(), { once: true }))
+  }
+
+  #goesOn(): boolean {
+    return !this.#options.halt.aborted && !this.#blocked
+  }
+
+  #hand({ records, context }: Batch, { from, to, handed }: Span): unknown {
+    const { eachRecord, eachBatch } = this.#options.handlers
+    const attempted = handed === 0 ? context : { ...context, attempt: handed + 1 }
+    if (eachBatch === undefined) return eachRecord(records[from]!, attempted)
+    return eachBatch(to - from === records.length ? records : records.slice(from, to), attempted)
+  }
+
+  #complete({ first }: Batch, from: number, to: number): void {
+    if (to === from) return
+    const before = this.#prefix.position
+    this.#prefix.complete(first + from, to - from)
+    const position = this.#prefix.position
+    if (position !== before) this.#options.completed(position!)
+  }
+
+  /** Puts on `spans` what is to be handed over now. False when nothing is any more. */
+  async #afterFailure(batch: Batch, span: Span, error: unknown, spans: Span[]): Promise<boolean> {
+    const { lease, onFailure, backoff, random, emit } = this.#options
+    const failedAt = namedRecord(error, batch.records, span)
+    const verdict = afterFailure(onFailure, span, failedAt, backoff, random)
+    const at = failedAt ?? span.from
+    this.#complete(batch, span.from, at)
+    // Told to give up, it did: that is no failure.
+    if (lease.signal.aborted) return false
+    const { sequenceNumber, subSequenceNumber } = batch.records[at]!
+    emit({
+      type: 'handler-failed',
+      shardId: lease.shardId,
+      sequenceNumber,
+      subSequenceNumber,
+      records: span.to - at,
+      error,
+      attempt: span.handed + 1,
+      retryInMs: verdict.givenUp === undefined ? verdict.delayMs : undefined,
+    })
+    spans.push(...verdict.spans.toReversed())
+    return verdict.givenUp === undefined ? this.#pause(verdict.delayMs) : this.#giveUp(batch, verdict.givenUp.from, error)
+  }
+
+  /** False when the record was not given up after all. */
+  async #giveUp(batch: Batch, index: number, error: unknown): Promise<boolean> {
+    const { lease, onFailure, backoff, random, emit } = this.#options
+    if (onFailure === 'retry') throw new Error('A record cannot be given up where failures are retried')
+    const record = batch.records[index]!
+    const { sequenceNumber, subSequenceNumber, partitionKey } = record
+    const about = { shardId: lease.shardId, sequenceNumber, subSequenceNumber, partitionKey, error }
+    for (let attempt = 1; ; attempt++) {
+      // As before a handler call: by now the record may be another worker's to handle.
+      while (this.#goesOn() && !lease.isOurs()) if (!(await this.#regain())) return false
+      if (!this.#goesOn()) return false
+      if (onFailure.giveUp === 'stop-shard') {
+        this.#blocked = true
+        emit({ type: 'shard-blocked', ...about })
+        return false
+      }
+      if (onFailure.giveUp === 'skip') {
+        emit({ type: 'record-skipped', ...about })
+        break
+      }
+      try {
+        await onFailure.giveUp.deadLetter(record, error, { ...batch.context, attempt })
+      } catch (thrown) {
+        if (lease.signal.aborted) return false
+        const retryInMs = backoffDelay(attempt, backoff, random)
+        emit({ type: 'dead-letter-failed', ...about, error: thrown, attempt, retryInMs })
+        if (!(await this.#pause(retryInMs))) return false
+        continue
+      }
+      emit({ type: 'record-dead-lettered', ...about })
+      break
+    }
+    this.#complete(batch, index, index + 1)
+    return true
+  }
+
+  /** The lease is in doubt. True when it is ours after all, false when lost, or halted before it was known. */
+  async #regain(): Promise<boolean> {
+    const { lease, halt } = this.#options
+    const known = new AbortController()
+    const halted = new Promise<false>((resolve) => {
+      halt.addEventListener('abort', () => resolve(false), { once: true, signal: known.signal })
+    })
+    return Promise.race([lease.revalidate(), halted]).finally(() => known.abort())
+  }
+
+  /** False when halted before the pause was over. */
+  #pause(delayMs: number): Promise<boolean> {
+    const { clock, halt } = this.#options
+    return sleep(clock, delayMs, { signal: halt }).then(
+      () => true,
+      () => false,
+    )
+  }
+}
+
+/** The index of the record that the error names, where it is one of the span. */
+function namedRecord(error: unknown, records: readonly ConsumedRecord[], { from, to }: Span): number | undefined {
+  if (!(error instanceof FailedAtError)) return undefined
+  for (let i = from; i < to; i++) {
+    const { sequenceNumber, subSequenceNumber } = records[i]!
+    if (sequenceNumber === error.sequenceNumber && subSequenceNumber === error.subSequenceNumber) return i
+  }
+  return undefined
+}

@@ -1,0 +1,54 @@
+import { InvalidOptionError } from '@shardwise/core/options'
+import { describe, expect, it } from 'vitest'
+import type { Handlers } from './delivery/handler.js'
+import { checkRunOptions, type RunOptions } from './run-options.js'
+
+const eachRecord: Handlers = { eachRecord: () => {} }
+const eachBatch: Handlers = { eachBatch: () => {} }
+const deadLetter = (): void => {}
+
+describe('checkRunOptions', () => {
+  it('fills in the defaults, where undefined is given too', () => {
+    for (const given of [{}, { concurrency: undefined, order: undefined, onFailure: undefined }]) {
+      expect(checkRunOptions(eachRecord, given)).toEqual({ concurrency: 1, onFailure: 'retry' })
+    }
+  })
+
+  it.each<{ given: RunOptions; handlers?: Handlers; expected: object }>([
+    { given: { concurrency: 8, order: 'key' }, expected: { concurrency: 8 } },
+    { given: { concurrency: 1, order: 'shard' }, handlers: eachBatch, expected: { concurrency: 1 } },
+    { given: { onFailure: 'retry' }, expected: { onFailure: 'retry' } },
+    { given: { onFailure: { attempts: 1, giveUp: 'skip' } }, expected: { onFailure: { attempts: 1, giveUp: 'skip' } } },
+    {
+      given: { onFailure: { attempts: 5, giveUp: 'stop-shard' } },
+      expected: { onFailure: { attempts: 5, giveUp: 'stop-shard' } },
+    },
+    {
+      given: { onFailure: { attempts: 5, giveUp: { deadLetter } } },
+      handlers: eachBatch,
+      expected: { onFailure: { attempts: 5, giveUp: { deadLetter } } },
+    },
+  ])('takes $given', ({ given, handlers = eachRecord, expected }) => {
+    expect(checkRunOptions(handlers, given)).toMatchObject(expected)
+  })
+
+  it.each<{ given: unknown; handlers?: Handlers; option: string; message: string }>([
+    { given: null, option: 'options', message: 'an object' },
+    { given: { parallel: 3 }, option: 'parallel', message: 'no such option' },
+    { given: { concurrency: 0, order: 'key' }, option: 'concurrency', message: 'from 1 to 1000' },
+    { given: { concurrency: 2 }, option: 'concurrency', message: "unless order is 'key'" },
+    { given: { order: 'any' }, option: 'order', message: "'shard' or 'key'" },
+    { given: { order: 'key' }, handlers: eachBatch, option: 'order', message: 'eachBatch' },
+    { given: { onFailure: 'skip' }, option: 'onFailure', message: '{ attempts, giveUp }' },
+    { given: { onFailure: { giveUp: 'skip' } }, option: 'onFailure.attempts', message: 'from 1 to 1000' },
+    { given: { onFailure: { attempts: 0, giveUp: 'skip' } }, option: 'onFailure.attempts', message: 'from 1 to 1000' },
+    { given: { onFailure: { attempts: 2 } }, option: 'onFailure.giveUp', message: "'skip', 'stop-shard' or" },
+    { given: { onFailure: { attempts: 2, giveUp: {} } }, option: 'onFailure.giveUp', message: 'a function' },
+    { given: { onFailure: { attempts: 2, giveUp: 'skip', backoff: 3 } }, option: 'backoff', message: 'no such option' },
+  ])('refuses $given', ({ given, handlers = eachRecord, option, message }) => {
+    const check = (): unknown => checkRunOptions(handlers, given as RunOptions)
+    expect(check).toThrow(InvalidOptionError)
+    expect(check).toThrow(message)
+    expect(check).toThrow(expect.objectContaining({ option }))
+  })
+})

@@ -1,0 +1,62 @@
+import { choiceOption, InvalidOptionError, integerOption, refuseUnknownOptions } from '@shardwise/core/options'
+import type { FailurePolicy } from './delivery/failure-policy.js'
+import type { Handlers } from './delivery/handler.js'
+
+/** How records are handed over. */
+export interface RunOptions {
+  /**
+   * Calls of `eachRecord` in hand at a time, of each shard. Default 1; 1 to 1000. More than 1 needs `order: 'key'`. Calls of one process: up to
+   * this times the shards that it holds.
+   */
+  readonly concurrency?: number | undefined
+  /**
+   * Which records wait for each other. Default `'shard'`: each waits for the one before it in the shard. `'key'`, for `eachRecord` only: each waits for the
+   * one before it with the same partition key. The checkpoint covers what is completed without a gap, so a restart repeats also what was
+   * completed beyond one.
+   */
+  readonly order?: 'shard' | 'key' | undefined
+  /** What becomes of records whose handler fails. Default `'retry'`: they are handed over again until it succeeds. */
+  readonly onFailure?: FailurePolicy | undefined
+}
+
+/** Options checked and complete. */
+export interface RunSettings {
+  readonly concurrency: number
+  readonly onFailure: FailurePolicy
+}
+
+/** Throws InvalidOptionError. `handlers` have been checked. */
+export function checkRunOptions(handlers: Handlers, options: RunOptions): RunSettings {
+  if (typeof options !== 'object' || options === null) throw new InvalidOptionError('options', 'an object', options)
+  refuseUnknownOptions(options, ['concurrency', 'order', 'onFailure'])
+  const order = choiceOption('order', options.order, ['shard', 'key'], 'shard')
+  if (order === 'key' && handlers.eachRecord === undefined) {
+    throw new InvalidOptionError('order', "'shard' with eachBatch, whose calls may hold many keys", order)
+  }
+  const concurrency = integerOption('concurrency', options.concurrency, { min: 1, max: 1000, fallback: 1 })
+  if (concurrency > 1 && order === 'shard') {
+    throw new InvalidOptionError(
+      'concurrency',
+      "1 unless order is 'key': the order of the shard allows one call at a time",
+      concurrency,
+    )
+  }
+  return { concurrency, onFailure: failurePolicy(options.onFailure) }
+}
+
+function failurePolicy(given: FailurePolicy | undefined): FailurePolicy {
+  if (given === undefined || given === 'retry') return 'retry'
+  if (typeof given !== 'object' || given === null) {
+    throw new InvalidOptionError('onFailure', "'retry' or { attempts, giveUp }", given)
+  }
+  refuseUnknownOptions(given, ['attempts', 'giveUp'])
+  if (given.attempts === undefined) throw new InvalidOptionError('onFailure.attempts', 'a whole number from 1 to 1000', undefined)
+  const attempts = integerOption('onFailure.attempts', given.attempts, { min: 1, max: 1000, fallback: 1 })
+  const { giveUp } = given
+  if (giveUp === 'skip' || giveUp === 'stop-shard') return { attempts, giveUp }
+  if (typeof giveUp !== 'object' || giveUp === null || typeof giveUp.deadLetter !== 'function') {
+    throw new InvalidOptionError('onFailure.giveUp', "'skip', 'stop-shard' or { deadLetter: a function }", giveUp)
+  }
+  refuseUnknownOptions(giveUp, ['deadLetter'])
+  return { attempts, giveUp: { deadLetter: giveUp.deadLetter } }
+}
