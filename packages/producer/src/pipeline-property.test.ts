@@ -2,11 +2,13 @@ import { ManualClock } from '@shardwise/core/clock'
 import { seededRandom } from '@shardwise/core/random'
 import { headersOf, recordIdOf } from '@shardwise/core/record-tags'
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Producer } from './producer.js'
-import { LaneHaltedError, StreamUnusableError } from './producer-error.js'
+import { DeliveryFailedError, LaneHaltedError, StreamUnusableError } from './producer-error.js'
 import type { ProducerOptions } from './producer-options.js'
+import { ShardLanes } from './shard-lanes.js'
 import { named, type PutFault, SimulatedKinesis } from './testing/simulated-kinesis.js'
+import type { UndeliveredRecord } from './undelivered.js'
 import type { PutResult } from './user-record.js'
 
 type Step =
@@ -17,6 +19,7 @@ type Step =
   | { readonly kind: 'fault'; readonly fault: PutFault }
   | { readonly kind: 'blind'; readonly ms: number; readonly name: string }
   | { readonly kind: 'flush' }
+  | { readonly kind: 'resume' }
   /** What follows is about this stream. */
   | { readonly kind: 'turn-to'; readonly stream: string }
   /** The stream is not there for a while. */
@@ -78,6 +81,21 @@ const severally: fc.WeightedArbitrary<Step>[] = [
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('missing' as const), ms: fc.integer({ min: 1, max: 300 }) }) },
 ]
 
+/** What differs beside the producer's options. */
+interface Circumstances {
+  readonly steps?: fc.Arbitrary<Step[]>
+  /** Kinesis holds its quotas, and all records are this many times as large. */
+  readonly bulk?: number
+  /** Kinesis calls every such record invalid, and with it each request that it is in. */
+  readonly poison?: number
+  /** The caller resumes as soon as anything halts. */
+  readonly resumesAtOnce?: boolean
+  /** There is a hook for undelivered records, which takes its time and puts some again. */
+  readonly hook?: boolean
+}
+
+/** In the payload of a poisonous record. */
+const POISON = 'poison'
 const HASH_KEYS = ['7', (2n ** 128n - 7n).toString()]
 
 interface Put {
@@ -87,24 +105,95 @@ interface Put {
   /** The partition key with the explicit hash key. */
   readonly key: string
   readonly headers: Readonly<Record<string, string>> | undefined
+  /** How often the caller had resumed when it was put, and when it failed. */
+  readonly era: number
+  readonly isOfHook: boolean
+  failedInEra: number
   settlements: number
   result: PutResult | undefined
   error: Error | undefined
 }
 
 /** Runs the steps, closes, and checks every promise that the producer makes. */
-async function run(steps: readonly Step[], seed: number, options: Partial<ProducerOptions>): Promise<void> {
+async function run(
+  steps: readonly Step[],
+  seed: number,
+  options: Partial<ProducerOptions>,
+  { bulk, poison, resumesAtOnce, hook }: Circumstances,
+): Promise<void> {
+  const lanesBefore = lanes.size
   const clock = new ManualClock()
-  const kinesis = new SimulatedKinesis(clock, { stream: STREAMS[0], shards: 3 })
+  const kinesis = new SimulatedKinesis(clock, { stream: STREAMS[0], shards: 3, quotas: bulk !== undefined })
   kinesis.create(STREAMS[1], 2)
   kinesis.create(STREAMS[2], 1)
   const [maxBufferedRecords, maxBufferedBytes] = [60, 1_048_576]
   const producer = new Producer({
     ...{ stream: 'flights', kinesis, clock, random: seededRandom(seed), aggregateMaxBytes: 700, lingerMs: 20 },
     ...{ maxBufferedRecords, maxBufferedBytes, maxRequestsInFlight: 3, requestTimeoutMs: 300, retry: { baseMs: 20, maxMs: 200 } },
-    ...{ recordTtlMs: 3_600_000, ...options },
+    ...{ recordTtlMs: 3_600_000, ...options, onUndelivered: hook ? (records) => take(records) : undefined },
   })
   const puts: Put[] = []
+  let era = 0
+  const byId = new Map<string, Put>()
+  producer.events.on('record-failed', ({ data, error }) => {
+    const id = Buffer.from(data).toString()
+    // What was put before the caller resumed, and waited for room, may go down after that for the gap of before: it makes no new one.
+    if (!(error instanceof LaneHaltedError)) byId.get(id)!.failedInEra = era
+    if (!ofHook.has(id)) failed.push(id)
+  })
+  if (resumesAtOnce) {
+    producer.events.on('lane-halted', () => {
+      era++
+      producer.resume()
+    })
+  }
+  /** Accepted and failed; those that the hook had; those that it put itself. */
+  const failed: string[] = []
+  const handed: string[] = []
+  const ofHook = new Set<string>()
+  const take = async (records: readonly UndeliveredRecord[]): Promise<void> => {
+    const ids = records.map(({ data }) => Buffer.from(data).toString())
+    expect(ids.filter((id) => byId.get(id)!.settlements > 0)).toEqual([])
+    await new Promise<void>((resolve) => clock.schedule(15, resolve))
+    for (const [i, id] of ids.entries()) {
+      handed.push(id)
+      if (i % 3 === 0) await put({ partitionKey: records[i]!.partitionKey, stream: records[i]!.stream, size: 10, ofHook: true })
+    }
+  }
+  const put = ({
+    stream,
+    partitionKey,
+    explicitHashKey,
+    size,
+    ofHook: isOfHook = false,
+  }: {
+    readonly stream: string
+    readonly partitionKey: string
+    readonly explicitHashKey?: string | undefined
+    readonly size: number
+    readonly ofHook?: boolean
+  }): Promise<void> => {
+    const n = puts.length
+    const id = `${n}${poison !== undefined && n % poison === 3 ? POISON : ''}`.padEnd(size * (bulk ?? 1), '.')
+    const headers = options.recordIds === true && n % 3 > 0 ? { put: `${n}`, name: 'é' } : undefined
+    const made: Put = {
+      ...{ stream, id, partitionKey, key: `${partitionKey} ${explicitHashKey}`, headers, era, isOfHook, failedInEra: era },
+      ...{ settlements: 0, result: undefined, error: undefined },
+    }
+    puts.push(made)
+    byId.set(id, made)
+    if (isOfHook) ofHook.add(id)
+    return producer.put({ stream, partitionKey, explicitHashKey, data: Buffer.from(id), headers }).then(
+      (result) => {
+        made.settlements++
+        made.result = result
+      },
+      (error: Error) => {
+        made.settlements++
+        made.error = error
+      },
+    )
+  }
   const flushes: Promise<void>[] = []
   let stream: string = STREAMS[0]
   /** How the control calls of a stream fail, and until when; then those and its puts, it being missing. */
@@ -115,37 +204,30 @@ async function run(steps: readonly Step[], seed: number, options: Partial<Produc
     const { until, by } = blind.get(StreamName) ?? { until: 0, by: '' }
     return isMissing(StreamName) ? named('ResourceNotFoundException') : clock.now() < until ? named(by) : undefined
   }
-  kinesis.putFault = ({ StreamName }) =>
-    isMissing(StreamName) ? { kind: 'reject', name: 'ResourceNotFoundException' } : kinesis.putFaults.shift()
+  kinesis.putFault = ({ StreamName, Records }) => {
+    if (isMissing(StreamName)) return { kind: 'reject', name: 'ResourceNotFoundException' }
+    if (Records.some(({ Data }) => Buffer.from(Data).includes(POISON)))
+      return { kind: 'reject', name: 'InvalidArgumentException' }
+    return kinesis.putFaults.shift()
+  }
   const checkBound = (): void => {
     const { bufferedRecords, bufferedBytes } = producer.stats()
-    expect(bufferedRecords).toBeLessThanOrEqual(maxBufferedRecords)
-    expect(bufferedBytes).toBeLessThanOrEqual(maxBufferedBytes)
+    if (!hook) expect(bufferedRecords).toBeLessThanOrEqual(maxBufferedRecords)
+    if (!hook) expect(bufferedBytes).toBeLessThanOrEqual(maxBufferedBytes)
     const each = STREAMS.map((name) => producer.stats(name).bufferedRecords)
     expect(each.reduce((sum, records) => sum + records)).toBe(bufferedRecords)
   }
   for (const step of steps) {
     if (step.kind === 'put') {
       for (let i = 0; i < step.count; i++) {
-        const id = `${puts.length}`.padEnd(step.size, '.')
-        const headers = options.recordIds === true && puts.length % 3 > 0 ? { put: `${puts.length}`, name: 'é' } : undefined
         const partitionKey = `key-${(step.keySeed + i * 7) % 23}`
         // Of every fifth key the records lie in two places, in each of them in order.
         const explicitHashKey = (step.keySeed + i * 7) % 5 === 0 ? HASH_KEYS[i % 2] : undefined
-        const key = `${partitionKey} ${explicitHashKey}`
-        const put: Put = { stream, id, partitionKey, key, headers, settlements: 0, result: undefined, error: undefined }
-        puts.push(put)
-        producer.put({ stream, partitionKey, explicitHashKey, data: Buffer.from(id), headers }).then(
-          (result) => {
-            put.settlements++
-            put.result = result
-          },
-          (error: Error) => {
-            put.settlements++
-            put.error = error
-          },
-        )
+        void put({ stream, partitionKey, explicitHashKey, size: step.size })
       }
+    } else if (step.kind === 'resume') {
+      era++
+      producer.resume()
     } else if (step.kind === 'advance') await clock.advanceAsync(step.ms)
     else if (step.kind === 'split') kinesis.split(step.index, stream)
     else if (step.kind === 'merge') kinesis.merge(step.index, stream)
@@ -177,11 +259,21 @@ async function run(steps: readonly Step[], seed: number, options: Partial<Produc
   expect(clock.pendingTimers).toBe(0)
   expect(producer.stats()).toMatchObject({ bufferedRecords: 0, bufferedBytes: 0, requestsInFlight: 0, queuedKinesisRecords: 0 })
 
+  expect([...lanes].slice(lanesBefore).filter((made) => !made.isEmpty)).toEqual([])
+  lanes.clear()
+  if (hook) expect(handed).toEqual(failed)
   expect(puts.filter((put) => put.settlements !== 1)).toEqual([])
+  for (const { id, error } of puts) {
+    const isPoisonous = id.includes(POISON)
+    if (isPoisonous) expect(error, `${id} was delivered`).toBeDefined()
+    else if (error instanceof DeliveryFailedError && error.reason === 'refused')
+      expect(error.serviceCode, id).not.toBe('InvalidArgumentException')
+  }
   const mayBeAuto = steps.some((step) => step.kind === 'distribute')
+  const merges = steps.some((step) => step.kind === 'merge')
   for (const name of STREAMS) {
     const own = puts.filter((put) => put.stream === name)
-    checkStream(own, kinesis.readable(name), mayBeAuto, options)
+    checkStream(own, kinesis.readable(name), { mayBeAuto, merges }, options)
   }
   // Members of one key lie wherever their aggregate does.
   if (options.aggregation === 'key' && !mayBeAuto) expect(producer.stats().wrongShard).toBe(0)
@@ -191,7 +283,7 @@ async function run(steps: readonly Step[], seed: number, options: Partial<Produc
 function checkStream(
   puts: readonly Put[],
   readable: ReturnType<SimulatedKinesis['readable']>,
-  mayBeAuto: boolean,
+  { mayBeAuto, merges }: { readonly mayBeAuto: boolean; readonly merges: boolean },
   options: Partial<ProducerOptions>,
 ): void {
   const places = new Set(
@@ -205,22 +297,31 @@ function checkStream(
   if (options.recordIds === true) checkTags(puts, readable, mayBeAuto)
   if (options.ordering === undefined) return
   // Where the service distributes, the records of a key lie in several shards, whose sequence numbers cannot be compared.
-  if (!mayBeAuto) checkOrder(puts, readable)
+  if (!mayBeAuto) checkOrder(puts, readable, (put) => put.key)
+  // See the option `ordering`.
+  const byShard = options.ordering === 'perShard' && options.aggregation !== 'key' && !mayBeAuto && !merges
+  if (byShard) checkOrder(puts, readable, (_, shardId) => shardId)
   if (options.afterFailure === 'continue') expect(puts.filter((put) => put.error instanceof LaneHaltedError)).toEqual([])
   else checkHalts(puts, options.ordering === 'perKey')
 }
 
-/** Of acknowledged records of one key, the first occurrences stand in the order of putting. */
-function checkOrder(puts: readonly Put[], readable: ReturnType<SimulatedKinesis['readable']>): void {
+/** Of acknowledged records of one line, a key or a shard, the first occurrences stand in the order of putting. */
+function checkOrder(
+  puts: readonly Put[],
+  readable: ReturnType<SimulatedKinesis['readable']>,
+  lineOf: (put: Put, shardId: string) => string,
+): void {
   const order = new Map(puts.map((put, i) => [put.id, i]))
   const seen = new Set<string>()
   const last = new Map<string, number>()
-  for (const { id } of readable) {
-    const { key, result } = puts[order.get(id)!]!
-    if (seen.has(id) || result === undefined) continue
+  for (const { id, shardId } of readable) {
+    const put = puts[order.get(id)!]!
+    // What the hook puts goes before what waits for room.
+    if (seen.has(id) || put.result === undefined || put.isOfHook) continue
     seen.add(id)
-    expect(order.get(id), `order of ${key}`).toBeGreaterThan(last.get(key) ?? -1)
-    last.set(key, order.get(id)!)
+    const line = lineOf(put, shardId)
+    expect(order.get(id), `order of ${line}`).toBeGreaterThan(last.get(line) ?? -1)
+    last.set(line, order.get(id)!)
   }
 }
 
@@ -242,17 +343,18 @@ function checkTags(puts: readonly Put[], readable: ReturnType<SimulatedKinesis['
 }
 
 /**
- * Nobody resumed, so after the first failed record of a key none of that key is acknowledged. By key, no record goes down for another key's
+ * After a failed record of a key none of that key is acknowledged that was put before the caller resumed. By key, no record goes down for another key's
  * failure, unless the stream was lost.
  */
 function checkHalts(puts: readonly Put[], byKey: boolean): void {
-  const failed = new Set<string>()
+  const failed = new Map<string, number>()
   const wasLost = puts.some((put) => put.error instanceof StreamUnusableError)
-  for (const { id, key, result, error } of puts) {
-    if (result !== undefined) expect(failed, `${id} was acknowledged after a failure of ${key}`).not.toContain(key)
+  for (const { id, key, result, error, era, failedInEra } of puts) {
+    const last = failed.get(key) ?? -1
+    if (result !== undefined) expect(era, `${id} was acknowledged after a failure of ${key}`).toBeGreaterThan(last)
     else {
-      if (byKey && !wasLost && error instanceof LaneHaltedError) expect(failed, `${id} was halted`).toContain(key)
-      failed.add(key)
+      if (byKey && !wasLost && error instanceof LaneHaltedError) expect(last, `${id} was halted`).toBeGreaterThanOrEqual(0)
+      failed.set(key, Math.max(last, failedInEra))
     }
   }
 }
@@ -264,11 +366,32 @@ const severalSwitching = fc.array(fc.oneof(...ordinary, ...severally, { weight: 
   minLength: 1,
   maxLength: 60,
 })
+const resume: fc.Arbitrary<Step> = fc.constant({ kind: 'resume' })
+const resuming = fc.array(fc.oneof(...ordinary, { weight: 1, arbitrary: reshard }, { weight: 1, arbitrary: resume }), {
+  minLength: 1,
+  maxLength: 40,
+})
+/** Throttles are answers of the model. */
+const BEYOND = { shardRatePercent: 1000, aggregateMaxBytes: 20_000, recordTtlMs: 5000 } as const
+const FEW = { failIfThrottled: true, retry: { baseMs: 20, maxMs: 200, maxAttempts: 2 } } as const
 /** For each of the modes below. Fresh sequences with every run of the tests; thousands when something in the pipeline changes. */
 const runs = Number(process.env.SHARDWISE_PROPERTY_RUNS ?? 50)
 
+/** All that anything went through since they were last looked at. */
+const lanes = new Set<ShardLanes>()
+const { enqueue } = ShardLanes.prototype
+beforeAll(() => {
+  ShardLanes.prototype.enqueue = function (entry) {
+    lanes.add(this)
+    return enqueue.call(this, entry)
+  }
+})
+afterAll(() => {
+  ShardLanes.prototype.enqueue = enqueue
+})
+
 describe('whatever happens, every put settles once, what is acknowledged is readable, and the buffer keeps its bound', () => {
-  test.each<[string, Partial<ProducerOptions>, fc.Arbitrary<Step[]>?]>([
+  test.each<[string, Partial<ProducerOptions>, Circumstances?]>([
     ['aggregated', {}],
     ['plain', { aggregation: 'off' }],
     ['aggregated with headers', { recordIds: true }],
@@ -300,19 +423,45 @@ describe('whatever happens, every put settles once, what is acknowledged is read
       { ordering: 'perKey', afterFailure: 'continue', recordTtlMs: 250, aggregation: 'off' },
     ],
     ['aggregated with records that expire', { recordTtlMs: 250 }],
-    ['aggregated on a stream that the service takes over at times', {}, switching],
-    ['with headers on a stream that the service takes over at times', { recordIds: true }, switching],
-    ['aggregated by key on a stream that the service takes over at times', { aggregation: 'key' }, switching],
-    ['in order of each key on a stream that the service takes over at times', { ordering: 'perKey' }, switching],
-    ['in order on a stream that the service takes over at times', { ordering: 'perShard' }, switching],
-    ['three streams', {}, several],
-    ['three streams in order', { ordering: 'perShard' }, several],
-    ['three streams in order of each key', { ordering: 'perKey' }, several],
-    ['three streams with records that expire', { recordTtlMs: 250 }, several],
-    ['three streams that the service takes over at times', {}, severalSwitching],
-  ])('%s', { timeout: 240_000 }, async (_, options, steps = resharding) => {
+    ['aggregated on a stream that the service takes over at times', {}, { steps: switching }],
+    ['with headers on a stream that the service takes over at times', { recordIds: true }, { steps: switching }],
+    ['aggregated by key on a stream that the service takes over at times', { aggregation: 'key' }, { steps: switching }],
+    ['in order of each key on a stream that the service takes over at times', { ordering: 'perKey' }, { steps: switching }],
+    ['in order on a stream that the service takes over at times', { ordering: 'perShard' }, { steps: switching }],
+    ['three streams', {}, { steps: several }],
+    ['three streams in order', { ordering: 'perShard' }, { steps: several }],
+    ['three streams in order of each key', { ordering: 'perKey' }, { steps: several }],
+    ['three streams with records that expire', { recordTtlMs: 250 }, { steps: several }],
+    ['three streams that the service takes over at times', {}, { steps: severalSwitching }],
+    ['in order for callers who resume', { ordering: 'perShard', recordTtlMs: 250 }, { steps: resuming }],
+    ['in order of each key for callers who resume', { ordering: 'perKey', recordTtlMs: 250 }, { steps: resuming }],
+    ['in order for those who resume at once', { ordering: 'perShard', recordTtlMs: 250 }, { resumesAtOnce: true }],
+    [
+      'in order of each key for those who resume at once',
+      { ordering: 'perKey', recordTtlMs: 250, aggregation: 'off' },
+      { resumesAtOnce: true },
+    ],
+    ['beyond the quotas', BEYOND, { bulk: 400 }],
+    ['in order beyond the quotas', { ...BEYOND, ordering: 'perShard' }, { bulk: 400 }],
+    ['in order of each key beyond the quotas', { ...BEYOND, ordering: 'perKey', aggregation: 'off' }, { bulk: 400 }],
+    ["at the stream's own rate", { streamRate: { recordsPerSecond: 5 } }],
+    ["in order at the stream's own rate", { streamRate: { recordsPerSecond: 5 }, ordering: 'perShard', recordTtlMs: 1000 }],
+    [
+      "in order of each key at the stream's own rate",
+      { streamRate: { recordsPerSecond: 5 }, ordering: 'perKey', recordTtlMs: 1000 },
+    ],
+    ['with few attempts', FEW],
+    ['in order with few attempts', { ...FEW, ordering: 'perShard' }],
+    ['in order of each key with few attempts, past failures', { ...FEW, ordering: 'perKey', afterFailure: 'continue' }],
+    ['with invalid records', {}, { poison: 29 }],
+    ['in order past invalid records', { ordering: 'perShard', afterFailure: 'continue' }, { poison: 29 }],
+    ['in order of each key with invalid records', { ordering: 'perKey' }, { poison: 29 }],
+    ['with a hook for what fails', { recordTtlMs: 250 }, { hook: true }],
+    ['in order with a hook for what fails', { ordering: 'perShard', recordTtlMs: 250 }, { hook: true }],
+    ['in order of each key with a hook for what fails', { ...FEW, ordering: 'perKey' }, { hook: true, poison: 29 }],
+  ])('%s', { timeout: 240_000 }, async (_, options, circumstances = {}) => {
     await fc.assert(
-      fc.asyncProperty(steps, fc.nat(), (given, seed) => run(given, seed, options)),
+      fc.asyncProperty(circumstances.steps ?? resharding, fc.nat(), (given, seed) => run(given, seed, options, circumstances)),
       { numRuns: runs },
     )
   })

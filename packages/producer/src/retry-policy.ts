@@ -21,7 +21,8 @@ export type RetryDecision =
  * What to do with an entry that was not delivered: exponential with full jitter, the wait before attempt n+1 being uniform in
  * [0, min(maxMs, baseMs * 2^(n-1))) (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
  *
- * A wait that would end after the expiry is cut to just before it, so that every record gets its last attempt.
+ * A wait that would end after the expiry is cut to just before it, so that a record gets a last attempt. Not past what its lane waits for:
+ * its shard's write limit, also after a throttle, or the later retry of another entry. What expires there fails with its last refusal.
  */
 export function decideRetry(
   entry: { readonly attempts: number; readonly expiresAt: number },

@@ -38,6 +38,17 @@ export class ShardLanes {
     return this.#queued
   }
 
+  /** Whether nothing is queued, in flight, or known of any key. */
+  get isEmpty(): boolean {
+    return (
+      this.#queued === 0 &&
+      this.#active.size === 0 &&
+      this.#taken.size === 0 &&
+      this.#retired.size === 0 &&
+      this.#order.keys === 0
+    )
+  }
+
   queuedByShard(): Map<string, number> {
     const queued = new Map<string, number>()
     for (const lane of this.#active) if (lane.shardId !== undefined) queued.set(lane.shardId, lane.queued)

@@ -37,6 +37,9 @@ export interface StoredRecord {
   readonly tags: readonly Tag[]
 }
 
+/** After a page of GetRecords of 10 MiB a shard is not read for five seconds. */
+const READ_PAUSE_MS = 6000
+
 /** Kinesis for tests, on a manual clock: the model behind a port that takes time and can fail. Requests arrive after half the latency. */
 export class SimulatedKinesis implements KinesisPort {
   readonly model: KinesisModel
@@ -52,11 +55,13 @@ export class SimulatedKinesis implements KinesisPort {
   putFault: (input: PutRecordsInput) => PutFault | undefined = () => this.putFaults.shift()
   readonly #clock: ManualClock
   readonly #stream: string
+  readonly #hasQuotas: boolean
 
   constructor(clock: ManualClock, options: { readonly stream: string; readonly shards: number; readonly quotas?: boolean }) {
     this.#clock = clock
     this.#stream = options.stream
-    this.model = new KinesisModel({ clock, quotas: options.quotas ?? false, transitionMs: { create: 0, delete: 0, update: 0 } })
+    this.#hasQuotas = options.quotas ?? false
+    this.model = new KinesisModel({ clock, quotas: this.#hasQuotas, transitionMs: { create: 0, delete: 0, update: 0 } })
     this.create(options.stream, options.shards)
   }
 
@@ -148,7 +153,7 @@ export class SimulatedKinesis implements KinesisPort {
   }
 
   /**
-   * What readers that follow the KCL see, in the order of writing: a whole aggregate is dropped when one member lies outside the range of
+   * With quotas reading takes its time, and the clock goes on. What readers that follow the KCL see, in the order of writing: a whole aggregate is dropped when one member lies outside the range of
    * the shard it is in (AggregatorUtil of the KCL). The payload of a record is its id.
    */
   readable(StreamName: string = this.#stream): StoredRecord[] {
@@ -188,6 +193,7 @@ export class SimulatedKinesis implements KinesisPort {
     const input = { StreamName, ShardId, ShardIteratorType: 'TRIM_HORIZON' }
     let { ShardIterator: iterator } = this.model.call('GetShardIterator', input) as GetShardIteratorOutput
     while (iterator !== undefined) {
+      if (this.#hasQuotas) this.#clock.advance(READ_PAUSE_MS)
       const page = this.model.call('GetRecords', { ShardIterator: iterator }) as GetRecordsOutput
       records.push(...page.Records!)
       iterator = page.Records!.length === 0 ? undefined : (page.NextShardIterator ?? undefined)
