@@ -1,76 +1,16 @@
-import { ManualClock, sleep } from '@shardwise/core/clock'
-import type { KinesisPort } from '@shardwise/core/kinesis-port'
+import { sleep } from '@shardwise/core/clock'
 import { seededRandom } from '@shardwise/core/random'
-import { KinesisModel } from '@shardwise/local/model'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import type { KinesisModel } from '@shardwise/local/model'
+import { describe, expect, it } from 'vitest'
 import { AT_TIMESTAMP } from './checkpoints/position.js'
-import { Consumer } from './consumer.js'
+import type { Consumer } from './consumer.js'
 import { ConsumerStoppingError } from './consumer-error.js'
-import { type ConsumerOptions, type InternalOptions, LEASE_STORE } from './consumer-options.js'
+import { type ConsumerOptions, LEASE_STORE } from './consumer-options.js'
 import type { ConsumedRecord } from './delivery/consumed-record.js'
 import { MemoryLeaseStore } from './leases/memory-lease-store.js'
 import { FaultyLeaseStore } from './leases/testing/faulty-lease-store.js'
 import type { RunOptions } from './run-options.js'
-
-/** Kinesis as a model in memory, leases in memory, and a clock that stands still: a whole fleet without real time. */
-function setUp(shards: number) {
-  const clock = new ManualClock()
-  const model = new KinesisModel({ clock, random: seededRandom(7), transitionMs: { create: 0, delete: 0, update: 0 } })
-  model.call('CreateStream', { StreamName: 'flights', ShardCount: shards })
-  const call =
-    (operation: string) =>
-    async (input: object): Promise<never> =>
-      model.call(operation, input) as never
-  const kinesis: KinesisPort = {
-    putRecords: call('PutRecords'),
-    getShardIterator: call('GetShardIterator'),
-    getRecords: call('GetRecords'),
-    listShards: call('ListShards'),
-    describeStreamSummary: call('DescribeStreamSummary'),
-  }
-  const leaseStore = new MemoryLeaseStore()
-  let seed = 0
-  const consumer = (more: Partial<InternalOptions> = {}): Consumer => {
-    const options: InternalOptions = {
-      stream: 'flights',
-      applicationName: 'delays',
-      kinesis,
-      [LEASE_STORE]: leaseStore,
-      clock,
-      random: seededRandom(++seed),
-      initialPosition: 'trim-horizon',
-      ...more,
-    }
-    return new Consumer(options)
-  }
-  let next = 0
-  const put = (count: number): void => {
-    for (let i = 0; i < count; i++) {
-      model.call('PutRecord', {
-        StreamName: 'flights',
-        PartitionKey: `key-${next % 32}`,
-        Data: new TextEncoder().encode(String(next)),
-      })
-      next++
-    }
-  }
-  const until = async (holds: () => boolean, limitMs = 120_000): Promise<void> => {
-    const end = clock.now() + limitMs
-    while (!holds()) {
-      if (clock.now() > end) throw new Error(`Not within ${limitMs} ms`)
-      await clock.advanceAsync(50)
-    }
-  }
-  const settled = async (work: Promise<unknown>): Promise<void> => {
-    let done = false
-    void work.finally(() => {
-      done = true
-    })
-    await until(() => done)
-  }
-  onTestFinished(() => expect(clock.pendingTimers).toBe(0))
-  return { clock, model, leaseStore, consumer, put, until, settled }
-}
+import { setUp } from './testing/small-fleet.js'
 
 describe('Consumer, without real time', () => {
   it('shares shards, follows reshards, stops in order, and leaves no timer and no owner behind', async () => {

@@ -20,12 +20,14 @@ import {
 } from './consumer-options.js'
 import { type ConsumerSnapshot, type ConsumerState, type KnownShard, shardSnapshot } from './consumer-snapshot.js'
 import type { Handlers } from './delivery/handler.js'
+import { RecordTurns, type StreamedRecord } from './delivery/record-turns.js'
 import type { StartGate } from './delivery/start-gate.js'
 import { DynamoDBLeaseStore } from './leases/dynamodb-lease-store.js'
 import type { HeldLease } from './leases/held-lease.js'
 import { LeaseCoordinator } from './leases/lease-coordinator.js'
 import type { LeaseStore } from './leases/lease-store.js'
 import { LeaseTableError } from './leases/lease-table-error.js'
+import { type RecordsOptions, recordIterator } from './record-iterator.js'
 import { checkRunOptions, type RunOptions, type RunSettings } from './run-options.js'
 import { SeenLeases } from './shards/seen-leases.js'
 import { ShardDiscovery } from './shards/shard-discovery.js'
@@ -71,6 +73,22 @@ export class Consumer {
     checkHandlers(handlers)
     const run = checkRunOptions(handlers, options)
     return this.#begin({ ...handlers }, run, [])
+  }
+
+  /**
+   * Consumes as `run` does, in a loop: `for await (const record of consumer.records())`. Asking for the next record completes the one before;
+   * shards take turns, each in its order, and while the body works nothing else is begun. `record.context` is what a handler gets.
+   *
+   * Leaving the loop (`break`, `return`, an error) stops the consumer, and the record in hand is not completed: it is delivered again. To
+   * end behind a completed record abort `signal` or call `stop()` in the body, without waiting for it, and let the loop ask once more.
+   * When the consumer cannot start, the loop throws what `run` rejects with. A consumer runs once, by this or by `run`.
+   */
+  records(options: RecordsOptions = {}): AsyncIterableIterator<StreamedRecord> {
+    refuseUnknownOptions(options, ['signal'])
+    const turns = new RecordTurns()
+    const settings = checkRunOptions(turns.handlers, {})
+    const run = (): Promise<void> => this.#begin(turns.handlers, settings, [turns])
+    return recordIterator({ turns, signal: options.signal, run, stop: (limit) => this.stop(limit) })
   }
 
   /**
@@ -135,7 +153,7 @@ export class Consumer {
     await this.stop()
   }
 
-  async #begin(handlers: Handlers, run: RunSettings, gates: readonly StartGate[]): Promise<void> {
+  #begin(handlers: Handlers, run: RunSettings, gates: readonly StartGate[]): Promise<void> {
     if (this.#run !== undefined) throw new ConsumerRanError()
     this.#run = this.#stop.signal.aborted ? Promise.resolve() : this.#live(handlers, run, gates)
     return this.#run

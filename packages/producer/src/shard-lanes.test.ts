@@ -130,7 +130,10 @@ describe('ShardLanes in order of each key', () => {
   /** What may leave, in order. */
   const heads = (lanes: ShardLanes): Entry[] => {
     const taken: Entry[] = []
-    for (const lane of lanes.active) while (lanes.head(lane) !== undefined) taken.push(lanes.take(lane))
+    for (let lane = lanes.turns.firstReady; lane !== undefined; lane = lanes.turns.firstReady) {
+      while (lanes.head(lane) !== undefined) taken.push(lanes.take(lane))
+      lanes.turns.sleep(lane, Number.POSITIVE_INFINITY)
+    }
     return taken
   }
 

@@ -509,6 +509,30 @@ describe('ShardWorker', () => {
       expect(lease.log).toEqual(['checkpoint 1/0', 'checkpoint 2/0', 'release'])
     })
 
+    it('holds back the calls of all keys, and lets all of them go on', async () => {
+      const paused = new PausedShards()
+      const handler = new GatedHandler()
+      const { lease, source, worker } = setUp(handler.handlers, TRIM_HORIZON, { concurrency: 2 }, [paused])
+      source.give({ records: plain(1, 2, 3, 4).map((record, i) => ({ ...record, PartitionKey: `${i}` })), children: CHILDREN })
+      const run = worker.run()
+      await turn()
+      paused.pause('shard')
+      handler.finish()
+      handler.finish()
+      await turn()
+      expect([handler.started, lease.log]).toEqual([
+        ['1/0', '2/0'],
+        ['checkpoint 1/0', 'checkpoint 2/0'],
+      ])
+      paused.resume('shard')
+      await turn()
+      expect(handler.started.slice(2)).toEqual(['3/0', '4/0'])
+      handler.finish()
+      handler.finish()
+      await run
+      expect(worker.state).toBe('ended')
+    })
+
     it('repeats no failed call', async () => {
       const paused = new PausedShards()
       const handler = new GatedHandler()
