@@ -83,3 +83,11 @@ test('neither the message nor the printed error shows secrets', () => {
 test('a long value is cut short', () => {
   expect(new InvalidOptionError('x', 'short', 'y'.repeat(10_000)).message.length).toBeLessThan(200)
 })
+
+test('what was given is shown short, and no secret that it cuts', () => {
+  const client = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`field${i}`, 'x'.repeat(20)]))
+  const { message } = new InvalidOptionError('client', 'a client', { secretAccessKey: 'SECRET'.repeat(12), ...client })
+  expect(message.length).toBeLessThan(400)
+  expect(message).toMatch(/secretAccessKey: \[hidden\], field0: .*\.\.\.$/)
+  expect(message).not.toContain('SECRET')
+})

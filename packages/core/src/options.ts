@@ -18,10 +18,14 @@ export class InvalidOptionError extends TypeError {
 const SECRET_NAME = /secret|token|password|credential/i
 const SECRET = /\b(secretAccessKey|sessionToken|password|key): (?:'[^']*'|"[^"]*"|`[^`]*`|<Buffer[^>]*>)/g
 
+/** An AWS client has thousands. */
+const LONGEST_SHOWN = 300
+
 /** A value as an error message shows it: short, without secrets, with its type where that is the surprise. */
 function shown(value: unknown): string {
   const inspected = inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY, maxStringLength: 80, maxArrayLength: 5 })
-  const text = inspected.replace(SECRET, '$1: [hidden]')
+  const whole = inspected.replace(SECRET, '$1: [hidden]')
+  const text = whole.length <= LONGEST_SHOWN ? whole : `${whole.slice(0, LONGEST_SHOWN)}...`
   return typeof value === 'object' || value === undefined ? text : `${text} (${typeof value})`
 }
 

@@ -1,5 +1,6 @@
 import { AggregateBuilder, BufferPool, type SealedAggregate } from '@shardwise/aggregation'
 import type { Shard } from '@shardwise/core/shard-map'
+import { Chain, type Chained } from './chain.js'
 import { Entry, type PackedBytes } from './entry.js'
 import type { LoneRecords } from './lone-records.js'
 import type { UserRecord } from './user-record.js'
@@ -12,12 +13,14 @@ export interface AggregatorOptions {
 }
 
 /** An aggregate that takes members. Its slot, builder included, is used again for the shard's next one. */
-interface Slot {
+interface Slot extends Chained<Slot> {
   readonly builder: AggregateBuilder
   records: UserRecord[]
   shard: Shard
   deadline: number
 }
+
+const UNCHAINED = { before: undefined, after: undefined, isChained: false }
 
 /** Memory kept for reuse in buffers that hold nothing, and how many: giving one back looks at each. */
 const IDLE_POOL_BYTES = 16 * 1024 * 1024
@@ -36,7 +39,7 @@ export class Aggregator {
   readonly #lone: LoneRecords
   readonly #slots: (Slot | undefined)[] = []
   /** Slots with members, by deadline. */
-  readonly #open = new Set<Slot>()
+  readonly #open = new Chain<Slot>()
 
   constructor(options: AggregatorOptions, lone: LoneRecords) {
     this.#options = options
@@ -51,8 +54,7 @@ export class Aggregator {
 
   /** When the next aggregate is due, or undefined. */
   get nextDue(): number | undefined {
-    for (const slot of this.#open) return slot.deadline
-    return undefined
+    return this.#open.first?.deadline
   }
 
   /** Adds a record that is predicted for the shard at `index` of the present map, and appends to `out` what this completes. */
@@ -60,7 +62,7 @@ export class Aggregator {
     let slot = this.#slots[index]
     if (slot === undefined) {
       const builder = new AggregateBuilder({ maxBytes: this.#options.maxBytes, pool: this.#pool })
-      slot = this.#slots[index] = { builder, records: [], shard, deadline: 0 }
+      slot = this.#slots[index] = { ...UNCHAINED, builder, records: [], shard, deadline: 0 }
     }
     const { builder } = slot
     if (!builder.tryAdd(record.partitionKey, record.data, record.explicitHashKey, record.tags)) {
@@ -72,15 +74,14 @@ export class Aggregator {
     }
     if (slot.records.length === 0) {
       slot.deadline = now + this.#options.lingerMs
-      this.#open.add(slot)
+      this.#open.push(slot)
     }
     slot.records.push(record)
     if (slot.records.length >= this.#options.maxRecords) out.push(this.#close(slot))
   }
 
   closeDue(now: number, out: Entry[]): void {
-    for (const slot of this.#open) {
-      if (slot.deadline > now) return
+    for (let slot = this.#open.first; slot !== undefined && slot.deadline <= now; slot = this.#open.first) {
       out.push(this.#close(slot))
     }
   }
@@ -93,7 +94,7 @@ export class Aggregator {
 
   /** Closes every aggregate: for a flush, and before the map changes, since indexes are those of one map. */
   closeAll(out: Entry[]): void {
-    for (const slot of this.#open) out.push(this.#close(slot))
+    for (let slot = this.#open.first; slot !== undefined; slot = this.#open.first) out.push(this.#close(slot))
   }
 
   /** Closes every aggregate and forgets the indexes. The next `add` is by another map. */
@@ -119,7 +120,7 @@ export class Aggregator {
       let slot = slots.get(index)
       if (slot === undefined) {
         const builder = new AggregateBuilder({ maxBytes: this.#options.maxBytes, pool: this.#pool })
-        slot = { builder, records: [], shard: shardAt(index), deadline: now }
+        slot = { ...UNCHAINED, builder, records: [], shard: shardAt(index), deadline: now }
         slots.set(index, slot)
         closed.push(slot)
       }

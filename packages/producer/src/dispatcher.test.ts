@@ -145,7 +145,6 @@ describe('Dispatcher', () => {
     dispatcher.enqueue(flying)
     expect(sent(dispatcher, 0)).toEqual([flying])
     for (const entry of [late, behind]) dispatcher.enqueue(entry)
-    dispatcher.resetWake()
     dispatcher.releaseAll(0)
     expect([dispatcher.wakeAt, dispatcher.hasExpired]).toEqual([50, false])
     dispatcher.releaseAll(50)
@@ -179,7 +178,6 @@ describe('Dispatcher', () => {
     const dispatcher = new Dispatcher({ ordering: 'none', meter })
     const [first, late, last] = [expiring(90), expiring(50), expiring(90)]
     for (const entry of [first, late, last]) dispatcher.release(dispatcher.enqueue(entry), 0)
-    dispatcher.resetWake()
     expect(dispatcher.wakeAt).toBe(50)
     expect([sent(dispatcher, 50), dispatcher.takeExpired()]).toEqual([[first, last], [late]])
   })
@@ -189,7 +187,7 @@ describe('Dispatcher', () => {
     dispatcher.requeue(expiring(50), 80)
     dispatcher.releaseAll(0)
     expect(dispatcher.wakeAt).toBe(50)
-    dispatcher.resetWake()
+    dispatcher.clearAll()
     expect(dispatcher.wakeAt).toBe(NEVER)
   })
 

@@ -1,7 +1,7 @@
 import type { HashKeyRange } from '@shardwise/core/hash-key'
 import type { ShardMap } from '@shardwise/core/shard-map'
 import type { Entry } from './entry.js'
-import type { Lane } from './lane.js'
+import type { Lane, LaneState } from './lane.js'
 import type { Hold, Meter } from './meter.js'
 import type { Ordering } from './producer-options.js'
 import { RateLimits, type RateOptions } from './rate-limits.js'
@@ -24,13 +24,12 @@ export class Dispatcher implements ShardsNow {
   readonly #meter: Meter
   readonly #limits: RateLimits
   readonly #batcher: RequestBatcher
-  #wakeAt = Number.POSITIVE_INFINITY
   #expired: Entry[] = []
+  /** Lanes in which something expired that must be dealt with before the rest. */
+  readonly #stopped: LaneState[] = []
   /** Those that wait for a write limit now. Each is asked for again at every occasion, and counts once. */
   readonly #kept = new WeakSet<Entry>()
   #limited = 0
-  /** Lanes wait in line for the stream's rate. */
-  #inLine = false
   readonly #isPicked = (entry: Entry): boolean => this.#batcher.has(entry)
 
   constructor(options: DispatcherOptions) {
@@ -58,18 +57,17 @@ export class Dispatcher implements ShardsNow {
     return this.#limited
   }
 
-  /** When something that was passed over since `resetWake` may go. */
+  /** When something that was passed over may go, or expires. What waits for room in a request is looked at when that has left. */
   get wakeAt(): number {
-    return Math.min(this.#wakeAt, this.#batcher.expiresAt)
+    const { turns } = this.#lanes
+    const isFull = this.#batcher.dueAt === Number.NEGATIVE_INFINITY
+    const lineMovesAt = turns.firstInLine === undefined || isFull ? Number.POSITIVE_INFINITY : this.#limits.streamOpensAt
+    return Math.min(lineMovesAt, turns.wakeAt, this.#batcher.expiresAt)
   }
 
   /** When a request must go. */
   get dueAt(): number {
     return this.#batcher.dueAt
-  }
-
-  resetWake(): void {
-    this.#wakeAt = Number.POSITIVE_INFINITY
   }
 
   /** Queues a new entry; `release` lets it go. */
@@ -107,53 +105,85 @@ export class Dispatcher implements ShardsNow {
     return this.#limits.throttled(entry, sentAt, now)
   }
 
-  /** Moves what may leave the lane into the next request, unless others wait in line for the same: then at its turn. */
-  release(lane: Lane, now: number): void {
-    if (!this.#inLine) {
-      this.#release(lane, now)
-      return
-    }
-    const head = this.#lanes.head(lane)
-    if (head !== undefined) this.#wakeBy(Math.min(head.expiresAt, this.#limits.streamOpensAt))
+  /** What these entries took of the limits is there again: they have used up nothing. */
+  giveBack(entries: readonly Entry[]): void {
+    this.#limits.giveBack(entries)
   }
 
-  /** True when the next request takes no more. */
-  #release(lane: Lane, now: number): boolean {
+  /** Moves what may leave the lane into the next request. Others that wait in line for the same come first. */
+  release(lane: Lane, now: number): void {
+    this.#visit(lane as LaneState, now, false)
+    this.#wakeStopped()
+  }
+
+  /** The same with each lane that has something new or whose time has come. */
+  releaseAll(now: number): void {
+    // A request that is due may wait long for its turn, and what expires meanwhile must not be sent: decided in the lanes, as ever.
+    if (this.#batcher.expiresAt <= now) this.#putBack()
+    this.#lanes.turns.wakeDue(now)
+    this.#visitDue(now)
+    this.#wakeStopped()
+  }
+
+  #visitDue(now: number): void {
+    const { turns } = this.#lanes
+    let isFull = false
+    for (let lane = turns.firstInLine; lane !== undefined && !isFull; lane = turns.firstInLine) {
+      if (this.#limits.streamOpensAt > now) break
+      isFull = this.#visit(lane, now, true)
+      if (isFull) turns.yieldTurn(lane)
+    }
+    for (let lane = turns.firstReady; lane !== undefined && !isFull; lane = turns.firstReady) {
+      isFull = this.#visit(lane, now, false)
+      if (isFull) turns.yieldTurn(lane)
+    }
+  }
+
+  /** `isItsTurn`: it is the first in line. True when the next request takes no more. */
+  #visit(lane: LaneState, now: number, isItsTurn: boolean): boolean {
+    const { turns } = this.#lanes
     if (this.#ordering === 'perKey') this.#expireBlocked(lane, now)
     let released = false
-    for (let entry = this.#lanes.head(lane); entry !== undefined; entry = this.#lanes.head(lane)) {
+    for (let entry = this.#lanes.head(lane); ; entry = this.#lanes.head(lane)) {
+      if (entry === undefined) {
+        // By key, all that it has waits for others. Else it has nothing, and the turns know.
+        if (lane.queued > 0) turns.sleep(lane, this.#expiresAt(lane))
+        break
+      }
       if (entry.expiresAt <= now) {
         this.#expire(this.#lanes.drop(lane), lane.heldBy, now)
         // Where order is kept, what is behind stays until this one has been dealt with: its failure halts the lane, and whatever had been
         // let past it by then would be written behind a gap. By key, what is behind it is not in the queue.
-        if (this.#ordering === 'perShard') return false
-        continue
+        if (this.#ordering !== 'perShard') continue
+        turns.remove(lane)
+        this.#stopped.push(lane)
+        return false
       }
-      this.#wakeBy(entry.expiresAt)
       const opensAt = this.#lanes.opensAt(lane)
       if (opensAt > now) {
-        this.#wakeBy(opensAt)
+        turns.sleep(lane, Math.min(opensAt, this.#expiresAt(lane)))
         this.#hold(lane, entry, opensAt === Number.POSITIVE_INFINITY ? 'order' : 'retry', now)
         break
       }
       if (!this.#batcher.accepts(entry)) {
         lane.heldBy = 'requests'
+        turns.stayReady(lane, this.#expiresAt(lane))
         return true
       }
-      const wait = this.#limits.take(lane.shardId, entry.bytes, now)
+      const isBehind = !isItsTurn && turns.firstInLine !== undefined
+      const wait = isBehind ? 1 : this.#limits.take(lane.shardId, entry.bytes, now)
       if (wait > 0) {
         if (!this.#kept.has(entry)) {
           this.#kept.add(entry)
           this.#limited++
         }
-        this.#wakeBy(now + wait)
-        const inLine = now < this.#limits.streamOpensAt
+        const inLine = isBehind || now < this.#limits.streamOpensAt
         this.#hold(lane, entry, inLine ? 'stream-limit' : 'limit', now)
         if (inLine) {
-          this.#inLine = true
+          turns.standInLine(lane, this.#expiresAt(lane))
           // What the stream's rate let through was this lane's turn.
-          if (released) this.#lanes.yieldTurn(lane)
-        }
+          if (released) turns.yieldTurn(lane)
+        } else turns.sleep(lane, Math.min(now + wait, this.#expiresAt(lane)))
         break
       }
       this.#kept.delete(entry)
@@ -168,15 +198,15 @@ export class Dispatcher implements ShardsNow {
     return false
   }
 
-  releaseAll(now: number): void {
-    // A request that is due may wait long for its turn, and what expires meanwhile must not be sent: decided in the lanes, as ever.
-    if (this.#batcher.expiresAt <= now) this.#putBack()
-    this.#inLine = false
-    for (const lane of this.#lanes.active) {
-      if (!this.#release(lane, now)) continue
-      this.#lanes.yieldTurn(lane)
-      return
-    }
+  #wakeStopped(): void {
+    for (const lane of this.#stopped) this.#lanes.turns.wake(lane)
+    this.#stopped.length = 0
+  }
+
+  /** What expires in the lane does not wait for its turn to do so. */
+  #expiresAt(lane: LaneState): number {
+    const head = this.#lanes.head(lane)?.expiresAt ?? Number.POSITIVE_INFINITY
+    return Math.min(head, this.#lanes.firstBlocked(lane)?.expiresAt ?? Number.POSITIVE_INFINITY)
   }
 
   /** The entries of a request that is due, or undefined. They are in flight from here on. */
@@ -227,15 +257,14 @@ export class Dispatcher implements ShardsNow {
   #putBack(): void {
     const entries = this.#batcher.take()
     this.#lanes.putBack(entries)
-    this.#limits.giveBack(entries)
+    this.giveBack(entries)
   }
 
-  #expireBlocked(lane: Lane, now: number): void {
+  #expireBlocked(lane: LaneState, now: number): void {
     let first = this.#lanes.firstBlocked(lane)
     for (; first !== undefined && first.expiresAt <= now; first = this.#lanes.firstBlocked(lane)) {
       this.#expire(this.#lanes.dropBlocked(lane), 'order', now)
     }
-    if (first !== undefined) this.#wakeBy(first.expiresAt)
   }
 
   #hold(lane: Lane, entry: Entry, by: Hold, now: number): void {
@@ -249,9 +278,5 @@ export class Dispatcher implements ShardsNow {
     this.#meter.release(entry, now)
     entry.waitedFor = waitedFor ?? 'requests'
     this.#expired.push(entry)
-  }
-
-  #wakeBy(at: number): void {
-    if (at < this.#wakeAt) this.#wakeAt = at
   }
 }

@@ -1,8 +1,10 @@
 import { type HashKeyRange, rangesOverlap } from '@shardwise/core/hash-key'
 import type { Shard } from '@shardwise/core/shard-map'
+import type { Chained } from './chain.js'
 import type { Entry } from './entry.js'
 import { LinkedSet } from './linked-set.js'
 import type { WaitedFor } from './waited-for.js'
+import type { Sleeper } from './wake-queue.js'
 
 /** The way of one shard's entries from packing to settlement. */
 export interface Lane {
@@ -15,8 +17,14 @@ export interface Lane {
 }
 
 /** What `ShardLanes` keeps of a lane. */
-export class LaneState implements Lane {
+export class LaneState implements Lane, Chained<LaneState>, Sleeper {
   readonly shard: Shard | undefined
+  // Its places in `LaneTurns`.
+  before: LaneState | undefined = undefined
+  after: LaneState | undefined = undefined
+  isChained = false
+  wakeAt: number = Number.POSITIVE_INFINITY
+  wakeIndex = -1
   notBefore: number = Number.NEGATIVE_INFINITY
   heldBy: WaitedFor | undefined = undefined
   /** Entries that go first: sent before, or older than anything queued. */
@@ -29,10 +37,13 @@ export class LaneState implements Lane {
   unsettled = 0
   /** Retired lanes that this one must not overtake. Those that have settled are dropped when next looked at. */
   readonly behind: LaneState[]
+  /** The other way round: those that wait for this one since it is retired. */
+  readonly followers: LaneState[] = []
 
   constructor(shard: Shard | undefined, behind: LaneState[]) {
     this.shard = shard
     this.behind = behind
+    for (const retired of behind) retired.followers.push(this)
   }
 
   get shardId(): string | undefined {

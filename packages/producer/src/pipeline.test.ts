@@ -7,83 +7,10 @@ import {
   RecordRejectedError,
   StreamUnusableError,
 } from './producer-error.js'
-import { bench, outcomes, splitBench } from './testing/producer-bench.js'
+import { bench, outcomes } from './testing/producer-bench.js'
 import { named, type SimulatedKinesis } from './testing/simulated-kinesis.js'
 
 const HALF = 2n ** 127n
-
-describe('the scenarios of the KPL (aws/kinesis/core/test/retrier_test.cc)', () => {
-  test('Success', async () => {
-    const { clock, producer, put, types } = bench()
-    const puts = [put('a'), put('b'), put('c')]
-    await clock.advanceAsync(200)
-    expect(await outcomes(puts)).toEqual([0, 1, 2])
-    expect(types()).toEqual(['map-refreshed', 'request-sent', 'request-succeeded'])
-    expect(producer.stats()).toMatchObject({ delivered: 3, kinesisRecords: 1, requests: 1, bufferedRecords: 0, bufferedBytes: 0 })
-  })
-
-  test('RequestFailure: every record of the request goes again', async () => {
-    const { clock, kinesis, put, types } = bench()
-    kinesis.putFaults.push({ kind: 'reject', name: 'ServiceUnavailableException' })
-    const puts = [put('a'), put('b')]
-    await clock.advanceAsync(500)
-    const results = await Promise.all(puts)
-    expect(results).toMatchObject([{ attempts: 2 }, { attempts: 2 }])
-    expect(types()).toContain('request-failed')
-    expect(kinesis.requests[1]).toEqual(kinesis.requests[0])
-  })
-
-  test('Partial: what was refused goes again, the rest is done', async () => {
-    const { clock, kinesis, producer, put } = bench({ aggregation: 'off' })
-    kinesis.putFaults.push({ kind: 'refuse', places: [1], code: 'ProvisionedThroughputExceededException' })
-    const puts = [put('a'), put('b'), put('c')]
-    await clock.advanceAsync(500)
-    expect(await Promise.all(puts)).toMatchObject([{ attempts: 1 }, { attempts: 2 }, { attempts: 1 }])
-    expect(kinesis.requests.map((request) => request.Records.length)).toEqual([3, 1])
-    expect(producer.stats()).toMatchObject({ throttled: 1, retries: 1, possibleDuplicates: 0 })
-  })
-
-  test('WrongShardButCorrectHashrange: all members fit the child they landed in', async () => {
-    const { clock, kinesis, producer, put, types } = await splitBench()
-    const puts = [put('a', 5n), put('b', 6n)]
-    await clock.advanceAsync(500)
-    expect(await Promise.all(puts)).toMatchObject([
-      { shardId: 'shardId-000000000001', attempts: 1 },
-      { shardId: 'shardId-000000000001', attempts: 1 },
-    ])
-    expect(types().filter((type) => type === 'map-refreshed')).toHaveLength(2)
-    expect(producer.stats()).toMatchObject({ wrongShard: 0, possibleDuplicates: 0 })
-    expect(kinesis.readable().map(({ id }) => id)).toEqual(['a', 'b'])
-  })
-
-  test('WrongShardAndWrongHashrange: one member outside, and all of them go again', async () => {
-    const { clock, kinesis, producer, put, events } = await splitBench()
-    const puts = [put('a', 5n), put('b', HALF), put('c', 6n)]
-    await clock.advanceAsync(500)
-    expect(await Promise.all(puts)).toMatchObject([
-      { shardId: 'shardId-000000000001', subSequenceNumber: 0, attempts: 2 },
-      { shardId: 'shardId-000000000002', subSequenceNumber: 0, attempts: 2 },
-      { shardId: 'shardId-000000000001', subSequenceNumber: 1, attempts: 2 },
-    ])
-    expect(events.flatMap((event) => (event.type === 'wrong-shard' ? [event.outcome] : []))).toEqual(['undecided', 'resent'])
-    expect(producer.stats()).toMatchObject({ wrongShard: 1, possibleDuplicates: 3 })
-    expect(
-      kinesis
-        .readable()
-        .map(({ id }) => id)
-        .sort(),
-    ).toEqual(['a', 'b', 'c'])
-  })
-
-  test('InvalidateForFirstUserRecordOnly: many misplaced at once make one new map', async () => {
-    const { clock, kinesis, put } = await splitBench({ aggregation: 'off' })
-    const before = kinesis.listShardsCalls
-    const puts = Array.from({ length: 50 }, (_, i) => put(`${i}`, BigInt(i)))
-    await clock.advanceAsync(1000)
-    expect(await outcomes(puts)).toEqual(Array(50).fill(0))
-    expect(kinesis.listShardsCalls - before).toBeLessThanOrEqual(2)
-  })
-})
 
 describe('before there is a map', () => {
   test('records wait, in order, and are packed', async () => {

@@ -332,7 +332,6 @@ export class Pipeline implements AccountHolder {
     const completed: Entry[] = []
     this.#packer.closeDue(now, completed)
     for (const entry of completed) this.#dispatcher.enqueue(entry)
-    this.#dispatcher.resetWake()
     do {
       do {
         this.#releaseAll(now)

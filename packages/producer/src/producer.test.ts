@@ -48,9 +48,15 @@ describe.each<[string, (producer: Producer, options: WaitOptions) => Promise<voi
     expect([added.mock.calls.length, removed.mock.calls[0]?.[1]]).toEqual([1, added.mock.calls[0]?.[1]])
   })
 
-  test('that is none does nothing', async () => {
+  test('that is none, or stands in place of the options, does nothing', async () => {
     const { producer, put, clock } = bench()
     await expect(wait(producer, { signal: 5 as never })).rejects.toThrow(InvalidOptionError)
+    for (const given of [new AbortController().signal, null, 100]) {
+      await expect(wait(producer, given as never)).rejects.toThrow(/`options` must be an object such as \{ signal \}/)
+      for (const open of [() => producer.putAll([], given as never), () => producer.writable(given as never)]) {
+        expect(open).toThrow(InvalidOptionError)
+      }
+    }
     const sent = put('a')
     await clock.advanceAsync(500)
     expect(await sent).toMatchObject({ attempts: 1 })

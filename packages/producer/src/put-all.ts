@@ -2,7 +2,7 @@ import { InvalidOptionError } from '@shardwise/core/options'
 import { ProducerClosedError } from './producer-error.js'
 import type { Intake } from './record-sink.js'
 import type { PutInput, PutOutcome, PutResult } from './user-record.js'
-import { checkSignal, type WaitOptions } from './wait.js'
+import { signalOf, type WaitOptions } from './wait.js'
 
 /** What became of one record of `putAll`: as `Promise.allSettled` tells it, and the record. */
 export type PutAllResult<R extends PutInput<unknown> = PutInput> =
@@ -206,9 +206,9 @@ export function putAll<T, R extends PutInput<T>>(
   records: Iterable<R> | AsyncIterable<R>,
   intake: Intake<T>,
   limits: Limits,
-  { signal }: WaitOptions,
+  options: WaitOptions,
 ): AsyncIterableIterator<PutAllResult<R>> {
-  checkSignal(signal)
+  const signal = signalOf(options)
   const given: Partial<Iterable<R> & AsyncIterable<R>> = records ?? {}
   const iterator = given[Symbol.asyncIterator]?.() ?? given[Symbol.iterator]?.()
   if (iterator === undefined) throw new InvalidOptionError('records', 'an iterable or an async iterable of records', records)

@@ -1,5 +1,5 @@
 import type { PutInput, UserRecord } from './user-record.js'
-import { checkSignal, type WaitOptions } from './wait.js'
+import { signalOf, type WaitOptions } from './wait.js'
 
 /** The way into the producer for whatever feeds it many records. */
 export interface Intake<T> {
@@ -35,10 +35,9 @@ export class RecordSink<T> {
   #unsettled = 0
   #failed: (reason: unknown) => void = () => {}
 
-  constructor(intake: Intake<T>, { signal }: WaitOptions) {
-    checkSignal(signal)
+  constructor(intake: Intake<T>, options: WaitOptions) {
+    this.#signal = signalOf(options)
     this.#intake = intake
-    this.#signal = signal
   }
 
   /** Listens to the signal from now on. `failed` is called at most once, when the sink ends by itself. */

@@ -77,7 +77,7 @@ export class Settler {
 
   /** One request's entries, in the order of its results. Announces how the request ended. */
   complete(request: AnsweredRequest, outcome: RequestOutcome, now: number): void {
-    const { events, counters, meter } = this.#parts
+    const { events, counters, dispatcher, meter } = this.#parts
     const { id: requestId, entries, sentAt } = request
     const tookMs = now - sentAt
     if (outcome.kind === 'answered') {
@@ -104,12 +104,14 @@ export class Settler {
       retryable,
       written,
     })
+    // Nothing was written, so the shards' quotas are as they were: to look for the guilty one must not cost the others their rate.
+    if (isShared && written === 'no') dispatcher.giveBack(entries)
     for (const entry of entries) {
       entry.mayBeWritten ||= written === 'unknown'
       entry.lastFailure = { code, message, cause }
       // The only refusal of a whole request that is about the shards: others, KMS throttling too, leave their rates as they are.
       const overQuota = code.startsWith('ProvisionedThroughputExceeded')
-      const opensAt = overQuota ? this.#parts.dispatcher.throttled(entry, sentAt, now) : undefined
+      const opensAt = overQuota ? dispatcher.throttled(entry, sentAt, now) : undefined
       if (failsAtOnce(code, this.#parts.settings)) this.#abandon(entry, throttledOut, now)
       else if (retryable) this.#retry(entry, now, { opensAt })
       else if (isShared && (entries.length > 1 || entry.records.length > 1)) this.#retry(entry, now, { among: entries.length })

@@ -3,6 +3,7 @@ import type { Shard, ShardMap } from '@shardwise/core/shard-map'
 import type { Entry } from './entry.js'
 import { KeyOrder } from './key-order.js'
 import { type Lane, LaneState } from './lane.js'
+import { LaneTurns } from './lane-turns.js'
 import type { Ordering } from './producer-options.js'
 import { isSameShard } from './shard-directory.js'
 import type { UserRecord } from './user-record.js'
@@ -22,8 +23,7 @@ export class ShardLanes {
   readonly #ordering: Ordering
   readonly #order = new KeyOrder()
   readonly #lanes = new Map<string | undefined, LaneState>()
-  /** Lanes with something queued, in order of service. */
-  readonly #active = new Set<LaneState>()
+  readonly #turns = new LaneTurns()
   /** Lanes of shards that are no longer open, with something in flight. */
   readonly #retired = new Set<LaneState>()
   /** The lanes of entries that were taken and have not settled. */
@@ -41,23 +41,19 @@ export class ShardLanes {
   /** Whether nothing is queued, in flight, or known of any key. */
   get isEmpty(): boolean {
     return (
-      this.#queued === 0 &&
-      this.#active.size === 0 &&
-      this.#taken.size === 0 &&
-      this.#retired.size === 0 &&
-      this.#order.keys === 0
+      this.#queued === 0 && this.#turns.isEmpty && this.#taken.size === 0 && this.#retired.size === 0 && this.#order.keys === 0
     )
   }
 
   queuedByShard(): Map<string, number> {
     const queued = new Map<string, number>()
-    for (const lane of this.#active) if (lane.shardId !== undefined) queued.set(lane.shardId, lane.queued)
+    for (const [shardId, lane] of this.#lanes) if (shardId !== undefined && lane.queued > 0) queued.set(shardId, lane.queued)
     return queued
   }
 
-  /** Lanes with something queued, longest unserved first. Lanes may gain and lose entries while one walks through. */
-  get active(): Iterable<Lane> {
-    return this.#active
+  /** Which lanes to look at. They are told of whatever happens to a lane here. */
+  get turns(): LaneTurns {
+    return this.#turns
   }
 
   /** Behind all that is queued. */
@@ -66,7 +62,7 @@ export class ShardLanes {
     if (this.#ordering !== 'perKey' || this.#order.add(entry)) lane.queue.push(entry)
     else lane.blocked.push(entry)
     this.#queued++
-    this.#active.add(lane)
+    this.#turns.wake(lane)
     return lane
   }
 
@@ -94,7 +90,7 @@ export class ShardLanes {
         const lane = this.#lane(successor.shard)
         lane.blocked.insert(successor, entry)
         this.#queued++
-        this.#active.add(lane)
+        this.#turns.wake(lane)
       }
     }
     this.#unblock(entry)
@@ -151,7 +147,7 @@ export class ShardLanes {
   drop(lane: Lane): Entry {
     const entry = (lane as LaneState).shift()
     this.#queued--
-    if ((lane as LaneState).queued === 0) this.#active.delete(lane as LaneState)
+    if ((lane as LaneState).queued === 0) this.#turns.remove(lane as LaneState)
     return entry
   }
 
@@ -160,11 +156,6 @@ export class ShardLanes {
     const entry = (lane as LaneState).blocked.first!
     this.#unblock(entry)
     return entry
-  }
-
-  /** The lane had its turn: the others come first next time. */
-  yieldTurn(lane: Lane): void {
-    if (this.#active.delete(lane as LaneState)) this.#active.add(lane as LaneState)
   }
 
   /** A taken or dropped entry is over: delivered or failed, or its records wait for a map. */
@@ -181,13 +172,13 @@ export class ShardLanes {
       this.#giveBack(entry)
       lane.again.unshift(entry)
       this.#queued++
-      this.#active.add(lane)
+      this.#turns.wake(lane)
     }
   }
 
   /** Everything queued may go now: a flush. */
   hurry(now: number): void {
-    for (const lane of this.#active) for (const entry of lane.entries()) entry.deadline = Math.min(entry.deadline, now)
+    for (const lane of this.#lanes.values()) for (const entry of lane.entries()) entry.deadline = Math.min(entry.deadline, now)
   }
 
   /**
@@ -219,7 +210,7 @@ export class ShardLanes {
       if (!which(lane)) continue
       const entries = lane.drain()
       this.#queued -= entries.length
-      this.#active.delete(lane)
+      this.#turns.remove(lane)
       for (const entry of entries) drained.push(entry)
       if (!retire) continue
       this.#lanes.delete(lane.shardId)
@@ -238,7 +229,10 @@ export class ShardLanes {
     if (lane === undefined) return
     this.#taken.delete(entry)
     lane.unsettled--
-    if (lane.unsettled === 0) this.#retired.delete(lane)
+    if (lane.unsettled > 0) return
+    if (this.#ordering === 'perShard') this.#turns.wake(lane)
+    if (!this.#retired.delete(lane)) return
+    for (const follower of lane.followers) this.#turns.wake(follower)
   }
 
   /**
@@ -253,7 +247,7 @@ export class ShardLanes {
       else lane.again.push(entry)
       lane.notBefore = Math.max(lane.notBefore, notBefore)
       this.#queued++
-      this.#active.add(lane)
+      this.#turns.wake(lane)
     }
   }
 
@@ -266,7 +260,7 @@ export class ShardLanes {
     const lane = this.#lanes.get(entry.shardId)
     if (lane?.blocked.delete(entry) !== true) return false
     this.#queued--
-    if (lane.queued === 0) this.#active.delete(lane)
+    if (lane.queued === 0) this.#turns.remove(lane)
     return true
   }
 

@@ -7,10 +7,18 @@ export interface WaitOptions {
 }
 
 /** Begins something and waits for its end, or rejects with the signal's reason: also then it is begun, and goes on. */
-export function waitFor(begin: () => Promise<void>, { signal }: WaitOptions): Promise<void> {
-  if (signal === undefined) return begin()
+export function waitFor(begin: () => Promise<void>, options: WaitOptions): Promise<void> {
+  let signal: AbortSignal | undefined
+  try {
+    signal = signalOf(options)
+  } catch (error) {
+    return Promise.reject(error)
+  }
+  return signal === undefined ? begin() : beginUntil(signal, begin)
+}
+
+function beginUntil(signal: AbortSignal, begin: () => Promise<void>): Promise<void> {
   return new Promise((resolve, reject) => {
-    checkSignal(signal)
     const abort = (): void => reject(signal.reason)
     const end = (settle: () => void): void => {
       signal.removeEventListener('abort', abort)
@@ -25,9 +33,19 @@ export function waitFor(begin: () => Promise<void>, { signal }: WaitOptions): Pr
   })
 }
 
-/** By what it can do: signals of other realms and libraries are as good. */
-export function checkSignal(signal: AbortSignal | undefined): void {
-  if (signal === undefined) return
-  if (typeof signal?.aborted === 'boolean' && typeof signal.addEventListener === 'function') return
+/** Throws InvalidOptionError. A signal in place of the options would otherwise be no limit at all. */
+export function signalOf(options: WaitOptions): AbortSignal | undefined {
+  if (!isOptions(options)) throw new InvalidOptionError('options', 'an object such as { signal }', options)
+  const { signal } = options
+  if (signal === undefined || isSignal(signal)) return signal
   throw new InvalidOptionError('signal', 'an AbortSignal', signal)
+}
+
+function isOptions(given: unknown): boolean {
+  return typeof given === 'object' && given !== null && !isSignal(given)
+}
+
+/** By what it can do: signals of other realms and libraries are as good. */
+function isSignal(given: Partial<AbortSignal> | null): boolean {
+  return typeof given?.aborted === 'boolean' && typeof given.addEventListener === 'function'
 }

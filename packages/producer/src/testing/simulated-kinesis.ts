@@ -10,6 +10,7 @@ import type {
   ListShardsOutput,
   PutRecordsInput,
   PutRecordsOutput,
+  ShardListing,
   StreamReference,
 } from '@shardwise/core/kinesis-port'
 import { ShardMap } from '@shardwise/core/shard-map'
@@ -118,7 +119,7 @@ export class SimulatedKinesis implements KinesisPort {
 
   /** All shards, closed ones too. Here and below `StreamName` is that of the stream made at first unless another one is named. */
   map(StreamName: string = this.#stream): ShardMap {
-    return ShardMap.from((this.model.call('ListShards', { StreamName }) as ListShardsOutput).Shards!)
+    return ShardMap.from(this.#listing(StreamName))
   }
 
   split(index: number, StreamName: string = this.#stream): void {
@@ -159,8 +160,7 @@ export class SimulatedKinesis implements KinesisPort {
   readable(StreamName: string = this.#stream): StoredRecord[] {
     const found: StoredRecord[] = []
     const map = this.map(StreamName)
-    const { Shards } = this.model.call('ListShards', { StreamName }) as ListShardsOutput
-    for (const { ShardId } of Shards!) {
+    for (const { ShardId } of this.#listing(StreamName)) {
       const { shardId, range } = map.get(ShardId!)!
       for (const { Data, PartitionKey, SequenceNumber } of this.#readShard(shardId, StreamName)) {
         const sequenceNumber = BigInt(SequenceNumber!)
@@ -186,6 +186,17 @@ export class SimulatedKinesis implements KinesisPort {
           ? -1
           : 1,
     )
+  }
+
+  /** All pages. */
+  #listing(StreamName: string): ShardListing[] {
+    const shards: ShardListing[] = []
+    let page = this.model.call('ListShards', { StreamName }) as ListShardsOutput
+    for (;;) {
+      shards.push(...page.Shards!)
+      if (!page.NextToken) return shards
+      page = this.model.call('ListShards', { NextToken: page.NextToken }) as ListShardsOutput
+    }
   }
 
   #readShard(ShardId: string, StreamName: string): NonNullable<GetRecordsOutput['Records']>[number][] {
