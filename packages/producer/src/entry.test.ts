@@ -68,6 +68,17 @@ describe('Entry', () => {
     expect(records.map((record) => record.attempts)).toEqual([5, 8, 3])
   })
 
+  test('attempts that count are those of the member with the most of them, whatever the others were pardoned', () => {
+    const members = [
+      { attempts: 1, pardoned: 0 },
+      { attempts: 5, pardoned: 5 },
+    ].map((past) => Object.assign(recordOf('a'), past))
+    const entry = Object.assign(aggregate(members), { attempts: 3, pardoned: 2 })
+    expect(entry.countedAttempts).toBe(2)
+    entry.dissolve()
+    expect(members.map(({ attempts, pardoned }) => attempts - pardoned)).toEqual([2, 1])
+  })
+
   test('its members carry on what it knows, and what they knew where it knows nothing', () => {
     const [before, now] = ['before', 'now'].map((code) => ({ code, message: code, cause: undefined }))
     const written = Object.assign(recordOf('a'), { mayBeWritten: true, lastFailure: before })

@@ -123,11 +123,11 @@ export class Entry {
     return before + this.attempts
   }
 
-  /** Those of its attempts that do not count against a limit, for the member with the fewest. */
-  get totalPardoned(): number {
-    let before = Number.POSITIVE_INFINITY
-    for (const record of this.records) if (record.pardoned < before) before = record.pardoned
-    return before + this.pardoned
+  /** Attempts that count against `retry.maxAttempts`, of the member with the most: each has its own past. */
+  get countedAttempts(): number {
+    let before = 0
+    for (const { attempts, pardoned } of this.records) if (attempts - pardoned > before) before = attempts - pardoned
+    return before + this.attempts - this.pardoned
   }
 
   /** The least and the greatest hash key of its members. Worked out when first asked: only a reshard or a misplacement asks. */

@@ -349,11 +349,14 @@ function checkTags(puts: readonly Put[], readable: ReturnType<SimulatedKinesis['
 function checkHalts(puts: readonly Put[], byKey: boolean): void {
   const failed = new Map<string, number>()
   const wasLost = puts.some((put) => put.error instanceof StreamUnusableError)
-  for (const { id, key, result, error, era, failedInEra } of puts) {
+  const broken = new Set(puts.flatMap(({ key, error }) => (error && !(error instanceof LaneHaltedError) ? [key] : [])))
+  for (const { id, key, result, error, era, failedInEra, isOfHook } of puts) {
     const last = failed.get(key) ?? -1
+    // What the hook puts goes before what waits for room, and so before the failure of that.
+    if (result !== undefined && isOfHook) continue
     if (result !== undefined) expect(era, `${id} was acknowledged after a failure of ${key}`).toBeGreaterThan(last)
     else {
-      if (byKey && !wasLost && error instanceof LaneHaltedError) expect(last, `${id} was halted`).toBeGreaterThanOrEqual(0)
+      if (byKey && !wasLost && error instanceof LaneHaltedError) expect(broken, `${id} was halted`).toContain(key)
       failed.set(key, Math.max(last, failedInEra))
     }
   }
@@ -457,6 +460,7 @@ describe('whatever happens, every put settles once, what is acknowledged is read
     ['in order past invalid records', { ordering: 'perShard', afterFailure: 'continue' }, { poison: 29 }],
     ['in order of each key with invalid records', { ordering: 'perKey' }, { poison: 29 }],
     ['with a hook for what fails', { recordTtlMs: 250 }, { hook: true }],
+    ['in order of each key with a hook and few attempts', { ...FEW, ordering: 'perKey' }, { hook: true, poison: 29 }],
     ['in order with a hook for what fails', { ordering: 'perShard', recordTtlMs: 250 }, { hook: true }],
   ])('%s', { timeout: 240_000 }, async (_, options, circumstances = {}) => {
     await fc.assert(

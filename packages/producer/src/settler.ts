@@ -286,8 +286,7 @@ export class Settler {
     const sameBytes = packer.isCurrent(entry) && entry.lastFailure?.code !== 'WrongShard' && !isGuilty
     const { shardId, lastFailure, totalAttempts: attempts } = entry
     let userRecords = entry.records.length
-    if (entry.expiresAt > now && attempts - entry.totalPardoned < settings.retry.maxAttempts && sameBytes)
-      dispatcher.requeue(entry, at)
+    if (entry.expiresAt > now && entry.countedAttempts < settings.retry.maxAttempts && sameBytes) dispatcher.requeue(entry, at)
     // An aggregate that is known to be too large by now comes out smaller by itself.
     else userRecords = this.repack(entry, at, now, isGuilty && entry.bytes <= (view.traits?.maxRecordBytes ?? 0))
     if (userRecords === 0) return
@@ -324,7 +323,8 @@ export class Settler {
     let count = goOn.length
     if (view.isReady) {
       const successors = (halve ? halves(goOn) : [goOn]).flatMap((part) => packer.pack(part, now, fallout))
-      if (halve) for (const successor of successors) successor.company = 1
+      // What is looked for among them is found only if they are not mixed with others again.
+      for (const successor of successors) successor.company = halve ? 1 : entry.company
       dispatcher.replace(entry, successors, at)
       count = successors.reduce((sum, successor) => sum + successor.records.length, 0)
     } else {
