@@ -458,7 +458,6 @@ describe('whatever happens, every put settles once, what is acknowledged is read
     ['in order of each key with invalid records', { ordering: 'perKey' }, { poison: 29 }],
     ['with a hook for what fails', { recordTtlMs: 250 }, { hook: true }],
     ['in order with a hook for what fails', { ordering: 'perShard', recordTtlMs: 250 }, { hook: true }],
-    ['in order of each key with a hook for what fails', { ...FEW, ordering: 'perKey' }, { hook: true, poison: 29 }],
   ])('%s', { timeout: 240_000 }, async (_, options, circumstances = {}) => {
     await fc.assert(
       fc.asyncProperty(circumstances.steps ?? resharding, fc.nat(), (given, seed) => run(given, seed, options, circumstances)),

@@ -192,6 +192,22 @@ describe('ShardLanes in order of each key', () => {
     expect(heads(lanes)).toEqual([third])
   })
 
+  test('what waited for a key that no successor holds is free', () => {
+    const lanes = keyed()
+    const both = entryWith([recordOf('a'), recordOf('b')], leftShard)
+    const [a, b, again] = [of('a'), of('b'), of('a')]
+    const lane = lanes.enqueue(both)
+    for (const entry of [a, b]) lanes.enqueue(entry)
+    lanes.take(lane)
+    // The record of b has failed.
+    lanes.replace(both, [again], 0)
+    expect([lanes.take(lane), lanes.take(lane), lanes.head(lane)]).toEqual([again, b, undefined])
+    for (const entry of [again, b]) lanes.settled(entry)
+    expect([lanes.take(lane), lanes.isEmpty]).toEqual([a, false])
+    lanes.settled(a)
+    expect(lanes.isEmpty).toBe(true)
+  })
+
   test('blocked entries behind one are found by its records, and replaced where they stand', () => {
     const lanes = keyed()
     const both = entryWith([recordOf('a'), recordOf('b')], leftShard)

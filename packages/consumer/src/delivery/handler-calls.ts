@@ -167,11 +167,14 @@ export class HandlerCalls {
   /** The lease is in doubt. True when it is ours after all, false when lost, or halted before it was known. */
   async #regain(): Promise<boolean> {
     const { lease, halt } = this.#options
-    const known = new AbortController()
-    const halted = new Promise<false>((resolve) => {
-      halt.addEventListener('abort', () => resolve(false), { once: true, signal: known.signal })
+    return new Promise((resolve, reject) => {
+      const halted = (): void => resolve(false)
+      halt.addEventListener('abort', halted, { once: true })
+      lease
+        .revalidate()
+        .then(resolve, reject)
+        .finally(() => halt.removeEventListener('abort', halted))
     })
-    return Promise.race([lease.revalidate(), halted]).finally(() => known.abort())
   }
 
   /** False when halted before the pause was over. */

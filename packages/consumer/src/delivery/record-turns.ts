@@ -18,9 +18,8 @@ export interface GivenRecord {
 
 interface Turn {
   readonly shardId: string
-  readonly wake: () => void
   readonly halt: AbortSignal
-  readonly drop: () => void
+  readonly wake: () => void
 }
 
 /**
@@ -30,6 +29,8 @@ interface Turn {
 export class RecordTurns implements StartGate {
   readonly handlers: Handlers = { eachRecord: (record, context) => this.#begin(record, context) }
   readonly #waiting = new Set<Turn>()
+  /** Shards have one listener each, not one for each record. */
+  readonly #watched = new WeakSet<AbortSignal>()
   /** Woken, and expected to begin. */
   #granted: Turn | undefined
   #asking: ((given: GivenRecord | undefined) => void) | undefined
@@ -57,10 +58,10 @@ export class RecordTurns implements StartGate {
 
   opened(shardId: string, halt: AbortSignal): Promise<void> {
     if (halt.aborted) return Promise.resolve()
+    if (!this.#watched.has(halt)) halt.addEventListener('abort', () => this.#halted(halt), { once: true })
+    this.#watched.add(halt)
     return new Promise((resolve) => {
-      const turn: Turn = { shardId, wake: resolve, halt, drop: () => this.#drop(turn) }
-      halt.addEventListener('abort', turn.drop)
-      this.#waiting.add(turn)
+      this.#waiting.add({ shardId, halt, wake: resolve })
       this.#grant()
     })
   }
@@ -80,17 +81,20 @@ export class RecordTurns implements StartGate {
 
   /** Also of a turn that was granted: between the grant and the call the shard may be halted, and the others must not wait for it. */
   #drop(turn: Turn): void {
-    turn.halt.removeEventListener('abort', turn.drop)
     this.#waiting.delete(turn)
     if (this.#granted === turn) this.#granted = undefined
     turn.wake()
     this.#grant()
   }
 
+  #halted(halt: AbortSignal): void {
+    for (const turn of [...this.#waiting]) if (turn.halt === halt) this.#drop(turn)
+    if (this.#granted?.halt === halt) this.#drop(this.#granted)
+  }
+
   #begin(record: ConsumedRecord, context: HandlerContext): Promise<void> {
-    const [turn, give] = [this.#granted, this.#asking]
-    if (turn === undefined || give === undefined) throw new Error(`No record of ${context.shardId} was asked for`)
-    turn.halt.removeEventListener('abort', turn.drop)
+    const give = this.#asking
+    if (this.#granted === undefined || give === undefined) throw new Error(`No record of ${context.shardId} was asked for`)
     this.#granted = undefined
     this.#asking = undefined
     return new Promise((resolve, reject) => {

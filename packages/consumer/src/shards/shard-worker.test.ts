@@ -467,6 +467,28 @@ describe('ShardWorker', () => {
       await clock.advanceAsync(5000)
     })
 
+    it('by key, what is completed behind a call that never returns is not checkpointed, and its failure gives nothing up', async () => {
+      const handler = new GatedHandler()
+      const run: Partial<RunSettings> = { concurrency: 3, onFailure: { attempts: 1, giveUp: 'skip' } }
+      const { clock, lease, source, worker, stopLimit, types } = setUp(handler.handlers, TRIM_HORIZON, run)
+      source.give({ records: plain(1, 2, 3).map((record, index) => ({ ...record, PartitionKey: `key-${index}` })) })
+      const running = worker.run()
+      await turn()
+      expect(handler.started).toEqual(['1/0', '2/0', '3/0'])
+      handler.finish()
+      await turn()
+      await stopNow(clock, lease, stopLimit)
+      await clock.advanceAsync(1001)
+      await running
+      const before = types()
+      expect(before).toContain('handler-abandoned')
+      handler.fail()
+      handler.finish()
+      await turn()
+      expect(lease.log).toEqual(['checkpoint 1/0', 'release'])
+      expect(types()).toEqual(before)
+    })
+
     it('does not wait for the handler of a lost lease either', async () => {
       const handler = new GatedHandler()
       const { clock, lease, source, worker, stopLimit } = setUp(handler.handlers)
