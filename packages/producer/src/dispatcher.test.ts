@@ -126,6 +126,18 @@ describe('Dispatcher', () => {
     expect(sent(dispatcher, 1)).toEqual([two])
   })
 
+  test('with order kept, what waits for the shard before it in a reshard goes when that has settled', () => {
+    const dispatcher = new Dispatcher({ ordering: 'perShard', meter })
+    const [flying, child] = [entryOf('parent'), entryOf(left)]
+    dispatcher.enqueue(flying)
+    expect(sent(dispatcher, 0)).toEqual([flying])
+    dispatcher.changeMap(ShardMap.from([left, right].map(listingOf)))
+    dispatcher.enqueue(child)
+    expect(sent(dispatcher, 1)).toEqual([])
+    dispatcher.settled(flying)
+    expect(sent(dispatcher, 2)).toEqual([child])
+  })
+
   test.each<['none' | 'perShard', boolean]>([
     ['none', true],
     ['perShard', false],
