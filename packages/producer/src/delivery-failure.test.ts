@@ -1,6 +1,8 @@
+import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { expired, misunderstood, refused, spoilt } from './delivery-failure.js'
-import type { DeliveryFailedError } from './producer-error.js'
+import { failedRecord } from './failed-record.js'
+import { type DeliveryFailedError, LaneHaltedError } from './producer-error.js'
 import { recordOf } from './testing/records.js'
 import type { UserRecord } from './user-record.js'
 
@@ -62,6 +64,20 @@ describe('the words for a record that failed', () => {
     })
     expect(error.message).toMatch(message)
     expect('cause' in error).toBe(error.cause !== undefined)
+  })
+
+  test('the record comes with the error, to be put again, and not with the error in print', () => {
+    const tags = [
+      { key: 'source', value: 'tower' },
+      { key: 'shardwise-id', value: 'id-1' },
+    ]
+    const given = Object.assign(recordOf('a', 3, '77'), { tags })
+    for (const error of [expired(given, 500), new LaneHaltedError(failedRecord(given), 'no', cause)]) {
+      expect(error.record).toEqual({
+        ...{ stream: 'flights', partitionKey: 'a', explicitHashKey: '77', data: new Uint8Array(3), headers: { source: 'tower' } },
+      })
+      for (const printed of [inspect(error), JSON.stringify(error)]) expect(printed).not.toMatch(/tower|Uint8Array|"data"/)
+    }
   })
 
   test('data that is gone is named with both sizes', () => {

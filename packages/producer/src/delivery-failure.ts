@@ -1,3 +1,4 @@
+import { failedRecord } from './failed-record.js'
 import { DeliveryFailedError, RecordRejectedError } from './producer-error.js'
 import type { UserRecord } from './user-record.js'
 import { WAITED_FOR, type WaitedFor } from './waited-for.js'
@@ -76,13 +77,12 @@ function failure(
   waitedFor?: WaitedFor,
 ): DeliveryFailedError {
   const { partitionKey, attempts, lastFailure } = record
-  const { stream } = record.account!
   const written = record.mayBeWritten ? 'unknown' : 'no'
   const hint = record.mayBeWritten ? ' (it may have been written; putting it again may duplicate it)' : ''
   const key = JSON.stringify(partitionKey.length > 60 ? `${partitionKey.slice(0, 60)}...` : partitionKey)
   return new DeliveryFailedError(
     `The record with partition key ${key} ${problem}${hint}`,
-    { stream, partitionKey, written, attempts, reason, waitedFor, serviceCode: lastFailure?.code },
+    { record: failedRecord(record), written, attempts, reason, waitedFor, serviceCode: lastFailure?.code },
     lastFailure?.cause === undefined ? {} : { cause: lastFailure.cause },
   )
 }

@@ -8,15 +8,16 @@ import type { ProducerEvent } from './producer-events.js'
 const stream = 'flights'
 const data = Buffer.from('PAYLOAD')
 const partitionKey = 'PERSONAL'
+const record = { stream, partitionKey, explicitHashKey: undefined, data, headers: { secret: 'PERSONAL' } }
 const expired = new DeliveryFailedError(
   'The record with partition key "PERSONAL" was not delivered',
-  { stream, partitionKey, written: 'unknown', attempts: 3, reason: 'expired', serviceCode: 'InternalFailure' },
+  { record, written: 'unknown', attempts: 3, reason: 'expired', serviceCode: 'InternalFailure' },
   { cause: new Error('PERSONAL') },
 )
 const neverSent = new DeliveryFailedError('The record with partition key "PERSONAL" was not delivered', {
-  ...{ stream, partitionKey, written: 'no', attempts: 0, reason: 'expired', serviceCode: undefined, waitedFor: 'limit' },
+  ...{ record, written: 'no', attempts: 0, reason: 'expired', serviceCode: undefined, waitedFor: 'limit' },
 })
-const halted = new LaneHaltedError(stream, partitionKey, 'no', expired)
+const halted = new LaneHaltedError(record, 'no', expired)
 const unusable = new StreamUnusableError(stream, 'AccessDeniedException', 'you may not')
 
 type Samples = {

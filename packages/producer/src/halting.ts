@@ -3,6 +3,7 @@ import { effectiveHashKey, type HashKeyRange, MAX_HASH_KEY } from '@shardwise/co
 import type { ShardMap } from '@shardwise/core/shard-map'
 import type { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
+import { failedRecord } from './failed-record.js'
 import { Fallout } from './fallout.js'
 import { Halts } from './halts.js'
 import type { Packer } from './packer.js'
@@ -23,7 +24,7 @@ export interface HaltingParts {
 
 const ALL_HASH_KEYS: HashKeyRange = { start: 0n, end: MAX_HASH_KEY }
 
-/** When more keys than this have halted, everything halts. An outage may break the order of any number of keys. */
+/** When more keys than this have halted, everything halts: an outage may break the order of any number of keys, and each keeps its error with the record. */
 export const MOST_HALTED_KEYS = 10_000
 
 /**
@@ -203,7 +204,8 @@ export class Halting {
   }
 
   #behind(record: UserRecord, cause: Error): LaneHaltedError {
-    return new LaneHaltedError(this.#parts.settings.stream, record.partitionKey, record.mayBeWritten ? 'unknown' : 'no', cause)
+    const failed = failedRecord(record, this.#parts.settings.stream)
+    return new LaneHaltedError(failed, record.mayBeWritten ? 'unknown' : 'no', cause)
   }
 }
 

@@ -1,4 +1,5 @@
 export { bytes, type Codec, type CodecContext, json, text } from '@shardwise/core/codec'
+export type { FailedRecord } from './failed-record.js'
 export { fromKplProperties, type KplProperties, type KplRemark } from './from-kpl-properties.js'
 export type { HotKey } from './hottest-keys.js'
 export { type Instrument, type InstrumentName, producerInstruments } from './instruments.js'

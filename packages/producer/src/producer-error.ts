@@ -1,3 +1,4 @@
+import type { FailedRecord } from './failed-record.js'
 import type { WaitedFor } from './waited-for.js'
 
 /**
@@ -40,22 +41,30 @@ export class DeliveryFailedError extends Error {
   readonly serviceCode: string | undefined
   /** Of a record that expired and was never sent: what it had waited for. */
   readonly waitedFor: WaitedFor | undefined
+  /** Private, so that whoever prints the error or logs its fields does not print a payload. */
+  readonly #record: FailedRecord
 
   constructor(
     message: string,
-    fields: Pick<DeliveryFailedError, 'stream' | 'partitionKey' | 'written' | 'attempts' | 'reason' | 'serviceCode'> & {
+    fields: Pick<DeliveryFailedError, 'record' | 'written' | 'attempts' | 'reason' | 'serviceCode'> & {
       readonly waitedFor?: WaitedFor | undefined
     },
     options: ErrorOptions = {},
   ) {
     super(message, options)
-    this.stream = fields.stream
-    this.partitionKey = fields.partitionKey
+    this.#record = fields.record
+    this.stream = fields.record.stream
+    this.partitionKey = fields.record.partitionKey
     this.written = fields.written
     this.attempts = fields.attempts
     this.reason = fields.reason
     this.serviceCode = fields.serviceCode
     this.waitedFor = fields.waitedFor
+  }
+
+  /** To put it again or aside. */
+  get record(): FailedRecord {
+    return this.#record
   }
 }
 
@@ -70,16 +79,23 @@ export class LaneHaltedError extends Error {
   readonly stream: string
   readonly partitionKey: string
   readonly written: Written
+  readonly #record: FailedRecord
 
-  constructor(stream: string, partitionKey: string, written: Written, cause: Error) {
+  constructor(record: FailedRecord, written: Written, cause: Error) {
     super(
       `Not sent, to keep the order: an earlier record of the same shard or key failed (${cause.message}). ` +
         `Put the failed records again after resume(), or drop them`,
       { cause },
     )
-    this.stream = stream
-    this.partitionKey = partitionKey
+    this.#record = record
+    this.stream = record.stream
+    this.partitionKey = record.partitionKey
     this.written = written
+  }
+
+  /** To put it again or aside. */
+  get record(): FailedRecord {
+    return this.#record
   }
 }
 

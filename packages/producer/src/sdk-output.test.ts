@@ -15,8 +15,10 @@ const put: PutOutcome = { kind: 'put', result, facts }
 const disabled = new KMSDisabledException({ message: 'the key is disabled', $metadata: {} })
 const reset = Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' })
 
+const record = { stream: 's', partitionKey: 'k', explicitHashKey: undefined, data: new Uint8Array(1), headers: undefined }
+
 function undelivered(serviceCode: string | undefined, cause?: Error): DeliveryFailedError {
-  const fields = { stream: 's', partitionKey: 'k', written: 'no', attempts: 2, reason: 'expired', serviceCode } as const
+  const fields = { record, written: 'no', attempts: 2, reason: 'expired', serviceCode } as const
   return new DeliveryFailedError('not delivered', fields, cause === undefined ? {} : { cause })
 }
 
@@ -30,7 +32,7 @@ const failures: readonly (readonly [string, Error, string, string])[] = [
   ['record refused', new RecordRejectedError('data', 'is too large'), 'InvalidArgumentException', 'same'],
   ['stream deleting', new StreamUnusableError('s', 'StreamDeleting', 'it is deleted'), 'ResourceNotFoundException', 'same'],
   ['no order', new StreamUnusableError('s', 'AutoDistribution', 'AUTO'), 'InvalidArgumentException', 'same'],
-  ['halted', new LaneHaltedError('s', 'k', 'no', new Error('before')), 'LaneHaltedError', 'same'],
+  ['halted', new LaneHaltedError(record, 'no', new Error('before')), 'LaneHaltedError', 'same'],
   ['closed', new ProducerClosedError(), 'ProducerClosedError', 'same'],
 ]
 

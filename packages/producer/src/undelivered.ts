@@ -1,20 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { EventSource } from '@shardwise/core/events'
-import { headersOf } from '@shardwise/core/record-tags'
 import type { Account } from './account.js'
+import { type FailedRecord, failedRecord } from './failed-record.js'
 import type { ProducerEvent } from './producer-events.js'
 import type { PutInput, UserRecord } from './user-record.js'
 
 /** A record that was accepted and finally failed. `T` is what the producer's codec takes. */
-export interface UndeliveredRecord<T = Uint8Array> {
-  /** Name or ARN of the stream that it was put to. */
-  readonly stream: string
-  readonly partitionKey: string
-  readonly explicitHashKey: string | undefined
-  /** The payload as it was to be sent: encoded, if the producer has a codec. */
-  readonly data: Uint8Array
-  /** Those that it was to carry, trace context among them; undefined if there are none. */
-  readonly headers: Readonly<Record<string, string>> | undefined
+export interface UndeliveredRecord<T = Uint8Array> extends FailedRecord {
   /** What its put rejects with. DeliveryFailedError and LaneHaltedError say in `written` whether it may be in the stream all the same. */
   readonly error: Error
   /** The very object that was put. */
@@ -111,7 +103,5 @@ export class Undelivered {
 }
 
 function toUndelivered({ record, error }: Failure): UndeliveredRecord<unknown> {
-  const { account, partitionKey, explicitHashKey, data, tags, input } = record
-  const headers = tags === undefined ? undefined : headersOf(tags)
-  return { stream: account!.stream, partitionKey, explicitHashKey, data, headers, error, input: input as PutInput<unknown> }
+  return { ...failedRecord(record), error, input: record.input as PutInput<unknown> }
 }
