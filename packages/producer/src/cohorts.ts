@@ -9,8 +9,8 @@ export interface Cohort {
 }
 
 /**
- * Since when the oldest record waits, to within ten milliseconds. For each record that is one addition and one subtraction: a list of the
- * records themselves would tell it exactly and costs several times as much.
+ * Since when the oldest record waits, to within ten milliseconds. For each record that is one addition and one subtraction, and nothing
+ * that the record must keep: a list of the records themselves would tell it exactly.
  */
 export class Cohorts {
   #oldest: Cohort | undefined
