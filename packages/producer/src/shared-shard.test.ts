@@ -62,6 +62,7 @@ const EVERYONE_AT_ONCE = [0, 0, 0, 0, 0]
 const LARGE = { recordBytes: 10_000 }
 
 describe('five producers, each with 60 % of what one shard takes, for 60 s (decision 7)', () => {
+  // Aggregates of 50 KB are not fair with every seed: the seventh and the twelfth fall below 0.9. A known gap of decision 7.
   // Steady from the sixth second on: the producers start at the full rate, and it takes them some three seconds to find out.
   test.each<[string, Omit<Sharing, 'starts' | 'seed'>, { good: number; refused: number; fair: number }]>([
     ['small records', { load: { offered: 0.6, recordBytes: 200, options: SMALL } }, { good: 0.97, refused: 0.02, fair: 0.95 }],
