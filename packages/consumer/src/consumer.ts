@@ -1,41 +1,31 @@
-import { hostname } from 'node:os'
-import { sleep } from '@shardwise/core/clock'
 import { EventSource } from '@shardwise/core/events'
-import { type KinesisPort, streamReference } from '@shardwise/core/kinesis-port'
-import { InvalidOptionError, integerOption, refuseUnknownOptions } from '@shardwise/core/options'
-import type { Random } from '@shardwise/core/random'
-import { classifyFailure, withAdvice } from '@shardwise/core/service-error'
+import { streamReference } from '@shardwise/core/kinesis-port'
+import { integerOption, refuseUnknownOptions } from '@shardwise/core/options'
 import { describeStream } from '@shardwise/core/stream-description'
-import { connectKinesis } from '@shardwise/core/transport'
-import { connectDynamoDB } from '@shardwise/core/transport/dynamodb'
+import { type Connections, connect } from './connections.js'
 import { ConsumerRanError, ConsumerStartError } from './consumer-error.js'
-import type { ConsumerEvent, StartStep } from './consumer-events.js'
+import type { ConsumerEvent } from './consumer-events.js'
 import {
   type ConsumerOptions,
   type ConsumerSettings,
   checkHandlers,
   checkOptions,
   type InternalOptions,
-  LEASE_STORE,
 } from './consumer-options.js'
 import { type ConsumerSnapshot, type ConsumerState, type KnownShard, shardSnapshot } from './consumer-snapshot.js'
 import type { Handlers } from './delivery/handler.js'
 import { RecordTurns, type StreamedRecord } from './delivery/record-turns.js'
 import type { StartGate } from './delivery/start-gate.js'
-import { DynamoDBLeaseStore } from './leases/dynamodb-lease-store.js'
-import type { HeldLease } from './leases/held-lease.js'
 import { LeaseCoordinator } from './leases/lease-coordinator.js'
-import type { LeaseStore } from './leases/lease-store.js'
-import { LeaseTableError } from './leases/lease-table-error.js'
 import { type RecordsOptions, recordIterator } from './record-iterator.js'
 import { checkRunOptions, type RunOptions, type RunSettings } from './run-options.js'
 import { SeenLeases } from './shards/seen-leases.js'
 import { ShardDiscovery } from './shards/shard-discovery.js'
-import { ShardWorker } from './shards/shard-worker.js'
+import { ShardWorkerSetup } from './shards/shard-worker-setup.js'
 import { ShardWorkers } from './shards/shard-workers.js'
-import { PollingSource } from './sources/polling-source.js'
-import { afterStartFailure } from './start-policy.js'
+import { StartSteps } from './start-steps.js'
 import { StopLimit, type StopOptions } from './stop-limit.js'
+import { newWorkerId } from './worker-id.js'
 
 /**
  * Reads a stream, shared with all consumers of the same `applicationName`: each shard is read by one of them at a time, through a lease in
@@ -160,12 +150,12 @@ export class Consumer {
   }
 
   async #live(handlers: Handlers, run: RunSettings, gates: readonly StartGate[]): Promise<void> {
-    const connections = this.#connect()
-    const workerId = `${this.#settings.workerId ?? hostname()}:${randomEnding(this.#settings.random)}`
+    const connections = connect(this.#options, this.#settings)
+    const workerId = newWorkerId(this.#settings.workerId, this.#settings.random)
     this.#workerId = workerId
     this.#state = 'starting'
     try {
-      await this.#consume(handlers, run, gates, { ...connections, workerId })
+      await this.#consume(handlers, run, gates, connections, workerId)
     } catch (error) {
       // A start that was stopped has not failed.
       if (!this.#stop.signal.aborted) throw error
@@ -180,21 +170,37 @@ export class Consumer {
     handlers: Handlers,
     run: RunSettings,
     gates: readonly StartGate[],
-    { port, store: table, workerId }: Connections & { readonly workerId: string },
+    { port, store: table }: Connections,
+    workerId: string,
   ): Promise<void> {
-    const { stream, applicationName, failoverTimeMs, initialPosition, clock, random } = this.#settings
+    const settings = this.#settings
+    const { stream, applicationName, failoverTimeMs, initialPosition, clock, random } = settings
     const reference = streamReference(stream)
     const stop = this.#stop.signal
     const store = this.#seen.watch(table)
-    await this.#step('describe-stream', async () => {
+    const emit = (event: ConsumerEvent): void => this.events.emit(event)
+    const steps = new StartSteps({ settings, stop, emit })
+    await steps.take('describe-stream', async () => {
       const { status } = await describeStream(port, reference, { signal: stop })
       if (status === 'CREATING')
         throw Object.assign(new Error(`Stream ${stream} is being created`), { name: 'ResourceInUseException' })
-      if (status === 'DELETING') throw this.#startError('the stream is being deleted. Wait until it is gone and create it again')
+      if (status === 'DELETING')
+        throw new ConsumerStartError(settings, 'the stream is being deleted. Wait until it is gone and create it again')
     })
-    await this.#step('open-lease-table', () => store.open({ signal: stop }))
-    const emit = (event: ConsumerEvent): void => this.events.emit(event)
+    await steps.take('open-lease-table', () => store.open({ signal: stop }))
     const discovery = new ShardDiscovery({ kinesis: port, stream: reference, store, initialPosition, clock, emit })
+    const setup = new ShardWorkerSetup({
+      settings,
+      port,
+      handlers,
+      run,
+      gates: [this.#workers.paused, ...gates],
+      stopLimit: this.#stopLimit,
+      emit: (event) => {
+        if (event.type === 'handler-abandoned') this.#abandoned.push(event.shardId)
+        emit(event)
+      },
+    })
     const coordinator = new LeaseCoordinator({
       store,
       discovery,
@@ -202,11 +208,11 @@ export class Consumer {
       failoverTimeMs,
       clock,
       random,
-      onHeld: (lease) => this.#workers.start(lease, this.#worker(lease, handlers, run, gates, port)),
+      onHeld: (lease) => this.#workers.start(lease, setup.worker(lease)),
       emit,
     })
     try {
-      await this.#step('list-shards', () => coordinator.start())
+      await steps.take('list-shards', () => coordinator.start())
       if (this.#state === 'starting') this.#state = 'running'
       this.events.emit({ type: 'consumer-started', workerId, stream, applicationName })
       await aborted(stop)
@@ -216,98 +222,6 @@ export class Consumer {
       await this.#workers.finished()
     }
   }
-
-  #worker(lease: HeldLease, handlers: Handlers, run: RunSettings, gates: readonly StartGate[], port: KinesisPort): ShardWorker {
-    const { stream, initialPosition, idleTimeBetweenReadsMs, maxRecordsPerRead, handlerBackoff, checkpointWriteAfterMs } =
-      this.#settings
-    const { clock, random } = this.#settings
-    // KCL keeps the time that AT_TIMESTAMP means in its configuration.
-    const configured =
-      lease.resumeFrom.kind === 'at-timestamp' && typeof initialPosition === 'object' ? initialPosition.at.getTime() : undefined
-    const emit = (event: ConsumerEvent): void => this.events.emit(event)
-    const source = new PollingSource({
-      port,
-      stream: streamReference(stream),
-      shardId: lease.shardId,
-      resumeFrom: lease.resumeFrom,
-      startAt: lease.startAt ?? configured,
-      idleTimeBetweenReadsMs,
-      maxRecordsPerRead,
-      clock,
-      random,
-      emit,
-    })
-    return new ShardWorker({
-      stream,
-      lease,
-      source,
-      handlers,
-      run,
-      handlerBackoff,
-      gates: [this.#workers.paused, ...gates],
-      stopLimit: this.#stopLimit,
-      checkpointWriteAfterMs,
-      clock,
-      random,
-      emit: (event) => {
-        if (event.type === 'handler-abandoned') this.#abandoned.push(event.shardId)
-        emit(event)
-      },
-    })
-  }
-
-  /** One step of the start: repeated while its failure may pass by itself. */
-  async #step(step: StartStep, run: () => Promise<void>): Promise<void> {
-    const { clock, random } = this.#settings
-    const signal = this.#stop.signal
-    for (let attempt = 1; ; attempt++) {
-      signal.throwIfAborted()
-      try {
-        return await run()
-      } catch (error) {
-        if (signal.aborted || isTold(error)) throw error
-        const failure = classifyFailure(error)
-        const verdict = afterStartFailure(failure, attempt, random)
-        if (verdict.kind === 'fail') {
-          throw this.#startError(`${PURPOSE[step]} failed with ${failure.code}: ${withAdvice(failure)}`, error)
-        }
-        this.events.emit({ type: 'start-retried', step, failure, attempt, retryInMs: verdict.delayMs })
-        await sleep(clock, verdict.delayMs, { signal })
-      }
-    }
-  }
-
-  #startError(problem: string, cause?: unknown): ConsumerStartError {
-    return new ConsumerStartError(this.#settings, problem, { cause })
-  }
-
-  #connect(): Connections {
-    const {
-      client,
-      region,
-      endpoint,
-      credentials,
-      wire,
-      kinesis,
-      dynamodb,
-      dynamodbEndpoint,
-      [LEASE_STORE]: leaseStore,
-    } = this.#options
-    const { clock, leaseTable, stream } = this.#settings
-    const toKinesis =
-      kinesis === undefined
-        ? connectKinesis({ client, region, endpoint, credentials, wire, clock, controlAttempts: CONTROL_ATTEMPTS })
-        : undefined
-    const port = kinesis ?? toKinesis!.port
-    if (leaseStore !== undefined) return { port, store: leaseStore, close: () => toKinesis?.close() }
-    const toDynamoDB = connectDynamoDB({ client: dynamodb, region, endpoint: dynamodbEndpoint, credentials, clock })
-    const store = new DynamoDBLeaseStore({ dynamodb: toDynamoDB, tableName: leaseTable, streamName: nameOf(stream), clock })
-    const close = (): void => {
-      toKinesis?.close()
-      toDynamoDB.close()
-    }
-    return { port, store, close }
-  }
 }
 
 export interface StopOutcome {
@@ -315,41 +229,9 @@ export interface StopOutcome {
   readonly abandonedShards: readonly string[]
 }
 
-interface Connections {
-  readonly port: KinesisPort
-  readonly store: LeaseStore
-  readonly close: () => void
-}
-
-/** Each step of the start, each audit and each read repeats its calls by itself: more would only delay the word that nobody answers. */
-const CONTROL_ATTEMPTS = 2
-
-const PURPOSE: Readonly<Record<StartStep, string>> = {
-  'describe-stream': 'Looking up the stream',
-  'open-lease-table': 'Opening the lease table',
-  'list-shards': 'Matching the shards with the lease table',
-}
-
-/** Errors that say by themselves what to do. */
-function isTold(error: unknown): boolean {
-  return error instanceof ConsumerStartError || error instanceof LeaseTableError || error instanceof InvalidOptionError
-}
-
-/** arn:aws:kinesis:region:account:stream/name, or the name. */
-function nameOf(stream: string): string {
-  return stream.slice(stream.indexOf('/') + 1)
-}
-
 function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
-}
-
-/** No two workers may have the same id, nor two lives of one process. */
-function randomEnding(random: Random): string {
-  let ending = ''
-  while (ending.length < 12) ending += Math.floor(random() * 36).toString(36)
-  return ending
 }

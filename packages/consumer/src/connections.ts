@@ -1,0 +1,41 @@
+import type { KinesisPort } from '@shardwise/core/kinesis-port'
+import { connectKinesis } from '@shardwise/core/transport'
+import { connectDynamoDB } from '@shardwise/core/transport/dynamodb'
+import { type ConsumerSettings, type InternalOptions, LEASE_STORE } from './consumer-options.js'
+import { DynamoDBLeaseStore } from './leases/dynamodb-lease-store.js'
+import type { LeaseStore } from './leases/lease-store.js'
+
+/** What a consumer reaches outside of its process. */
+export interface Connections {
+  readonly port: KinesisPort
+  readonly store: LeaseStore
+  /** Closes what was opened for this consumer, and nothing that its user gave. */
+  readonly close: () => void
+}
+
+/** Each step of the start, each audit and each read repeats its calls by itself: more would only delay the word that nobody answers. */
+const CONTROL_ATTEMPTS = 2
+
+/** No I/O yet. */
+export function connect(options: InternalOptions, settings: ConsumerSettings): Connections {
+  const { client, region, endpoint, credentials, wire, kinesis, dynamodb, dynamodbEndpoint, [LEASE_STORE]: leaseStore } = options
+  const { clock, leaseTable, stream } = settings
+  const toKinesis =
+    kinesis === undefined
+      ? connectKinesis({ client, region, endpoint, credentials, wire, clock, controlAttempts: CONTROL_ATTEMPTS })
+      : undefined
+  const port = kinesis ?? toKinesis!.port
+  if (leaseStore !== undefined) return { port, store: leaseStore, close: () => toKinesis?.close() }
+  const toDynamoDB = connectDynamoDB({ client: dynamodb, region, endpoint: dynamodbEndpoint, credentials, clock })
+  const store = new DynamoDBLeaseStore({ dynamodb: toDynamoDB, tableName: leaseTable, streamName: nameOf(stream), clock })
+  const close = (): void => {
+    toKinesis?.close()
+    toDynamoDB.close()
+  }
+  return { port, store, close }
+}
+
+/** arn:aws:kinesis:region:account:stream/name, or the name. */
+function nameOf(stream: string): string {
+  return stream.slice(stream.indexOf('/') + 1)
+}
