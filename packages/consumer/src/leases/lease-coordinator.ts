@@ -35,7 +35,8 @@ type CoordinatorState =
   | { readonly is: 'running' }
   | { readonly is: 'stopping'; readonly stopped: Promise<void> }
 
-const SMALL_TABLE_LEASES = 500
+/** About 256 KB, hence 32 read units a second: what a worker's scans may cost, however large the table. */
+const LEASES_SCANNED_PER_SECOND = 500
 const SCAN_SMALL_TABLE_MS = 1_000
 const WRITES_AT_ONCE = 16
 /** A call that hangs must not hold up the others for longer. */
@@ -44,8 +45,7 @@ const LEAST_WRITE_LIMIT_MS = 1_000
 
 /** How far apart scans are: docs/lease-protocol.md, "Expiry". */
 export function scanIntervalMs(leases: number, failoverTimeMs: number): number {
-  const patient = failoverTimeMs / 5
-  return leases <= SMALL_TABLE_LEASES ? Math.min(SCAN_SMALL_TABLE_MS, patient) : patient
+  return Math.max(Math.min(SCAN_SMALL_TABLE_MS, failoverTimeMs / 5), (leases / LEASES_SCANNED_PER_SECOND) * 1_000)
 }
 
 /** Gets this worker its share of the leases and keeps them. What it decides is decided in the planner and the observer; here it is done. */
@@ -62,6 +62,7 @@ export class LeaseCoordinator {
   #state: CoordinatorState = { is: 'new' }
   /** The table as last scanned, with what our own writes have shown since. */
   #leases = new Map<string, Lease>()
+  #listed: readonly Lease[] = []
   /**
    * Leases with a write of ours of unknown outcome: to be left alone until the next scan. Their rows stay in `#leases`, since a parent
    * without a row counts as gone, and its children could be taken before it has been read.
@@ -79,6 +80,11 @@ export class LeaseCoordinator {
     const { failoverTimeMs } = options
     this.#audit = new ShardAudit(options)
     this.#observer = new LeaseObserver({ failoverTimeMs, scanIntervalMs: scanIntervalMs(0, failoverTimeMs) })
+  }
+
+  /** The rows of the last scan that succeeded. */
+  get leases(): readonly Lease[] {
+    return this.#listed
   }
 
   /**
@@ -154,12 +160,14 @@ export class LeaseCoordinator {
     try {
       const { leases, malformed } = await this.#call('scan', undefined, (signal) => store.list({ signal, consistent }))
       this.#scanFailures = 0
+      this.#listed = leases
       this.#leases = new Map(leases.map((lease) => [lease.leaseKey, lease]))
       this.#unsure.clear()
-      this.#observer.observe(leases, clock.now())
+      const interval = scanIntervalMs(leases.length, failoverTimeMs)
+      this.#observer.observe(leases, clock.now(), interval)
       for (const lease of leases) this.#tenures.get(lease.leaseKey)?.observe(lease)
       for (const { leaseKey, reason } of malformed) this.#report(leaseKey, reason)
-      return began + scanIntervalMs(leases.length, failoverTimeMs)
+      return began + interval
     } catch {
       const interval = scanIntervalMs(this.#leases.size, failoverTimeMs)
       this.#leases.clear()
@@ -256,6 +264,7 @@ export class LeaseCoordinator {
     const { store, workerId } = this.#options
     try {
       const { leases } = await this.#call('clean-up', undefined, (signal) => store.list({ signal, consistent: true }))
+      this.#listed = leases
       await this.#inTurns(
         leases.filter((lease) => lease.leaseOwner === workerId && !hasEnded(lease)),
         async (lease) => {
