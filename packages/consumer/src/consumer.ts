@@ -150,7 +150,7 @@ export class Consumer {
   }
 
   async #live(handlers: Handlers, run: RunSettings, gates: readonly StartGate[]): Promise<void> {
-    const connections = connect(this.#options, this.#settings)
+    const connections = connect(this.#options, this.#settings, (event) => this.events.emit(event))
     const workerId = newWorkerId(this.#settings.workerId, this.#settings.random)
     this.#workerId = workerId
     this.#state = 'starting'
