@@ -12,6 +12,8 @@ export type LeaseEvent =
   /** `to`: the worker it was handed over to, undefined when it is free now. */
   | { readonly type: 'lease-released'; readonly leaseKey: string; readonly to: string | undefined }
   | { readonly type: 'lease-ended'; readonly leaseKey: string; readonly childShardIds: readonly string[] }
+  /** The row of a shard that was read to its end, and that nothing depends on any more. */
+  | { readonly type: 'lease-deleted'; readonly leaseKey: string }
   | { readonly type: 'lease-lost'; readonly leaseKey: string; readonly error: LeaseLostError }
   /** Renewals have not succeeded for so long that the lease may be lost: nothing is delivered until one does. */
   | { readonly type: 'lease-in-doubt'; readonly leaseKey: string }

@@ -4,7 +4,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { LATEST, type Position, SHARD_END, TRIM_HORIZON } from '../checkpoints/position.js'
 import type { Lease } from '../leases/lease.js'
-import { childLease, missingLeases, parentIds, parentsHaveEnded, type StartingPoint } from './shard-lineage.js'
+import { parentIds } from './shard-family.js'
+import { childLease, missingLeases, parentsHaveEnded, type StartingPoint } from './shard-lineage.js'
 
 const RANGE = { start: 0n, end: 1n }
 const FROM_THE_OLDEST: StartingPoint = { kind: 'trim-horizon' }
