@@ -96,7 +96,7 @@ export class LeaseCoordinator {
     const { signal } = this.#halt
     try {
       await store.open({ signal })
-      await discovery.createMissing({ signal })
+      await discovery.createMissing({ signal, atStart: true })
     } catch (error) {
       if (signal.aborted) return
       this.#state = { is: 'new' }
@@ -242,9 +242,14 @@ export class LeaseCoordinator {
     if (write?.done === true) emit({ type: 'lease-requested', leaseKey, from: lease.leaseOwner })
   }
 
-  async #createChildren(lease: Lease, named: readonly ChildShard[], signal: AbortSignal): Promise<readonly string[]> {
-    const { childShardIds, complete } = await createChildLeases(this.#options, lease, named, signal)
-    if (!complete) this.#incomplete.add(lease.leaseKey)
-    return childShardIds
+  async #createChildren(
+    lease: Lease,
+    named: readonly ChildShard[],
+    signal: AbortSignal,
+    isOurs: () => boolean,
+  ): Promise<readonly string[] | undefined> {
+    const children = await createChildLeases(this.#options, lease, named, signal, isOurs)
+    if (children?.complete === false) this.#incomplete.add(lease.leaseKey)
+    return children?.childShardIds
   }
 }

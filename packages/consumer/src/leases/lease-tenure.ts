@@ -19,7 +19,12 @@ export interface LeaseTenureOptions extends OwnedRowOptions {
   readonly startAt: number | undefined
   readonly random: Random
   /** Creates the leases of the children. May be called again after a failure. */
-  readonly createChildren: (lease: Lease, children: readonly ChildShard[], signal: AbortSignal) => Promise<readonly string[]>
+  readonly createChildren: (
+    lease: Lease,
+    children: readonly ChildShard[],
+    signal: AbortSignal,
+    isOurs: () => boolean,
+  ) => Promise<readonly string[] | undefined>
   readonly emit: (event: LeaseEvent) => void
 }
 
@@ -277,8 +282,9 @@ export class LeaseTenure implements HeldLease {
     const { createChildren, clock, random, emit } = this.#options
     return createChildrenPatiently({
       leaseKey: this.leaseKey,
-      create: () => createChildren(this.#owned.row, children, this.signal),
+      create: () => createChildren(this.#owned.row, children, this.signal, () => this.isOurs()),
       isHeld: () => this.#state.is === 'held',
+      renew: () => this.#writeSoon(),
       lost: this.signal,
       drain: this.drain,
       longestPauseMs: this.#tickMs,

@@ -112,12 +112,12 @@ export function parentsHaveEnded(lease: Pick<Lease, 'parentShardIds'>, leases: R
   })
 }
 
-/** The lease of a child, as GetRecords and SubscribeToShard name children at the end of a shard. Throws when the service's answer is incomplete. */
-export function childLease(child: ChildShard): NewLease {
+/** The lease of a child of `parent`, as GetRecords and SubscribeToShard name children at the end of a shard. Throws when that makes no sense. */
+export function childLease(child: ChildShard, parent: string): NewLease {
   const start = parseHashKey(child.HashKeyRange?.StartingHashKey ?? '')
   const end = parseHashKey(child.HashKeyRange?.EndingHashKey ?? '')
-  if (!child.ShardId || !child.ParentShards?.length || start === undefined || end === undefined || start > end) {
-    throw new Error(`A child shard must have ShardId, ParentShards and HashKeyRange, the service gave ${JSON.stringify(child)}`)
+  if (!child.ShardId || !child.ParentShards?.includes(parent) || start === undefined || end === undefined || start > end) {
+    throw new Error(`A child of shard ${parent} must have ShardId, ParentShards and HashKeyRange, the service gave ${JSON.stringify(child)}`)
   }
   return {
     leaseKey: child.ShardId,
