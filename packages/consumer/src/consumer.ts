@@ -82,7 +82,8 @@ export class Consumer {
   }
 
   /**
-   * Takes no more shards, begins no more handler calls, lets those in hand finish, checkpoints, and gives the leases back, so that other
+   * Takes no more shards, begins no more handler calls (by key only those before others that are completed), lets those in hand finish,
+   * checkpoints, and gives the leases back, so that other
    * workers go on at once. Resolves when nothing of this consumer runs. May be called at any time and more than once, for instance with
    * less time; rejects only with InvalidOptionError.
    *
