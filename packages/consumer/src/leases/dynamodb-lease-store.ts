@@ -49,13 +49,14 @@ const LATER_LOOKS_MS = 1_000
 export class DynamoDBLeaseStore implements LeaseStore {
   readonly #dynamodb: DynamoDBPort
   readonly #tableName: string
-  readonly #streamName: string
+  readonly #streamName: string | undefined
   readonly #clock: Clock
 
   constructor(options: {
     readonly dynamodb: DynamoDBPort
     readonly tableName: string
-    readonly streamName: string
+    /** The one stream whose leases the table holds. Undefined: those of several, in KCL's multi-stream rows. */
+    readonly streamName: string | undefined
     readonly clock: Clock
   }) {
     this.#dynamodb = options.dynamodb
@@ -198,9 +199,13 @@ export class DynamoDBLeaseStore implements LeaseStore {
   #foreign({ leaseKey, of }: { readonly leaseKey: string; readonly of: string }): LeaseTableError {
     return new LeaseTableError(
       this.#tableName,
-      `has the lease ${leaseKey} of ${of}, and cannot hold those of stream ${this.#streamName} too. Give each stream an \`applicationName\` or ` +
-        '`leaseTable` of its own',
+      `has the lease ${leaseKey} of ${of}, and cannot hold those of ${this.#purpose} too. Give each an \`applicationName\` or \`leaseTable\` of ` +
+        'its own',
     )
+  }
+
+  get #purpose(): string {
+    return this.#streamName === undefined ? 'an application that reads several streams' : `stream ${this.#streamName}`
   }
 
   async #describe(options: CallOptions): Promise<TableDescription | undefined> {
