@@ -41,7 +41,7 @@ export function parseRow(row: Row, streamName: string | undefined): ParsedRow {
   const malformed = (reason: string): ParsedRow => ({ kind: 'malformed', malformed: { leaseKey, reason } })
   const streamId = row.streamName?.S
   const shardId = row.shardId?.S ?? shardIdOf({ leaseKey, streamId })
-  if (leaseKey !== leaseKeyOf(streamId, shardId))
+  if (streamId !== undefined && leaseKey !== leaseKeyOf(streamId, shardId))
     return malformed(`its key is not ${JSON.stringify(leaseKeyOf(streamId, shardId))}`)
   const leaseCounter = wholeNumber(row.leaseCounter)
   if (leaseCounter === undefined) return malformed(`leaseCounter is ${JSON.stringify(row.leaseCounter)}, not a whole number`)
