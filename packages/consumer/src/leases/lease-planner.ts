@@ -36,7 +36,9 @@ export function planLeases(input: LeasePlanInput): LeasePlan {
       continue
     }
     // During a handoff the lease counts for its next owner, and both are members.
-    owned.set(owner, [...(owned.get(owner) ?? []), lease])
+    const leasesOfOwner = owned.get(owner)
+    if (leasesOfOwner === undefined) owned.set(owner, [lease])
+    else leasesOfOwner.push(lease)
     const current = actualOwner(lease)
     if (current !== undefined && !owned.has(current)) owned.set(current, [])
   }

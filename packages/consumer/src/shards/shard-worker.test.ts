@@ -468,21 +468,24 @@ describe('ShardWorker', () => {
       expect(worker.snapshot().completed).toEqual(sequencePosition('1'))
     })
 
-    it.each(['finishes', 'throws'])('a handler that %s when told is not abandoned', async (how) => {
-      const handler = new GatedHandler()
-      const { clock, lease, source, worker, stopLimit, types } = setUp(handler.handlers)
-      source.give({ records: plain(1, 2) })
-      const run = worker.run()
-      await turn()
-      await stopNow(clock, lease, stopLimit)
-      await clock.advanceAsync(1)
-      if (how === 'finishes') handler.finish()
-      else handler.fail()
-      await run
-      expect(lease.log).toEqual(how === 'finishes' ? ['checkpoint 1/0', 'release'] : ['release'])
-      expect(types()).toEqual(['shard-started', 'shard-stopped'])
-      await clock.advanceAsync(5000)
-    })
+    it.each(['returns', 'throws'])(
+      'a handler that %s when told is not abandoned, and not completed: it may have given up',
+      async (how) => {
+        const handler = new GatedHandler()
+        const { clock, lease, source, worker, stopLimit, types } = setUp(handler.handlers)
+        source.give({ records: plain(1, 2) })
+        const run = worker.run()
+        await turn()
+        await stopNow(clock, lease, stopLimit)
+        await clock.advanceAsync(1)
+        if (how === 'returns') handler.finish()
+        else handler.fail()
+        await run
+        expect(lease.log).toEqual(['release'])
+        expect(types()).toEqual(['shard-started', 'shard-stopped'])
+        await clock.advanceAsync(5000)
+      },
+    )
 
     it('nor is a worker that begins only then: it reads nothing', async () => {
       const { clock, lease, source, worker, stopLimit } = setUp({ eachBatch: () => expect.unreachable() })

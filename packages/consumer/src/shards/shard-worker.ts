@@ -15,6 +15,7 @@ import { UserRecords } from '../delivery/user-records.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import { LeaseLostError } from '../leases/lease-lost-error.js'
 import type { RunSettings } from '../run-options.js'
+import { sharedAbort } from '../shared-abort.js'
 import type { ShardRoom } from '../sources/byte-budget.js'
 import type { FetchedBatch, RecordSource, SourceEvent } from '../sources/record-source.js'
 import type { StopLimit } from '../stop-limit.js'
@@ -92,7 +93,7 @@ export class ShardWorker {
   readonly #checkpointer: Checkpointer
   readonly #records: UserRecords
   /** Aborts as soon as nothing new may begin. */
-  readonly #halt = new AbortController()
+  readonly #halt = sharedAbort()
   readonly #permit: HandlerPermit
   readonly #progress = new ReadProgress()
   #completed: RecordPosition | undefined
