@@ -17,6 +17,7 @@ import type { HeldLease } from '../leases/held-lease.js'
 import { LeaseLostError } from '../leases/lease-lost-error.js'
 import type { RunSettings } from '../run-options.js'
 import { sharedAbort } from '../shared-abort.js'
+import type { ShardRoom } from '../sources/byte-budget.js'
 import type { FetchedBatch, RecordSource, SourceEvent } from '../sources/record-source.js'
 import type { StopLimit } from '../stop-limit.js'
 import { ReadProgress, type ReadSnapshot } from './read-progress.js'
@@ -27,6 +28,8 @@ export interface ShardWorkerOptions {
   readonly stream: string
   readonly lease: HeldLease
   readonly source: RecordSource
+  /** Where the source holds what it reads. */
+  readonly room: Pick<ShardRoom, 'free' | 'leave' | 'waiting'>
   readonly handlers: Handlers
   readonly run: RunSettings
   readonly handlerBackoff: Backoff
@@ -74,6 +77,8 @@ export interface WorkerSnapshot extends ReadSnapshot {
   readonly generation: number
   /** The last record completed without a gap, or where reading began. The lease's next write carries it as the checkpoint. */
   readonly completed: Position
+  /** The next read waits until records in hand are completed, of this shard or others: `maxBufferedBytes`. */
+  readonly waitingForMemory: boolean
 }
 
 /** What may lie in memory, uncompleted, before a read ahead begins: with one read on top, no more than about 18 MiB a shard. */
@@ -130,12 +135,18 @@ export class ShardWorker {
     const { generation, resumeFrom } = this.#options.lease
     const last = this.#completed
     const completed = last === undefined ? resumeFrom : sequencePosition(last.sequenceNumber, last.subSequenceNumber)
-    return { state: this.#state, generation, completed, ...this.#progress.snapshot() }
+    return {
+      state: this.#state,
+      generation,
+      completed,
+      waitingForMemory: this.#options.room.waiting,
+      ...this.#progress.snapshot(),
+    }
   }
 
   /** Runs once. Resolves when this worker touches neither records nor lease any more; never rejects. */
   async run(): Promise<void> {
-    const { lease, stopLimit, emit } = this.#options
+    const { lease, room, stopLimit, emit } = this.#options
     const { shardId } = lease
     const drain = (): void => this.#take('drain')
     const lost = (): void => {
@@ -166,6 +177,7 @@ export class ShardWorker {
       lease.signal.removeEventListener('abort', lost)
       stopLimit.expired.removeEventListener('abort', expired)
       lease.drain.removeEventListener('abort', drain)
+      room.leave()
     }
     emit({ type: 'shard-stopped', shardId, outcome: this.#state as 'ended' | 'released' | 'lost' })
   }
@@ -210,8 +222,9 @@ export class ShardWorker {
     const { abandoned } = stopLimit
     return new Promise((resolve, reject) => {
       const abandon = (): void => {
-        if (!this.#abandoned) emit({ type: 'handler-abandoned', shardId: lease.shardId, records: this.#delivery.outstanding })
+        const first = !this.#abandoned
         this.#abandoned = true
+        if (first) emit({ type: 'handler-abandoned', shardId: lease.shardId, records: this.#delivery.outstanding })
         resolve(false)
       }
       if (abandoned.aborted && this.#delivering.size > 0) abandon()
@@ -251,8 +264,9 @@ export class ShardWorker {
   }
 
   #readCompleted(batch: FetchedBatch, records: number, outsideShardRange: number, since: number): void {
-    const { clock, lease, emit } = this.#options
+    const { clock, lease, room, emit } = this.#options
     this.#progress.completed(batch)
+    room.free(batch.bytes)
     emit({
       type: 'batch-completed',
       shardId: lease.shardId,
