@@ -14,6 +14,8 @@ export type LeaseEvent =
   | { readonly type: 'lease-ended'; readonly leaseKey: string; readonly childShardIds: readonly string[] }
   /** The row of a shard that was read to its end, and that nothing depends on any more. */
   | { readonly type: 'lease-deleted'; readonly leaseKey: string }
+  /** No lease reads these hash keys (inclusive), nor will one after it: three scans in a row. The shards are listed at once to mend it. */
+  | { readonly type: 'hash-range-hole'; readonly startingHashKey: string; readonly endingHashKey: string }
   | { readonly type: 'lease-lost'; readonly leaseKey: string; readonly error: LeaseLostError }
   /** Renewals have not succeeded for so long that the lease may be lost: nothing is delivered until one does. */
   | { readonly type: 'lease-in-doubt'; readonly leaseKey: string }

@@ -1,14 +1,14 @@
 import { rangesCover } from '@shardwise/core/hash-key'
 import type { ChildShard } from '@shardwise/core/kinesis-port'
-import type { Lease, NewLease } from '../leases/lease.js'
+import { type Lease, leaseKeyOf, type NewLease } from '../leases/lease.js'
 import type { LeaseEvent } from '../leases/lease-event.js'
 import type { LeaseStore } from '../leases/lease-store.js'
-import type { ShardDiscovery } from './shard-discovery.js'
+import { inStream, type LeasedShards } from './leased-shards.js'
 import { childLease } from './shard-lineage.js'
 
 export interface ChildLeasesOptions {
   readonly store: LeaseStore
-  readonly discovery: Pick<ShardDiscovery, 'childrenOf'>
+  readonly discovery: Pick<LeasedShards, 'childrenOf'>
   readonly emit: (event: LeaseEvent) => void
 }
 
@@ -42,11 +42,13 @@ export async function createChildLeases(
   let complete = parent.range === undefined ? children.length > 0 : rangesCover(ranges, parent.range)
   for (const child of children) {
     const others = child.parentShardIds.filter((id) => id !== parent.shardId)
-    const rows = await Promise.all(others.map((id) => store.read(id, { signal })))
+    const rows = await Promise.all(others.map((id) => store.read(leaseKeyOf(parent.streamId, id), { signal })))
     if (!isOurs()) return undefined
     if (rows.includes(undefined)) complete = false
-    else if (await store.create(child, { signal })) {
-      emit({ type: 'lease-created', leaseKey: child.leaseKey, checkpoint: child.checkpoint })
+    else {
+      const lease = inStream(child, parent)
+      if (await store.create(lease, { signal }))
+        emit({ type: 'lease-created', leaseKey: lease.leaseKey, checkpoint: lease.checkpoint })
     }
   }
   return { childShardIds: children.map(({ leaseKey }) => leaseKey), complete }
@@ -66,7 +68,7 @@ async function findChildren(
   } catch (error) {
     problem = error
   }
-  const listed = (await discovery.childrenOf(parent.shardId, { signal })).map((child) => childLease(child, parent.shardId))
+  const listed = (await discovery.childrenOf(parent, { signal })).map((child) => childLease(child, parent.shardId))
   if (listed.length === 0 && problem !== undefined) throw problem
   return listed
 }

@@ -7,7 +7,8 @@ const SCANS = 3
 
 /**
  * Looks for hash keys that no lease will ever read: the shards that are not read to their end must cover all of them, since each creates
- * what comes after it. A hole means that a lease is missing. Pure.
+ * what comes after it. A hole means that a lease was lost. A finished shard covers its keys too while a child that it names has no lease: the
+ * child of a merge waits for the end of its other parent, which may take long, and the audits see to it. Pure.
  */
 export class HashRangeWatch {
   #hole: HashKeyRange | undefined
@@ -27,14 +28,12 @@ export class HashRangeWatch {
 
 /** Whether every hash key is read, or will be, by what the table has already: then nothing has to be listed to begin. */
 export function coverAllHashKeys(leases: readonly Lease[]): boolean {
-  const atWork = leases.filter((lease) => !hasEnded(lease))
-  return uncovered(atWork.flatMap(({ range }) => range ?? [])).length === 0
+  return uncovered(covering(leases).flatMap(({ range }) => range ?? [])).length === 0
 }
 
 function firstHole(leases: readonly Lease[], shards: ReadonlyMap<string, Shard>): HashKeyRange | undefined {
   const ranges: HashKeyRange[] = []
-  for (const lease of leases) {
-    if (hasEnded(lease)) continue
+  for (const lease of covering(leases)) {
     const range = lease.range ?? shards.get(lease.shardId)?.range
     if (range === undefined) return undefined
     ranges.push(range)
@@ -42,15 +41,18 @@ function firstHole(leases: readonly Lease[], shards: ReadonlyMap<string, Shard>)
   return uncovered(ranges)[0]
 }
 
+function covering(leases: readonly Lease[]): Lease[] {
+  const leased = new Set(leases.map(({ shardId }) => shardId))
+  return leases.filter((lease) => !hasEnded(lease) || lease.childShardIds.some((child) => !leased.has(child)))
+}
+
 /** The rows of shards at work that have no range, as KCL made them once, with the range that the stream lists. Pure. */
-export function missingRanges(
-  leases: readonly Lease[],
-  shards: ReadonlyMap<string, Shard>,
-): { readonly lease: Lease; readonly range: HashKeyRange }[] {
-  return leases.flatMap((lease) => {
+export function missingRanges(leases: readonly Lease[], shards: ReadonlyMap<string, Shard>): ReadonlyMap<Lease, HashKeyRange> {
+  const missing = new Map<Lease, HashKeyRange>()
+  for (const lease of leases) {
     const range = shards.get(lease.shardId)?.range
     // KCL cannot read a range of one hash key.
-    const needed = lease.range === undefined && !hasEnded(lease) && range !== undefined && range.start < range.end
-    return needed ? [{ lease, range }] : []
-  })
+    if (lease.range === undefined && !hasEnded(lease) && range !== undefined && range.start < range.end) missing.set(lease, range)
+  }
+  return missing
 }

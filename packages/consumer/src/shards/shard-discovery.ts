@@ -3,10 +3,12 @@ import type { CallOptions, ChildShard, KinesisPort, ShardListing, StreamReferenc
 import { classifyFailure } from '@shardwise/core/service-error'
 import { listAllShards, type Shard, ShardListingError, ShardMap } from '@shardwise/core/shard-map'
 import { hasBegun, type Lease, type NewLease } from '../leases/lease.js'
+import { inTurns } from '../leases/lease-calls.js'
 import type { LeaseEvent } from '../leases/lease-event.js'
 import type { LeaseStore } from '../leases/lease-store.js'
 import { elapsedMs, momentOf } from '../leases/trust-window.js'
-import { coverAllHashKeys } from './hash-range-watch.js'
+import { coverAllHashKeys, HashRangeWatch, missingRanges } from './hash-range-watch.js'
+import { LeaseGarbage } from './lease-garbage.js'
 import { missingLeases, type StartingPoint } from './shard-lineage.js'
 
 /** Where to start on shards without history. `latest`: at the moment when the application first started. */
@@ -51,15 +53,36 @@ export interface CreateMissingOptions extends CallOptions {
 /** Keeps the lease table complete: compares the shards of the stream with the leases. Any worker may do it at any time. */
 export class ShardDiscovery {
   readonly #options: ShardDiscoveryOptions
-  #listed: readonly Shard[] = []
+  readonly #garbage: LeaseGarbage
+  readonly #watch = new HashRangeWatch()
+  /** As last listed without a hole. */
+  #listed: ReadonlyMap<string, Shard> = new Map()
 
   constructor(options: ShardDiscoveryOptions) {
     this.#options = options
+    this.#garbage = new LeaseGarbage(options)
   }
 
-  /** All shards of the stream as they were last listed without a hole. Empty: not yet. */
-  get listed(): readonly Shard[] {
-    return this.#listed
+  /** True when a scan of the leases shows, for the third time in a row, hash keys that nobody will read. Then audit. */
+  watch(leases: readonly Lease[]): boolean {
+    const hole = this.#watch.observe(leases, this.#listed)
+    if (hole === undefined) return false
+    this.#options.emit({ type: 'hash-range-hole', startingHashKey: `${hole.start}`, endingHashKey: `${hole.end}` })
+    return true
+  }
+
+  /**
+   * Creates what is missing, fills in hash ranges that rows lack, and deletes the leases that nothing depends on. `leases`: as last scanned.
+   * Rejects as createMissing; then repeat it.
+   */
+  async audit(leases: readonly Lease[], options: CallOptions = {}): Promise<void> {
+    const { store } = this.#options
+    await this.createMissing({ ...options, seen: leases })
+    const ranges = missingRanges(leases, this.#listed)
+    await inTurns([...ranges.keys()], async (lease) => {
+      await store.fillRange(lease, ranges.get(lease)!, options)
+    })
+    await this.#garbage.collect(leases, [...this.#listed.values()], options)
   }
 
   /**
@@ -105,7 +128,7 @@ export class ShardDiscovery {
   }
 
   /** For a shard that ended without the service naming its children: those that the stream lists. */
-  async childrenOf(shardId: string, options: CallOptions = {}): Promise<readonly ChildShard[]> {
+  async childrenOf({ shardId }: Pick<Lease, 'shardId'>, options: CallOptions = {}): Promise<readonly ChildShard[]> {
     const { kinesis, stream } = this.#options
     const listing = await listAllShards(kinesis, stream, options)
     return listing.flatMap(({ ShardId, ParentShardId, AdjacentParentShardId, HashKeyRange }) => {
@@ -120,7 +143,7 @@ export class ShardDiscovery {
     for (let attempt = 1; ; attempt++) {
       const shards = this.#complete(await listAllShards(kinesis, stream, options), attempt === LISTINGS)
       if (shards !== undefined) {
-        this.#listed = shards
+        this.#listed = new Map(shards.map((shard) => [shard.shardId, shard]))
         return shards
       }
       await sleep(clock, BETWEEN_LISTINGS_MS, { signal: options.signal })

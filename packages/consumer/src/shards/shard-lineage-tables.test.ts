@@ -64,10 +64,10 @@ function missing(graph: Graph, leases: Leases, position: 'latest' | 'oldest' | n
     .sort((a, b) => a - b)
 }
 
-type Leases = readonly { readonly leaseKey: string; readonly checkpoint: Position }[]
+type Leases = readonly { readonly shardId: string; readonly checkpoint: Position }[]
 
 function leases(ids: readonly number[], checkpoint: Position = TRIM_HORIZON): Leases {
-  return ids.map((id) => ({ leaseKey: `s${id}`, checkpoint }))
+  return ids.map((id) => ({ shardId: `s${id}`, checkpoint }))
 }
 
 const BEGUN = sequencePosition('5')

@@ -44,8 +44,8 @@ function startingAt(epoch: number, kind: 'latest' | 'at-timestamp' = 'latest'): 
   return { kind, startAt: epoch, openThen: new Set(EPOCHS[epoch]!.map((id) => `s${id}`)) }
 }
 
-function leased(ids: readonly number[], checkpoint: Position = TRIM_HORIZON): { leaseKey: string; checkpoint: Position }[] {
-  return ids.map((id) => ({ leaseKey: `s${id}`, checkpoint }))
+function leased(ids: readonly number[], checkpoint: Position = TRIM_HORIZON): { shardId: string; checkpoint: Position }[] {
+  return ids.map((id) => ({ shardId: `s${id}`, checkpoint }))
 }
 
 function keys(leases: readonly { leaseKey: string }[]): number[] {
@@ -113,9 +113,9 @@ describe('the tree of KCL', () => {
 
 test('a child without identity, parents or range is refused', () => {
   const child = { ShardId: 's1', ParentShards: ['s0'], HashKeyRange: { StartingHashKey: '0', EndingHashKey: '9' } }
-  expect(childLease(child)).toMatchObject({ leaseKey: 's1', parentShardIds: ['s0'], range: { start: 0n, end: 9n } })
-  for (const broken of [{ ShardId: undefined }, { ParentShards: [] }, { HashKeyRange: undefined }]) {
-    expect(() => childLease({ ...child, ...broken })).toThrow('A child shard must have')
+  expect(childLease(child, 's0')).toMatchObject({ leaseKey: 's1', parentShardIds: ['s0'], range: { start: 0n, end: 9n } })
+  for (const broken of [{ ShardId: undefined }, { ParentShards: [] }, { ParentShards: ['s9'] }, { HashKeyRange: undefined }]) {
+    expect(() => childLease({ ...child, ...broken }, 's0')).toThrow('A child of shard s0 must have')
   }
 })
 
@@ -140,7 +140,13 @@ function randomTree(seed: number, steps: number): { shards: Shard[]; openAt: Rea
 }
 
 function asLease(leaseKey: string, parentShardIds: readonly string[], checkpoint: Position): Lease {
-  const nobody = { leaseOwner: undefined, checkpointOwner: undefined, shardwiseOwner: undefined }
+  const nobody = {
+    streamId: undefined,
+    streamCreatedAt: undefined,
+    leaseOwner: undefined,
+    checkpointOwner: undefined,
+    shardwiseOwner: undefined,
+  }
   const rest = { leaseCounter: 0, ownerSwitchesSinceCheckpoint: 0, childShardIds: [], range: RANGE, startAt: undefined }
   return { leaseKey, shardId: leaseKey, parentShardIds, checkpoint, ...nobody, ...rest }
 }
@@ -210,7 +216,7 @@ describe('random split and merge trees', () => {
         const { shards, openAt } = randomTree(seed, steps)
         const start: StartingPoint = { kind: 'latest', startAt: 1, openThen: openAt[from % openAt.length]! }
         const held = new Set(picks.map((pick) => `s${pick % shards.length}`))
-        const leases = [...held].map((leaseKey) => ({ leaseKey, checkpoint: TRIM_HORIZON }))
+        const leases = [...held].map((shardId) => ({ shardId, checkpoint: TRIM_HORIZON }))
         const created = missingLeases({ shards, leases, start }).map((each) => each.leaseKey)
         expect(new Set(created).size).toBe(created.length)
         const byId = new Map(shards.map((each) => [each.shardId, each]))

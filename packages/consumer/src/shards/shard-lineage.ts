@@ -2,7 +2,7 @@ import { parseHashKey } from '@shardwise/core/hash-key'
 import type { ChildShard } from '@shardwise/core/kinesis-port'
 import type { Shard } from '@shardwise/core/shard-map'
 import { AT_TIMESTAMP, compareSequenceNumbers, LATEST, TRIM_HORIZON } from '../checkpoints/position.js'
-import { hasBegun, hasEnded, type Lease, type NewLease } from '../leases/lease.js'
+import { hasBegun, hasEnded, type Lease, leaseKeyOf, type NewLease } from '../leases/lease.js'
 import { parentIds, ShardFamily } from './shard-family.js'
 
 /**
@@ -16,8 +16,8 @@ export type StartingPoint =
 export interface LineageInput {
   /** Every shard that the stream lists, closed ones too. */
   readonly shards: readonly Shard[]
-  /** Every lease of the table. */
-  readonly leases: readonly Pick<Lease, 'leaseKey' | 'checkpoint'>[]
+  /** Every lease of the stream. */
+  readonly leases: readonly Pick<Lease, 'shardId' | 'checkpoint'>[]
   readonly start: StartingPoint
 }
 
@@ -34,7 +34,7 @@ export function missingLeases(input: LineageInput): NewLease[] {
 
 class Lineage {
   readonly #family: ShardFamily
-  readonly #leases: ReadonlyMap<string, Pick<Lease, 'leaseKey' | 'checkpoint'>>
+  readonly #leases: ReadonlyMap<string, Pick<Lease, 'checkpoint'>>
   readonly #start: StartingPoint
   readonly #descendsFromLease: ReadonlySet<string>
   readonly #wasRead: ReadonlySet<string>
@@ -49,9 +49,9 @@ class Lineage {
     const openThen = start.kind === 'trim-horizon' ? new Set<string>() : start.openThen
     this.#family = family
     this.#start = start
-    this.#leases = new Map(leases.map((lease) => [lease.leaseKey, lease]))
+    this.#leases = new Map(leases.map((lease) => [lease.shardId, lease]))
     this.#descendsFromLease = family.below(this.#leases)
-    this.#wasRead = family.above(new Set(leases.filter(hasBegun).map(({ leaseKey }) => leaseKey)))
+    this.#wasRead = family.above(new Set(leases.filter(hasBegun).map(({ shardId }) => shardId)))
     this.#younger = family.below(openThen)
     this.#older = family.above(openThen)
   }
@@ -105,9 +105,9 @@ class Lineage {
 }
 
 /** A shard may be read when each of its parents has been read to the end; a parent without a lease is gone (BlockOnParentShardTask.java). */
-export function parentsHaveEnded(lease: Pick<Lease, 'parentShardIds'>, leases: ReadonlyMap<string, Lease>): boolean {
+export function parentsHaveEnded(lease: Pick<Lease, 'parentShardIds' | 'streamId'>, leases: ReadonlyMap<string, Lease>): boolean {
   return lease.parentShardIds.every((id) => {
-    const parent = leases.get(id)
+    const parent = leases.get(leaseKeyOf(lease.streamId, id))
     return parent === undefined || hasEnded(parent)
   })
 }
@@ -117,7 +117,9 @@ export function childLease(child: ChildShard, parent: string): NewLease {
   const start = parseHashKey(child.HashKeyRange?.StartingHashKey ?? '')
   const end = parseHashKey(child.HashKeyRange?.EndingHashKey ?? '')
   if (!child.ShardId || !child.ParentShards?.includes(parent) || start === undefined || end === undefined || start > end) {
-    throw new Error(`A child of shard ${parent} must have ShardId, ParentShards and HashKeyRange, the service gave ${JSON.stringify(child)}`)
+    throw new Error(
+      `A child of shard ${parent} must have ShardId, ParentShards and HashKeyRange, the service gave ${JSON.stringify(child)}`,
+    )
   }
   return {
     leaseKey: child.ShardId,
