@@ -1,7 +1,9 @@
-import type { Lease } from './lease.js'
+import { isOffered, type Lease } from './lease.js'
 
 /** A third of the failover time, as the tick of renewals: shorter pauses between our own scans prove nothing about the others. */
 const LONGEST_GAP = 1 / 3
+/** Scans that the worker for which a lease is meant, or which has room for it, has for taking it before the others do. */
+const PREFERENCE_SCANS = 2
 
 /**
  * When did *this worker* last see the counter of each lease move? A lease has expired when that is longer ago than the failover time. No
@@ -13,7 +15,7 @@ export class LeaseObserver {
   readonly #failoverTimeMs: number
   readonly #scanIntervalMs: number
   readonly #longestGapMs: number
-  readonly #seen = new Map<string, { counter: number; at: number }>()
+  readonly #seen = new Map<string, { readonly counter: number; readonly at: number; readonly moved: boolean }>()
   #lastScanAt: number | undefined
 
   /** `scanIntervalMs`: how far apart the scans are meant to be. */
@@ -34,7 +36,8 @@ export class LeaseObserver {
     this.#seen.clear()
     for (const { leaseKey, leaseCounter } of leases) {
       const known = before.get(leaseKey)
-      this.#seen.set(leaseKey, known?.counter === leaseCounter ? known : { counter: leaseCounter, at: now })
+      const same = known?.counter === leaseCounter
+      this.#seen.set(leaseKey, same ? known : { counter: leaseCounter, at: now, moved: known !== undefined })
     }
   }
 
@@ -43,10 +46,16 @@ export class LeaseObserver {
     this.#seen.clear()
   }
 
-  /** Whether this lease, with this counter, has stood still for the failover time. */
+  /** Whether this lease, with this counter, has stood still for the failover time, or has been offered to one that does not take it. */
   hasExpired(lease: Lease, now: number): boolean {
     const known = this.#seen.get(lease.leaseKey)
-    return known !== undefined && known.counter === lease.leaseCounter && now - known.at > this.#failoverTimeMs
+    return known !== undefined && known.counter === lease.leaseCounter && now - known.at > this.#patienceMs(lease)
+  }
+
+  /** Whether the counter was seen to move so lately that its owner missed no more than one renewal. The first sight is no move. */
+  isAlive(lease: Lease, now: number): boolean {
+    const known = this.#seen.get(lease.leaseKey)
+    return known?.moved === true && now - known.at <= this.#failoverTimeMs / 2
   }
 
   /**
@@ -56,12 +65,18 @@ export class LeaseObserver {
   isOverdue(lease: Lease, now: number): boolean {
     const known = this.#seen.get(lease.leaseKey)
     if (known === undefined) return false
-    return now - known.at > 2 * this.#scanIntervalMs + (lease.leaseOwner === undefined ? 0 : this.#failoverTimeMs)
+    return now - known.at > PREFERENCE_SCANS * this.#scanIntervalMs + this.#patienceMs(lease)
   }
 
   /** When this lease expires if its counter stays, undefined when it has never been seen. */
   expiresAt(lease: Lease): number | undefined {
     const known = this.#seen.get(lease.leaseKey)
-    return known === undefined ? undefined : known.at + this.#failoverTimeMs
+    return known === undefined ? undefined : known.at + this.#patienceMs(lease)
+  }
+
+  /** Nobody reads under a lease that has no owner, or whose owner has not taken it: no trust has to run out. */
+  #patienceMs(lease: Lease): number {
+    if (lease.leaseOwner === undefined) return 0
+    return isOffered(lease) ? PREFERENCE_SCANS * this.#scanIntervalMs : this.#failoverTimeMs
   }
 }

@@ -1,6 +1,6 @@
 import type { Random } from '@shardwise/core/random'
 import { parentsHaveEnded } from '../shards/shard-lineage.js'
-import { actualOwner, hasEnded, type Lease, pendingHandoff } from './lease.js'
+import { actualOwner, hasEnded, isOffered, type Lease, pendingHandoff } from './lease.js'
 
 export interface LeasePlanInput {
   readonly leases: readonly Lease[]
@@ -10,6 +10,10 @@ export interface LeasePlanInput {
   readonly isOverdue: (lease: Lease) => boolean
   /** Leases that this process must not take now: it holds them, or its worker on the shard has not finished yet. */
   readonly busy: ReadonlySet<string>
+  /** Workers that are stopping: they take nothing, and give what they have by themselves. */
+  readonly leavers: ReadonlySet<string>
+  /** Leases of shards whose parents this worker has just read to their end. Nobody is nearer: taken above the fair share too. */
+  readonly successors: ReadonlySet<string>
   readonly random: Random
 }
 
@@ -22,7 +26,7 @@ export interface LeasePlan {
 
 /** What this worker should do about leases that it does not hold. Pure. docs/lease-protocol.md, "Who takes what". */
 export function planLeases(input: LeasePlanInput): LeasePlan {
-  const { leases, workerId, hasExpired, isOverdue, busy, random } = input
+  const { leases, workerId, hasExpired, isOverdue, busy, leavers, successors, random } = input
   const byKey = new Map(leases.map((lease) => [lease.leaseKey, lease]))
   const free: Lease[] = []
   const mine: Lease[] = []
@@ -36,19 +40,24 @@ export function planLeases(input: LeasePlanInput): LeasePlan {
       continue
     }
     // During a handoff the lease counts for its next owner, and both are members.
-    owned.set(owner, [...(owned.get(owner) ?? []), lease])
+    const theirs = owned.get(owner)
+    if (theirs === undefined) owned.set(owner, [lease])
+    else theirs.push(lease)
     const current = actualOwner(lease)
     if (current !== undefined && !owned.has(current)) owned.set(current, [])
   }
   const live = free.length + [...owned.values()].reduce((sum, each) => sum + each.length, 0)
+  for (const leaver of leavers) owned.delete(leaver)
   const room = Math.ceil(live / owned.size) - owned.get(workerId)!.length
   if (free.length === 0) return { take: mine, request: requests(owned, workerId) }
   const takeable = shuffled(
     free.filter((lease) => !busy.has(lease.leaseKey)),
     random,
   )
+  takeable.sort((a, b) => Number(successors.has(b.leaseKey)) - Number(successors.has(a.leaseKey)))
   const share = takeable.slice(0, Math.max(0, room))
-  return { take: [...mine, ...share, ...takeable.slice(share.length).filter(isOverdue)], request: [] }
+  const beyond = takeable.slice(share.length).filter((lease) => successors.has(lease.leaseKey) || isOverdue(lease))
+  return { take: [...mine, ...share, ...beyond], request: [] }
 }
 
 /**
@@ -61,7 +70,7 @@ function requests(owned: ReadonlyMap<string, readonly Lease[]>, workerId: string
     id,
     count: leases.length,
     movable: leases
-      .filter((lease) => pendingHandoff(lease) === undefined && lease.shardwiseOwner === id)
+      .filter((lease) => pendingHandoff(lease) === undefined && !isOffered(lease) && lease.shardwiseOwner === id)
       .sort((a, b) => (a.leaseKey < b.leaseKey ? 1 : -1)),
   }))
   members.sort((a, b) => (a.id < b.id ? -1 : 1))
