@@ -184,6 +184,15 @@ describe('a record that fails as often as it may', () => {
     expect([types(), log]).toEqual([['handler-failed'], ['0 attempt 1']])
   })
 
+  test('told to give up in a dead letter call, it returns: not completed, since it may have given up', async () => {
+    const gives: DeadLetter = () => {
+      halt.abort()
+      lost.abort()
+    }
+    expect(await delivery(poisonous(0), { attempts: 1, giveUp: { deadLetter: gives } }).deliver(records(1), 0)).toBe(false)
+    expect([types(), log]).toEqual([['handler-failed'], ['0 attempt 1']])
+  })
+
   test('halted in the pause of a dead letter that failed: not completed', async () => {
     const refuses: DeadLetter = () => {
       throw new Error('no letter box')
@@ -275,6 +284,38 @@ describe('a batch that fails', () => {
     }
     expect(await delivery({ eachBatch }, 'retry').deliver(records(3), 0)).toBe(false)
     expect([log, types()]).toEqual([['completed 0'], []])
+  })
+
+  test('one that was told to give up and returns may have done so half-way: none of its records is completed', async () => {
+    const eachBatch: Handlers['eachBatch'] = async (given, { signal }) => {
+      for (const record of given) {
+        if (signal.aborted) return
+        log.push(record.sequenceNumber)
+        if (record.sequenceNumber === '1') {
+          halt.abort()
+          lost.abort()
+        }
+      }
+    }
+    const inOrder = delivery({ eachBatch }, 'retry')
+    expect(await inOrder.deliver(records(3), 0)).toBe(false)
+    expect([log, types(), inOrder.outstanding]).toEqual([['0', '1'], [], 3])
+  })
+
+  test.each<[string, (given: ConsumedRecord[]) => unknown]>([
+    ['empties', (given) => given.splice(0)],
+    ['sorts', (given) => given.reverse()],
+    ['shortens', (given) => given.pop()],
+  ])('what its handler %s is a copy: the records that are completed stay those that were handed over', async (_, change) => {
+    const eachBatch = (given: readonly ConsumedRecord[], { attempt }: { attempt: number }): void => {
+      log.push(numbers(given))
+      change(given as ConsumedRecord[])
+      if (attempt < 4) throw POISON
+    }
+    const delivered = delivery({ eachBatch }, { attempts: 9, giveUp: 'skip' }).deliver(records(4), 0)
+    await clock.advanceAsync(10_000)
+    expect(await delivered).toBe(true)
+    expect(log).toEqual(['0 1 2 3', '0 1 2 3', '0 1', '0 1', 'completed 1', '2 3', '2 3', 'completed 3'])
   })
 
   test('a name that is not of the batch: the whole batch has failed', async () => {

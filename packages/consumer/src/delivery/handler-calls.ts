@@ -8,6 +8,7 @@ import type { DeliveryEvent } from './delivery-event.js'
 import { FailedAtError } from './failed-at-error.js'
 import { afterFailure, type FailurePolicy, type Span } from './failure-policy.js'
 import type { HandlerContext, Handlers } from './handler.js'
+import { LoopTurns } from './loop-turns.js'
 
 export interface HandlerCallsOptions {
   readonly lease: Pick<HeldLease, 'shardId' | 'signal' | 'isOurs' | 'revalidate'>
@@ -38,12 +39,14 @@ export interface Batch {
  */
 export class HandlerCalls {
   readonly #options: HandlerCallsOptions
+  readonly #loop: LoopTurns
   readonly #prefix = new CompletedPrefix()
   /** `stop-shard` has come to pass. */
   #blocked = false
 
   constructor(options: HandlerCallsOptions) {
     this.#options = options
+    this.#loop = LoopTurns.of(options.clock)
   }
 
   /** Records taken and not completed. */
@@ -64,15 +67,19 @@ export class HandlerCalls {
     /** Still to be handed over, the next at the end. */
     const spans: Span[] = [{ from, to, handed: 0, failures: 0 }]
     for (let span = spans.pop(); span !== undefined; span = spans.pop()) {
+      const { due } = this.#loop
+      if (due !== undefined) await due
       while (this.#goesOn() && !this.#options.lease.isOurs()) if (!(await this.#regain())) return false
       if (!this.#goesOn()) return false
       // Nothing is awaited between the question and the call: after a pause of the process the lease may belong to someone else.
       try {
-        await this.#hand(batch, span)
+        await this.#loop.keeping(() => this.#hand(batch, span))
       } catch (error) {
         if (!(await this.#afterFailure(batch, span, error, spans))) return false
         continue
       }
+      // Told to give up, it may have done so by returning.
+      if (this.#options.lease.signal.aborted) return false
       this.#complete(batch, span.from, span.to)
     }
     return true
@@ -93,7 +100,8 @@ export class HandlerCalls {
     const { eachRecord, eachBatch } = this.#options.handlers
     const attempted = handed === 0 ? context : { ...context, attempt: handed + 1 }
     if (eachBatch === undefined) return eachRecord(records[from]!, attempted)
-    return eachBatch(to - from === records.length ? records : records.slice(from, to), attempted)
+    // A copy: what a handler does to its array must not change which records are completed.
+    return eachBatch(records.slice(from, to), attempted)
   }
 
   #complete({ first }: Batch, from: number, to: number): void {
@@ -157,6 +165,7 @@ export class HandlerCalls {
         if (!(await this.#pause(retryInMs))) return false
         continue
       }
+      if (lease.signal.aborted) return false
       emit({ type: 'record-dead-lettered', ...about })
       break
     }

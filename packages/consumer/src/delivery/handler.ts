@@ -6,7 +6,8 @@ export interface HandlerContext {
   /**
    * Aborts when the lease of the shard is lost (its reason is LeaseLostError), or when the consumer stops and the time that `stop` gave is
    * over (ConsumerStoppingError): another worker delivers these records again, so whatever can still be given up should be. Stopping alone
-   * does not abort it: the call in hand may finish. A call that throws after it is not repeated and not announced as failed.
+   * does not abort it: the call in hand may finish. A call that throws after it is not repeated and not announced as failed, and one that
+   * returns completes nothing: it may have given up. What it has done of a batch it can say by a FailedAtError.
    */
   readonly signal: AbortSignal
   /** How far these records are behind the newest of the shard. Undefined when Kinesis did not say. */
@@ -17,7 +18,7 @@ export interface HandlerContext {
 
 /**
  * Called for one record after the other, in the order of the shard, or side by side for different partition keys (`order: 'key'`). The
- * record is completed when the call returns, or when the promise that it returned resolves; the next call waits for that. Shards are
+ * record is completed when the call returns, or when the promise that it returned resolves, unless `signal` has aborted; the next call waits for that. Shards are
  * handled side by side. A call that throws or rejects is repeated, with growing pauses, for as long as the lease is held, unless
  * `onFailure` gives the record up.
  */

@@ -306,7 +306,7 @@ test('property: whatever fails and whenever it is halted, calls and completions 
     const calls: number[] = []
     const completed: number[] = []
     const inOrder = new InOrderDelivery({
-      lease: { shardId: 'shard', signal: stop.signal, isOurs: () => true, revalidate: async () => true },
+      lease: { shardId: 'shard', signal: new AbortController().signal, isOurs: () => true, revalidate: async () => true },
       handlers: {
         eachRecord: async ({ sequenceNumber }, { attempt }) => {
           calls.push(Number(sequenceNumber))

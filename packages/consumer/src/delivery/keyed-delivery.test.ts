@@ -10,6 +10,7 @@ import { recordOf } from './testing/record-of.js'
 
 let clock: ManualClock
 let halt: AbortController
+let lost: AbortController
 let ours: boolean
 let completed: number[]
 let events: DeliveryEvent[]
@@ -17,6 +18,7 @@ let events: DeliveryEvent[]
 beforeEach(() => {
   clock = new ManualClock()
   halt = new AbortController()
+  lost = new AbortController()
   ours = true
   completed = []
   events = []
@@ -28,7 +30,7 @@ afterEach(() => {
 
 function delivery(eachRecord: EachRecord, concurrency: number, onFailure: FailurePolicy = 'retry'): KeyedDelivery {
   return new KeyedDelivery({
-    lease: { shardId: 'shard', signal: halt.signal, isOurs: () => ours, revalidate: async () => false },
+    lease: { shardId: 'shard', signal: lost.signal, isOurs: () => ours, revalidate: async () => false },
     handlers: { eachRecord },
     onFailure,
     concurrency,

@@ -1,3 +1,4 @@
+import { ManualClock } from '@shardwise/core/clock'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { ConsumedRecord } from './consumed-record.js'
@@ -46,7 +47,7 @@ function shard(shardId: string, turns: RecordTurns, paused: PausedShards) {
 }
 
 it('shards take turns', async () => {
-  const turns = new RecordTurns()
+  const turns = new RecordTurns(new ManualClock())
   const shards = ['a', 'b', 'c'].map((id) => shard(id, turns, new PausedShards()))
   const got: string[] = []
   for (let i = 0; i < 7; i++) {
@@ -68,7 +69,7 @@ it('whatever is halted, paused and doubted at any moment, a record of a shard th
   })
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
-      const turns = new RecordTurns()
+      const turns = new RecordTurns(new ManualClock())
       const paused = new PausedShards()
       const shards = ['a', 'b', 'c', 'd'].map((id) => shard(id, turns, paused))
       const got = new Map<string, number>()

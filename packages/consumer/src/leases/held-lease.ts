@@ -21,7 +21,7 @@ export interface HeldLease {
   readonly generation: number
   /**
    * Aborts with LeaseLostError as soon as the lease is known to be lost, or a second before it is handed over without the worker's doing,
-   * which had too much time for it (`drain`). What is completed within that second is still checkpointed.
+   * which has had its time for that (`drain`), or because its reading has stalled.
    */
   readonly signal: AbortSignal
   /**

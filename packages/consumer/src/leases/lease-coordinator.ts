@@ -39,13 +39,13 @@ type CoordinatorState =
   | { readonly is: 'running' }
   | { readonly is: 'stopping'; readonly stopped: Promise<void> }
 
-const SMALL_TABLE_LEASES = 500
+/** About 256 KB, hence 32 read units a second: what a worker's scans may cost, however large the table. */
+const LEASES_SCANNED_PER_SECOND = 500
 const SCAN_SMALL_TABLE_MS = 1_000
 
 /** How far apart scans are: docs/lease-protocol.md, "Expiry". */
 export function scanIntervalMs(leases: number, failoverTimeMs: number): number {
-  const patient = failoverTimeMs / 5
-  return leases <= SMALL_TABLE_LEASES ? Math.min(SCAN_SMALL_TABLE_MS, patient) : patient
+  return Math.max(Math.min(SCAN_SMALL_TABLE_MS, failoverTimeMs / 5), (leases / LEASES_SCANNED_PER_SECOND) * 1_000)
 }
 
 /** Gets this worker its share of the leases and keeps them. What it decides is decided in the planner and the observer; here it is done. */
@@ -170,12 +170,13 @@ export class LeaseCoordinator {
       const list = (signal: AbortSignal) => store.list({ signal, consistent })
       const listing = await this.#calls.send('scan', undefined, list, this.#empty.signal)
       this.#scanFailures = 0
-      for (const row of this.#view.scanned(listing, clock.now())) emit({ type: 'lease-malformed', ...row })
+      const interval = scanIntervalMs(listing.leases.length, failoverTimeMs)
+      for (const row of this.#view.scanned(listing, clock.now(), interval)) emit({ type: 'lease-malformed', ...row })
       for (const lease of listing.leases) {
         this.#tenures.get(lease.leaseKey)?.observe(lease)
         if (lease.leaseOwner !== undefined) this.#successors.delete(lease.leaseKey)
       }
-      return began + scanIntervalMs(listing.leases.length, failoverTimeMs)
+      return began + interval
     } catch {
       this.#view.scanFailed()
       this.#scanFailures++

@@ -164,7 +164,8 @@ export class LeaseTenure implements HeldLease {
       const childShardIds = await this.#withChildren(children)
       if (childShardIds === undefined) return false
       const recorded = await new Promise<boolean>((resolve, reject) => {
-        if (this.#state.is !== 'held') throw this.#lossBecause('it was given up before its end')
+        // The write that gives it away may be under way.
+        if (!this.isHeld() || this.#limit.isCutOff) throw this.#lossBecause('it was given up before its end')
         this.#ending = { childShardIds, resolve, reject }
         this.#writeSoon()
       })

@@ -11,8 +11,10 @@ import type { StartGate } from '../delivery/start-gate.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import { LeaseLostError } from '../leases/lease-lost-error.js'
 import type { RunSettings } from '../run-options.js'
+import { ByteBudget, type ShardRoom } from '../sources/byte-budget.js'
 import type { FetchedBatch, RecordSource } from '../sources/record-source.js'
 import { StopLimit } from '../stop-limit.js'
+import { ReadWatch } from './read-watch.js'
 import { ShardWorker, type ShardWorkerEvent } from './shard-worker.js'
 
 const CHILDREN: ChildShard[] = [{ ShardId: 'child', ParentShards: ['shard'] }]
@@ -35,12 +37,16 @@ class FakeLease implements HeldLease {
   answerDoubt: ((ours: boolean) => void) | undefined
   onEnd: () => Promise<void> = async () => {}
   recorded = true
+  reading: Pick<ReadWatch, 'stalledMs'> | undefined
   constructor(resumeFrom: Position) {
     this.resumeFrom = resumeFrom
   }
   isOurs(): boolean {
     this.asked++
     return this.trusted && !this.signal.aborted
+  }
+  renewWhile(reading: Pick<ReadWatch, 'stalledMs'>): void {
+    this.reading = reading
   }
   revalidate(): Promise<boolean> {
     return new Promise((resolve) => {
@@ -76,6 +82,7 @@ class FakeSource implements RecordSource {
   readonly #waiting: FetchedBatch[] = []
   #arrived: (() => void) | undefined
   calls = 0
+  room: ShardRoom | undefined
   give(...batches: Partial<FetchedBatch>[]): void {
     this.#waiting.push(
       ...batches.map((batch) => ({ records: [], bytes: 100, millisBehindLatest: 0, children: undefined, ...batch })),
@@ -87,7 +94,11 @@ class FakeSource implements RecordSource {
     for (;;) {
       signal.throwIfAborted()
       const batch = this.#waiting.shift()
-      if (batch !== undefined) return batch
+      if (batch !== undefined) {
+        await this.room?.enter(batch.bytes, signal)
+        this.room?.settle(batch.bytes)
+        return batch
+      }
       await new Promise<void>((resolve) => {
         this.#arrived = resolve
         signal.addEventListener('abort', () => resolve(), { once: true })
@@ -143,11 +154,17 @@ function setUp(
   const stopLimit = new StopLimit(clock)
   const lease = new FakeLease(resumeFrom)
   const source = new FakeSource()
+  const reading = new ReadWatch(500)
   const events: ShardWorkerEvent[] = []
+  const budget = new ByteBudget(1 << 30)
+  const room = budget.join()
+  source.room = room
   const worker = new ShardWorker({
     stream: 'flights',
     lease,
     source,
+    reading,
+    room,
     handlers,
     run: { concurrency: 1, onFailure: 'retry', ...run },
     handlerBackoff: { baseMs: 100, maxMs: 30_000 },
@@ -159,10 +176,37 @@ function setUp(
     emit: (event) => events.push(event),
   })
   onTestFinished(() => expect(clock.pendingTimers).toBe(0))
-  return { clock, lease, source, events, worker, stopLimit, types: () => events.map((event) => event.type) }
+  return {
+    clock,
+    lease,
+    source,
+    reading,
+    room,
+    budget,
+    events,
+    worker,
+    stopLimit,
+    types: () => events.map((event) => event.type),
+  }
 }
 
 describe('ShardWorker', () => {
+  it('frees the room of what is completed, and of all when it ends', async () => {
+    const handler = new GatedHandler()
+    const { budget, source, worker, lease } = setUp(handler.handlers)
+    source.give({ records: plain(1), bytes: 100 }, { records: plain(2), bytes: 30 })
+    const running = worker.run()
+    await turn()
+    expect(budget.held).toBe(130)
+    handler.finish()
+    await turn()
+    expect(budget.held).toBe(30)
+    lease.lose()
+    handler.finish()
+    await running
+    expect(budget.held).toBe(0)
+  })
+
   it('delivers in order, checkpoints what is completed, and ends the shard after its last record', async () => {
     const seen: string[] = []
     const { lease, source, worker, types, events } = setUp({
@@ -442,21 +486,24 @@ describe('ShardWorker', () => {
       expect(worker.snapshot().completed).toEqual(sequencePosition('1'))
     })
 
-    it.each(['finishes', 'throws'])('a handler that %s when told is not abandoned', async (how) => {
-      const handler = new GatedHandler()
-      const { clock, lease, source, worker, stopLimit, types } = setUp(handler.handlers)
-      source.give({ records: plain(1, 2) })
-      const run = worker.run()
-      await turn()
-      await stopNow(clock, lease, stopLimit)
-      await clock.advanceAsync(1)
-      if (how === 'finishes') handler.finish()
-      else handler.fail()
-      await run
-      expect(lease.log).toEqual(how === 'finishes' ? ['checkpoint 1/0', 'release'] : ['release'])
-      expect(types()).toEqual(['shard-started', 'shard-stopped'])
-      await clock.advanceAsync(5000)
-    })
+    it.each(['returns', 'throws'])(
+      'a handler that %s when told is not abandoned, and not completed: it may have given up',
+      async (how) => {
+        const handler = new GatedHandler()
+        const { clock, lease, source, worker, stopLimit, types } = setUp(handler.handlers)
+        source.give({ records: plain(1, 2) })
+        const run = worker.run()
+        await turn()
+        await stopNow(clock, lease, stopLimit)
+        await clock.advanceAsync(1)
+        if (how === 'returns') handler.finish()
+        else handler.fail()
+        await run
+        expect(lease.log).toEqual(['release'])
+        expect(types()).toEqual(['shard-started', 'shard-stopped'])
+        await clock.advanceAsync(5000)
+      },
+    )
 
     it('nor is a worker that begins only then: it reads nothing', async () => {
       const { clock, lease, source, worker, stopLimit } = setUp({ eachBatch: () => expect.unreachable() })

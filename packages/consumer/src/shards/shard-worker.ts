@@ -15,9 +15,12 @@ import { UserRecords } from '../delivery/user-records.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import { LeaseLostError } from '../leases/lease-lost-error.js'
 import type { RunSettings } from '../run-options.js'
+import { sharedAbort } from '../shared-abort.js'
+import type { ShardRoom } from '../sources/byte-budget.js'
 import type { FetchedBatch, RecordSource, SourceEvent } from '../sources/record-source.js'
 import type { StopLimit } from '../stop-limit.js'
 import { ReadProgress, type ReadSnapshot } from './read-progress.js'
+import type { ReadWatch } from './read-watch.js'
 import { type ShardWorkerInput, type ShardWorkerState, transition } from './shard-worker-state.js'
 
 export interface ShardWorkerOptions {
@@ -25,6 +28,10 @@ export interface ShardWorkerOptions {
   readonly stream: string
   readonly lease: HeldLease
   readonly source: RecordSource
+  /** Also told of what the source announces. */
+  readonly reading: ReadWatch
+  /** Where the source holds what it reads. */
+  readonly room: Pick<ShardRoom, 'free' | 'leave' | 'waiting'>
   readonly handlers: Handlers
   readonly run: RunSettings
   readonly handlerBackoff: Backoff
@@ -72,6 +79,8 @@ export interface WorkerSnapshot extends ReadSnapshot {
   readonly generation: number
   /** The last record completed without a gap, or where reading began. The lease's next write carries it as the checkpoint. */
   readonly completed: Position
+  /** The next read waits until records in hand are completed, of this shard or others: `maxBufferedBytes`. */
+  readonly waitingForMemory: boolean
 }
 
 /** What may lie in memory, uncompleted, before the next read begins: with one read on top, no more than about 18 MiB a shard. */
@@ -87,7 +96,7 @@ export class ShardWorker {
   readonly #checkpointer: Checkpointer
   readonly #records: UserRecords
   /** Aborts as soon as nothing new may begin. */
-  readonly #halt = new AbortController()
+  readonly #halt = sharedAbort()
   readonly #permit: HandlerPermit
   readonly #progress = new ReadProgress()
   #completed: RecordPosition | undefined
@@ -127,12 +136,18 @@ export class ShardWorker {
     const { generation, resumeFrom } = this.#options.lease
     const last = this.#completed
     const completed = last === undefined ? resumeFrom : sequencePosition(last.sequenceNumber, last.subSequenceNumber)
-    return { state: this.#state, generation, completed, ...this.#progress.snapshot() }
+    return {
+      state: this.#state,
+      generation,
+      completed,
+      waitingForMemory: this.#options.room.waiting,
+      ...this.#progress.snapshot(),
+    }
   }
 
   /** Runs once. Resolves when this worker touches neither records nor lease any more; never rejects. */
   async run(): Promise<void> {
-    const { lease, stopLimit, emit } = this.#options
+    const { lease, room, stopLimit, emit } = this.#options
     const { shardId } = lease
     const drain = (): void => this.#take('drain')
     const lost = (): void => {
@@ -163,26 +178,29 @@ export class ShardWorker {
       lease.signal.removeEventListener('abort', lost)
       stopLimit.expired.removeEventListener('abort', expired)
       lease.drain.removeEventListener('abort', drain)
+      room.leave()
     }
     emit({ type: 'shard-stopped', shardId, outcome: this.#state as 'ended' | 'released' | 'lost' })
   }
 
   /** The children, when all of the shard is completed; undefined when halted before. */
   async #process(): Promise<readonly ChildShard[] | undefined> {
-    const { lease, emit } = this.#options
+    const { lease, room, emit } = this.#options
     const halt = this.#halt.signal
     this.#take('ready')
     emit({ type: 'shard-started', shardId: lease.shardId, resumeFrom: lease.resumeFrom })
+    lease.renewWhile({ stalledMs: (now) => this.#stalledMs(now) })
     let reading: Promise<FetchedBatch> | undefined
     try {
       for (;;) {
-        const batch = await (reading ?? this.#read())
+        const batch = await this.#await(reading ?? this.#read())
         const readOn = batch.children === undefined && batch.bytes < PREFETCH_BELOW_BYTES
         reading = readOn ? this.#read() : undefined
         // It may fail, by the halt, while nobody waits for it.
         reading?.catch(() => {})
         if (!(await this.#unlessAbandoned(this.#deliver(batch)))) return undefined
         this.#progress.completed(batch)
+        room.free(batch.bytes)
         if (batch.children !== undefined) return batch.children
       }
     } catch (error) {
@@ -193,6 +211,23 @@ export class ShardWorker {
       this.#halt.abort()
       await reading?.catch(() => {})
     }
+  }
+
+  async #await(batch: Promise<FetchedBatch>): Promise<FetchedBatch> {
+    const { reading, clock } = this.#options
+    reading.waits(clock.now())
+    try {
+      return await batch
+    } finally {
+      reading.rest()
+    }
+  }
+
+  #stalledMs(now: number): number | undefined {
+    const { reading, room } = this.#options
+    // Other shards' handlers hold the memory that this read waits for.
+    if (room.waiting) reading.heard(now)
+    return reading.stalledMs(now)
   }
 
   async #read(): Promise<FetchedBatch> {
