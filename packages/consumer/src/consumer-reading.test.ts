@@ -81,7 +81,11 @@ describe('Reading', () => {
         maxRecordsPerRead,
       })
       const counts = { records: 0, application, run: Promise.resolve() }
-      counts.run = application.run({ eachBatch: (records) => void (counts.records += records.length) })
+      counts.run = application.run({
+        eachBatch: (records) => {
+          counts.records += records.length
+        },
+      })
       return counts
     })
     await clock.advanceAsync(seconds * 1000)

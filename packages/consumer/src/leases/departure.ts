@@ -35,22 +35,22 @@ export class Departure {
   }
 
   /** Who shall go on with this lease, undefined: whoever is the first to take it. */
-  successorOf(leaseKey: string): string | undefined {
+  successorOf(lease: Lease): string | undefined {
     const { workerId, clock } = this.#options
     const { leases, leavers, observer, isCurrent } = this.#view
     if (!isCurrent) return undefined
     const now = clock.now()
-    const isAlive = (lease: Lease): boolean => observer.isAlive(lease, now)
+    const isAlive = (each: Lease): boolean => each.streamId === lease.streamId && observer.isAlive(each, now)
     const successor = chooseSuccessor({ leases, workerId, isAlive, leavers, named: this.#named })
-    if (successor !== undefined) this.#named.set(leaseKey, successor)
+    if (successor !== undefined) this.#named.set(lease.leaseKey, successor)
     return successor
   }
 
   /**
    * Last of all, when nothing is held any more. What was handed to us, or asked for by us, and not taken up, shall not be waited for; nor
-   * what was given to others that leave as well: of several, the last to look sees what all of them have written.
+   * what was given to others that leave as well: of several, the last to look sees what all of them have written. `of`: only these leases.
    */
-  async cleanUp(): Promise<void> {
+  async cleanUp(of: (lease: Lease) => boolean = () => true): Promise<void> {
     const { store, workerId } = this.#options
     let leases: readonly Lease[]
     try {
@@ -60,7 +60,7 @@ export class Departure {
     }
     const gone = new Set([workerId, ...leaversIn(leases, this.#view.leavers)])
     const left = leases.filter((lease) => {
-      if (lease.leaseOwner === undefined || hasEnded(lease)) return false
+      if (lease.leaseOwner === undefined || hasEnded(lease) || !of(lease)) return false
       return lease.leaseOwner === workerId || (isOffered(lease) && gone.has(lease.leaseOwner))
     })
     // A failure is reported by the calls, and costs some seconds only: others take what is not taken up.

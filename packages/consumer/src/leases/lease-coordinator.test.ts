@@ -165,7 +165,9 @@ describe('taking and giving', () => {
     wanted!.checkpoint(sequencePosition('7'))
     await clock.advanceAsync(1_000)
     expect(wanted!.signal.reason).toMatchObject({ name: 'LeaseLostError', owner: 'b' })
-    expect(a.events).toContainEqual(expect.objectContaining({ type: 'lease-handoff-forced', leaseKey: wanted!.leaseKey, to: 'b' }))
+    expect(a.events).toContainEqual(
+      expect.objectContaining({ type: 'lease-handoff-forced', leaseKey: wanted!.leaseKey, to: 'b' }),
+    )
     await clock.advanceAsync(3_000)
     expect([a.keys.length, b.keys]).toEqual([1, [wanted!.leaseKey]])
     expect(b.held.get(wanted!.leaseKey)).toMatchObject({ resumeFrom: sequencePosition('7') })

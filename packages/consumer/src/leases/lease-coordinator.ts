@@ -3,13 +3,13 @@ import type { ChildShard } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
 import { backoffDelay } from '../backoff.js'
 import { createChildLeases } from '../shards/child-leases.js'
+import type { LeasedShards } from '../shards/leased-shards.js'
 import { ShardAudit } from '../shards/shard-audit.js'
-import type { ShardDiscovery } from '../shards/shard-discovery.js'
 import { Alarm } from './alarm.js'
 import { Departure } from './departure.js'
 import { EventLoopWatch } from './event-loop-watch.js'
 import type { HeldLease } from './held-lease.js'
-import { actualOwner, type Lease } from './lease.js'
+import { actualOwner, type Lease, leaseKeyOf } from './lease.js'
 import { inTurns, LeaseCalls } from './lease-calls.js'
 import type { LeaseEvent } from './lease-event.js'
 import { planLeases } from './lease-planner.js'
@@ -20,7 +20,7 @@ import { momentOf } from './trust-window.js'
 
 export interface LeaseCoordinatorOptions {
   readonly store: LeaseStore
-  readonly discovery: Pick<ShardDiscovery, 'createMissing' | 'childrenOf'>
+  readonly discovery: LeasedShards
   /** Of this process alone: see uniqueWorkerId. */
   readonly workerId: string
   /** Milliseconds. The same for all workers on a table. */
@@ -68,6 +68,7 @@ export class LeaseCoordinator {
   /** Nothing is held any more either. */
   readonly #empty = new AbortController()
   #state: CoordinatorState = { is: 'new' }
+  #acting: Promise<void> = Promise.resolve()
   #late = false
   /** Scan at once, with a consistent read. */
   #poked = false
@@ -139,6 +140,29 @@ export class LeaseCoordinator {
     await this.#departure.cleanUp()
   }
 
+  /** Scans at once: the table has more to take, or less. */
+  poke(): void {
+    this.#poked = true
+    this.#alarm.ring()
+  }
+
+  /**
+   * Gives these leases up, which `discovery.reads` must not include any more: asks their workers to drain and waits for them. Resolves when
+   * nothing of this coordinator works on them and none of their rows names this worker.
+   */
+  async giveUp(leases: (lease: Pick<Lease, 'streamId'>) => boolean): Promise<void> {
+    await this.#acting
+    const tenures = [...this.#tenures.values()].filter(leases)
+    for (const tenure of tenures) tenure.requestDrain()
+    await Promise.all(tenures.map((tenure) => this.#vacancy(tenure)))
+    if (!this.#halt.signal.aborted) await this.#departure.cleanUp(leases)
+  }
+
+  /** Takes no more leases of this stream, or none at all. */
+  #isLeaving(lease: Lease): boolean {
+    return this.#halt.signal.aborted || this.#options.discovery.reads?.(lease) === false
+  }
+
   #track(run: Promise<void>): void {
     this.#running.add(run)
     void run.then(() => this.#running.delete(run))
@@ -151,7 +175,7 @@ export class LeaseCoordinator {
     while (!signal.aborted) {
       const scanAt = await this.#scan()
       do {
-        await this.#act()
+        await this.#actOnce()
         if (!this.#poked && !signal.aborted) {
           await this.#alarm.wait(Math.min(scanAt, this.#view.nextExpiry(clock.now(), this.#tenures)))
         }
@@ -185,15 +209,22 @@ export class LeaseCoordinator {
     }
   }
 
+  /** Waits until nothing is being taken or asked for by an older plan. */
+  #actOnce(): Promise<void> {
+    this.#acting = this.#act()
+    return this.#acting
+  }
+
   /** Takes and asks for what the plan says. */
   async #act(): Promise<void> {
-    const { clock, workerId, random } = this.#options
+    const { clock, workerId, random, discovery } = this.#options
     if (this.#halt.signal.aborted || this.#cannotRenew() || !this.#view.isCurrent) return
     const now = clock.now()
-    const { leases, observer, unsure, leavers, earliestStart } = this.#view
+    const { leases, observer, unsure, leavers, earliestStarts } = this.#view
     const plan = planLeases({
       leases,
       workerId,
+      reads: (lease) => discovery.reads?.(lease) ?? true,
       hasExpired: (lease) => observer.hasExpired(lease, now),
       isOverdue: (lease) => observer.isOverdue(lease, now),
       busy: new Set([...this.#tenures.keys(), ...unsure]),
@@ -201,7 +232,7 @@ export class LeaseCoordinator {
       successors: this.#successors,
       random,
     })
-    await inTurns(plan.take, (lease) => this.#take(lease, earliestStart))
+    await inTurns(plan.take, (lease) => this.#take(lease, earliestStarts.get(lease.streamId)))
     await inTurns(plan.request, (lease) => this.#request(lease))
   }
 
@@ -219,14 +250,14 @@ export class LeaseCoordinator {
   async #take(seen: Lease, earliest: number | undefined): Promise<void> {
     const { store, workerId, clock, onHeld, emit } = this.#options
     const { leaseKey } = seen
-    if (this.#halt.signal.aborted || this.#tenures.has(leaseKey)) return
+    if (this.#isLeaving(seen) || this.#tenures.has(leaseKey)) return
     const sent = momentOf(clock)
     const write = await this.#calls
       .send('take', leaseKey, (signal) => store.take(seen, workerId, { signal }))
       .catch(() => undefined)
     this.#view.remember(leaseKey, write)
     // Stopped meanwhile: the clean-up gives it back.
-    if (write?.done !== true || this.#halt.signal.aborted) return
+    if (write?.done !== true || this.#isLeaving(seen)) return
     const { lease } = write
     const timed = lease.checkpoint.kind === 'latest' || lease.checkpoint.kind === 'at-timestamp'
     const startAt = lease.checkpoint.kind === 'latest' && lease.startAt !== undefined ? earliest : lease.startAt
@@ -243,8 +274,11 @@ export class LeaseCoordinator {
 
   async #serve(tenure: LeaseTenure): Promise<void> {
     await tenure.run()
-    if (tenure.vacated.aborted) return
-    await new Promise((resolve) => tenure.vacated.addEventListener('abort', resolve, { once: true }))
+    await this.#vacancy(tenure)
+  }
+
+  async #vacancy({ vacated }: LeaseTenure): Promise<void> {
+    if (!vacated.aborted) await new Promise((resolve) => vacated.addEventListener('abort', resolve, { once: true }))
   }
 
   #vacated(tenure: LeaseTenure): void {
@@ -255,8 +289,7 @@ export class LeaseCoordinator {
     }
     if (!tenure.hasEnded()) return
     // The children are free now, and nobody is nearer to them.
-    this.#poked = true
-    this.#alarm.ring()
+    this.poke()
     if (this.#incomplete.delete(tenure.leaseKey)) this.#audit.soon()
   }
 
@@ -269,7 +302,7 @@ export class LeaseCoordinator {
   async #request(lease: Lease): Promise<void> {
     const { store, workerId, emit } = this.#options
     const { leaseKey } = lease
-    if (this.#halt.signal.aborted) return
+    if (this.#isLeaving(lease)) return
     const send = (signal: AbortSignal) => store.requestHandoff(lease, workerId, { signal })
     const write = await this.#calls.send('request-handoff', leaseKey, send).catch(() => undefined)
     this.#view.remember(leaseKey, write)
@@ -279,7 +312,7 @@ export class LeaseCoordinator {
   async #createChildren(lease: Lease, named: readonly ChildShard[], signal: AbortSignal): Promise<readonly string[]> {
     const { childShardIds, complete } = await createChildLeases(this.#options, lease, named, signal)
     if (!complete) this.#incomplete.add(lease.leaseKey)
-    for (const leaseKey of childShardIds) this.#successors.add(leaseKey)
+    for (const id of childShardIds) this.#successors.add(leaseKeyOf(lease.streamId, id))
     return childShardIds
   }
 }

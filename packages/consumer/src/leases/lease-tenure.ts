@@ -53,6 +53,7 @@ const TICKS = 3
 export class LeaseTenure implements HeldLease {
   readonly leaseKey: string
   readonly shardId: string
+  readonly streamId: string | undefined
   readonly resumeFrom: Position
   readonly startAt: number | undefined
   readonly range: HashKeyRange | undefined
@@ -79,6 +80,7 @@ export class LeaseTenure implements HeldLease {
     this.#options = options
     this.leaseKey = lease.leaseKey
     this.shardId = lease.shardId
+    this.streamId = lease.streamId
     this.resumeFrom = lease.checkpoint
     this.startAt = startAt
     this.range = lease.range
@@ -222,7 +224,7 @@ export class LeaseTenure implements HeldLease {
     const { store, workerId, clock, failoverTimeMs, departure, emit } = this.#options
     const { isLeaving } = departure
     const asked = pendingHandoff(this.#owned.row)?.to
-    const named = asked === undefined && (isLeaving || this.#limit.isForced) ? departure.successorOf(this.leaseKey) : undefined
+    const named = asked === undefined && (isLeaving || this.#limit.isForced) ? departure.successorOf(this.#owned.row) : undefined
     const to = asked ?? named
     const last = { to, offer: named !== undefined, leaving: isLeaving, checkpoint: this.#unwritten() }
     const outcome = await this.#attempt('release', (row, signal) => store.handOver(row, workerId, last, { signal }))
