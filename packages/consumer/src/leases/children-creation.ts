@@ -3,11 +3,15 @@ import type { Random } from '@shardwise/core/random'
 import { classifyFailure } from '@shardwise/core/service-error'
 import { backoffDelay } from '../backoff.js'
 import type { LeaseEvent } from './lease-event.js'
+import { withinTime } from './time-limit.js'
+
+/** A call that hangs must not keep the shard at its end. */
+const CREATION_LIMIT_MS = 30_000
 
 export interface ChildrenCreation {
   readonly leaseKey: string
   /** Creates the leases of the children of this lease's shard. May be called again. Undefined: not all, since the lease is in doubt. */
-  readonly create: () => Promise<readonly string[] | undefined>
+  readonly create: (signal: AbortSignal) => Promise<readonly string[] | undefined>
   readonly isHeld: () => boolean
   /** The lease is in doubt: renew it. */
   readonly renew: () => void
@@ -26,7 +30,7 @@ export async function createChildrenPatiently(creation: ChildrenCreation): Promi
   const { leaseKey, create, isHeld, renew, lost, drain, longestPauseMs: maxMs, clock, random, emit } = creation
   for (let failures = 1; ; failures++) {
     try {
-      const children = await create()
+      const children = await withinTime(clock, CREATION_LIMIT_MS, create)
       if (children !== undefined) return children
       renew()
     } catch (error) {

@@ -3,7 +3,7 @@ import { type Random, seededRandom } from '@shardwise/core/random'
 import type { Shard } from '@shardwise/core/shard-map'
 import fc from 'fast-check'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { type Position, SHARD_END, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
+import { LATEST, type Position, SHARD_END, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
 import { hasBegun, hasEnded, type Lease, type NewLease } from '../leases/lease.js'
 import type { LeaseEvent } from '../leases/lease-event.js'
 import { MemoryLeaseStore } from '../leases/memory-lease-store.js'
@@ -116,6 +116,29 @@ describe('KCL scenario 22: the lease of a parent is deleted only when every chil
       shards: [shard('other')],
       leases: [row('p', BEGUN)],
       finished: [],
+    },
+    {
+      what: 'the row with the earliest starting time stays while a shard with a later one has not begun: it means the earliest too',
+      shards: SPLIT,
+      leases: [
+        { ...row('p', SHARD_END, [], ['l', 'r']), startAt: 1_000 },
+        row('l', BEGUN, ['p']),
+        row('r', BEGUN, ['p']),
+        { ...row('idle', LATEST), startAt: 2_000 },
+      ],
+      finished: [],
+    },
+    {
+      what: 'and goes when that has the same',
+      shards: SPLIT,
+      leases: [
+        { ...row('p', SHARD_END, [], ['l', 'r']), startAt: 2_000 },
+        row('l', BEGUN, ['p']),
+        row('r', BEGUN, ['p']),
+        { ...row('idle', LATEST), startAt: 2_000 },
+        { ...row('begun', BEGUN), startAt: 3_000 },
+      ],
+      finished: ['p'],
     },
   ])('$what', ({ shards, leases, finished }) => {
     expect(finishedLeases(leases, shards).map(({ leaseKey }) => leaseKey)).toEqual(finished)

@@ -64,10 +64,19 @@ export function finishedLeases(leases: readonly Lease[], shards: readonly Shard[
     const row = rows.get(shardId)
     return row === undefined ? family.get(shardId) === undefined : hasBegun(row)
   }
+  // The earliest starting time of the table is what LATEST means on all shards that have not begun.
+  const latestStart = latestStartOf(leases)
   return leases.filter((lease) => {
+    if (lease.startAt !== undefined && lease.startAt < latestStart) return false
     if (!hasEnded(lease) || lease.parentShardIds.some((id) => rows.has(id))) return false
     const listed = family.children(lease.shardId).map(({ shardId }) => shardId)
     const children = [...lease.childShardIds, ...listed, ...(childrenInTable.get(lease.shardId) ?? [])]
     return children.length > 0 ? children.every(isPassed) : family.get(lease.shardId) === undefined
   })
+}
+
+function latestStartOf(leases: readonly Lease[]): number {
+  let latest = 0
+  for (const { checkpoint, startAt = 0 } of leases) if (checkpoint.kind === 'latest' && startAt > latest) latest = startAt
+  return latest
 }
