@@ -51,6 +51,7 @@ export class ShardWorkerSetup {
     })
     return new ShardWorker({
       stream,
+      codec: settings.codec,
       lease,
       source,
       room,
