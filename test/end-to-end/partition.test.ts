@@ -76,7 +76,11 @@ describe('KCL scenario 10: no answer of DynamoDB for longer than the failover ti
 
     const rounds = fleet.rounds
     const back = log.entries.length
-    for (const { link } of workers) link.speak()
+    // The first to come back sees nobody renew.
+    const [first, ...others] = workers
+    first!.link.speak()
+    await log.until('the first to go on', () => log.entries.slice(back).some(({ type, by }) => type === 'called' && by === 'one'))
+    for (const { link } of others) link.speak()
     await fleet.delivered(rounds + 5)
     await log.until(
       'leases to be renewed beyond the time of a raid',

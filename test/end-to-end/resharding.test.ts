@@ -1,6 +1,7 @@
+import type { Shard } from '@aws-sdk/client-kinesis'
 import { seededRandom } from '@shardwise/core/random'
 import { expect, it } from 'vitest'
-import { Fleet, KEYS } from './fleet.js'
+import { Fleet, type FleetWorker, KEYS } from './fleet.js'
 import type { Repeat } from './fleet-log.js'
 
 /** Draws who is killed, who leaves, and which shards merge first. */
@@ -36,6 +37,8 @@ it(`4 -> 16 -> 3 shards under load, with workers that come, go and die meanwhile
     orphans.every((shardId) => log.events('lease-taken').some((entry) => entry.shardId === shardId && entry.by !== victim.name)),
   )
 
+  await mergeWithOneParentBehind(fleet, workers)
+  fleet.load()
   while ((await harness.openShards()).length > 3) {
     const open = await harness.openShards()
     const at = Math.floor(random() * (open.length - 1))
@@ -65,3 +68,38 @@ it(`4 -> 16 -> 3 shards under load, with workers that come, go and die meanwhile
     `Resharding, seed ${SEED}: ${log.delivered} records, ${log.repeats().length} twice, all of them handled by ${victim.name} after its last checkpoint before it was killed`,
   )
 })
+
+/** One parent of a merge is read to its end while the handler is still busy with the other: the child has to wait. */
+async function mergeWithOneParentBehind(fleet: Fleet, workers: readonly FleetWorker[]): Promise<void> {
+  const { harness, log } = fleet
+  await fleet.quiet()
+  const open = await harness.openShards()
+  await fleet.shared(open.length, ...workers.map(({ name }) => name))
+  const ownerOf = (shard: Shard | undefined) => workers.find(({ name }) => log.held(name).includes(shard?.ShardId ?? ''))
+  const at = open.findIndex((shard, i) => i + 1 < open.length && ownerOf(shard) !== ownerOf(open[i + 1]))
+  const [behind, ahead] = [open[at]!, open[at + 1]!]
+  const slow = ownerOf(behind)!
+  slow.withholds = true
+  let since = log.entries.length
+  const inHand = (): boolean =>
+    log.entries
+      .slice(since)
+      .some((entry) => entry.type === 'called' && entry.by === slow.name && entry.shardId === behind.ShardId)
+  await fleet.put()
+  await log.until('a call of the parent that stays behind', inHand)
+  // These wait behind that call, the next round is the child's.
+  await fleet.put()
+  since = log.entries.length
+  await harness.merge(behind, ahead)
+  await fleet.put()
+  await log.until('the end of the other parent', () =>
+    log.events('lease-ended', since).some(({ shardId }) => shardId === ahead.ShardId),
+  )
+  // Time enough for any worker to look at the table and to begin with the child.
+  await new Promise<void>((resolve) => {
+    let scans = 0
+    const observe = (): void => void (++scans === 3 * workers.length && resolve())
+    harness.local.faults.on('Scan', { observe, times: Number.POSITIVE_INFINITY })
+  })
+  slow.confirm()
+}
