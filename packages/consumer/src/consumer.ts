@@ -174,7 +174,7 @@ export class Consumer {
     workerId: string,
   ): Promise<void> {
     const settings = this.#settings
-    const { stream, applicationName, failoverTimeMs, initialPosition, clock, random } = settings
+    const { stream, applicationName, failoverTimeMs, handoffTimeoutMs, initialPosition, clock, random } = settings
     const reference = streamReference(stream)
     const stop = this.#stop.signal
     const emit = (event: ConsumerEvent): void => this.events.emit(event)
@@ -205,6 +205,7 @@ export class Consumer {
       discovery,
       workerId,
       failoverTimeMs,
+      handoffTimeoutMs,
       clock,
       random,
       onHeld: (lease) => this.#workers.start(lease, setup.worker(lease)),
