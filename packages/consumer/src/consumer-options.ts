@@ -50,6 +50,11 @@ export interface ConsumerOptions extends AwsConnection {
    */
   readonly checkpointIntervalMs?: number | undefined
   /**
+   * Records of a shard after which a checkpoint is written at once, beside the interval. Default: the interval alone; 1 to 10000000. A write for
+   * each so many records: 1 means one for every call of the handler. Of `checkpoint: 'auto'` only, as the interval.
+   */
+  readonly checkpointEveryRecords?: number | undefined
+  /**
    * Milliseconds between two reads of a shard that has nothing new. Default 500 (KCL 1500); 200 to 60000. A shard gives five reads a
    * second to all its applications together (API_GetRecords): 500 leaves room for another one at this pace. While it is behind,
    * a consumer reads as often as the shard allows.
@@ -88,7 +93,15 @@ const KNOWN = [
     'dynamodb',
     'dynamodbEndpoint',
   ],
-  ...['kinesis', 'workerId', 'failoverTimeMs', 'initialPosition', 'checkpointIntervalMs', 'idleTimeBetweenReadsMs'],
+  ...[
+    'kinesis',
+    'workerId',
+    'failoverTimeMs',
+    'initialPosition',
+    'checkpointIntervalMs',
+    'checkpointEveryRecords',
+    'idleTimeBetweenReadsMs',
+  ],
   ...['maxRecordsPerRead', 'retry', 'clock', 'random'],
 ]
 
@@ -102,6 +115,7 @@ export interface ConsumerSettings {
   readonly initialPosition: InitialPosition
   /** Undefined: the renewals are often enough. */
   readonly checkpointWriteAfterMs: number | undefined
+  readonly checkpointEveryRecords: number | undefined
   readonly idleTimeBetweenReadsMs: number
   readonly maxRecordsPerRead: number
   readonly handlerBackoff: Backoff
@@ -149,6 +163,10 @@ export function checkOptions(options: ConsumerOptions): ConsumerSettings {
     failoverTimeMs,
     initialPosition: initialPosition(options.initialPosition),
     checkpointWriteAfterMs: checkpointMs < renewalMs ? checkpointMs : undefined,
+    checkpointEveryRecords:
+      options.checkpointEveryRecords === undefined
+        ? undefined
+        : integerOption('checkpointEveryRecords', options.checkpointEveryRecords, { min: 1, max: 10_000_000, fallback: 1 }),
     idleTimeBetweenReadsMs: integerOption('idleTimeBetweenReadsMs', options.idleTimeBetweenReadsMs, {
       min: 200,
       max: 60_000,

@@ -15,8 +15,8 @@ import {
 } from '@aws-sdk/client-dynamodb'
 import { type Clock, sleep } from '@shardwise/core/clock'
 import type { CallOptions } from '@shardwise/core/kinesis-port'
-import type { Position } from '../checkpoints/position.js'
 import type { Lease, NewLease } from './lease.js'
+import type { LeaseProgress } from './lease-progress.js'
 import { newRow, parseRow, type Row, updateExpressions } from './lease-row.js'
 import type { LeaseListing, LeaseStore, LeaseWrite, MalformedLease } from './lease-store.js'
 import { LeaseTableError } from './lease-table-error.js'
@@ -137,19 +137,14 @@ export class DynamoDBLeaseStore implements LeaseStore {
     return this.#update(takeChange(lease, workerId), options)
   }
 
-  renew(
-    lease: Lease,
-    workerId: string,
-    progress: { readonly checkpoint?: Position | undefined },
-    options: CallOptions = {},
-  ): Promise<LeaseWrite> {
-    return this.#update(renewChange(lease, workerId, progress.checkpoint), options)
+  renew(lease: Lease, workerId: string, progress: LeaseProgress, options: CallOptions = {}): Promise<LeaseWrite> {
+    return this.#update(renewChange(lease, workerId, progress), options)
   }
 
   handOver(
     lease: Lease,
     workerId: string,
-    last: { readonly to: string | undefined; readonly checkpoint?: Position | undefined },
+    last: LeaseProgress & { readonly to: string | undefined },
     options: CallOptions = {},
   ): Promise<LeaseWrite> {
     return this.#update(handOverChange(lease, workerId, last), options)

@@ -191,8 +191,8 @@ describe('a write, as DynamoDB is told', () => {
   const changes = {
     'take of a free lease': takeChange(aLease('s1'), 'b'),
     'take in a handoff': takeChange(asked, 'c'),
-    renew: renewChange(owned, 'a', undefined),
-    'renew with a checkpoint': renewChange(owned, 'a', at),
+    renew: renewChange(owned, 'a', {}),
+    'renew with a checkpoint': renewChange(owned, 'a', { checkpoint: at }),
     'hand over to nobody': handOverChange(owned, 'a', { to: undefined, checkpoint: at }),
     'hand over': handOverChange(asked, 'a', { to: 'b' }),
     end: endChange(owned, 'a', ['s2']),

@@ -1,5 +1,6 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb'
 import { parseHashKey } from '@shardwise/core/hash-key'
+import type { PendingCheckpoint } from '../checkpoints/pending-checkpoint.js'
 import { formatPosition, type Position, parsePosition } from '../checkpoints/position.js'
 import type { Lease, NewLease } from './lease.js'
 import type { MalformedLease } from './lease-store.js'
@@ -8,7 +9,7 @@ import type { ChangeableAttribute, LeaseChange, LeaseCondition } from './lease-w
 export type Row = Record<string, AttributeValue>
 
 /** Our names for the attributes, where they differ from KCL's (DynamoDBLeaseSerializer.java). */
-const ATTRIBUTES: Record<Exclude<ChangeableAttribute, 'checkpoint'>, string> = {
+const ATTRIBUTES: Record<Exclude<ChangeableAttribute, 'checkpoint' | 'pendingCheckpoint'>, string> = {
   leaseOwner: 'leaseOwner',
   checkpointOwner: 'checkpointOwner',
   leaseCounter: 'leaseCounter',
@@ -17,7 +18,7 @@ const ATTRIBUTES: Record<Exclude<ChangeableAttribute, 'checkpoint'>, string> = {
   shardwiseOwner: 'swOwner',
 }
 
-/** A checkpoint ends KCL's two-phase checkpoint, whoever had begun it. */
+/** KCL's names for what is one thing here: written or removed together. */
 const PENDING = ['pendingCheckpoint', 'pendingCheckpointSubSequenceNumber', 'pendingCheckpointState']
 
 export type ParsedRow =
@@ -39,10 +40,15 @@ export function parseRow(row: Row, streamName: string): ParsedRow {
   const malformed = (reason: string): ParsedRow => ({ kind: 'malformed', malformed: { leaseKey, reason } })
   const leaseCounter = wholeNumber(row.leaseCounter)
   if (leaseCounter === undefined) return malformed(`leaseCounter is ${JSON.stringify(row.leaseCounter)}, not a whole number`)
-  const checkpoint = parseCheckpoint(row)
+  const checkpoint = position(row.checkpoint, row.checkpointSubSequenceNumber)
   if (checkpoint === undefined) {
     const { checkpoint: text, checkpointSubSequenceNumber: sub } = row
     return malformed(`checkpoint ${JSON.stringify(text)} with sub-sequence number ${JSON.stringify(sub)} is no position`)
+  }
+  const pendingCheckpoint = parsePending(row)
+  if (pendingCheckpoint === 'malformed') {
+    const { pendingCheckpoint: text, pendingCheckpointSubSequenceNumber: sub } = row
+    return malformed(`pendingCheckpoint ${JSON.stringify(text)} with sub-sequence number ${JSON.stringify(sub)} is no position`)
   }
   const start = parseHashKey(row.startingHashKey?.S ?? '')
   const end = parseHashKey(row.endingHashKey?.S ?? '')
@@ -54,6 +60,7 @@ export function parseRow(row: Row, streamName: string): ParsedRow {
     leaseCounter,
     ownerSwitchesSinceCheckpoint: wholeNumber(row.ownerSwitchesSinceCheckpoint) ?? 0,
     checkpoint,
+    pendingCheckpoint,
     parentShardIds: row.parentShardId?.SS ?? [],
     childShardIds: row.childShardIds?.SS ?? [],
     range: start !== undefined && end !== undefined ? { start, end } : undefined,
@@ -68,9 +75,17 @@ function wholeNumber(value: AttributeValue | undefined): number | undefined {
   return Number.isSafeInteger(number) && number >= 0 ? number : undefined
 }
 
-function parseCheckpoint(row: Row): Position | undefined {
-  const checkpoint = row.checkpoint?.S
-  const checkpointSubSequenceNumber = Number(row.checkpointSubSequenceNumber?.N ?? 0)
+/** To guess at it, or to leave it out, would decide on somebody's transaction. */
+function parsePending(row: Row): PendingCheckpoint | 'malformed' | undefined {
+  const { pendingCheckpoint, pendingCheckpointSubSequenceNumber, pendingCheckpointState } = row
+  if (pendingCheckpoint === undefined || pendingCheckpoint.NULL === true) return undefined
+  const at = position(pendingCheckpoint, pendingCheckpointSubSequenceNumber)
+  return at === undefined ? 'malformed' : { position: at, state: pendingCheckpointState?.B }
+}
+
+function position(text: AttributeValue | undefined, sub: AttributeValue | undefined): Position | undefined {
+  const checkpoint = text?.S
+  const checkpointSubSequenceNumber = Number(sub?.N ?? 0)
   if (checkpoint === undefined) return undefined
   try {
     return parsePosition({ checkpoint, checkpointSubSequenceNumber })
@@ -104,6 +119,15 @@ function checkpointAttributes(position: Position): Row {
   return { checkpoint: { S: checkpoint }, checkpointSubSequenceNumber: { N: `${checkpointSubSequenceNumber}` } }
 }
 
+function pendingAttributes({ position: at, state }: PendingCheckpoint): Row {
+  const { checkpoint, checkpointSubSequenceNumber } = formatPosition(at)
+  return {
+    pendingCheckpoint: { S: checkpoint },
+    pendingCheckpointSubSequenceNumber: { N: `${checkpointSubSequenceNumber}` },
+    ...(state && { pendingCheckpointState: { B: state } }),
+  }
+}
+
 export interface UpdateExpressions {
   readonly UpdateExpression: string
   readonly ConditionExpression: string
@@ -123,9 +147,12 @@ export function updateExpressions({ where, set }: LeaseChange): UpdateExpression
     values[`:${alias}`] = given
     return `:${alias}`
   }
-  const { checkpoint, ...rest } = set
-  const written: Row = checkpoint === undefined ? {} : checkpointAttributes(checkpoint)
-  const removed = checkpoint === undefined ? [] : [...PENDING]
+  const { checkpoint, pendingCheckpoint, ...rest } = set
+  const written: Row = {
+    ...(checkpoint && checkpointAttributes(checkpoint)),
+    ...(pendingCheckpoint && pendingAttributes(pendingCheckpoint)),
+  }
+  const removed = 'pendingCheckpoint' in set ? PENDING.filter((attribute) => !(attribute in written)) : []
   for (const [key, given] of Object.entries(rest) as [keyof typeof rest, (typeof rest)[keyof typeof rest]][]) {
     if (given === undefined) removed.push(ATTRIBUTES[key])
     else if (typeof given === 'number') written[ATTRIBUTES[key]] = { N: `${given}` }

@@ -1,6 +1,6 @@
 import type { CallOptions } from '@shardwise/core/kinesis-port'
-import type { Position } from '../checkpoints/position.js'
 import type { Lease, NewLease } from './lease.js'
+import type { LeaseProgress } from './lease-progress.js'
 
 /**
  * Where leases live. Every write is one atomic conditional write; docs/lease-protocol.md says for each what its condition protects.
@@ -20,24 +20,19 @@ export interface LeaseStore {
   create(lease: NewLease, options?: CallOptions): Promise<boolean>
   /** Makes `workerId` the owner, provided that counter and owners are still those of `lease`. */
   take(lease: Lease, workerId: string, options?: CallOptions): Promise<LeaseWrite>
-  /** Moves the counter and, when given, the checkpoint, provided that the counter is that of `lease` and `workerId` the actual owner. */
-  renew(
-    lease: Lease,
-    workerId: string,
-    progress: { readonly checkpoint?: Position | undefined },
-    options?: CallOptions,
-  ): Promise<LeaseWrite>
+  /** Moves the counter and writes `progress`, provided that the counter is that of `lease` and `workerId` the actual owner. */
+  renew(lease: Lease, workerId: string, progress: LeaseProgress, options?: CallOptions): Promise<LeaseWrite>
   /**
-   * Gives up ownership, with a last checkpoint: to `to`, or to nobody. The condition of `renew`, and that the pending handoff is to `to`
+   * Gives up ownership, with the last progress: to `to`, or to nobody. The condition of `renew`, and that the pending handoff is to `to`
    * (with `to` undefined: that none is pending).
    */
   handOver(
     lease: Lease,
     workerId: string,
-    last: { readonly to: string | undefined; readonly checkpoint?: Position | undefined },
+    last: LeaseProgress & { readonly to: string | undefined },
     options?: CallOptions,
   ): Promise<LeaseWrite>
-  /** SHARD_END: no owner any more. The condition of `renew`. */
+  /** SHARD_END: no owner, and nothing pending, any more. The condition of `renew`. */
   end(lease: Lease, workerId: string, childShardIds: readonly string[], options?: CallOptions): Promise<LeaseWrite>
   /** Asks the owner of `lease`, a Shardwise worker, to hand it over to `to`. The counter stays. */
   requestHandoff(lease: Lease, to: string, options?: CallOptions): Promise<LeaseWrite>

@@ -4,14 +4,17 @@ import type { ChildShard } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
 import { classifyFailure, type ServiceFailure } from '@shardwise/core/service-error'
 import { backoffDelay } from '../backoff.js'
-import { comparePositions, formatPosition, type Position } from '../checkpoints/position.js'
+import type { PendingCheckpoint } from '../checkpoints/pending-checkpoint.js'
+import { formatPosition, type Position } from '../checkpoints/position.js'
 import type { HeldLease } from './held-lease.js'
 import { hasEnded, type Lease, pendingHandoff } from './lease.js'
 import type { LeaseEvent, LeaseOperation } from './lease-event.js'
 import { LeaseLostError } from './lease-lost-error.js'
+import type { LeaseProgress } from './lease-progress.js'
 import type { LeaseStore } from './lease-store.js'
 import { OwnedRow, type OwnedRowOptions, type WriteOutcome } from './owned-row.js'
 import { TenureWaiters } from './tenure-waiters.js'
+import { WantedProgress } from './wanted-progress.js'
 
 export interface LeaseTenureOptions extends OwnedRowOptions {
   readonly store: LeaseStore
@@ -34,6 +37,9 @@ interface Ending {
   readonly reject: (error: unknown) => void
 }
 
+/** Below every version of what is wanted. */
+const NOTHING = -1
+
 /** Renewals a failover time. Three leave room for two that fail. */
 const TICKS = 3
 
@@ -45,6 +51,7 @@ export class LeaseTenure implements HeldLease {
   readonly leaseKey: string
   readonly shardId: string
   readonly resumeFrom: Position
+  readonly pendingCheckpoint: PendingCheckpoint | undefined
   readonly startAt: number | undefined
   readonly range: HashKeyRange | undefined
   readonly generation: number
@@ -55,9 +62,9 @@ export class LeaseTenure implements HeldLease {
   readonly #vacated = new AbortController()
   #state: TenureState = { is: 'held' }
   readonly #owned: OwnedRow
+  readonly #wanted: WantedProgress
   #failures = 0
   #inDoubt = false
-  #pending: Position | undefined
   #dueAt: number
   #timer: Scheduled | undefined
   #wake: (() => void) | undefined
@@ -70,10 +77,12 @@ export class LeaseTenure implements HeldLease {
     this.leaseKey = lease.leaseKey
     this.shardId = lease.shardId
     this.resumeFrom = lease.checkpoint
+    this.pendingCheckpoint = lease.pendingCheckpoint
     this.startAt = startAt
     this.range = lease.range
     this.generation = lease.leaseCounter
     this.#owned = new OwnedRow(options)
+    this.#wanted = new WantedProgress(lease)
     this.#tickMs = failoverTimeMs / TICKS
     this.#dueAt = sent.now + this.#tickMs
   }
@@ -120,17 +129,16 @@ export class LeaseTenure implements HeldLease {
         `A checkpoint must be a sequence number, got ${formatPosition(position).checkpoint}; endShard ends a shard`,
       )
     }
-    if (this.#state.is === 'held' && comparePositions(position, this.#pending ?? this.#owned.row.checkpoint) > 0)
-      this.#pending = position
+    if (this.#state.is === 'held') this.#wanted.advance(position)
   }
 
-  checkpointNow(position: Position): Promise<void> {
-    this.checkpoint(position)
+  checkpointNow(position: Position, pending: PendingCheckpoint | null = null): Promise<void> {
     if (this.#state.is === 'lost') return Promise.reject(this.#state.error)
     if (this.#state.is === 'given-up') return Promise.reject(this.#lossBecause('it was given up before this checkpoint'))
-    if (comparePositions(position, this.#owned.row.checkpoint) <= 0) return Promise.resolve()
+    const changed = this.#wanted.set(position, pending)
+    if (!changed && this.#wanted.missingIn(this.#owned.row) === undefined) return Promise.resolve()
     this.#writeSoon()
-    return this.#waiters.landed(position)
+    return this.#waiters.landed(this.#wanted.version)
   }
 
   async endShard(children: readonly ChildShard[]): Promise<boolean> {
@@ -184,16 +192,16 @@ export class LeaseTenure implements HeldLease {
 
   async #renew(): Promise<void> {
     const { store, workerId } = this.#options
-    const checkpoint = this.#unwritten()
-    const outcome = await this.#attempt('renew', (row, signal) => store.renew(row, workerId, { checkpoint }, { signal }))
+    const progress = this.#unwritten()
+    const outcome = await this.#attempt('renew', (row, signal) => store.renew(row, workerId, progress, { signal }))
     if (outcome.is === 'refused') this.#lose(outcome.found)
   }
 
   async #handOver(): Promise<void> {
     const { store, workerId, clock, failoverTimeMs, emit } = this.#options
     const to = pendingHandoff(this.#owned.row)?.to
-    const checkpoint = this.#unwritten()
-    const outcome = await this.#attempt('release', (row, signal) => store.handOver(row, workerId, { to, checkpoint }, { signal }))
+    const last = { to, ...this.#unwritten() }
+    const outcome = await this.#attempt('release', (row, signal) => store.handOver(row, workerId, last, { signal }))
     if (outcome.is === 'refused' && !outcome.uncertain) this.#lose(outcome.found)
     else if (outcome.is === 'refused' || outcome.is === 'landed') {
       emit({ type: 'lease-released', leaseKey: this.leaseKey, to })
@@ -221,6 +229,8 @@ export class LeaseTenure implements HeldLease {
   async #attempt(operation: LeaseOperation, send: Parameters<OwnedRow['attempt']>[1]): Promise<WriteOutcome> {
     const { clock, workerId } = this.#options
     this.#dueAt = clock.now() + this.#tickMs
+    const { version } = this.#wanted
+    const { leaseCounter } = this.#owned.row
     const outcome = await this.#owned.attempt(this.#tickMs, send)
     if (outcome.is === 'failed') {
       this.#failed(operation, outcome.failure)
@@ -230,9 +240,13 @@ export class LeaseTenure implements HeldLease {
     if (outcome.is === 'refused') return outcome
     this.#inDoubt = false
     // An earlier renewal that turns out to have landed is as good as this one, unless there is more to write.
-    if (outcome.is === 'changed' && (operation !== 'renew' || this.#unwritten() !== undefined)) this.#dueAt = clock.now()
+    const incomplete = this.#wanted.missingIn(this.#owned.row) !== undefined
+    if (outcome.is === 'changed' && (operation !== 'renew' || incomplete)) this.#dueAt = clock.now()
     if (pendingHandoff(this.#owned.row)?.from === workerId) this.requestDrain()
-    if (this.#waiters.settle(this.#owned.row.checkpoint, this.isOurs())) this.#dueAt = clock.now()
+    // While the counter stands, an attempt of before may still land, with what was wanted then.
+    const covered = incomplete ? (outcome.is === 'landed' ? version : NOTHING) : this.#wanted.version
+    const proven = this.#owned.row.leaseCounter > leaseCounter
+    if (this.#waiters.settle(proven ? covered : NOTHING, this.isOurs())) this.#dueAt = clock.now()
     return outcome
   }
 
@@ -246,10 +260,8 @@ export class LeaseTenure implements HeldLease {
     emit({ type: 'lease-in-doubt', leaseKey: this.leaseKey })
   }
 
-  #unwritten(): Position | undefined {
-    return this.#pending !== undefined && comparePositions(this.#pending, this.#owned.row.checkpoint) > 0
-      ? this.#pending
-      : undefined
+  #unwritten(): LeaseProgress {
+    return this.#wanted.missingIn(this.#owned.row) ?? {}
   }
 
   #giveUp(): void {

@@ -45,10 +45,10 @@ describe('the writes', () => {
         },
       },
     ],
-    ['renew', renewChange(mine, 'me', undefined), { where: { leaseCounter: 7, actualOwner: 'me' }, set: { leaseCounter: 8 } }],
+    ['renew', renewChange(mine, 'me', {}), { where: { leaseCounter: 7, actualOwner: 'me' }, set: { leaseCounter: 8 } }],
     [
       'renew with a checkpoint',
-      renewChange(mine, 'me', at),
+      renewChange(mine, 'me', { checkpoint: at }),
       {
         where: { leaseCounter: 7, actualOwner: 'me' },
         set: { leaseCounter: 8, checkpoint: at, ownerSwitchesSinceCheckpoint: 0 },
@@ -139,7 +139,7 @@ test('property: what moves the counter moves it by one, from the one that was se
     fc.property(anyLease, worker, fc.option(worker, { nil: undefined }), (lease, me, to) => {
       const changes = [
         takeChange(lease, me),
-        renewChange(lease, me, at),
+        renewChange(lease, me, { checkpoint: at }),
         handOverChange(lease, me, { to, checkpoint: at }),
         endChange(lease, me, []),
       ]

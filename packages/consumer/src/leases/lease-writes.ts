@@ -1,5 +1,6 @@
-import { type Position, SHARD_END } from '../checkpoints/position.js'
+import { SHARD_END } from '../checkpoints/position.js'
 import type { Lease } from './lease.js'
+import type { LeaseProgress } from './lease-progress.js'
 
 /**
  * One conditional write as data. What each protects is written in docs/lease-protocol.md; the stores only carry them out.
@@ -17,6 +18,7 @@ export type ChangeableAttribute =
   | 'leaseCounter'
   | 'ownerSwitchesSinceCheckpoint'
   | 'checkpoint'
+  | 'pendingCheckpoint'
   | 'childShardIds'
   | 'shardwiseOwner'
 
@@ -46,18 +48,22 @@ export function takeChange(lease: Lease, workerId: string): LeaseChange {
   }
 }
 
-export function renewChange(lease: Lease, workerId: string, checkpoint: Position | undefined): LeaseChange {
+export function renewChange(lease: Lease, workerId: string, progress: LeaseProgress): LeaseChange {
   return {
     leaseKey: lease.leaseKey,
     where: { leaseCounter: lease.leaseCounter, actualOwner: workerId },
-    set: { leaseCounter: lease.leaseCounter + 1, ...(checkpoint && { checkpoint, ownerSwitchesSinceCheckpoint: 0 }) },
+    set: {
+      leaseCounter: lease.leaseCounter + 1,
+      ...(progress.checkpoint && { ownerSwitchesSinceCheckpoint: 0 }),
+      ...written(progress),
+    },
   }
 }
 
 export function handOverChange(
   lease: Lease,
   workerId: string,
-  last: { readonly to: string | undefined; readonly checkpoint?: Position | undefined },
+  last: LeaseProgress & { readonly to: string | undefined },
 ): LeaseChange {
   const { to, checkpoint } = last
   const owners =
@@ -71,7 +77,7 @@ export function handOverChange(
       checkpointOwner: undefined,
       leaseCounter: lease.leaseCounter + 1,
       ownerSwitchesSinceCheckpoint: switches,
-      ...(checkpoint && { checkpoint }),
+      ...written(last),
     },
   }
 }
@@ -86,9 +92,14 @@ export function endChange(lease: Lease, workerId: string, childShardIds: readonl
       leaseCounter: lease.leaseCounter + 1,
       ownerSwitchesSinceCheckpoint: 0,
       checkpoint: SHARD_END,
+      pendingCheckpoint: undefined,
       childShardIds,
     },
   }
+}
+
+function written({ checkpoint, pending = checkpoint && null }: LeaseProgress): LeaseChange['set'] {
+  return { ...(checkpoint && { checkpoint }), ...(pending !== undefined && { pendingCheckpoint: pending ?? undefined }) }
 }
 
 export function requestHandoffChange(lease: Lease, to: string): LeaseChange {

@@ -1,5 +1,5 @@
-import type { Position } from '../checkpoints/position.js'
 import { actualOwner, hasEnded, type Lease, type NewLease } from './lease.js'
+import type { LeaseProgress } from './lease-progress.js'
 import type { LeaseListing, LeaseStore, LeaseWrite } from './lease-store.js'
 import {
   endChange,
@@ -36,6 +36,7 @@ export class MemoryLeaseStore implements LeaseStore {
       shardwiseOwner: undefined,
       leaseCounter: 0,
       ownerSwitchesSinceCheckpoint: 0,
+      pendingCheckpoint: undefined,
       childShardIds: [],
     })
     return true
@@ -45,15 +46,11 @@ export class MemoryLeaseStore implements LeaseStore {
     return this.#apply(takeChange(lease, workerId))
   }
 
-  async renew(lease: Lease, workerId: string, progress: { readonly checkpoint?: Position | undefined }): Promise<LeaseWrite> {
-    return this.#apply(renewChange(lease, workerId, progress.checkpoint))
+  async renew(lease: Lease, workerId: string, progress: LeaseProgress): Promise<LeaseWrite> {
+    return this.#apply(renewChange(lease, workerId, progress))
   }
 
-  async handOver(
-    lease: Lease,
-    workerId: string,
-    last: { readonly to: string | undefined; readonly checkpoint?: Position | undefined },
-  ): Promise<LeaseWrite> {
+  async handOver(lease: Lease, workerId: string, last: LeaseProgress & { readonly to: string | undefined }): Promise<LeaseWrite> {
     return this.#apply(handOverChange(lease, workerId, last))
   }
 

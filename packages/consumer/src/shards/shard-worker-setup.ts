@@ -54,6 +54,7 @@ export class ShardWorkerSetup {
       gates,
       stopLimit,
       checkpointWriteAfterMs: settings.checkpointWriteAfterMs,
+      checkpointEveryRecords: settings.checkpointEveryRecords,
       clock,
       random,
       emit,

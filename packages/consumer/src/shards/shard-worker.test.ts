@@ -21,6 +21,7 @@ class FakeLease implements HeldLease {
   readonly leaseKey = 'shard'
   readonly shardId = 'shard'
   readonly startAt = undefined
+  readonly pendingCheckpoint = undefined
   readonly range = undefined
   readonly generation = 1
   readonly #lost = new AbortController()

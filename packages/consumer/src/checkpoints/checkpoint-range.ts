@@ -1,0 +1,43 @@
+import type { RecordPosition } from '../delivery/completed-prefix.js'
+import { comparePositions, formatPosition, type Position, sequencePosition } from './position.js'
+
+/** What may be checkpointed of a shard: KCL's rule (ShardRecordProcessorCheckpointer.java), both ends included. */
+export interface CheckpointRange {
+  readonly shardId: string
+  readonly last: Position
+  /** Of what was handed over and has not failed. */
+  readonly largest: Position
+}
+
+/** A record, or where one lies. */
+export type CheckpointTarget = RecordPosition & { readonly shardId?: string }
+
+/** The position to checkpoint: that of `record`, or the largest. Throws RangeError where the rule forbids it. */
+export function positionInRange({ shardId, last, largest }: CheckpointRange, record: CheckpointTarget | undefined): Position {
+  if (record === undefined) return largest
+  if (record.shardId !== undefined && record.shardId !== shardId) {
+    throw new RangeError(`A checkpoint of ${shardId} must be at a record of that shard, got one of ${record.shardId}`)
+  }
+  const position = sequencePosition(record.sequenceNumber, record.subSequenceNumber)
+  if (comparePositions(position, last) < 0) {
+    throw new RangeError(
+      `A checkpoint of ${shardId} must not lie before the last one, ${text(last)}, got ${text(position)}: it moves only forward`,
+    )
+  }
+  if (comparePositions(position, largest) > 0) {
+    throw new RangeError(
+      `A checkpoint of ${shardId} must not lie beyond what may be completed, which ends at ${text(largest)}, got ${text(position)}: ` +
+        'not handed over yet, or failed, or records before it are in hand elsewhere (order: "key")',
+    )
+  }
+  return position
+}
+
+export function laterPosition(a: Position, b: Position): Position {
+  return comparePositions(a, b) < 0 ? b : a
+}
+
+function text(position: Position): string {
+  const { checkpoint, checkpointSubSequenceNumber } = formatPosition(position)
+  return position.kind === 'sequence' ? `${checkpoint}/${checkpointSubSequenceNumber}` : checkpoint
+}
