@@ -8,6 +8,7 @@ import type { AwsConnection } from '@shardwise/core/transport'
 import type { Backoff } from './backoff.js'
 import type { Handlers } from './delivery/handler.js'
 import type { LeaseStore } from './leases/lease-store.js'
+import { checkLeaseTableOptions, type LeaseTableOptions, type LeaseTableSettings } from './leases/lease-table-options.js'
 import type { InitialPosition } from './shards/shard-discovery.js'
 
 /**
@@ -24,6 +25,8 @@ export interface ConsumerOptions extends AwsConnection {
   readonly applicationName: string
   /** Name of the DynamoDB table with the leases, in KCL's schema; made when missing. Default: `applicationName`, as in KCL. */
   readonly leaseTable?: string | undefined
+  /** How that table is made when it is missing. Default: on demand, without tags and deletion protection. */
+  readonly leaseTableOptions?: LeaseTableOptions | undefined
   /** A DynamoDB client of your own, used as it is and never destroyed. Default: one with the `region` and `credentials` given here. */
   readonly dynamodb?: DynamoDBClient | undefined
   /** URL of DynamoDB. Default: AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, the profile, else that of the region. */
@@ -85,6 +88,7 @@ const KNOWN = [
     'stream',
     'applicationName',
     'leaseTable',
+    'leaseTableOptions',
     'client',
     'region',
     'endpoint',
@@ -110,6 +114,7 @@ export interface ConsumerSettings {
   readonly stream: string
   readonly applicationName: string
   readonly leaseTable: string
+  readonly leaseTableSettings: LeaseTableSettings
   readonly workerId: string | undefined
   readonly failoverTimeMs: number
   readonly initialPosition: InitialPosition
@@ -153,6 +158,7 @@ export function checkOptions(options: ConsumerOptions): ConsumerSettings {
     }),
     applicationName,
     leaseTable: leaseTable(options, applicationName),
+    leaseTableSettings: checkLeaseTableOptions(options.leaseTableOptions),
     workerId:
       options.workerId === undefined
         ? undefined

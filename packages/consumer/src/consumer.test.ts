@@ -1,7 +1,7 @@
 import { sleep } from '@shardwise/core/clock'
 import { seededRandom } from '@shardwise/core/random'
 import type { KinesisModel } from '@shardwise/local/model'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { AT_TIMESTAMP } from './checkpoints/position.js'
 import type { Consumer } from './consumer.js'
 import { ConsumerStoppingError } from './consumer-error.js'
@@ -252,6 +252,46 @@ describe('Consumer, without real time', () => {
     expect(got).toEqual(['0', '1', '2', '2', '3', '4'])
     await settled(two.stop())
     await again
+  })
+
+  it('many shards, many calls of each, and what handlers begin with their signal: no warning of a leak', async () => {
+    const warnings: string[] = []
+    const warn = (warning: Error): void => void warnings.push(warning.message)
+    process.on('warning', warn)
+    onTestFinished(() => void process.off('warning', warn))
+    const { consumer, put, until, settled, clock } = setUp(20)
+    const one = consumer()
+    let calls = 0
+    const eachRecord = async (_: unknown, { signal }: { readonly signal: AbortSignal }): Promise<void> => {
+      calls++
+      await sleep(clock, 5000, { signal }).catch(() => {})
+    }
+    put(2000)
+    const run = one.run({ eachRecord }, { concurrency: 16, order: 'key' })
+    await until(() => calls >= 32)
+    one.pause()
+    await clock.advanceAsync(6000)
+    await settled(one.stop({ timeoutMs: 100 }))
+    await run
+    expect(warnings).toEqual([])
+  })
+
+  it('handlers that compute and wait for nothing leave the event loop its turns: a stop is heard', async () => {
+    const { consumer, put, until, settled, clock } = setUp(2)
+    const one = consumer()
+    let calls = 0
+    put(400)
+    const busy = (): void => {
+      calls++
+      clock.advance(1)
+    }
+    const run = one.run({ eachRecord: busy })
+    await until(() => calls > 0, 5000)
+    // Both shards together: as much as a spell, not two reads of 200.
+    expect(calls).toBeLessThanOrEqual(150)
+    await settled(one.stop())
+    expect(calls).toBeLessThan(300)
+    await run
   })
 
   it('pauses a shard or all, those taken later included, keeps the leases meanwhile, and shows it', async () => {

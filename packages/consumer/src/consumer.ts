@@ -74,9 +74,9 @@ export class Consumer {
    * When the consumer cannot start, the loop throws what `run` rejects with. A consumer runs once, by this or by `run`.
    */
   records(options: RecordsOptions = {}): AsyncIterableIterator<StreamedRecord> {
-    refuseUnknownOptions(options, ['signal'])
-    const turns = new RecordTurns()
-    const settings = checkRunOptions(turns.handlers, {})
+    refuseUnknownOptions(options, ['signal', 'checkpoint'])
+    const turns = new RecordTurns(this.#settings.clock)
+    const settings = checkRunOptions(turns.handlers, { checkpoint: options.checkpoint })
     const run = (): Promise<void> => this.#begin(turns.handlers, settings, [turns])
     return recordIterator({ turns, signal: options.signal, run, stop: (limit) => this.stop(limit) })
   }
@@ -87,9 +87,9 @@ export class Consumer {
    * less time; rejects only with InvalidOptionError.
    *
    * Without options it waits as long as a handler call lasts. With `timeoutMs` or `signal` it waits so long, then aborts `context.signal` of
-   * the calls in hand, waits one second more, and gives the shards of those that are left back at their last completed record. Nothing
-   * that such a call does later is checkpointed: its records are delivered again elsewhere, perhaps at the same time. The shards are in
-   * the result, and in `handler-abandoned`. Giving back a lease waits for the lease table, at most `failoverTimeMs`.
+   * the calls in hand, waits one second more, and gives the shards of those that are left back at their last completed record. A call that
+   * returns after the signal has aborted completes nothing, for it may have given up: its records are delivered again elsewhere, perhaps at
+   * the same time. Shards whose call has not returned are in the result, and in `handler-abandoned`. Giving back a lease waits for the lease table, at most `failoverTimeMs`.
    *
    * A handler may call it, but must not wait for it without a time limit.
    */
@@ -150,7 +150,7 @@ export class Consumer {
   }
 
   async #live(handlers: Handlers, run: RunSettings, gates: readonly StartGate[]): Promise<void> {
-    const connections = connect(this.#options, this.#settings)
+    const connections = connect(this.#options, this.#settings, (event) => this.events.emit(event))
     const workerId = newWorkerId(this.#settings.workerId, this.#settings.random)
     this.#workerId = workerId
     this.#state = 'starting'

@@ -5,20 +5,25 @@ import { comparePositions, formatPosition, type Position, sequencePosition } fro
 export interface CheckpointRange {
   readonly shardId: string
   readonly last: Position
-  /** Of what was handed over and has not failed. */
+  /** The end of what was handed over and has not failed. */
+  readonly delivered: Position
+  /** That, or a position that was handed over to an owner before us. */
   readonly largest: Position
 }
 
 /** A record, or where one lies. */
-export type CheckpointTarget = RecordPosition & { readonly shardId?: string }
+export type CheckpointTarget = (RecordPosition & { readonly shardId?: string; readonly kind?: never }) | Position
 
-/** The position to checkpoint: that of `record`, or the largest. Throws RangeError where the rule forbids it. */
-export function positionInRange({ shardId, last, largest }: CheckpointRange, record: CheckpointTarget | undefined): Position {
-  if (record === undefined) return largest
-  if (record.shardId !== undefined && record.shardId !== shardId) {
+/** The position to checkpoint: that of `record`, or all that was delivered. Throws RangeError where the rule forbids it. */
+export function positionInRange(
+  { shardId, last, delivered, largest }: CheckpointRange,
+  record: CheckpointTarget | undefined,
+): Position {
+  if (record === undefined) return delivered
+  if (record.kind === undefined && record.shardId !== undefined && record.shardId !== shardId) {
     throw new RangeError(`A checkpoint of ${shardId} must be at a record of that shard, got one of ${record.shardId}`)
   }
-  const position = sequencePosition(record.sequenceNumber, record.subSequenceNumber)
+  const position = positionOf(record)
   if (comparePositions(position, last) < 0) {
     throw new RangeError(
       `A checkpoint of ${shardId} must not lie before the last one, ${text(last)}, got ${text(position)}: it moves only forward`,
@@ -31,6 +36,12 @@ export function positionInRange({ shardId, last, largest }: CheckpointRange, rec
     )
   }
   return position
+}
+
+export function positionOf(target: CheckpointTarget): Position {
+  return target.kind === undefined || target.kind === 'sequence'
+    ? sequencePosition(target.sequenceNumber, target.subSequenceNumber)
+    : target
 }
 
 export function laterPosition(a: Position, b: Position): Position {

@@ -1,10 +1,10 @@
 import type { RecordPosition } from '../delivery/completed-prefix.js'
 import type { HandlerContext } from '../delivery/handler.js'
 import type { HeldLease } from '../leases/held-lease.js'
-import { type CheckpointTarget, laterPosition, positionInRange } from './checkpoint-range.js'
+import { type CheckpointRange, type CheckpointTarget, laterPosition, positionInRange, positionOf } from './checkpoint-range.js'
 import type { Checkpointer } from './checkpointer.js'
 import type { PendingCheckpoint } from './pending-checkpoint.js'
-import { comparePositions, type Position, sequencePosition } from './position.js'
+import { comparePositions, type Position, sequencePosition, TRIM_HORIZON } from './position.js'
 
 /** A checkpoint that was prepared: it stands in the lease, undecided. */
 export interface PreparedCheckpoint {
@@ -15,6 +15,12 @@ export interface PreparedCheckpoint {
    * was prepared after this one and lies beyond it stays prepared.
    */
   commit(): Promise<void>
+}
+
+/** A checkpoint that the shard's owner before us has prepared and nobody has decided on. */
+export interface FoundCheckpoint extends PendingCheckpoint {
+  /** Whether the record lies up to it. */
+  covers(record: CheckpointTarget): boolean
 }
 
 export interface ShardCheckpointsOptions {
@@ -55,9 +61,13 @@ export class ShardCheckpoints {
 
   /** For a handler call that begins now. */
   context(): Pick<HandlerContext, 'generation' | 'pendingCheckpoint' | 'checkpoint' | 'prepareCheckpoint'> {
+    const found = this.#inherited
     return {
       generation: this.#options.lease.generation,
-      pendingCheckpoint: this.#inherited,
+      pendingCheckpoint: found && {
+        ...found,
+        covers: (record) => comparePositions(positionOf(record), found.position) <= 0,
+      },
       checkpoint: (record) => this.#checkpoint(record),
       prepareCheckpoint: (record, state) => this.#prepare(record, state),
     }
@@ -69,7 +79,7 @@ export class ShardCheckpoints {
     this.#inHand = position && sequencePosition(position.sequenceNumber, position.subSequenceNumber)
   }
 
-  /** `records` more are completed without a gap, up to this one. */
+  /** The completed prefix has grown by `records`, up to this one. */
   completed(position: RecordPosition, records: number): void {
     const { automatic } = this.#options
     if (this.#closed !== undefined) return
@@ -79,9 +89,24 @@ export class ShardCheckpoints {
     automatic.completed(position, records)
   }
 
+  /**
+   * The checkpoint that was found says nothing about this shard: reading has begun at its oldest record. The row keeps it until records have
+   * passed it.
+   */
+  forget(): void {
+    this.#last = TRIM_HORIZON
+    this.#completed = TRIM_HORIZON
+    this.#confirmed = TRIM_HORIZON
+  }
+
   /** The last accepted checkpoint. */
   get last(): Position {
     return this.#last
+  }
+
+  /** The handler has checkpointed what is not completed: it was in hand and the call failed, or it is what an owner before has prepared. */
+  get isAhead(): boolean {
+    return this.#last !== this.#completed && comparePositions(this.#last, this.#completed) > 0
   }
 
   /** The last completed record, or where reading began. */
@@ -150,9 +175,12 @@ export class ShardCheckpoints {
     this.#inherited = undefined
   }
 
-  #range(): { shardId: string; last: Position; largest: Position } {
-    const largest = laterPosition(laterPosition(this.#last, this.#completed), this.#inHand ?? this.#last)
-    return { shardId: this.#options.lease.shardId, last: this.#last, largest }
+  #range(): CheckpointRange {
+    const delivered = laterPosition(laterPosition(this.#last, this.#completed), this.#inHand ?? this.#last)
+    // It was handed over to the owner that prepared it.
+    const found = this.#inherited?.position
+    const largest = found?.kind === 'sequence' ? laterPosition(delivered, found) : delivered
+    return { shardId: this.#options.lease.shardId, last: this.#last, delivered, largest }
   }
 
   #refuseWhenClosed(): void {

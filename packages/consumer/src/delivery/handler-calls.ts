@@ -10,6 +10,7 @@ import type { DeliveryEvent } from './delivery-event.js'
 import { FailedAtError } from './failed-at-error.js'
 import { afterFailure, type FailurePolicy, type Span } from './failure-policy.js'
 import type { HandlerContext, Handlers } from './handler.js'
+import { LoopTurns } from './loop-turns.js'
 
 export interface HandlerCallsOptions {
   readonly lease: Pick<HeldLease, 'shardId' | 'signal' | 'isOurs' | 'revalidate'>
@@ -20,9 +21,7 @@ export interface HandlerCallsOptions {
   readonly random: Random
   /** No further handler call begins once this aborts. */
   readonly halt: AbortSignal
-  readonly checkpoints: Pick<ShardCheckpoints, 'context' | 'inHand' | 'last'>
-  /** Called with the end of the completed prefix each time it has moved, and by how many records. */
-  readonly completed: (position: RecordPosition, records: number) => void
+  readonly checkpoints: Pick<ShardCheckpoints, 'context' | 'inHand' | 'isAhead' | 'last' | 'completed'>
   readonly emit: (event: DeliveryEvent) => void
 }
 
@@ -41,12 +40,14 @@ export interface Batch {
  */
 export class HandlerCalls {
   readonly #options: HandlerCallsOptions
+  readonly #loop: LoopTurns
   readonly #prefix = new CompletedPrefix()
   /** `stop-shard` has come to pass. */
   #blocked = false
 
   constructor(options: HandlerCallsOptions) {
     this.#options = options
+    this.#loop = LoopTurns.of(options.clock)
   }
 
   /** Records taken and not completed. */
@@ -69,14 +70,25 @@ export class HandlerCalls {
     /** Still to be handed over, the next at the end. */
     const spans: Span[] = [{ from, to, handed: 0, failures: 0 }]
     for (let span = spans.pop(); span !== undefined; span = spans.pop()) {
+      const { due } = this.#loop
+      if (due !== undefined) await due
       while (this.#goesOn() && !this.#options.lease.isOurs()) if (!(await this.#regain())) return false
       if (!this.#goesOn()) return false
+      if (this.#options.checkpoints.isAhead) {
+        span = this.#withoutCheckpointed(batch, span)
+        if (span.from === span.to) continue
+      }
       // Nothing is awaited between the question and the call: after a pause of the process the lease may belong to someone else.
       try {
-        await this.#hand(batch, span)
+        await this.#loop.keeping(() => this.#hand(batch, span))
       } catch (error) {
         if (!(await this.#afterFailure(batch, span, error, spans))) return false
         continue
+      }
+      // Told to give up, it may have done so by returning.
+      if (this.#options.lease.signal.aborted) {
+        this.#options.checkpoints.inHand(undefined)
+        return false
       }
       this.#complete(batch, span.from, span.to)
     }
@@ -95,11 +107,13 @@ export class HandlerCalls {
   }
 
   #hand({ records, context }: Batch, { from, to, handed }: Span): unknown {
-    const { eachRecord, eachBatch } = this.#options.handlers
-    this.#options.checkpoints.inHand(records[to - 1]!)
-    const attempted = handed === 0 ? context : { ...context, attempt: handed + 1 }
+    const { handlers, checkpoints } = this.#options
+    const { eachRecord, eachBatch } = handlers
+    checkpoints.inHand(records[to - 1]!)
+    const attempted = handed === 0 ? context : { ...context, ...checkpoints.context(), attempt: handed + 1 }
     if (eachBatch === undefined) return eachRecord(records[from]!, attempted)
-    return eachBatch(to - from === records.length ? records : records.slice(from, to), attempted)
+    // A copy: what a handler does to its array must not change which records are completed.
+    return eachBatch(records.slice(from, to), attempted)
   }
 
   #complete({ first }: Batch, from: number, to: number): void {
@@ -107,7 +121,7 @@ export class HandlerCalls {
     const before = this.#prefix.outstanding
     this.#prefix.complete(first + from, to - from)
     const records = before - this.#prefix.outstanding
-    if (records > 0) this.#options.completed(this.#prefix.position!, records)
+    if (records > 0) this.#options.checkpoints.completed(this.#prefix.position!, records)
   }
 
   /** Puts on `spans` what is to be handed over now. False when nothing is any more. */
@@ -135,7 +149,8 @@ export class HandlerCalls {
    * crash it would not come again either.
    */
   #withoutCheckpointed(batch: Batch, span: Span): Span {
-    const last = this.#options.checkpoints.last
+    const { isAhead, last } = this.#options.checkpoints
+    if (!isAhead) return span
     let from = span.from
     while (from < span.to && comparePositions(positionOf(batch.records[from]!), last) <= 0) from++
     this.#complete(batch, span.from, from)
@@ -187,6 +202,7 @@ export class HandlerCalls {
         if (!(await this.#pause(retryInMs))) return false
         continue
       }
+      if (lease.signal.aborted) return false
       emit({ type: 'record-dead-lettered', ...about })
       break
     }

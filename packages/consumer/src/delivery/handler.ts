@@ -1,6 +1,5 @@
 import type { CheckpointTarget } from '../checkpoints/checkpoint-range.js'
-import type { PendingCheckpoint } from '../checkpoints/pending-checkpoint.js'
-import type { PreparedCheckpoint } from '../checkpoints/shard-checkpoints.js'
+import type { FoundCheckpoint, PreparedCheckpoint } from '../checkpoints/shard-checkpoints.js'
 import type { ConsumedRecord } from './consumed-record.js'
 
 /** What a handler is told beside the records. */
@@ -9,7 +8,8 @@ export interface HandlerContext {
   /**
    * Aborts when the lease of the shard is lost (its reason is LeaseLostError), or when the consumer stops and the time that `stop` gave is
    * over (ConsumerStoppingError): another worker delivers these records again, so whatever can still be given up should be. Stopping alone
-   * does not abort it: the call in hand may finish. A call that throws after it is not repeated and not announced as failed.
+   * does not abort it: the call in hand may finish. A call that throws after it is not repeated and not announced as failed, and one that
+   * returns completes nothing: it may have given up. What it has done of a batch it can say by a FailedAtError.
    */
   readonly signal: AbortSignal
   /** How far these records are behind the newest of the shard. Undefined when Kinesis did not say. */
@@ -20,9 +20,10 @@ export interface HandlerContext {
   readonly generation: number
   /**
    * A checkpoint that the shard's owner before us has prepared and not committed, with its state. Undefined: none, or a checkpoint of ours,
-   * automatic or not, has come after it.
+   * automatic or not, has come after it. `checkpoint(pendingCheckpoint.position)` does what that owner did not come to, and the records up to it are
+   * not handed over any more, except those of this call: `covers` tells them.
    */
-  readonly pendingCheckpoint: PendingCheckpoint | undefined
+  readonly pendingCheckpoint: FoundCheckpoint | undefined
   /**
    * Writes a checkpoint at `record`, at once; without it, at the last record of this call (`order: 'key'`: of what is completed without a gap).
    * It has landed when the promise resolves, and while the lease table cannot be reached it waits. What lies up to it is never handed over
@@ -43,7 +44,7 @@ export interface HandlerContext {
 
 /**
  * Called for one record after the other, in the order of the shard, or side by side for different partition keys (`order: 'key'`). The
- * record is completed when the call returns, or when the promise that it returned resolves; the next call waits for that. Shards are
+ * record is completed when the call returns, or when the promise that it returned resolves, unless `signal` has aborted; the next call waits for that. Shards are
  * handled side by side. A call that throws or rejects is repeated, with growing pauses, for as long as the lease is held, unless
  * `onFailure` gives the record up.
  */

@@ -6,10 +6,12 @@ import type { DeliveryEvent } from './delivery-event.js'
 import type { FailurePolicy } from './failure-policy.js'
 import type { EachRecord } from './handler.js'
 import { KeyedDelivery } from './keyed-delivery.js'
+import { completions } from './testing/completions.js'
 import { recordOf } from './testing/record-of.js'
 
 let clock: ManualClock
 let halt: AbortController
+let lost: AbortController
 let ours: boolean
 let completed: number[]
 let events: DeliveryEvent[]
@@ -17,6 +19,7 @@ let events: DeliveryEvent[]
 beforeEach(() => {
   clock = new ManualClock()
   halt = new AbortController()
+  lost = new AbortController()
   ours = true
   completed = []
   events = []
@@ -28,7 +31,7 @@ afterEach(() => {
 
 function delivery(eachRecord: EachRecord, concurrency: number, onFailure: FailurePolicy = 'retry'): KeyedDelivery {
   return new KeyedDelivery({
-    lease: { shardId: 'shard', signal: halt.signal, isOurs: () => ours, revalidate: async () => false },
+    lease: { shardId: 'shard', signal: lost.signal, isOurs: () => ours, revalidate: async () => false },
     handlers: { eachRecord },
     onFailure,
     concurrency,
@@ -36,7 +39,7 @@ function delivery(eachRecord: EachRecord, concurrency: number, onFailure: Failur
     clock,
     random: () => 0,
     halt: halt.signal,
-    completed: ({ sequenceNumber }) => completed.push(Number(sequenceNumber)),
+    checkpoints: completions(({ sequenceNumber }) => completed.push(Number(sequenceNumber)), true),
     emit: (event) => events.push(event),
   })
 }
@@ -167,9 +170,9 @@ test('a fault of ours is told when nothing is in hand any more', async () => {
     clock,
     random: () => 0,
     halt: halt.signal,
-    completed: ({ sequenceNumber }) => {
+    checkpoints: completions(({ sequenceNumber }) => {
       if (sequenceNumber === '0') throw new TypeError('bug')
-    },
+    }, true),
     emit: () => {},
   })
   let told: unknown
@@ -249,12 +252,12 @@ test('property: keys in order, calls within the limit, no checkpoint beyond an o
         clock: time,
         random: () => 0,
         halt: stop.signal,
-        completed: ({ sequenceNumber }) => {
+        checkpoints: completions(({ sequenceNumber }) => {
           const end = Number(sequenceNumber) + 1
           must(end > checkpoints.at(-1)!, `${end} after ${checkpoints.at(-1)}`)
           for (let i = from; i < end; i++) must(settled.has(i), `completed up to ${end} without ${i}`)
           checkpoints.push(end)
-        },
+        }, true),
         emit: (event) => {
           if (event.type !== 'record-skipped') return
           must(skips && failed.get(Number(event.sequenceNumber)) === attempts, `${event.sequenceNumber} skipped`)

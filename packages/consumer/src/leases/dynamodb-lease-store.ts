@@ -1,25 +1,14 @@
-import {
-  CreateTableCommand,
-  type CreateTableCommandOutput,
-  DescribeTableCommand,
-  type DescribeTableCommandOutput,
-  GetItemCommand,
-  type GetItemCommandOutput,
-  PutItemCommand,
-  type PutItemCommandOutput,
-  ScanCommand,
-  type ScanCommandOutput,
-  type TableDescription,
-  UpdateItemCommand,
-  type UpdateItemCommandOutput,
-} from '@aws-sdk/client-dynamodb'
-import { type Clock, sleep } from '@shardwise/core/clock'
+import { GetItemCommand, PutItemCommand, ScanCommand, type ScanCommandOutput, UpdateItemCommand } from '@aws-sdk/client-dynamodb'
+import type { Clock } from '@shardwise/core/clock'
 import type { CallOptions } from '@shardwise/core/kinesis-port'
+import type { DynamoDBPort } from './dynamodb-port.js'
 import type { Lease, NewLease } from './lease.js'
 import type { LeaseProgress } from './lease-progress.js'
 import { newRow, parseRow, type Row, updateExpressions } from './lease-row.js'
 import type { LeaseListing, LeaseStore, LeaseWrite, MalformedLease } from './lease-store.js'
+import { LeaseTable } from './lease-table.js'
 import { LeaseTableError } from './lease-table-error.js'
+import { checkLeaseTableOptions, type LeaseTableSettings } from './lease-table-options.js'
 import {
   endChange,
   handOverChange,
@@ -30,62 +19,29 @@ import {
   withdrawHandoffChange,
 } from './lease-writes.js'
 
-/** The narrow port to DynamoDB (decision 22). One attempt per call: a hidden retry would meet its own first attempt. */
-export interface DynamoDBPort {
-  send(command: CreateTableCommand, options?: CallOptions): Promise<CreateTableCommandOutput>
-  send(command: DescribeTableCommand, options?: CallOptions): Promise<DescribeTableCommandOutput>
-  send(command: GetItemCommand, options?: CallOptions): Promise<GetItemCommandOutput>
-  send(command: PutItemCommand, options?: CallOptions): Promise<PutItemCommandOutput>
-  send(command: ScanCommand, options?: CallOptions): Promise<ScanCommandOutput>
-  send(command: UpdateItemCommand, options?: CallOptions): Promise<UpdateItemCommandOutput>
-}
-
-/** AWS makes a table in seconds. Longer means that somebody should look. */
-const TABLE_PATIENCE_MS = 180_000
-const FIRST_LOOK_MS = 50
-const LATER_LOOKS_MS = 1_000
-
 /** Leases in a DynamoDB table with the KCL's schema. The table may be shared with other row types, which are left alone. */
 export class DynamoDBLeaseStore implements LeaseStore {
   readonly #dynamodb: DynamoDBPort
   readonly #tableName: string
   readonly #streamName: string
-  readonly #clock: Clock
+  readonly #table: LeaseTable
 
   constructor(options: {
     readonly dynamodb: DynamoDBPort
     readonly tableName: string
     readonly streamName: string
+    /** Default: a missing table is made on demand. */
+    readonly table?: LeaseTableSettings
     readonly clock: Clock
   }) {
     this.#dynamodb = options.dynamodb
     this.#tableName = options.tableName
     this.#streamName = options.streamName
-    this.#clock = options.clock
+    this.#table = new LeaseTable({ ...options, settings: options.table ?? checkLeaseTableOptions() })
   }
 
-  /** A missing table is made, on demand (PAY_PER_REQUEST). An existing one is used as it is, if its key fits. */
-  async open(options: CallOptions = {}): Promise<void> {
-    const deadline = this.#clock.now() + TABLE_PATIENCE_MS
-    let pause = FIRST_LOOK_MS
-    for (;;) {
-      const table = await this.#describe(options)
-      if (table === undefined) await this.#createTable(options)
-      else if (table.TableStatus === 'DELETING') {
-        throw new LeaseTableError(this.#tableName, 'is being deleted. Wait until it is gone, or name another table')
-      } else if (table.TableStatus !== 'CREATING') {
-        this.#checkKey(table)
-        return
-      }
-      if (this.#clock.now() > deadline) {
-        throw new LeaseTableError(
-          this.#tableName,
-          `is still not ACTIVE after ${TABLE_PATIENCE_MS / 1000} s. Look at it in the DynamoDB console`,
-        )
-      }
-      await sleep(this.#clock, pause, { signal: options.signal })
-      pause = Math.min(pause * 2, LATER_LOOKS_MS)
-    }
+  open(options: CallOptions = {}): Promise<void> {
+    return this.#table.open(options)
   }
 
   /**
@@ -195,40 +151,6 @@ export class DynamoDBLeaseStore implements LeaseStore {
       this.#tableName,
       `has the lease ${leaseKey} of ${of}, and cannot hold those of stream ${this.#streamName} too. Give each stream an \`applicationName\` or ` +
         '`leaseTable` of its own',
-    )
-  }
-
-  async #describe(options: CallOptions): Promise<TableDescription | undefined> {
-    try {
-      return (await this.#dynamodb.send(new DescribeTableCommand({ TableName: this.#tableName }), options)).Table
-    } catch (error) {
-      if (isNamed(error, 'ResourceNotFoundException')) return undefined
-      throw error
-    }
-  }
-
-  async #createTable(options: CallOptions): Promise<void> {
-    const command = new CreateTableCommand({
-      TableName: this.#tableName,
-      AttributeDefinitions: [{ AttributeName: 'leaseKey', AttributeType: 'S' }],
-      KeySchema: [{ AttributeName: 'leaseKey', KeyType: 'HASH' }],
-      BillingMode: 'PAY_PER_REQUEST',
-    })
-    try {
-      await this.#dynamodb.send(command, options)
-    } catch (error) {
-      // Another worker was faster.
-      if (!isNamed(error, 'ResourceInUseException')) throw error
-    }
-  }
-
-  #checkKey({ KeySchema = [], AttributeDefinitions = [] }: TableDescription): void {
-    const type = AttributeDefinitions.find((attribute) => attribute.AttributeName === 'leaseKey')?.AttributeType
-    if (KeySchema.length === 1 && KeySchema[0]?.AttributeName === 'leaseKey' && type === 'S') return
-    const found = KeySchema.map((key) => `${key.AttributeName} (${key.KeyType})`).join(', ')
-    throw new LeaseTableError(
-      this.#tableName,
-      `must have the one partition key leaseKey of type S and no sort key, but its key is ${found}. Name another table for the leases`,
     )
   }
 }

@@ -1,19 +1,20 @@
 import type { Clock } from '@shardwise/core/clock'
 import type { ChildShard } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
-import { classifyFailure } from '@shardwise/core/service-error'
 import { backoffDelay } from '../backoff.js'
 import { createChildLeases } from '../shards/child-leases.js'
 import { ShardAudit } from '../shards/shard-audit.js'
 import type { ShardDiscovery } from '../shards/shard-discovery.js'
+import { Alarm } from './alarm.js'
+import { Departure } from './departure.js'
 import type { HeldLease } from './held-lease.js'
-import { actualOwner, hasEnded, type Lease } from './lease.js'
-import type { LeaseEvent, LeaseOperation } from './lease-event.js'
-import { LeaseObserver } from './lease-observer.js'
+import { actualOwner, type Lease } from './lease.js'
+import { inTurns, LeaseCalls } from './lease-calls.js'
+import type { LeaseEvent } from './lease-event.js'
 import { planLeases } from './lease-planner.js'
-import type { LeaseStore, LeaseWrite } from './lease-store.js'
+import type { LeaseStore } from './lease-store.js'
 import { LeaseTenure } from './lease-tenure.js'
-import { withinTime } from './time-limit.js'
+import { LeaseView } from './lease-view.js'
 import { momentOf } from './trust-window.js'
 
 export interface LeaseCoordinatorOptions {
@@ -37,10 +38,6 @@ type CoordinatorState =
 
 const SMALL_TABLE_LEASES = 500
 const SCAN_SMALL_TABLE_MS = 1_000
-const WRITES_AT_ONCE = 16
-/** A call that hangs must not hold up the others for longer. */
-const SCAN_LIMIT_MS = 10_000
-const LEAST_WRITE_LIMIT_MS = 1_000
 
 /** How far apart scans are: docs/lease-protocol.md, "Expiry". */
 export function scanIntervalMs(leases: number, failoverTimeMs: number): number {
@@ -51,34 +48,34 @@ export function scanIntervalMs(leases: number, failoverTimeMs: number): number {
 /** Gets this worker its share of the leases and keeps them. What it decides is decided in the planner and the observer; here it is done. */
 export class LeaseCoordinator {
   readonly #options: LeaseCoordinatorOptions
-  readonly #observer: LeaseObserver
+  readonly #calls: LeaseCalls
+  readonly #view: LeaseView
+  readonly #audit: ShardAudit
+  readonly #alarm: Alarm
   readonly #tenures = new Map<string, LeaseTenure>()
   readonly #running = new Set<Promise<void>>()
-  readonly #malformed = new Set<string>()
   /** Leases whose children may not all have a lease yet. */
   readonly #incomplete = new Set<string>()
-  readonly #audit: ShardAudit
   readonly #halt = new AbortController()
   #state: CoordinatorState = { is: 'new' }
-  /** The table as last scanned, with what our own writes have shown since. */
-  #leases = new Map<string, Lease>()
-  /**
-   * Leases with a write of ours of unknown outcome: to be left alone until the next scan. Their rows stay in `#leases`, since a parent
-   * without a row counts as gone, and its children could be taken before it has been read.
-   */
-  readonly #unsure = new Set<string>()
   #late = false
   /** Scan at once, with a consistent read. */
   #poked = false
-  #wake: (() => void) | undefined
   #scans = 0
   #scanFailures = 0
 
   constructor(options: LeaseCoordinatorOptions) {
     this.#options = options
-    const { failoverTimeMs } = options
+    const { clock, failoverTimeMs } = options
+    this.#calls = new LeaseCalls(options)
+    this.#view = new LeaseView({ failoverTimeMs, scanIntervalMs: scanIntervalMs(0, failoverTimeMs) })
     this.#audit = new ShardAudit(options)
-    this.#observer = new LeaseObserver({ failoverTimeMs, scanIntervalMs: scanIntervalMs(0, failoverTimeMs) })
+    this.#alarm = new Alarm(clock)
+  }
+
+  /** The lease table as last seen here, for display: no I/O. */
+  get leases(): readonly Lease[] {
+    return this.#view.leases
   }
 
   /**
@@ -121,11 +118,11 @@ export class LeaseCoordinator {
 
   async #finish(): Promise<void> {
     this.#halt.abort()
-    this.#wake?.()
+    this.#alarm.ring()
     for (const tenure of this.#tenures.values()) tenure.requestDrain()
     if (this.#running.size === 0) return
     while (this.#running.size > 0) await Promise.all(this.#running)
-    await this.#cleanUp()
+    await new Departure(this.#options, this.#calls).cleanUp()
   }
 
   #track(run: Promise<void>): void {
@@ -139,52 +136,49 @@ export class LeaseCoordinator {
       const scanAt = await this.#scan()
       do {
         await this.#act()
-        await this.#pause(Math.min(scanAt, this.#nextExpiry()))
+        const now = this.#options.clock.now()
+        if (!this.#poked && !signal.aborted) await this.#alarm.wait(Math.min(scanAt, this.#view.nextExpiry(now, this.#tenures)))
       } while (!signal.aborted && this.#options.clock.now() < scanAt && !this.#poked)
     }
   }
 
   /** Reads the table. Returns when to read it again. */
   async #scan(): Promise<number> {
-    const { store, clock, failoverTimeMs, random } = this.#options
+    const { store, clock, failoverTimeMs, random, emit } = this.#options
     const began = clock.now()
     // The first sight must show what the discovery has just found, and one after the end of a shard its children.
     const consistent = this.#scans++ === 0 || this.#poked
     this.#poked = false
     try {
-      const { leases, malformed } = await this.#call('scan', undefined, (signal) => store.list({ signal, consistent }))
+      const listing = await this.#calls.send('scan', undefined, (signal) => store.list({ signal, consistent }))
       this.#scanFailures = 0
-      this.#leases = new Map(leases.map((lease) => [lease.leaseKey, lease]))
-      this.#unsure.clear()
-      this.#observer.observe(leases, clock.now())
-      for (const lease of leases) this.#tenures.get(lease.leaseKey)?.observe(lease)
-      for (const { leaseKey, reason } of malformed) this.#report(leaseKey, reason)
-      return began + scanIntervalMs(leases.length, failoverTimeMs)
+      for (const row of this.#view.scanned(listing, clock.now())) emit({ type: 'lease-malformed', ...row })
+      for (const lease of listing.leases) this.#tenures.get(lease.leaseKey)?.observe(lease)
+      return began + scanIntervalMs(listing.leases.length, failoverTimeMs)
     } catch {
-      const interval = scanIntervalMs(this.#leases.size, failoverTimeMs)
-      this.#leases.clear()
+      this.#view.scanFailed()
       this.#scanFailures++
-      return clock.now() + backoffDelay(this.#scanFailures, { baseMs: interval, maxMs: failoverTimeMs / 3 }, random)
+      const baseMs = scanIntervalMs(this.#view.size, failoverTimeMs)
+      return clock.now() + backoffDelay(this.#scanFailures, { baseMs, maxMs: failoverTimeMs / 3 }, random)
     }
   }
 
   /** Takes and asks for what the plan says. */
   async #act(): Promise<void> {
     const { clock, workerId, random } = this.#options
-    if (this.#halt.signal.aborted || this.#cannotRenew()) return
+    if (this.#halt.signal.aborted || this.#cannotRenew() || !this.#view.isCurrent) return
     const now = clock.now()
+    const { leases, observer, unsure, earliestStart } = this.#view
     const plan = planLeases({
-      leases: [...this.#leases.values()],
+      leases,
       workerId,
-      hasExpired: (lease) => this.#observer.hasExpired(lease, now),
-      isOverdue: (lease) => this.#observer.isOverdue(lease, now),
-      busy: new Set([...this.#tenures.keys(), ...this.#unsure]),
+      hasExpired: (lease) => observer.hasExpired(lease, now),
+      isOverdue: (lease) => observer.isOverdue(lease, now),
+      busy: new Set([...this.#tenures.keys(), ...unsure]),
       random,
     })
-    const startAts = [...this.#leases.values()].flatMap(({ startAt }) => startAt ?? [])
-    const earliest = startAts.length > 0 ? Math.min(...startAts) : undefined
-    await this.#inTurns(plan.take, (lease) => this.#take(lease, earliest))
-    await this.#inTurns(plan.request, (lease) => this.#request(lease))
+    await inTurns(plan.take, (lease) => this.#take(lease, earliestStart))
+    await inTurns(plan.request, (lease) => this.#request(lease))
   }
 
   /**
@@ -193,7 +187,7 @@ export class LeaseCoordinator {
    */
   #cannotRenew(): boolean {
     const late = [...this.#tenures.values()].some((tenure) => tenure.isLate())
-    if (late || this.#late) this.#observer.reset()
+    if (late || this.#late) this.#view.observer.reset()
     this.#late = late
     return late
   }
@@ -203,8 +197,10 @@ export class LeaseCoordinator {
     const { leaseKey } = seen
     if (this.#halt.signal.aborted || this.#tenures.has(leaseKey)) return
     const sent = momentOf(clock)
-    const write = await this.#call('take', leaseKey, (signal) => store.take(seen, workerId, { signal })).catch(() => undefined)
-    this.#remember(leaseKey, write)
+    const write = await this.#calls
+      .send('take', leaseKey, (signal) => store.take(seen, workerId, { signal }))
+      .catch(() => undefined)
+    this.#view.remember(leaseKey, write)
     // Stopped meanwhile: the clean-up gives it back.
     if (write?.done !== true || this.#halt.signal.aborted) return
     const { lease } = write
@@ -231,7 +227,7 @@ export class LeaseCoordinator {
     if (!tenure.hasEnded()) return
     // The children are free now, and nobody is nearer to them.
     this.#poked = true
-    this.#wake?.()
+    this.#alarm.ring()
     if (this.#incomplete.delete(tenure.leaseKey)) this.#audit.soon()
   }
 
@@ -240,8 +236,8 @@ export class LeaseCoordinator {
     const { leaseKey } = lease
     if (this.#halt.signal.aborted) return
     const send = (signal: AbortSignal) => store.requestHandoff(lease, workerId, { signal })
-    const write = await this.#call('request-handoff', leaseKey, send).catch(() => undefined)
-    this.#remember(leaseKey, write)
+    const write = await this.#calls.send('request-handoff', leaseKey, send).catch(() => undefined)
+    this.#view.remember(leaseKey, write)
     if (write?.done === true) emit({ type: 'lease-requested', leaseKey, from: lease.leaseOwner })
   }
 
@@ -249,76 +245,5 @@ export class LeaseCoordinator {
     const { childShardIds, complete } = await createChildLeases(this.#options, lease, named, signal)
     if (!complete) this.#incomplete.add(lease.leaseKey)
     return childShardIds
-  }
-
-  /** What was handed to us, or asked for by us, and not taken up: peers shall not wait for it. */
-  async #cleanUp(): Promise<void> {
-    const { store, workerId } = this.#options
-    try {
-      const { leases } = await this.#call('clean-up', undefined, (signal) => store.list({ signal, consistent: true }))
-      await this.#inTurns(
-        leases.filter((lease) => lease.leaseOwner === workerId && !hasEnded(lease)),
-        async (lease) => {
-          const giveBack = (signal: AbortSignal) =>
-            lease.checkpointOwner === undefined
-              ? store.handOver(lease, workerId, { to: undefined }, { signal })
-              : store.withdrawHandoff(lease, workerId, { signal })
-          await this.#call('clean-up', lease.leaseKey, giveBack)
-        },
-      )
-    } catch {
-      // Reported by #call. They expire.
-    }
-  }
-
-  async #call<T>(operation: LeaseOperation, leaseKey: string | undefined, send: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const { clock, emit, failoverTimeMs } = this.#options
-    const limitMs = leaseKey === undefined ? SCAN_LIMIT_MS : Math.max(failoverTimeMs / 3, LEAST_WRITE_LIMIT_MS)
-    try {
-      return await withinTime(clock, limitMs, send)
-    } catch (error) {
-      emit({ type: 'lease-store-failed', operation, leaseKey, failure: classifyFailure(error) })
-      throw error
-    }
-  }
-
-  async #inTurns(leases: readonly Lease[], act: (lease: Lease) => Promise<void>): Promise<void> {
-    for (let i = 0; i < leases.length; i += WRITES_AT_ONCE) await Promise.all(leases.slice(i, i + WRITES_AT_ONCE).map(act))
-  }
-
-  #remember(leaseKey: string, write: LeaseWrite | undefined): void {
-    if (write === undefined) this.#unsure.add(leaseKey)
-    else if (write.lease === undefined) this.#leases.delete(leaseKey)
-    else this.#leases.set(leaseKey, write.lease)
-  }
-
-  #report(leaseKey: string, reason: string): void {
-    if (this.#malformed.has(leaseKey)) return
-    this.#malformed.add(leaseKey)
-    this.#options.emit({ type: 'lease-malformed', leaseKey, reason })
-  }
-
-  /** When the next lease of somebody else expires if its counter stays. */
-  #nextExpiry(): number {
-    const now = this.#options.clock.now()
-    let next = Number.POSITIVE_INFINITY
-    for (const lease of this.#leases.values()) {
-      const at = hasEnded(lease) || this.#tenures.has(lease.leaseKey) ? undefined : this.#observer.expiresAt(lease)
-      if (at !== undefined && at >= now) next = Math.min(next, at + 1)
-    }
-    return next
-  }
-
-  #pause(until: number): Promise<void> {
-    const { clock } = this.#options
-    if (this.#poked || this.#halt.signal.aborted) return Promise.resolve()
-    return new Promise((resolve) => {
-      const timer = clock.schedule(until - clock.now(), () => this.#wake?.())
-      this.#wake = () => {
-        timer.cancel()
-        this.#wake = undefined
-        resolve()
-      }
-    })
   }
 }

@@ -1,11 +1,12 @@
-import { type Scheduled, sleep } from '@shardwise/core/clock'
 import type { HashKeyRange } from '@shardwise/core/hash-key'
 import type { ChildShard } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
-import { classifyFailure, type ServiceFailure } from '@shardwise/core/service-error'
+import type { ServiceFailure } from '@shardwise/core/service-error'
 import { backoffDelay } from '../backoff.js'
 import type { PendingCheckpoint } from '../checkpoints/pending-checkpoint.js'
 import { formatPosition, type Position } from '../checkpoints/position.js'
+import { Alarm } from './alarm.js'
+import { createChildrenPatiently } from './children-creation.js'
 import type { HeldLease } from './held-lease.js'
 import { hasEnded, type Lease, pendingHandoff } from './lease.js'
 import type { LeaseEvent, LeaseOperation } from './lease-event.js'
@@ -66,8 +67,7 @@ export class LeaseTenure implements HeldLease {
   #failures = 0
   #inDoubt = false
   #dueAt: number
-  #timer: Scheduled | undefined
-  #wake: (() => void) | undefined
+  readonly #alarm: Alarm
   readonly #waiters = new TenureWaiters()
   #ending: Ending | undefined
 
@@ -83,6 +83,7 @@ export class LeaseTenure implements HeldLease {
     this.generation = lease.leaseCounter
     this.#owned = new OwnedRow(options)
     this.#wanted = new WantedProgress(lease)
+    this.#alarm = new Alarm(options.clock)
     this.#tickMs = failoverTimeMs / TICKS
     this.#dueAt = sent.now + this.#tickMs
   }
@@ -183,7 +184,7 @@ export class LeaseTenure implements HeldLease {
   async run(): Promise<void> {
     while (this.#state.is === 'held') {
       const { clock } = this.#options
-      if (clock.now() < this.#dueAt) await this.#idle()
+      if (clock.now() < this.#dueAt) await this.#alarm.wait(this.#dueAt)
       else if (this.#ending !== undefined) await this.#end(this.#ending)
       else if (this.#waiters.releasing) await this.#handOver()
       else await this.#renew()
@@ -283,37 +284,25 @@ export class LeaseTenure implements HeldLease {
     return new LeaseLostError(this.leaseKey, this.#options.workerId, why, { owner })
   }
 
-  /** The renewals go on meanwhile. Undefined: not created, and we are to finish. */
-  async #withChildren(children: readonly ChildShard[]): Promise<readonly string[] | undefined> {
+  /** The renewals go on meanwhile. */
+  #withChildren(children: readonly ChildShard[]): Promise<readonly string[] | undefined> {
     const { createChildren, clock, random, emit } = this.#options
-    for (let failures = 1; ; failures++) {
-      try {
-        return await createChildren(this.#owned.row, children, this.signal)
-      } catch (error) {
-        const failure = classifyFailure(error)
-        if (this.#state.is !== 'held' || failure.kind === 'unknown') throw error
-        emit({ type: 'lease-store-failed', operation: 'create-children', leaseKey: this.leaseKey, failure })
-        if (this.#drain.signal.aborted) return undefined
-        await sleep(clock, backoffDelay(failures, { baseMs: 100, maxMs: this.#tickMs }, random), { signal: this.signal })
-      }
-    }
+    return createChildrenPatiently({
+      leaseKey: this.leaseKey,
+      create: () => createChildren(this.#owned.row, children, this.signal),
+      isHeld: () => this.#state.is === 'held',
+      lost: this.signal,
+      drain: this.drain,
+      longestPauseMs: this.#tickMs,
+      clock,
+      random,
+      emit,
+    })
   }
 
   #writeSoon(): void {
     // While a failing write waits for its next attempt, more callers must not shorten the pause.
     if (this.#failures === 0) this.#dueAt = this.#options.clock.now()
-    this.#wake?.()
-  }
-
-  #idle(): Promise<void> {
-    const { clock } = this.#options
-    return new Promise((resolve) => {
-      this.#wake = () => {
-        this.#timer?.cancel()
-        this.#wake = undefined
-        resolve()
-      }
-      this.#timer = clock.schedule(this.#dueAt - clock.now(), () => this.#wake?.())
-    })
+    this.#alarm.ring()
   }
 }

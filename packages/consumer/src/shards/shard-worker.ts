@@ -2,9 +2,10 @@ import type { Clock } from '@shardwise/core/clock'
 import type { ChildShard } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
 import type { Backoff } from '../backoff.js'
+import { type CheckpointAwaitedEvent, untilConfirmed } from '../checkpoints/checkpoint-confirmation.js'
 import { Checkpointer } from '../checkpoints/checkpointer.js'
-import { type Position, sequencePosition } from '../checkpoints/position.js'
-import type { RecordPosition } from '../delivery/completed-prefix.js'
+import type { Position } from '../checkpoints/position.js'
+import { ShardCheckpoints } from '../checkpoints/shard-checkpoints.js'
 import type { DeliveryEvent } from '../delivery/delivery-event.js'
 import type { Handlers } from '../delivery/handler.js'
 import { HandlerPermit } from '../delivery/handler-permit.js'
@@ -15,6 +16,7 @@ import { UserRecords } from '../delivery/user-records.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import { LeaseLostError } from '../leases/lease-lost-error.js'
 import type { RunSettings } from '../run-options.js'
+import { sharedAbort } from '../shared-abort.js'
 import type { FetchedBatch, RecordSource, SourceEvent } from '../sources/record-source.js'
 import type { StopLimit } from '../stop-limit.js'
 import { ReadProgress, type ReadSnapshot } from './read-progress.js'
@@ -33,6 +35,7 @@ export interface ShardWorkerOptions {
   readonly stopLimit: Pick<StopLimit, 'expired' | 'abandoned'>
   /** See Checkpointer. */
   readonly checkpointWriteAfterMs: number | undefined
+  readonly checkpointEveryRecords: number | undefined
   readonly clock: Clock
   readonly random: Random
   readonly emit: (event: ShardWorkerEvent) => void
@@ -41,6 +44,7 @@ export interface ShardWorkerOptions {
 export type ShardWorkerEvent =
   | SourceEvent
   | DeliveryEvent
+  | CheckpointAwaitedEvent
   /** This process begins to read a shard, after `resumeFrom`. */
   | { readonly type: 'shard-started'; readonly shardId: string; readonly resumeFrom: Position }
   /** All user records of one read are completed. Empty reads count too, since they tell the lag. */
@@ -70,7 +74,7 @@ export interface WorkerSnapshot extends ReadSnapshot {
   readonly state: ShardWorkerState
   /** Grows with every acquisition of the lease by anyone. */
   readonly generation: number
-  /** The last record completed without a gap, or where reading began. The lease's next write carries it as the checkpoint. */
+  /** The last record completed without a gap, or where reading began. Automatic checkpoints: the lease's next write carries it. */
   readonly completed: Position
 }
 
@@ -85,12 +89,12 @@ export class ShardWorker {
   readonly #options: ShardWorkerOptions
   readonly #delivery: InOrderDelivery | KeyedDelivery
   readonly #checkpointer: Checkpointer
+  readonly #checkpoints: ShardCheckpoints
   readonly #records: UserRecords
   /** Aborts as soon as nothing new may begin. */
-  readonly #halt = new AbortController()
+  readonly #halt = sharedAbort()
   readonly #permit: HandlerPermit
   readonly #progress = new ReadProgress()
-  #completed: RecordPosition | undefined
   #abandoned = false
   #state: ShardWorkerState = 'starting'
 
@@ -98,7 +102,18 @@ export class ShardWorker {
     this.#options = options
     const { lease, stream, handlers, run, handlerBackoff, gates, checkpointWriteAfterMs, clock, random, emit } = options
     this.#records = new UserRecords({ stream, shardId: lease.shardId, range: lease.range, resumeFrom: lease.resumeFrom })
-    this.#checkpointer = new Checkpointer({ lease, writeAfterMs: checkpointWriteAfterMs, clock })
+    const { concurrency } = run
+    this.#checkpointer = new Checkpointer({
+      lease,
+      writeAfterMs: checkpointWriteAfterMs,
+      everyRecords: options.checkpointEveryRecords,
+      clock,
+    })
+    this.#checkpoints = new ShardCheckpoints({
+      lease,
+      automatic: run.checkpoint === 'auto' ? this.#checkpointer : undefined,
+      sideBySide: concurrency > 1,
+    })
     this.#permit = new HandlerPermit({ lease, gates, halt: this.#halt.signal })
     const delivery = {
       lease: this.#permit,
@@ -108,14 +123,9 @@ export class ShardWorker {
       clock,
       random,
       halt: this.#halt.signal,
-      completed: (position: RecordPosition) => {
-        if (this.#abandoned) return
-        this.#completed = position
-        this.#checkpointer.completed(position)
-      },
+      checkpoints: this.#checkpoints,
       emit,
     }
-    const { concurrency } = run
     this.#delivery = concurrency > 1 ? new KeyedDelivery({ ...delivery, concurrency }) : new InOrderDelivery(delivery)
   }
 
@@ -124,10 +134,8 @@ export class ShardWorker {
   }
 
   snapshot(): WorkerSnapshot {
-    const { generation, resumeFrom } = this.#options.lease
-    const last = this.#completed
-    const completed = last === undefined ? resumeFrom : sequencePosition(last.sequenceNumber, last.subSequenceNumber)
-    return { state: this.#state, generation, completed, ...this.#progress.snapshot() }
+    const { generation } = this.#options.lease
+    return { state: this.#state, generation, completed: this.#checkpoints.end, ...this.#progress.snapshot() }
   }
 
   /** Runs once. Resolves when this worker touches neither records nor lease any more; never rejects. */
@@ -183,7 +191,7 @@ export class ShardWorker {
         reading?.catch(() => {})
         if (!(await this.#unlessAbandoned(this.#deliver(batch)))) return undefined
         this.#progress.completed(batch)
-        if (batch.children !== undefined) return batch.children
+        if (batch.children !== undefined) return (await this.#confirmed()) ? batch.children : undefined
       }
     } catch (error) {
       if (halt.aborted) return undefined
@@ -193,6 +201,13 @@ export class ShardWorker {
       this.#halt.abort()
       await reading?.catch(() => {})
     }
+  }
+
+  /** False when halted before all of the shard is checkpointed. */
+  #confirmed(): Promise<boolean> {
+    const { lease, handlerBackoff: backoff, clock, random, emit } = this.#options
+    const { shardId } = lease
+    return untilConfirmed({ shardId, checkpoints: this.#checkpoints, backoff, clock, random, halt: this.#halt.signal, emit })
   }
 
   async #read(): Promise<FetchedBatch> {
@@ -208,6 +223,7 @@ export class ShardWorker {
     return new Promise((resolve, reject) => {
       const abandon = (): void => {
         this.#abandoned = true
+        this.#checkpoints.close(stopLimit.expired.reason)
         emit({ type: 'handler-abandoned', shardId: lease.shardId, records: this.#delivery.outstanding })
         resolve(false)
       }
@@ -222,7 +238,10 @@ export class ShardWorker {
     const since = clock.now()
     let count = 0
     let outsideShardRange = 0
-    if (batch.fromOldest === true) this.#records.forgetCheckpoint()
+    if (batch.fromOldest === true) {
+      this.#records.forgetCheckpoint()
+      this.#checkpoints.forget()
+    }
     for (const records of this.#records.batches(batch.records)) {
       count += records.length
       for (const record of records) if (record.outsideShardRange) outsideShardRange++
