@@ -18,6 +18,7 @@ describe('checkOptions', () => {
       checkpointEveryRecords: undefined,
       idleTimeBetweenReadsMs: 500,
       maxRecordsPerRead: 10_000,
+      maxBufferedBytes: 64 * 1024 * 1024,
       handlerBackoff: { baseMs: 200, maxMs: 30_000 },
     })
   })
@@ -59,6 +60,7 @@ describe('checkOptions', () => {
     { given: { checkpointIntervalMs: 0 }, option: 'checkpointIntervalMs', message: 'from 100' },
     { given: { checkpointEveryRecords: 0 }, option: 'checkpointEveryRecords', message: 'from 1 to 10000000' },
     { given: { idleTimeBetweenReadsMs: 100 }, option: 'idleTimeBetweenReadsMs', message: 'from 200' },
+    { given: { maxBufferedBytes: 1000 }, option: 'maxBufferedBytes', message: 'from 1048576 to 17179869184' },
     { given: { maxRecordsPerRead: 10_001 }, option: 'maxRecordsPerRead', message: 'from 1 to 10000' },
     { given: { retry: { baseMs: 100, maxMs: 50 } }, option: 'retry.maxMs', message: 'from 100' },
     { given: { retry: { tries: 5 } }, option: 'tries', message: 'no such option' },

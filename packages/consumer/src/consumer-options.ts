@@ -66,6 +66,13 @@ export interface ConsumerOptions extends AwsConnection {
   /** Kinesis records in one read, so also the most of a batch that are not aggregated. Default 10000, as KCL; 1 to 10000. */
   readonly maxRecordsPerRead?: number | undefined
   /**
+   * Payload bytes of Kinesis records in memory, read and not completed, of all shards together. Default 64 MiB; 1 MiB to 16 GiB. One shard holds at most 8 MiB and one
+   * read (10 MiB) more, and while nothing is left shards are not read ahead of their handlers. Each shard may hold its part
+   * of one half, whatever the others hold, so that shards whose handlers hang do not keep the others waiting. Objects made of the
+   * records, and answers being parsed, come on top.
+   */
+  readonly maxBufferedBytes?: number | undefined
+  /**
    * Milliseconds before a failed handler call is repeated: about `baseMs`, doubled each time up to `maxMs`, less up to half at random.
    * Defaults 200 and 30000, or `baseMs` when that is more; 1 to 600000, `maxMs` at least `baseMs`.
    */
@@ -97,16 +104,8 @@ const KNOWN = [
     'dynamodb',
     'dynamodbEndpoint',
   ],
-  ...[
-    'kinesis',
-    'workerId',
-    'failoverTimeMs',
-    'initialPosition',
-    'checkpointIntervalMs',
-    'checkpointEveryRecords',
-    'idleTimeBetweenReadsMs',
-  ],
-  ...['maxRecordsPerRead', 'retry', 'clock', 'random'],
+  ...['kinesis', 'workerId', 'failoverTimeMs', 'initialPosition', 'checkpointIntervalMs', 'checkpointEveryRecords'],
+  ...['idleTimeBetweenReadsMs', 'maxRecordsPerRead', 'maxBufferedBytes', 'retry', 'clock', 'random'],
 ]
 
 /** Options checked and complete. */
@@ -123,11 +122,13 @@ export interface ConsumerSettings {
   readonly checkpointEveryRecords: number | undefined
   readonly idleTimeBetweenReadsMs: number
   readonly maxRecordsPerRead: number
+  readonly maxBufferedBytes: number
   readonly handlerBackoff: Backoff
   readonly clock: Clock
   readonly random: Random
 }
 
+const MIB = 1024 * 1024
 /** https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html: StreamARN, and StreamName elsewhere there. */
 const STREAM = /^([a-zA-Z0-9_.-]{1,128}|arn:aws[\w-]*:kinesis:[a-z0-9-]+:\d{12}:stream\/[a-zA-Z0-9_.-]{1,128})$/
 /** https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html: TableName. */
@@ -182,6 +183,11 @@ export function checkOptions(options: ConsumerOptions): ConsumerSettings {
       min: 1,
       max: MAX_GET_RECORDS,
       fallback: MAX_GET_RECORDS,
+    }),
+    maxBufferedBytes: integerOption('maxBufferedBytes', options.maxBufferedBytes, {
+      min: MIB,
+      max: 16 * 1024 * MIB,
+      fallback: 64 * MIB,
     }),
     handlerBackoff: {
       baseMs,

@@ -19,7 +19,6 @@ import type { StartGate } from './delivery/start-gate.js'
 import { LeaseCoordinator } from './leases/lease-coordinator.js'
 import { type RecordsOptions, recordIterator } from './record-iterator.js'
 import { checkRunOptions, type RunOptions, type RunSettings } from './run-options.js'
-import { SeenLeases } from './shards/seen-leases.js'
 import { ShardDiscovery } from './shards/shard-discovery.js'
 import { ShardWorkerSetup } from './shards/shard-worker-setup.js'
 import { ShardWorkers } from './shards/shard-workers.js'
@@ -40,9 +39,9 @@ export class Consumer {
   readonly #stop = new AbortController()
   readonly #stopLimit: StopLimit
   readonly #workers: ShardWorkers
-  readonly #seen = new SeenLeases()
   readonly #abandoned: string[] = []
   #run: Promise<void> | undefined
+  #coordinator: LeaseCoordinator | undefined
   #state: ConsumerState = 'new'
   #workerId: string | undefined
 
@@ -82,14 +81,15 @@ export class Consumer {
   }
 
   /**
-   * Takes no more shards, begins no more handler calls, lets those in hand finish, checkpoints, and gives the leases back, so that other
-   * workers go on at once. Resolves when nothing of this consumer runs. May be called at any time and more than once, for instance with
-   * less time; rejects only with InvalidOptionError.
+   * Takes no more shards, begins no more handler calls (by key only those before others that are completed), lets those in hand finish,
+   * checkpoints, and gives the leases back, so that other workers go on at once. Resolves when nothing of this consumer runs. May be called
+   * at any time and more than once, for instance with less time; rejects only with InvalidOptionError.
    *
    * Without options it waits as long as a handler call lasts. With `timeoutMs` or `signal` it waits so long, then aborts `context.signal` of
    * the calls in hand, waits one second more, and gives the shards of those that are left back at their last completed record. A call that
    * returns after the signal has aborted completes nothing, for it may have given up: its records are delivered again elsewhere, perhaps at
-   * the same time. Shards whose call has not returned are in the result, and in `handler-abandoned`. Giving back a lease waits for the lease table, at most `failoverTimeMs`.
+   * the same time. Shards whose call has not returned are in the result, and in `handler-abandoned`. Giving back a lease waits for the lease
+   * table, at most `failoverTimeMs`.
    *
    * A handler may call it, but must not wait for it without a time limit.
    */
@@ -127,7 +127,7 @@ export class Consumer {
     const { stream, applicationName } = this.#settings
     const workerId = this.#workerId
     const known = new Map<string, KnownShard>()
-    for (const lease of this.#seen.leases) known.set(lease.leaseKey, { ...lease, lease, worker: undefined })
+    for (const lease of this.#coordinator?.leases ?? []) known.set(lease.leaseKey, { ...lease, lease, worker: undefined })
     for (const { lease, worker } of this.#workers) {
       const { leaseKey, shardId } = lease
       known.set(leaseKey, { leaseKey, shardId, lease: known.get(leaseKey)?.lease, worker: worker.snapshot() })
@@ -170,14 +170,13 @@ export class Consumer {
     handlers: Handlers,
     run: RunSettings,
     gates: readonly StartGate[],
-    { port, store: table }: Connections,
+    { port, store }: Connections,
     workerId: string,
   ): Promise<void> {
     const settings = this.#settings
     const { stream, applicationName, failoverTimeMs, initialPosition, clock, random } = settings
     const reference = streamReference(stream)
     const stop = this.#stop.signal
-    const store = this.#seen.watch(table)
     const emit = (event: ConsumerEvent): void => this.events.emit(event)
     const steps = new StartSteps({ settings, stop, emit })
     await steps.take('describe-stream', async () => {
@@ -211,6 +210,7 @@ export class Consumer {
       onHeld: (lease) => this.#workers.start(lease, setup.worker(lease)),
       emit,
     })
+    this.#coordinator = coordinator
     try {
       await steps.take('list-shards', () => coordinator.start())
       if (this.#state === 'starting') this.#state = 'running'

@@ -1,16 +1,26 @@
-import { GetItemCommand, PutItemCommand, ScanCommand, type ScanCommandOutput, UpdateItemCommand } from '@aws-sdk/client-dynamodb'
+import {
+  DeleteItemCommand,
+  GetItemCommand,
+  PutItemCommand,
+  ScanCommand,
+  type ScanCommandOutput,
+  UpdateItemCommand,
+} from '@aws-sdk/client-dynamodb'
 import type { Clock } from '@shardwise/core/clock'
+import type { HashKeyRange } from '@shardwise/core/hash-key'
 import type { CallOptions } from '@shardwise/core/kinesis-port'
 import type { DynamoDBPort } from './dynamodb-port.js'
 import type { Lease, NewLease } from './lease.js'
 import type { LeaseProgress } from './lease-progress.js'
-import { newRow, parseRow, type Row, updateExpressions } from './lease-row.js'
-import type { LeaseListing, LeaseStore, LeaseWrite, MalformedLease } from './lease-store.js'
+import { conditionExpression, newRow, parseRow, type Row, updateExpressions } from './lease-row.js'
+import type { LeaseDeletion, LeaseListing, LeaseStore, LeaseWrite, MalformedLease } from './lease-store.js'
 import { LeaseTable } from './lease-table.js'
 import { LeaseTableError } from './lease-table-error.js'
 import { checkLeaseTableOptions, type LeaseTableSettings } from './lease-table-options.js'
 import {
+  deleteCondition,
   endChange,
+  fillRangeChange,
   handOverChange,
   type LeaseChange,
   renewChange,
@@ -23,13 +33,14 @@ import {
 export class DynamoDBLeaseStore implements LeaseStore {
   readonly #dynamodb: DynamoDBPort
   readonly #tableName: string
-  readonly #streamName: string
+  readonly #streamName: string | undefined
   readonly #table: LeaseTable
 
   constructor(options: {
     readonly dynamodb: DynamoDBPort
     readonly tableName: string
-    readonly streamName: string
+    /** The one stream whose leases the table holds. Undefined: those of several, in KCL's multi-stream rows. */
+    readonly streamName: string | undefined
     /** Default: a missing table is made on demand. */
     readonly table?: LeaseTableSettings
     readonly clock: Clock
@@ -118,6 +129,23 @@ export class DynamoDBLeaseStore implements LeaseStore {
     return this.#update(withdrawHandoffChange(lease, to), options)
   }
 
+  fillRange(lease: Lease, range: HashKeyRange, options: CallOptions = {}): Promise<LeaseWrite> {
+    return this.#update(fillRangeChange(lease, range), options)
+  }
+
+  async delete(lease: Lease, options: CallOptions = {}): Promise<LeaseDeletion> {
+    const { leaseKey } = lease
+    const condition = conditionExpression(deleteCondition(lease))
+    const input = { TableName: this.#tableName, Key: { leaseKey: { S: leaseKey } }, ...condition }
+    const returns = { ReturnValuesOnConditionCheckFailure: 'ALL_OLD' } as const
+    try {
+      await this.#dynamodb.send(new DeleteItemCommand({ ...input, ...returns }), options)
+      return { done: true }
+    } catch (error) {
+      return { done: false, lease: await this.#found(error, leaseKey, options) }
+    }
+  }
+
   async #get(leaseKey: string, options: CallOptions): Promise<Row | undefined> {
     const input = { TableName: this.#tableName, Key: { leaseKey: { S: leaseKey } }, ConsistentRead: true }
     return (await this.#dynamodb.send(new GetItemCommand(input), options)).Item
@@ -130,12 +158,17 @@ export class DynamoDBLeaseStore implements LeaseStore {
       const { Attributes } = await this.#dynamodb.send(new UpdateItemCommand({ ...input, ...returns }), options)
       return { done: true, lease: this.#parse(Attributes ?? {}) }
     } catch (error) {
-      if (!isNamed(error, 'ConditionalCheckFailedException')) throw error
-      // DynamoDB sends the row that failed the condition along; some local servers do not.
-      const row = (error as { readonly Item?: Row }).Item ?? (await this.#get(change.leaseKey, options))
-      const parsed = row && parseRow(row, this.#streamName)
-      return { done: false, lease: parsed?.kind === 'lease' ? parsed.lease : undefined }
+      return { done: false, lease: await this.#found(error, change.leaseKey, options) }
     }
+  }
+
+  /** The row that failed a condition. Throws what is another failure. */
+  async #found(error: unknown, leaseKey: string, options: CallOptions): Promise<Lease | undefined> {
+    if (!isNamed(error, 'ConditionalCheckFailedException')) throw error
+    // DynamoDB sends the row that failed the condition along; some local servers do not.
+    const row = (error as { readonly Item?: Row }).Item ?? (await this.#get(leaseKey, options))
+    const parsed = row && parseRow(row, this.#streamName)
+    return parsed?.kind === 'lease' ? parsed.lease : undefined
   }
 
   #parse(row: Row): Lease {
@@ -149,9 +182,13 @@ export class DynamoDBLeaseStore implements LeaseStore {
   #foreign({ leaseKey, of }: { readonly leaseKey: string; readonly of: string }): LeaseTableError {
     return new LeaseTableError(
       this.#tableName,
-      `has the lease ${leaseKey} of ${of}, and cannot hold those of stream ${this.#streamName} too. Give each stream an \`applicationName\` or ` +
-        '`leaseTable` of its own',
+      `has the lease ${leaseKey} of ${of}, and cannot hold those of ${this.#purpose} too. Give each an \`applicationName\` or \`leaseTable\` of ` +
+        'its own',
     )
+  }
+
+  get #purpose(): string {
+    return this.#streamName === undefined ? 'an application that reads several streams' : `stream ${this.#streamName}`
   }
 }
 

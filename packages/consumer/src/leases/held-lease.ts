@@ -12,6 +12,8 @@ import type { Position } from '../checkpoints/position.js'
 export interface HeldLease {
   readonly leaseKey: string
   readonly shardId: string
+  /** Which stream, where the table holds several. */
+  readonly streamId?: string | undefined
   /** The last completed record (resume after it), or a sentinel. Where this acquisition begins; it does not change. */
   readonly resumeFrom: Position
   /** What an owner before us has prepared and nobody has decided on. As `resumeFrom` it does not change. */

@@ -1,10 +1,14 @@
 import type { Random } from '@shardwise/core/random'
 import { parentsHaveEnded } from '../shards/shard-lineage.js'
-import { actualOwner, hasEnded, type Lease, pendingHandoff } from './lease.js'
+import { actualOwner, hasEnded, type Lease } from './lease.js'
+import { requestsOf } from './lease-requests.js'
 
 export interface LeasePlanInput {
+  /** The whole table. */
   readonly leases: readonly Lease[]
   readonly workerId: string
+  /** Whether this worker reads the stream of this lease. Default: all. The others' streams are not known, except by what they hold. */
+  readonly reads?: (lease: Lease) => boolean
   readonly hasExpired: (lease: Lease) => boolean
   /** Free for so long that whoever should have taken it does not: anyone may, above the fair share too. */
   readonly isOverdue: (lease: Lease) => boolean
@@ -22,63 +26,40 @@ export interface LeasePlan {
 
 /** What this worker should do about leases that it does not hold. Pure. docs/lease-protocol.md, "Who takes what". */
 export function planLeases(input: LeasePlanInput): LeasePlan {
-  const { leases, workerId, hasExpired, isOverdue, busy, random } = input
+  const { leases, workerId, reads = () => true, hasExpired, isOverdue, busy, random } = input
   const byKey = new Map(leases.map((lease) => [lease.leaseKey, lease]))
   const free: Lease[] = []
   const mine: Lease[] = []
   const owned = new Map<string, Lease[]>([[workerId, []]])
+  const peers = new Set([workerId])
   for (const lease of leases) {
     if (hasEnded(lease)) continue
     const owner = lease.leaseOwner
-    if (owner === workerId && lease.checkpointOwner === undefined && !busy.has(lease.leaseKey)) mine.push(lease)
+    const readable = reads(lease)
+    if (readable && owner === workerId && lease.checkpointOwner === undefined && !busy.has(lease.leaseKey)) mine.push(lease)
     else if (owner === undefined || (hasExpired(lease) && !busy.has(lease.leaseKey))) {
-      if (parentsHaveEnded(lease, byKey)) free.push(lease)
+      if (readable && parentsHaveEnded(lease, byKey)) free.push(lease)
       continue
     }
     // During a handoff the lease counts for its next owner, and both are members.
-    owned.set(owner, [...(owned.get(owner) ?? []), lease])
+    const leasesOfOwner = owned.get(owner)
+    if (leasesOfOwner === undefined) owned.set(owner, [lease])
+    else leasesOfOwner.push(lease)
     const current = actualOwner(lease)
     if (current !== undefined && !owned.has(current)) owned.set(current, [])
+    if (readable) for (const id of [owner, current]) if (id !== undefined) peers.add(id)
   }
+  // With the others this worker shares nothing.
+  for (const id of owned.keys()) if (!peers.has(id)) owned.delete(id)
   const live = free.length + [...owned.values()].reduce((sum, each) => sum + each.length, 0)
   const room = Math.ceil(live / owned.size) - owned.get(workerId)!.length
-  if (free.length === 0) return { take: mine, request: requests(owned, workerId) }
+  if (free.length === 0) return { take: mine, request: requestsOf(workerId, owned, reads) }
   const takeable = shuffled(
     free.filter((lease) => !busy.has(lease.leaseKey)),
     random,
   )
   const share = takeable.slice(0, Math.max(0, room))
   return { take: [...mine, ...share, ...takeable.slice(share.length).filter(isOverdue)], request: [] }
-}
-
-/**
- * The moves that bring all counts within one of each other, as few as possible, and of these the ones that end here. No chance in it: every
- * worker that sees the same table makes the same plan. Only a lease whose owner is a Shardwise worker, and for which nothing is pending,
- * can be asked for.
- */
-function requests(owned: ReadonlyMap<string, readonly Lease[]>, workerId: string): Lease[] {
-  const members = [...owned].map(([id, leases]) => ({
-    id,
-    count: leases.length,
-    movable: leases
-      .filter((lease) => pendingHandoff(lease) === undefined && lease.shardwiseOwner === id)
-      .sort((a, b) => (a.leaseKey < b.leaseKey ? 1 : -1)),
-  }))
-  members.sort((a, b) => (a.id < b.id ? -1 : 1))
-  const wanted: Lease[] = []
-  for (;;) {
-    const receiver = members.reduce((least, each) => (each.count < least.count ? each : least))
-    const donors = members.filter((each) => each.movable.length > 0)
-    const donor = donors.reduce<(typeof members)[number] | undefined>(
-      (most, each) => (most && most.count >= each.count ? most : each),
-      undefined,
-    )
-    if (donor === undefined || donor.count - receiver.count < 2) return wanted
-    const lease = donor.movable.pop()!
-    donor.count--
-    receiver.count++
-    if (receiver.id === workerId) wanted.push(lease)
-  }
 }
 
 function shuffled<T>(items: readonly T[], random: Random): T[] {

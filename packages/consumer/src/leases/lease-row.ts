@@ -1,15 +1,15 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb'
-import { parseHashKey } from '@shardwise/core/hash-key'
+import { type HashKeyRange, parseHashKey } from '@shardwise/core/hash-key'
 import type { PendingCheckpoint } from '../checkpoints/pending-checkpoint.js'
 import { formatPosition, type Position, parsePosition } from '../checkpoints/position.js'
-import type { Lease, NewLease } from './lease.js'
+import { type Lease, leaseKeyOf, type NewLease, shardIdOf } from './lease.js'
 import type { MalformedLease } from './lease-store.js'
 import type { ChangeableAttribute, LeaseChange, LeaseCondition } from './lease-writes.js'
 
 export type Row = Record<string, AttributeValue>
 
 /** Our names for the attributes, where they differ from KCL's (DynamoDBLeaseSerializer.java). */
-const ATTRIBUTES: Record<Exclude<ChangeableAttribute, 'checkpoint' | 'pendingCheckpoint'>, string> = {
+const ATTRIBUTES: Record<Exclude<ChangeableAttribute, 'checkpoint' | 'pendingCheckpoint' | 'range'>, string> = {
   leaseOwner: 'leaseOwner',
   checkpointOwner: 'checkpointOwner',
   leaseCounter: 'leaseCounter',
@@ -29,15 +29,21 @@ export type ParsedRow =
   /** A row of KCL 3.5's that shares the table (worker metrics, leader lock, migration state). */
   | { readonly kind: 'other' }
 
-/** `streamName`: the stream whose leases these should be. A row that KCL made does not say of which it is. */
-export function parseRow(row: Row, streamName: string): ParsedRow {
+/**
+ * `streamName`: the stream whose leases these should be; a row that KCL made does not say of which it is. Undefined: the table is of
+ * several streams, and each row says of which (KCL's DynamoDBMultiStreamLeaseSerializer.java: the attribute `streamName` is an identifier).
+ */
+export function parseRow(row: Row, streamName: string | undefined): ParsedRow {
   const leaseKey = row.leaseKey?.S
   const entityType = row.entityType?.S ?? 'LEASE'
   if (leaseKey === undefined || entityType !== 'LEASE' || row.leaseCounter === undefined) return { kind: 'other' }
-  if (row.streamName !== undefined) return { kind: 'foreign', leaseKey, of: 'an application that reads several streams' }
-  const stream = row.swStream?.S ?? streamName
-  if (stream !== streamName) return { kind: 'foreign', leaseKey, of: `stream ${stream}` }
+  const stranger = whose(row, streamName)
+  if (stranger !== undefined) return { kind: 'foreign', leaseKey, of: stranger }
   const malformed = (reason: string): ParsedRow => ({ kind: 'malformed', malformed: { leaseKey, reason } })
+  const streamId = row.streamName?.S
+  const shardId = row.shardId?.S ?? shardIdOf({ leaseKey, streamId })
+  if (streamId !== undefined && leaseKey !== leaseKeyOf(streamId, shardId))
+    return malformed(`its key is not ${JSON.stringify(leaseKeyOf(streamId, shardId))}`)
   const leaseCounter = wholeNumber(row.leaseCounter)
   if (leaseCounter === undefined) return malformed(`leaseCounter is ${JSON.stringify(row.leaseCounter)}, not a whole number`)
   const checkpoint = position(row.checkpoint, row.checkpointSubSequenceNumber)
@@ -54,7 +60,9 @@ export function parseRow(row: Row, streamName: string): ParsedRow {
   const end = parseHashKey(row.endingHashKey?.S ?? '')
   const lease: Lease = {
     leaseKey,
-    shardId: row.shardId?.S ?? leaseKey,
+    shardId,
+    streamId,
+    streamCreatedAt: wholeNumber(row.swStreamCreated),
     leaseOwner: row.leaseOwner?.S,
     checkpointOwner: row.checkpointOwner?.S,
     leaseCounter,
@@ -68,6 +76,20 @@ export function parseRow(row: Row, streamName: string): ParsedRow {
     shardwiseOwner: row.swOwner?.S,
   }
   return { kind: 'lease', lease }
+}
+
+/** Whose lease it is, unless it is one of ours. */
+function whose(row: Row, streamName: string | undefined): string | undefined {
+  const severalStreams = row.streamName !== undefined
+  if (streamName === undefined)
+    return severalStreams ? undefined : `an application that reads one stream${called(row.swStream?.S)}`
+  if (severalStreams) return 'an application that reads several streams'
+  const stream = row.swStream?.S ?? streamName
+  return stream === streamName ? undefined : `stream ${stream}`
+}
+
+function called(name: string | undefined): string {
+  return name === undefined ? '' : ` (${name})`
 }
 
 function wholeNumber(value: AttributeValue | undefined): number | undefined {
@@ -99,17 +121,19 @@ function position(text: AttributeValue | undefined, sub: AttributeValue | undefi
  * of one hash key (a split may leave one) is left out too: KCL throws when it reads such a row (HashKeyRangeForLease.java), and so
  * could read none of the table.
  */
-export function newRow(lease: NewLease, streamName: string): Row {
-  const { range } = lease
+export function newRow(lease: NewLease, streamName: string | undefined): Row {
+  const { range, streamId, streamCreatedAt } = lease
   return {
     leaseKey: { S: lease.leaseKey },
     entityType: { S: 'LEASE' },
-    swStream: { S: streamName },
+    ...(streamId !== undefined && { streamName: { S: streamId }, shardId: { S: shardIdOf(lease) } }),
+    ...(streamName !== undefined && { swStream: { S: streamName } }),
+    ...(streamCreatedAt !== undefined && { swStreamCreated: { N: `${streamCreatedAt}` } }),
     leaseCounter: { N: '0' },
     ownerSwitchesSinceCheckpoint: { N: '0' },
     ...checkpointAttributes(lease.checkpoint),
     ...(lease.parentShardIds.length > 0 && { parentShardId: { SS: [...lease.parentShardIds] } }),
-    ...(range && range.start < range.end && { startingHashKey: { S: `${range.start}` }, endingHashKey: { S: `${range.end}` } }),
+    ...(range && range.start < range.end && rangeAttributes(range)),
     ...(lease.startAt !== undefined && { swStartAt: { N: `${lease.startAt}` } }),
   }
 }
@@ -128,29 +152,47 @@ function pendingAttributes({ position: at, state }: PendingCheckpoint): Row {
   }
 }
 
-export interface UpdateExpressions {
-  readonly UpdateExpression: string
+function rangeAttributes({ start, end }: HashKeyRange): Row {
+  return { startingHashKey: { S: `${start}` }, endingHashKey: { S: `${end}` } }
+}
+
+export interface ConditionExpression {
   readonly ConditionExpression: string
   readonly ExpressionAttributeNames: Record<string, string>
   readonly ExpressionAttributeValues: Row
 }
 
+export interface UpdateExpressions extends ConditionExpression {
+  readonly UpdateExpression: string
+}
+
 /** Every name goes by an alias, since which words DynamoDB reserves is its own affair. */
-export function updateExpressions({ where, set }: LeaseChange): UpdateExpressions {
-  const names: Record<string, string> = {}
-  const values: Row = {}
-  const name = (attribute: string): string => {
-    names[`#${attribute}`] = attribute
+class Aliases {
+  readonly names: Record<string, string> = {}
+  readonly values: Row = {}
+  readonly name = (attribute: string): string => {
+    this.names[`#${attribute}`] = attribute
     return `#${attribute}`
   }
-  const value = (alias: string, given: AttributeValue): string => {
-    values[`:${alias}`] = given
+  readonly value = (alias: string, given: AttributeValue): string => {
+    this.values[`:${alias}`] = given
     return `:${alias}`
   }
-  const { checkpoint, pendingCheckpoint, ...rest } = set
+}
+
+export function conditionExpression(where: LeaseCondition): ConditionExpression {
+  const { names, values, name, value } = new Aliases()
+  const ConditionExpression = conditions(where, name, value).join(' AND ')
+  return { ConditionExpression, ExpressionAttributeNames: names, ExpressionAttributeValues: values }
+}
+
+export function updateExpressions({ where, set }: LeaseChange): UpdateExpressions {
+  const { names, values, name, value } = new Aliases()
+  const { checkpoint, pendingCheckpoint, range, ...rest } = set
   const written: Row = {
     ...(checkpoint && checkpointAttributes(checkpoint)),
     ...(pendingCheckpoint && pendingAttributes(pendingCheckpoint)),
+    ...(range && rangeAttributes(range)),
   }
   const removed = 'pendingCheckpoint' in set ? PENDING.filter((attribute) => !(attribute in written)) : []
   for (const [key, given] of Object.entries(rest) as [keyof typeof rest, (typeof rest)[keyof typeof rest]][]) {
@@ -187,6 +229,11 @@ function conditions(
     const owner = value('actualOwner', { S: where.actualOwner })
     const [next, current] = [name('leaseOwner'), name('checkpointOwner')]
     clauses.push(`(${current} = ${owner} OR (attribute_not_exists(${current}) AND ${next} = ${owner}))`)
+  }
+  if ('range' in where) clauses.push(`attribute_not_exists(${name('startingHashKey')})`)
+  if (where.checkpoint !== undefined) {
+    const { checkpoint } = formatPosition(where.checkpoint)
+    clauses.push(`${name('checkpoint')} = ${value('checkpoint', { S: checkpoint })}`)
   }
   if (where.ended === false) clauses.push(`${name('checkpoint')} <> ${value('ended', { S: 'SHARD_END' })}`)
   return clauses

@@ -1,19 +1,26 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { LATEST, SHARD_END, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
-import type { Lease, NewLease } from './lease.js'
+import { type Lease, leaseKeyOf, type NewLease } from './lease.js'
 import type { LeaseStore, LeaseWrite } from './lease-store.js'
 
-const NEW: NewLease = {
-  leaseKey: 'shardId-000000000003',
+const SHARD_ID = 'shardId-000000000003'
+const OF_A_SHARD = {
   checkpoint: LATEST,
   parentShardIds: ['shardId-000000000001', 'shardId-000000000002'],
   range: { start: 0n, end: 2n ** 128n - 1n },
   startAt: 1_767_225_600_000,
 }
-const KEY = NEW.leaseKey
 
-/** What every lease store does. `open` gives an empty, opened store. */
-export function leaseStoreSuite(name: string, open: () => Promise<LeaseStore>): void {
+/** What every lease store does. `open` gives an empty, opened store. `stream`: of leases in a table of several streams. */
+export function leaseStoreSuite(
+  name: string,
+  open: () => Promise<LeaseStore>,
+  stream: Pick<Lease, 'streamId' | 'streamCreatedAt'> = { streamId: undefined, streamCreatedAt: undefined },
+): void {
+  const keyOf = (shardId: string): string => leaseKeyOf(stream.streamId, shardId)
+  const KEY = keyOf(SHARD_ID)
+  const NEW: NewLease = { leaseKey: KEY, ...stream, ...OF_A_SHARD }
+
   describe(`${name}: lease store`, () => {
     let store: LeaseStore
 
@@ -41,7 +48,7 @@ export function leaseStoreSuite(name: string, open: () => Promise<LeaseStore>): 
       const row = await store.read(KEY)
       expect(row).toEqual({
         ...NEW,
-        shardId: KEY,
+        shardId: SHARD_ID,
         leaseOwner: undefined,
         checkpointOwner: undefined,
         shardwiseOwner: undefined,
@@ -61,13 +68,14 @@ export function leaseStoreSuite(name: string, open: () => Promise<LeaseStore>): 
 
     test('a lease without parents, range and time', async () => {
       await store.create({
-        leaseKey: 'plain',
+        ...stream,
+        leaseKey: keyOf('plain'),
         checkpoint: TRIM_HORIZON,
         parentShardIds: [],
         range: undefined,
         startAt: undefined,
       })
-      expect(await store.read('plain')).toMatchObject({ parentShardIds: [], range: undefined, startAt: undefined })
+      expect(await store.read(keyOf('plain'))).toMatchObject({ parentShardIds: [], range: undefined, startAt: undefined })
     })
 
     describe('take', () => {
@@ -298,6 +306,76 @@ export function leaseStoreSuite(name: string, open: () => Promise<LeaseStore>): 
         const mine = await taken()
         const theirs = landed(await store.take(mine, 'b'))
         expect(await store.end(mine, 'a', [])).toEqual({ done: false, lease: theirs })
+      })
+    })
+
+    describe('fill in the range', () => {
+      const range = { start: 5n, end: 9n }
+
+      test('where there is none: counter and owner stay, and the owner goes on renewing', async () => {
+        await store.create({ ...NEW, range: undefined })
+        const row = landed(await store.take((await store.read(KEY))!, 'a'))
+        expect(landed(await store.fillRange(row, range))).toEqual({ ...row, range })
+        expect(landed(await store.renew(row, 'a', {}))).toEqual({ ...row, range, leaseCounter: 2 })
+      })
+
+      test('not over one that is there', async () => {
+        const row = await taken()
+        expect(await store.fillRange(row, range)).toEqual({ done: false, lease: row })
+      })
+
+      test('KCL scenario 13: of a row that was deleted meanwhile does not make a malformed one', async () => {
+        await store.create({ ...NEW, range: undefined })
+        const row = (await store.read(KEY))!
+        expect(await store.delete(row)).toEqual({ done: true })
+        expect(await store.fillRange(row, range)).toEqual({ done: false, lease: undefined })
+        expect(await store.read(KEY)).toBe(undefined)
+      })
+    })
+
+    describe('delete', () => {
+      test('of a finished lease, once', async () => {
+        const row = landed(await store.end(await taken(), 'a', []))
+        const deletions = await Promise.all([store.delete(row), store.delete(row), store.delete(row)])
+        expect(deletions.filter(({ done }) => done)).toHaveLength(1)
+        expect(deletions.filter(({ done }) => !done)).toEqual([1, 2].map(() => ({ done: false, lease: undefined })))
+        expect(await store.list({ consistent: true })).toEqual({ leases: [], malformed: [] })
+      })
+
+      test('fails when somebody has taken it, renewed it, or asked for it meanwhile', async () => {
+        const seen = await created()
+        const row = landed(await store.take(seen, 'a'))
+        expect(await store.delete(seen)).toEqual({ done: false, lease: row })
+        const renewed = landed(await store.renew(row, 'a', {}))
+        expect(await store.delete(row)).toEqual({ done: false, lease: renewed })
+        const requested = landed(await store.requestHandoff(renewed, 'b'))
+        expect(await store.delete(renewed)).toEqual({ done: false, lease: requested })
+        expect(await store.read(KEY)).toEqual(requested)
+      })
+
+      test('arriving late fails on a row that was made anew', async () => {
+        const row = landed(await store.end(await taken(), 'a', []))
+        await store.delete(row)
+        const anew = await created()
+        expect(await store.delete(row)).toEqual({ done: false, lease: anew })
+        expect(await store.delete({ ...row, leaseCounter: 0 })).toEqual({ done: false, lease: anew })
+      })
+
+      test('KCL scenario 13: no write of anybody makes the row again, except create', async () => {
+        const mine = await taken()
+        const given = landed(await store.requestHandoff(mine, 'b'))
+        await store.delete(given)
+        const nothing = { done: false, lease: undefined }
+        expect(await store.take(given, 'b')).toEqual(nothing)
+        expect(await store.renew(mine, 'a', { checkpoint: sequencePosition('7') })).toEqual(nothing)
+        expect(await store.handOver(mine, 'a', { to: 'b' })).toEqual(nothing)
+        expect(await store.handOver(mine, 'a', { to: undefined })).toEqual(nothing)
+        expect(await store.end(mine, 'a', [])).toEqual(nothing)
+        expect(await store.requestHandoff(mine, 'b')).toEqual(nothing)
+        expect(await store.withdrawHandoff(given, 'b')).toEqual(nothing)
+        expect(await store.delete(given)).toEqual(nothing)
+        expect(await store.list({ consistent: true })).toEqual({ leases: [], malformed: [] })
+        expect(await store.create(NEW)).toBe(true)
       })
     })
 

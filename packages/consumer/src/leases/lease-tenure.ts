@@ -51,6 +51,7 @@ const TICKS = 3
 export class LeaseTenure implements HeldLease {
   readonly leaseKey: string
   readonly shardId: string
+  readonly streamId: string | undefined
   readonly resumeFrom: Position
   readonly pendingCheckpoint: PendingCheckpoint | undefined
   readonly startAt: number | undefined
@@ -76,6 +77,7 @@ export class LeaseTenure implements HeldLease {
     this.#options = options
     this.leaseKey = lease.leaseKey
     this.shardId = lease.shardId
+    this.streamId = lease.streamId
     this.resumeFrom = lease.checkpoint
     this.pendingCheckpoint = lease.pendingCheckpoint
     this.startAt = startAt

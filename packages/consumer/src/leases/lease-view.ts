@@ -36,12 +36,12 @@ export class LeaseView {
     return this.#unsure
   }
 
-  /** `now`: when the scan ended. Returns the rows that cannot be used and were not seen before. */
-  scanned({ leases, malformed }: LeaseListing, now: number): readonly MalformedLease[] {
+  /** `now`: when the scan ended. `nextScanInMs`: how far off the next one is meant to be. Returns the rows that cannot be used and were not seen before. */
+  scanned({ leases, malformed }: LeaseListing, now: number, nextScanInMs: number): readonly MalformedLease[] {
     this.#current = true
     this.#leases = new Map(leases.map((lease) => [lease.leaseKey, lease]))
     this.#unsure.clear()
-    this.observer.observe(leases, now)
+    this.observer.observe(leases, now, nextScanInMs)
     const found = malformed.filter(({ leaseKey }) => !this.#malformed.has(leaseKey))
     for (const { leaseKey } of found) this.#malformed.add(leaseKey)
     return found
@@ -58,11 +58,11 @@ export class LeaseView {
     else this.#leases.set(leaseKey, write.lease)
   }
 
-  /** The time that LATEST means in this table: the earliest there is (decision 18). */
-  get earliestStart(): number | undefined {
-    let earliest: number | undefined
-    for (const { startAt } of this.#leases.values()) {
-      if (startAt !== undefined && (earliest === undefined || startAt < earliest)) earliest = startAt
+  /** The time that LATEST means for each stream: the earliest there is in its leases (decision 18). */
+  get earliestStarts(): ReadonlyMap<string | undefined, number> {
+    const earliest = new Map<string | undefined, number>()
+    for (const { streamId, startAt } of this.#leases.values()) {
+      if (startAt !== undefined && startAt < (earliest.get(streamId) ?? Number.POSITIVE_INFINITY)) earliest.set(streamId, startAt)
     }
     return earliest
   }

@@ -1,4 +1,5 @@
-import { SHARD_END } from '../checkpoints/position.js'
+import type { HashKeyRange } from '@shardwise/core/hash-key'
+import { type Position, SHARD_END } from '../checkpoints/position.js'
 import type { Lease } from './lease.js'
 import type { LeaseProgress } from './lease-progress.js'
 
@@ -21,6 +22,7 @@ export type ChangeableAttribute =
   | 'pendingCheckpoint'
   | 'childShardIds'
   | 'shardwiseOwner'
+  | 'range'
 
 /** All of these hold. An owner that is present and undefined must be absent from the row. */
 export interface LeaseCondition {
@@ -30,6 +32,10 @@ export interface LeaseCondition {
   readonly shardwiseOwner?: string | undefined
   readonly actualOwner?: string
   readonly ended?: false
+  /** Without the sub-sequence number: whoever moves that, moves the counter. */
+  readonly checkpoint?: Position
+  /** Present: the row has none. */
+  readonly range?: undefined
 }
 
 export function takeChange(lease: Lease, workerId: string): LeaseChange {
@@ -118,4 +124,14 @@ export function withdrawHandoffChange(lease: Lease, to: string): LeaseChange {
     where: { leaseOwner: to, checkpointOwner: owner },
     set: { leaseOwner: owner, checkpointOwner: undefined },
   }
+}
+
+/** Only where there is none. A range of one hash key must not be written: KCL cannot read it. */
+export function fillRangeChange(lease: Lease, range: HashKeyRange): LeaseChange {
+  return { leaseKey: lease.leaseKey, where: { range: undefined }, set: { range } }
+}
+
+/** What must still be so for the row to be deleted: nobody has written since it was seen. */
+export function deleteCondition({ leaseCounter, leaseOwner, checkpointOwner, checkpoint }: Lease): LeaseCondition {
+  return { leaseCounter, leaseOwner, checkpointOwner, checkpoint }
 }

@@ -12,6 +12,7 @@ import type { StartGate } from '../delivery/start-gate.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import { LeaseLostError } from '../leases/lease-lost-error.js'
 import type { RunSettings } from '../run-options.js'
+import { ByteBudget, type ShardRoom } from '../sources/byte-budget.js'
 import type { FetchedBatch, RecordSource } from '../sources/record-source.js'
 import { StopLimit } from '../stop-limit.js'
 import { ShardWorker, type ShardWorkerEvent } from './shard-worker.js'
@@ -82,6 +83,7 @@ class FakeSource implements RecordSource {
   readonly #waiting: FetchedBatch[] = []
   #arrived: (() => void) | undefined
   calls = 0
+  room: ShardRoom | undefined
   give(...batches: Partial<FetchedBatch>[]): void {
     this.#waiting.push(
       ...batches.map((batch) => ({ records: [], bytes: 100, millisBehindLatest: 0, children: undefined, ...batch })),
@@ -93,7 +95,11 @@ class FakeSource implements RecordSource {
     for (;;) {
       signal.throwIfAborted()
       const batch = this.#waiting.shift()
-      if (batch !== undefined) return batch
+      if (batch !== undefined) {
+        await this.room?.enter(batch.bytes, signal)
+        this.room?.settle(batch.bytes)
+        return batch
+      }
       await new Promise<void>((resolve) => {
         this.#arrived = resolve
         signal.addEventListener('abort', () => resolve(), { once: true })
@@ -128,8 +134,9 @@ class GatedHandler {
       })
     },
   }
-  finish(): void {
-    this.#gates.shift()!.resolve()
+  /** The oldest in hand, or the one after so many. */
+  finish(after = 0): void {
+    this.#gates.splice(after, 1)[0]!.resolve()
   }
   fail(): void {
     this.#gates.shift()!.reject(new Error('handler says no'))
@@ -151,10 +158,14 @@ function setUp(
   const lease = new FakeLease(resumeFrom, pendingCheckpoint)
   const source = new FakeSource()
   const events: ShardWorkerEvent[] = []
+  const budget = new ByteBudget(1 << 30)
+  const room = budget.join()
+  source.room = room
   const worker = new ShardWorker({
     stream: 'flights',
     lease,
     source,
+    room,
     handlers,
     run: { concurrency: 1, onFailure: 'retry', checkpoint: 'auto', ...run },
     handlerBackoff: { baseMs: 100, maxMs: 30_000 },
@@ -167,10 +178,26 @@ function setUp(
     emit: (event) => events.push(event),
   })
   onTestFinished(() => expect(clock.pendingTimers).toBe(0))
-  return { clock, lease, source, events, worker, stopLimit, types: () => events.map((event) => event.type) }
+  return { clock, lease, source, budget, events, worker, stopLimit, types: () => events.map((event) => event.type) }
 }
 
 describe('ShardWorker', () => {
+  it('frees the room of what is completed, and of all when it ends', async () => {
+    const handler = new GatedHandler()
+    const { budget, source, worker, lease } = setUp(handler.handlers)
+    source.give({ records: plain(1), bytes: 100 }, { records: plain(2), bytes: 30 })
+    const running = worker.run()
+    await turn()
+    expect(budget.held).toBe(130)
+    handler.finish()
+    await turn()
+    expect(budget.held).toBe(30)
+    lease.lose()
+    handler.finish()
+    await running
+    expect(budget.held).toBe(0)
+  })
+
   it('delivers in order, checkpoints what is completed, and ends the shard after its last record', async () => {
     const seen: string[] = []
     const { lease, source, worker, types, events } = setUp({
@@ -350,6 +377,77 @@ describe('ShardWorker', () => {
     handler.finish()
     await run
     expect(lease.log.slice(1)).toEqual(['checkpoint 2/0', 'checkpoint 3/0', 'end child'])
+  })
+
+  describe('with order by key, when one key is slow', () => {
+    const keyed = (keys: string, first = 1): KinesisRecord[] =>
+      plain(...[...keys].map((_, i) => first + i)).map((record, i) => ({ ...record, PartitionKey: keys[i]! }))
+
+    it('reads on and hands over the other keys; each read is announced when it is completed, and is in memory until then', async () => {
+      const handler = new GatedHandler()
+      const { lease, source, worker, events } = setUp(handler.handlers, TRIM_HORIZON, { concurrency: 2 })
+      source.give({ records: keyed('ab') }, { records: keyed('b', 3), bytes: 30 }, { records: keyed('cb', 4), bytes: 40 })
+      const run = worker.run()
+      await turn()
+      expect(handler.started).toEqual(['1/0', '2/0'])
+      handler.finish(1)
+      await turn()
+      handler.finish(1)
+      await turn()
+      handler.finish(1)
+      await turn()
+      expect(handler.started.slice(2)).toEqual(['3/0', '4/0', '5/0'])
+      expect(lease.log).toEqual([])
+      expect(worker.snapshot()).toMatchObject({ bufferedRecords: 4, bufferedBytes: 140 })
+      handler.finish(1)
+      await turn()
+      expect(events.filter(({ type }) => type === 'batch-completed')).toMatchObject([{ bytes: 30 }, { bytes: 40 }])
+      handler.finish()
+      await turn()
+      expect(lease.log).toEqual(['checkpoint 5/0'])
+      expect(events.filter(({ type }) => type === 'batch-completed')).toMatchObject([
+        { bytes: 30 },
+        { bytes: 40 },
+        { bytes: 100 },
+      ])
+      expect(worker.snapshot()).toMatchObject({ bufferedRecords: 0, bufferedBytes: 0 })
+      lease.askToDrain()
+      await run
+    })
+
+    it('drained while nothing comes: closes the gap before what is completed, then releases', async () => {
+      const handler = new GatedHandler()
+      const { lease, source, worker } = setUp(handler.handlers, TRIM_HORIZON, { concurrency: 2 })
+      source.give({ records: keyed('aab') })
+      const run = worker.run()
+      await turn()
+      handler.finish(1)
+      await turn()
+      lease.askToDrain()
+      await turn()
+      handler.finish()
+      await turn()
+      expect([handler.started, lease.log, worker.state]).toEqual([['1/0', '3/0', '2/0'], ['checkpoint 1/0'], 'draining'])
+      handler.finish()
+      await run
+      expect(lease.log).toEqual(['checkpoint 1/0', 'checkpoint 3/0', 'release'])
+    })
+
+    it('a stop that waits no longer begins nothing to close a gap', async () => {
+      const handler = new GatedHandler()
+      const { clock, lease, source, worker, stopLimit } = setUp(handler.handlers, TRIM_HORIZON, { concurrency: 2 })
+      source.give({ records: keyed('aab') })
+      const run = worker.run()
+      await turn()
+      handler.finish(1)
+      lease.askToDrain()
+      void stopLimit.enforce({ timeoutMs: 100 }, new Promise(() => {}))
+      await clock.advanceAsync(100)
+      handler.finish()
+      await run
+      expect([handler.started, lease.log]).toEqual([['1/0', '3/0'], ['release']])
+      await clock.advanceAsync(1000)
+    })
   })
 
   describe('when asked to drain', () => {

@@ -6,6 +6,7 @@ import { type CheckpointAwaitedEvent, untilConfirmed } from '../checkpoints/chec
 import { Checkpointer } from '../checkpoints/checkpointer.js'
 import type { Position } from '../checkpoints/position.js'
 import { ShardCheckpoints } from '../checkpoints/shard-checkpoints.js'
+import type { Delivery } from '../delivery/delivery.js'
 import type { DeliveryEvent } from '../delivery/delivery-event.js'
 import type { Handlers } from '../delivery/handler.js'
 import { HandlerPermit } from '../delivery/handler-permit.js'
@@ -17,6 +18,7 @@ import type { HeldLease } from '../leases/held-lease.js'
 import { LeaseLostError } from '../leases/lease-lost-error.js'
 import type { RunSettings } from '../run-options.js'
 import { sharedAbort } from '../shared-abort.js'
+import type { ShardRoom } from '../sources/byte-budget.js'
 import type { FetchedBatch, RecordSource, SourceEvent } from '../sources/record-source.js'
 import type { StopLimit } from '../stop-limit.js'
 import { ReadProgress, type ReadSnapshot } from './read-progress.js'
@@ -27,6 +29,8 @@ export interface ShardWorkerOptions {
   readonly stream: string
   readonly lease: HeldLease
   readonly source: RecordSource
+  /** Where the source holds what it reads. */
+  readonly room: Pick<ShardRoom, 'free' | 'leave' | 'waiting'>
   readonly handlers: Handlers
   readonly run: RunSettings
   readonly handlerBackoff: Backoff
@@ -76,18 +80,21 @@ export interface WorkerSnapshot extends ReadSnapshot {
   readonly generation: number
   /** The last record completed without a gap, or where reading began. Automatic checkpoints: the lease's next write carries it. */
   readonly completed: Position
+  /** The next read waits until records in hand are completed, of this shard or others: `maxBufferedBytes`. */
+  readonly waitingForMemory: boolean
 }
 
-/** What may lie in memory, uncompleted, before the next read begins: with one read on top, no more than about 18 MiB a shard. */
+/** What may lie in memory, uncompleted, before a read ahead begins: with one read on top, no more than about 18 MiB a shard. */
 const PREFETCH_BELOW_BYTES = 8 * 1024 * 1024
 
 /**
  * Reads one shard under one lease and delivers it, until the shard ends, the lease is to be given up, or is lost. While the handler works
- * on one read the next is fetched, and no more: a slow handler is felt by the source.
+ * on one read the next is fetched, and no more than the delivery has room for: a slow handler is felt by the source.
  */
 export class ShardWorker {
   readonly #options: ShardWorkerOptions
-  readonly #delivery: InOrderDelivery | KeyedDelivery
+  readonly #delivery: Delivery
+  readonly #delivering = new Set<Promise<boolean>>()
   readonly #checkpointer: Checkpointer
   readonly #checkpoints: ShardCheckpoints
   readonly #records: UserRecords
@@ -134,13 +141,18 @@ export class ShardWorker {
   }
 
   snapshot(): WorkerSnapshot {
-    const { generation } = this.#options.lease
-    return { state: this.#state, generation, completed: this.#checkpoints.end, ...this.#progress.snapshot() }
+    return {
+      state: this.#state,
+      generation: this.#options.lease.generation,
+      completed: this.#checkpoints.end,
+      waitingForMemory: this.#options.room.waiting,
+      ...this.#progress.snapshot(),
+    }
   }
 
   /** Runs once. Resolves when this worker touches neither records nor lease any more; never rejects. */
   async run(): Promise<void> {
-    const { lease, stopLimit, emit } = this.#options
+    const { lease, room, stopLimit, emit } = this.#options
     const { shardId } = lease
     const drain = (): void => this.#take('drain')
     const lost = (): void => {
@@ -171,6 +183,7 @@ export class ShardWorker {
       lease.signal.removeEventListener('abort', lost)
       stopLimit.expired.removeEventListener('abort', expired)
       lease.drain.removeEventListener('abort', drain)
+      room.leave()
     }
     emit({ type: 'shard-stopped', shardId, outcome: this.#state as 'ended' | 'released' | 'lost' })
   }
@@ -185,12 +198,11 @@ export class ShardWorker {
     try {
       for (;;) {
         const batch = await (reading ?? this.#read())
-        const readOn = batch.children === undefined && batch.bytes < PREFETCH_BELOW_BYTES
+        const readOn = batch.children === undefined && this.#progress.bufferedBytes < PREFETCH_BELOW_BYTES
         reading = readOn ? this.#read() : undefined
         // It may fail, by the halt, while nobody waits for it.
         reading?.catch(() => {})
-        if (!(await this.#unlessAbandoned(this.#deliver(batch)))) return undefined
-        this.#progress.completed(batch)
+        if (!(await this.#unlessAbandoned(this.#handOver(batch)))) return undefined
         if (batch.children !== undefined) return (await this.#confirmed()) ? batch.children : undefined
       }
     } catch (error) {
@@ -200,6 +212,7 @@ export class ShardWorker {
       // Also when it was a fault that brought us here: nothing of this worker runs on.
       this.#halt.abort()
       await reading?.catch(() => {})
+      await this.#unlessAbandoned(Promise.allSettled(this.#delivering).then(() => true))
     }
   }
 
@@ -222,43 +235,65 @@ export class ShardWorker {
     const { abandoned } = stopLimit
     return new Promise((resolve, reject) => {
       const abandon = (): void => {
+        const first = !this.#abandoned
         this.#abandoned = true
         this.#checkpoints.close(stopLimit.expired.reason)
-        emit({ type: 'handler-abandoned', shardId: lease.shardId, records: this.#delivery.outstanding })
+        if (first) emit({ type: 'handler-abandoned', shardId: lease.shardId, records: this.#delivery.outstanding })
         resolve(false)
       }
+      if (abandoned.aborted && this.#delivering.size > 0) abandon()
       abandoned.addEventListener('abort', abandon)
       void delivery.then(resolve, reject).finally(() => abandoned.removeEventListener('abort', abandon))
     })
   }
 
-  /** False when halted before all of it was completed. */
-  async #deliver(batch: FetchedBatch): Promise<boolean> {
-    const { clock, lease, emit } = this.#options
-    const since = clock.now()
+  /**
+   * Hands a read over as far as there is room. True when the next may come, or, where none comes, when all of the shard is completed; false
+   * when halted before.
+   */
+  async #handOver(batch: FetchedBatch): Promise<boolean> {
+    const since = this.#options.clock.now()
     let count = 0
     let outsideShardRange = 0
+    // The read itself counts until all of it is handed in.
+    let open = 1
+    const completed = (): void => {
+      open--
+      if (open === 0 && !this.#abandoned) this.#readCompleted(batch, count, outsideShardRange, since)
+    }
     if (batch.fromOldest === true) {
       this.#records.forgetCheckpoint()
       this.#checkpoints.forget()
     }
     for (const records of this.#records.batches(batch.records)) {
+      if (!(await this.#delivery.room())) return false
       count += records.length
       for (const record of records) if (record.outsideShardRange) outsideShardRange++
-      if (!(await this.#delivery.deliver(records, batch.millisBehindLatest))) return false
+      open++
+      const delivering = this.#delivery.deliver(records, batch.millisBehindLatest, completed)
+      this.#delivering.add(delivering)
+      const forget = (): void => void this.#delivering.delete(delivering)
+      delivering.then(forget, forget)
     }
-    if (this.#abandoned) return false
+    completed()
+    if (batch.children === undefined) return this.#delivery.room()
+    return (await Promise.all(this.#delivering)).every(Boolean)
+  }
+
+  #readCompleted(batch: FetchedBatch, records: number, outsideShardRange: number, since: number): void {
+    const { clock, lease, room, emit } = this.#options
+    this.#progress.completed(batch)
+    room.free(batch.bytes)
     emit({
       type: 'batch-completed',
       shardId: lease.shardId,
-      records: count,
+      records,
       kinesisRecords: batch.records.length,
       bytes: batch.bytes,
       outsideShardRange,
       millisBehindLatest: batch.millisBehindLatest,
       durationMs: clock.now() - since,
     })
-    return true
   }
 
   /** False when the lease is still to be released. */
