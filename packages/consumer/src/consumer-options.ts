@@ -1,5 +1,6 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { type Clock, systemClock } from '@shardwise/core/clock'
+import { bytes, type Codec } from '@shardwise/core/codec'
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import { InvalidOptionError, integerOption, refuseUnknownOptions, stringOption } from '@shardwise/core/options'
 import { type Random, systemRandom } from '@shardwise/core/random'
@@ -15,7 +16,7 @@ import type { InitialPosition } from './shards/shard-discovery.js'
  * Options of a consumer. Each default holds where the option is absent or undefined. `client`, `region`, `endpoint`, `credentials` and
  * `wire` are those of `AwsConnection` (@shardwise/core/transport); without them the AWS SDK's usual sources decide.
  */
-export interface ConsumerOptions extends AwsConnection {
+export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
   /** Name or ARN of the stream. Required. */
   readonly stream: string
   /**
@@ -41,6 +42,12 @@ export interface ConsumerOptions extends AwsConnection {
    * have the same.
    */
   readonly failoverTimeMs?: number | undefined
+  /**
+   * Milliseconds that handler calls in hand have when another worker, a new one mostly, asks for their shard. Then `context.signal` aborts, and a
+   * second later the shard goes without them, at its last completed record: what they had in hand is delivered again there. Default
+   * 30000, as KCL's gracefulLeaseHandoffTimeoutMillis; 1000 to 3600000. Choose more than a call may take.
+   */
+  readonly handoffTimeoutMs?: number | undefined
   /**
    * Where to begin when the application has no leases yet; afterwards its checkpoints decide. Default `latest`, as KCL: what is written
    * from the start of the first worker on, also if that worker dies before its first checkpoint.
@@ -77,6 +84,11 @@ export interface ConsumerOptions extends AwsConnection {
    * Defaults 200 and 30000, or `baseMs` when that is more; 1 to 600000, `maxMs` at least `baseMs`.
    */
   readonly retry?: { readonly baseMs?: number | undefined; readonly maxMs?: number | undefined } | undefined
+  /**
+   * What makes `record.data` of a record's bytes, when the handler asks for it. Default: bytes as they are; `json()`, `text()` or one of your own
+   * (@shardwise/core/codec). What it throws is a failure of the handler.
+   */
+  readonly codec?: Codec<T> | undefined
   /** Default: the machine's. */
   readonly clock?: Clock | undefined
   /** For jitter, ids and the order of taking leases. Default: Math.random. */
@@ -86,7 +98,7 @@ export interface ConsumerOptions extends AwsConnection {
 /** For our own tests: where leases live, in place of DynamoDB. Not exported, since there is no other store to give yet. */
 export const LEASE_STORE: unique symbol = Symbol('leaseStore')
 
-export interface InternalOptions extends ConsumerOptions {
+export interface InternalOptions extends ConsumerOptions<unknown> {
   readonly [LEASE_STORE]?: LeaseStore | undefined
 }
 
@@ -104,8 +116,17 @@ const KNOWN = [
     'dynamodb',
     'dynamodbEndpoint',
   ],
-  ...['kinesis', 'workerId', 'failoverTimeMs', 'initialPosition', 'checkpointIntervalMs', 'checkpointEveryRecords'],
-  ...['idleTimeBetweenReadsMs', 'maxRecordsPerRead', 'maxBufferedBytes', 'retry', 'clock', 'random'],
+  ...[
+    'kinesis',
+    'workerId',
+    'failoverTimeMs',
+    'handoffTimeoutMs',
+    'initialPosition',
+    'checkpointIntervalMs',
+    'checkpointEveryRecords',
+    'idleTimeBetweenReadsMs',
+  ],
+  ...['maxRecordsPerRead', 'maxBufferedBytes', 'retry', 'codec', 'clock', 'random'],
 ]
 
 /** Options checked and complete. */
@@ -116,6 +137,7 @@ export interface ConsumerSettings {
   readonly leaseTableSettings: LeaseTableSettings
   readonly workerId: string | undefined
   readonly failoverTimeMs: number
+  readonly handoffTimeoutMs: number
   readonly initialPosition: InitialPosition
   /** Undefined: the renewals are often enough. */
   readonly checkpointWriteAfterMs: number | undefined
@@ -124,6 +146,7 @@ export interface ConsumerSettings {
   readonly maxRecordsPerRead: number
   readonly maxBufferedBytes: number
   readonly handlerBackoff: Backoff
+  readonly codec: Codec<unknown>
   readonly clock: Clock
   readonly random: Random
 }
@@ -135,7 +158,7 @@ const STREAM = /^([a-zA-Z0-9_.-]{1,128}|arn:aws[\w-]*:kinesis:[a-z0-9-]+:\d{12}:
 const TABLE = /^[a-zA-Z0-9_.-]{3,255}$/
 
 /** Throws InvalidOptionError. Does not touch the caller's object. */
-export function checkOptions(options: ConsumerOptions): ConsumerSettings {
+export function checkOptions(options: ConsumerOptions<unknown>): ConsumerSettings {
   if (typeof options !== 'object' || options === null) throw new InvalidOptionError('options', 'an object', options)
   refuseUnknownOptions(options, KNOWN)
   const retry = options.retry ?? {}
@@ -168,6 +191,11 @@ export function checkOptions(options: ConsumerOptions): ConsumerSettings {
             says: '1 to 128 printable characters without blanks',
           }),
     failoverTimeMs,
+    handoffTimeoutMs: integerOption('handoffTimeoutMs', options.handoffTimeoutMs, {
+      min: 1000,
+      max: 3_600_000,
+      fallback: 30_000,
+    }),
     initialPosition: initialPosition(options.initialPosition),
     checkpointWriteAfterMs: checkpointMs < renewalMs ? checkpointMs : undefined,
     checkpointEveryRecords:
@@ -193,6 +221,7 @@ export function checkOptions(options: ConsumerOptions): ConsumerSettings {
       baseMs,
       maxMs: integerOption('retry.maxMs', retry.maxMs, { min: baseMs, max: 600_000, fallback: Math.max(30_000, baseMs) }),
     },
+    codec: codecOption(options.codec),
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
   }
@@ -214,7 +243,7 @@ export function checkHandlers(handlers: Handlers): Handlers {
   return handlers
 }
 
-function leaseTable({ leaseTable }: ConsumerOptions, applicationName: string): string {
+function leaseTable({ leaseTable }: ConsumerOptions<unknown>, applicationName: string): string {
   const says = 'a DynamoDB table name: 3 to 255 of a-z, A-Z, 0-9, _ . -'
   if (leaseTable !== undefined) return stringOption('leaseTable', leaseTable, { pattern: TABLE, says })
   return stringOption('applicationName', applicationName, { pattern: TABLE, says: `${says}, unless \`leaseTable\` is given` })
@@ -228,4 +257,11 @@ function initialPosition(given: InitialPosition | undefined): InitialPosition {
     throw new InvalidOptionError('initialPosition', "'latest', 'trim-horizon' or { at: Date }", given)
   }
   return { at: new Date(at) }
+}
+
+function codecOption(given: Codec<unknown> | undefined): Codec<unknown> {
+  const codec = given ?? bytes()
+  if (typeof codec.decode !== 'function')
+    throw new InvalidOptionError('codec', 'an object with the functions encode and decode', given)
+  return codec
 }

@@ -2,6 +2,7 @@ import { ManualClock } from '@shardwise/core/clock'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { HandlerContext } from '../delivery/handler.js'
+import { EventLoopWatch } from '../leases/event-loop-watch.js'
 import type { Lease } from '../leases/lease.js'
 import { LeaseLostError } from '../leases/lease-lost-error.js'
 import { LeaseTenure } from '../leases/lease-tenure.js'
@@ -93,6 +94,8 @@ test('property: never back, never ahead of what was delivered, and in the end th
     const tenure = new LeaseTenure({
       ...{ store: network.store, lease: taken, startAt: undefined, sent: momentOf(clock), workerId: 'me' },
       ...{ failoverTimeMs: FAILOVER, clock, random: () => 0, createChildren: async () => [], emit: () => {} },
+      departure: { isLeaving: false, successorOf: () => undefined },
+      ...{ loopWatch: new EventLoopWatch(FAILOVER, () => {}), handoffTimeoutMs: 30_000 },
     })
     const running = tenure.run()
     const checkpointer = new Checkpointer({ lease: tenure, writeAfterMs: undefined, everyRecords, clock })

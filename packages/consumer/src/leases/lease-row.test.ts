@@ -222,6 +222,12 @@ describe('a write, as DynamoDB is told', () => {
     discard: renewChange(owned, 'a', { pending: null }),
     'hand over to nobody': handOverChange(owned, 'a', { to: undefined, checkpoint: at }),
     'hand over': handOverChange(asked, 'a', { to: 'b' }),
+    'hand over to one that has not asked, by one that leaves': handOverChange(owned, 'a', {
+      to: 'b',
+      offer: true,
+      leaving: true,
+    }),
+    'renew, leaving': renewChange(owned, 'a', { leaving: true }),
     end: endChange(owned, 'a', ['s2']),
     'end without children': endChange(owned, 'a', []),
     request: requestHandoffChange(owned, 'b'),

@@ -16,6 +16,8 @@ const ATTRIBUTES: Record<Exclude<ChangeableAttribute, 'checkpoint' | 'pendingChe
   ownerSwitchesSinceCheckpoint: 'ownerSwitchesSinceCheckpoint',
   childShardIds: 'childShardIds',
   shardwiseOwner: 'swOwner',
+  nextOwner: 'swNext',
+  leaver: 'swLeaver',
 }
 
 /** KCL's names for what is one thing here: written or removed together. */
@@ -74,6 +76,8 @@ export function parseRow(row: Row, streamName: string | undefined): ParsedRow {
     range: start !== undefined && end !== undefined ? { start, end } : undefined,
     startAt: wholeNumber(row.swStartAt),
     shardwiseOwner: row.swOwner?.S,
+    nextOwner: row.swNext?.S,
+    leaver: row.swLeaver?.S,
   }
   return { kind: 'lease', lease }
 }

@@ -29,7 +29,14 @@ describe('the writes', () => {
       takeChange(free, 'me'),
       {
         where: { leaseCounter: 7, leaseOwner: undefined, checkpointOwner: undefined },
-        set: { leaseOwner: 'me', shardwiseOwner: 'me', checkpointOwner: undefined, leaseCounter: 8 },
+        set: {
+          leaseOwner: 'me',
+          shardwiseOwner: 'me',
+          checkpointOwner: undefined,
+          nextOwner: undefined,
+          leaver: undefined,
+          leaseCounter: 8,
+        },
       },
     ],
     [
@@ -41,6 +48,8 @@ describe('the writes', () => {
           leaseOwner: 'third',
           shardwiseOwner: 'third',
           checkpointOwner: undefined,
+          nextOwner: undefined,
+          leaver: undefined,
           leaseCounter: 8,
           ownerSwitchesSinceCheckpoint: 3,
         },
@@ -81,6 +90,7 @@ describe('the writes', () => {
         set: {
           ...{ leaseOwner: undefined, checkpointOwner: undefined, leaseCounter: 8, ownerSwitchesSinceCheckpoint: 2 },
           pendingCheckpoint: PREPARED,
+          nextOwner: undefined,
         },
       },
     ],
@@ -89,7 +99,28 @@ describe('the writes', () => {
       handOverChange(mine, 'me', { to: undefined }),
       {
         where: { leaseCounter: 7, leaseOwner: 'me', checkpointOwner: undefined },
-        set: { leaseOwner: undefined, checkpointOwner: undefined, leaseCounter: 8, ownerSwitchesSinceCheckpoint: 2 },
+        set: {
+          leaseOwner: undefined,
+          checkpointOwner: undefined,
+          leaseCounter: 8,
+          ownerSwitchesSinceCheckpoint: 2,
+          nextOwner: undefined,
+        },
+      },
+    ],
+    [
+      'hand over to one that has not asked: none is pending',
+      handOverChange(mine, 'me', { to: 'them', offer: true, leaving: true }),
+      {
+        where: { leaseCounter: 7, leaseOwner: 'me', checkpointOwner: undefined },
+        set: {
+          leaseOwner: 'them',
+          checkpointOwner: undefined,
+          leaseCounter: 8,
+          ownerSwitchesSinceCheckpoint: 3,
+          nextOwner: 'them',
+          leaver: 'me',
+        },
       },
     ],
     [
@@ -104,6 +135,11 @@ describe('the writes', () => {
       },
     ],
     [
+      'renew, leaving',
+      renewChange(mine, 'me', { leaving: true }),
+      { where: { leaseCounter: 7, actualOwner: 'me' }, set: { leaseCounter: 8, leaver: 'me' } },
+    ],
+    [
       'end',
       endChange(mine, 'me', ['s2', 's3']),
       {
@@ -116,6 +152,8 @@ describe('the writes', () => {
           checkpoint: SHARD_END,
           pendingCheckpoint: undefined,
           childShardIds: ['s2', 's3'],
+          nextOwner: undefined,
+          leaver: undefined,
         },
       },
     ],
@@ -124,13 +162,16 @@ describe('the writes', () => {
       requestHandoffChange(theirs, 'me'),
       {
         where: { leaseOwner: 'them', checkpointOwner: undefined, shardwiseOwner: 'them', ended: false },
-        set: { leaseOwner: 'me', checkpointOwner: 'them' },
+        set: { leaseOwner: 'me', checkpointOwner: 'them', nextOwner: 'me' },
       },
     ],
     [
       'withdraw it',
       withdrawHandoffChange(asked, 'me'),
-      { where: { leaseOwner: 'me', checkpointOwner: 'them' }, set: { leaseOwner: 'them', checkpointOwner: undefined } },
+      {
+        where: { leaseOwner: 'me', checkpointOwner: 'them' },
+        set: { leaseOwner: 'them', checkpointOwner: undefined, nextOwner: undefined },
+      },
     ],
   ])('%s', (_name, change, expected) => {
     // A key that is undefined says "absent" or "removed", one that is missing says nothing.
@@ -175,6 +216,7 @@ test('property: what moves the counter moves it by one, from the one that was se
         takeChange(lease, me),
         renewChange(lease, me, { checkpoint: at }),
         handOverChange(lease, me, { to, checkpoint: at }),
+        handOverChange(lease, me, { to, offer: true, leaving: true }),
         endChange(lease, me, []),
       ]
       for (const { where, set } of changes) {

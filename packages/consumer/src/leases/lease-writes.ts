@@ -2,6 +2,7 @@ import type { HashKeyRange } from '@shardwise/core/hash-key'
 import { type Position, SHARD_END } from '../checkpoints/position.js'
 import type { Lease } from './lease.js'
 import type { LeaseProgress } from './lease-progress.js'
+import type { HandOver, Progress } from './lease-store.js'
 
 /**
  * One conditional write as data. What each protects is written in docs/lease-protocol.md; the stores only carry them out.
@@ -22,6 +23,8 @@ export type ChangeableAttribute =
   | 'pendingCheckpoint'
   | 'childShardIds'
   | 'shardwiseOwner'
+  | 'nextOwner'
+  | 'leaver'
   | 'range'
 
 /** All of these hold. An owner that is present and undefined must be absent from the row. */
@@ -48,13 +51,15 @@ export function takeChange(lease: Lease, workerId: string): LeaseChange {
       leaseOwner: workerId,
       shardwiseOwner: workerId,
       checkpointOwner: undefined,
+      nextOwner: undefined,
+      leaver: undefined,
       leaseCounter: lease.leaseCounter + 1,
       ...(switches && { ownerSwitchesSinceCheckpoint: lease.ownerSwitchesSinceCheckpoint + 1 }),
     },
   }
 }
 
-export function renewChange(lease: Lease, workerId: string, progress: LeaseProgress): LeaseChange {
+export function renewChange(lease: Lease, workerId: string, progress: Progress): LeaseChange {
   return {
     leaseKey: lease.leaseKey,
     where: { leaseCounter: lease.leaseCounter, actualOwner: workerId },
@@ -62,18 +67,15 @@ export function renewChange(lease: Lease, workerId: string, progress: LeaseProgr
       leaseCounter: lease.leaseCounter + 1,
       ...(progress.checkpoint && { ownerSwitchesSinceCheckpoint: 0 }),
       ...written(progress),
+      ...(progress.leaving === true && { leaver: workerId }),
     },
   }
 }
 
-export function handOverChange(
-  lease: Lease,
-  workerId: string,
-  last: LeaseProgress & { readonly to: string | undefined },
-): LeaseChange {
-  const { to, checkpoint } = last
-  const owners =
-    to === undefined ? { leaseOwner: workerId, checkpointOwner: undefined } : { leaseOwner: to, checkpointOwner: workerId }
+export function handOverChange(lease: Lease, workerId: string, last: HandOver): LeaseChange {
+  const { to, checkpoint, offer = false, leaving = false } = last
+  const unasked = offer || to === undefined
+  const owners = unasked ? { leaseOwner: workerId, checkpointOwner: undefined } : { leaseOwner: to, checkpointOwner: workerId }
   const switches = (checkpoint === undefined ? lease.ownerSwitchesSinceCheckpoint : 0) + (to === undefined ? 0 : 1)
   return {
     leaseKey: lease.leaseKey,
@@ -84,6 +86,9 @@ export function handOverChange(
       leaseCounter: lease.leaseCounter + 1,
       ownerSwitchesSinceCheckpoint: switches,
       ...written(last),
+      // Who has asked has named itself already, if it is one of ours.
+      ...(unasked && { nextOwner: to }),
+      ...(leaving && { leaver: workerId }),
     },
   }
 }
@@ -100,6 +105,8 @@ export function endChange(lease: Lease, workerId: string, childShardIds: readonl
       checkpoint: SHARD_END,
       pendingCheckpoint: undefined,
       childShardIds,
+      nextOwner: undefined,
+      leaver: undefined,
     },
   }
 }
@@ -113,7 +120,7 @@ export function requestHandoffChange(lease: Lease, to: string): LeaseChange {
   return {
     leaseKey: lease.leaseKey,
     where: { leaseOwner: owner, checkpointOwner: undefined, shardwiseOwner: owner, ended: false },
-    set: { leaseOwner: to, checkpointOwner: owner },
+    set: { leaseOwner: to, checkpointOwner: owner, nextOwner: to },
   }
 }
 
@@ -122,7 +129,7 @@ export function withdrawHandoffChange(lease: Lease, to: string): LeaseChange {
   return {
     leaseKey: lease.leaseKey,
     where: { leaseOwner: to, checkpointOwner: owner },
-    set: { leaseOwner: owner, checkpointOwner: undefined },
+    set: { leaseOwner: owner, checkpointOwner: undefined, nextOwner: undefined },
   }
 }
 

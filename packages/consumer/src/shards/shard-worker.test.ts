@@ -15,6 +15,7 @@ import type { RunSettings } from '../run-options.js'
 import { ByteBudget, type ShardRoom } from '../sources/byte-budget.js'
 import type { FetchedBatch, RecordSource } from '../sources/record-source.js'
 import { StopLimit } from '../stop-limit.js'
+import { ReadWatch } from './read-watch.js'
 import { ShardWorker, type ShardWorkerEvent } from './shard-worker.js'
 
 const CHILDREN: ChildShard[] = [{ ShardId: 'child', ParentShards: ['shard'] }]
@@ -38,6 +39,7 @@ class FakeLease implements HeldLease {
   answerDoubt: ((ours: boolean) => void) | undefined
   onEnd: () => Promise<void> = async () => {}
   recorded = true
+  reading: Pick<ReadWatch, 'stalledMs'> | undefined
   constructor(resumeFrom: Position, pendingCheckpoint?: PendingCheckpoint) {
     this.resumeFrom = resumeFrom
     this.pendingCheckpoint = pendingCheckpoint
@@ -45,6 +47,9 @@ class FakeLease implements HeldLease {
   isOurs(): boolean {
     this.asked++
     return this.trusted && !this.signal.aborted
+  }
+  renewWhile(reading: Pick<ReadWatch, 'stalledMs'>): void {
+    this.reading = reading
   }
   revalidate(): Promise<boolean> {
     return new Promise((resolve) => {
@@ -157,6 +162,7 @@ function setUp(
   const stopLimit = new StopLimit(clock)
   const lease = new FakeLease(resumeFrom, pendingCheckpoint)
   const source = new FakeSource()
+  const reading = new ReadWatch(500)
   const events: ShardWorkerEvent[] = []
   const budget = new ByteBudget(1 << 30)
   const room = budget.join()
@@ -165,6 +171,7 @@ function setUp(
     stream: 'flights',
     lease,
     source,
+    reading,
     room,
     handlers,
     run: { concurrency: 1, onFailure: 'retry', checkpoint: 'auto', ...run },
@@ -178,7 +185,18 @@ function setUp(
     emit: (event) => events.push(event),
   })
   onTestFinished(() => expect(clock.pendingTimers).toBe(0))
-  return { clock, lease, source, budget, events, worker, stopLimit, types: () => events.map((event) => event.type) }
+  return {
+    clock,
+    lease,
+    source,
+    reading,
+    room,
+    budget,
+    events,
+    worker,
+    stopLimit,
+    types: () => events.map((event) => event.type),
+  }
 }
 
 describe('ShardWorker', () => {

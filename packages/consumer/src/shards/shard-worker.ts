@@ -1,4 +1,5 @@
 import type { Clock } from '@shardwise/core/clock'
+import type { Codec } from '@shardwise/core/codec'
 import type { ChildShard } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
 import type { Backoff } from '../backoff.js'
@@ -22,13 +23,18 @@ import type { ShardRoom } from '../sources/byte-budget.js'
 import type { FetchedBatch, RecordSource, SourceEvent } from '../sources/record-source.js'
 import type { StopLimit } from '../stop-limit.js'
 import { ReadProgress, type ReadSnapshot } from './read-progress.js'
+import type { ReadWatch } from './read-watch.js'
 import { type ShardWorkerInput, type ShardWorkerState, transition } from './shard-worker-state.js'
 
 export interface ShardWorkerOptions {
   /** As given in the consumer's options. */
   readonly stream: string
+  /** Default: bytes as they are. */
+  readonly codec?: Codec<unknown> | undefined
   readonly lease: HeldLease
   readonly source: RecordSource
+  /** Also told of what the source announces. */
+  readonly reading: ReadWatch
   /** Where the source holds what it reads. */
   readonly room: Pick<ShardRoom, 'free' | 'leave' | 'waiting'>
   readonly handlers: Handlers
@@ -107,8 +113,8 @@ export class ShardWorker {
 
   constructor(options: ShardWorkerOptions) {
     this.#options = options
-    const { lease, stream, handlers, run, handlerBackoff, gates, checkpointWriteAfterMs, clock, random, emit } = options
-    this.#records = new UserRecords({ stream, shardId: lease.shardId, range: lease.range, resumeFrom: lease.resumeFrom })
+    const { lease, stream, codec, handlers, run, handlerBackoff, gates, checkpointWriteAfterMs, clock, random, emit } = options
+    this.#records = new UserRecords({ stream, shardId: lease.shardId, range: lease.range, resumeFrom: lease.resumeFrom, codec })
     const { concurrency } = run
     this.#checkpointer = new Checkpointer({
       lease,
@@ -194,10 +200,11 @@ export class ShardWorker {
     const halt = this.#halt.signal
     this.#take('ready')
     emit({ type: 'shard-started', shardId: lease.shardId, resumeFrom: lease.resumeFrom })
+    lease.renewWhile({ stalledMs: (now) => this.#stalledMs(now) })
     let reading: Promise<FetchedBatch> | undefined
     try {
       for (;;) {
-        const batch = await (reading ?? this.#read())
+        const batch = await this.#await(reading ?? this.#read())
         const readOn = batch.children === undefined && this.#progress.bufferedBytes < PREFETCH_BELOW_BYTES
         reading = readOn ? this.#read() : undefined
         // It may fail, by the halt, while nobody waits for it.
@@ -221,6 +228,23 @@ export class ShardWorker {
     const { lease, handlerBackoff: backoff, clock, random, emit } = this.#options
     const { shardId } = lease
     return untilConfirmed({ shardId, checkpoints: this.#checkpoints, backoff, clock, random, halt: this.#halt.signal, emit })
+  }
+
+  async #await(batch: Promise<FetchedBatch>): Promise<FetchedBatch> {
+    const { reading, clock } = this.#options
+    reading.waits(clock.now())
+    try {
+      return await batch
+    } finally {
+      reading.rest()
+    }
+  }
+
+  #stalledMs(now: number): number | undefined {
+    const { reading, room } = this.#options
+    // Other shards' handlers hold the memory that this read waits for.
+    if (room.waiting) reading.heard(now)
+    return reading.stalledMs(now)
   }
 
   async #read(): Promise<FetchedBatch> {

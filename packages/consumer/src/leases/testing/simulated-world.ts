@@ -2,7 +2,8 @@ import { type Clock, ManualClock, type Scheduled, sleep } from '@shardwise/core/
 import { type Random, seededRandom } from '@shardwise/core/random'
 import type { Shard } from '@shardwise/core/shard-map'
 import { comparePositions, sequencePosition } from '../../checkpoints/position.js'
-import { missingLeases, parentIds } from '../../shards/shard-lineage.js'
+import { parentIds } from '../../shards/shard-family.js'
+import { missingLeases } from '../../shards/shard-lineage.js'
 import type { HeldLease } from '../held-lease.js'
 import { hasEnded, type Lease } from '../lease.js'
 import { LeaseCoordinator } from '../lease-coordinator.js'
@@ -134,6 +135,7 @@ export class SimulatedWorker {
       },
       workerId: id,
       failoverTimeMs: world.failoverTimeMs,
+      handoffTimeoutMs: world.failoverTimeMs,
       clock: this.#clock,
       random: world.random,
       onHeld: (lease) => {
