@@ -20,6 +20,9 @@ export interface ShardDiscoveryOptions {
   readonly store: LeaseStore
   readonly initialPosition: InitialPosition
   readonly clock: Clock
+  /** Milliseconds, see LISTING_VALID_MS and LeaseGarbage: less only where time runs otherwise, in the simulation. */
+  readonly listingValidMs?: number | undefined
+  readonly finishedLeaseKeptMs?: number | undefined
   readonly emit: (event: LeaseEvent) => void
 }
 
@@ -98,7 +101,7 @@ export class ShardDiscovery {
 
   /** False when that took so long that what was listed has become old. */
   async #create(created: string[], atStart: boolean, options: CallOptions): Promise<boolean> {
-    const { store, clock, emit } = this.#options
+    const { store, clock, listingValidMs = LISTING_VALID_MS, emit } = this.#options
     const listedAt = momentOf(clock)
     // Leases before shards: a child that is created in between has, in our listing, a parent that has not ended, and is left alone.
     const { leases } = await store.list({ ...options, consistent: true })
@@ -115,7 +118,7 @@ export class ShardDiscovery {
       emit({ type: 'lease-created', leaseKey: lease.leaseKey, checkpoint: lease.checkpoint })
     }
     for (let i = 0; i < missing.length; i += CREATES_AT_ONCE) {
-      if (elapsedMs(listedAt, momentOf(clock)) > LISTING_VALID_MS) return false
+      if (elapsedMs(listedAt, momentOf(clock)) > listingValidMs) return false
       const outcomes = await Promise.allSettled(missing.slice(i, i + CREATES_AT_ONCE).map(create))
       for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
     }
