@@ -36,17 +36,31 @@ export class World {
   readonly stream: Stream
   readonly store: MemoryLeaseStore
   readonly failoverTimeMs: number
-  /** Longer than a create may be on its way: decided within failoverTimeMs, and late by up to three of them. */
+  /** Longer than a create may be on its way: decided within failoverTimeMs, and late by lateWithinMs. */
   readonly finishedLeaseKeptMs: number
+  /** Audits of one worker are this far apart at most. */
+  readonly auditWithinMs: number
+  /** How late a late call lands at most. */
+  readonly lateWithinMs: number
   deliveries = 0
   #checkpoints = new Map<string, Lease>()
 
-  constructor(options: { seed: number; store: MemoryLeaseStore; stream: Stream; failoverTimeMs: number }) {
+  constructor(options: {
+    seed: number
+    store: MemoryLeaseStore
+    stream: Stream
+    failoverTimeMs: number
+    finishedLeaseKeptMs?: number
+    auditWithinMs?: number
+    lateWithinMs?: number
+  }) {
     this.random = seededRandom(options.seed)
     this.store = options.store
     this.stream = options.stream
     this.failoverTimeMs = options.failoverTimeMs
-    this.finishedLeaseKeptMs = options.failoverTimeMs * 5
+    this.finishedLeaseKeptMs = options.finishedLeaseKeptMs ?? options.failoverTimeMs * 5
+    this.lateWithinMs = options.lateWithinMs ?? options.failoverTimeMs * 3
+    this.auditWithinMs = options.auditWithinMs ?? options.failoverTimeMs * 4
   }
 
   addWorker(): SimulatedWorker {
@@ -166,7 +180,7 @@ export class SimulatedWorker {
   /** More often than the coordinator does it, and beside it. */
   async #auditing(): Promise<void> {
     while (!this.#stopped) {
-      await sleep(this.#clock, this.#world.random() * this.#world.failoverTimeMs * 4)
+      await sleep(this.#clock, this.#world.random() * this.#world.auditWithinMs)
       // A failure is the network's, and told.
       if (!this.#stopped) await this.#discovery.audit(this.coordinator.leases).catch(() => {})
     }
@@ -282,14 +296,14 @@ export class SimulatedWorker {
   }
 
   #overNetwork<T>(call: () => Promise<T>): Promise<T> {
-    const { clock, faults, random, failoverTimeMs } = this.#world
+    const { clock, faults, random, lateWithinMs } = this.#world
     return new Promise((resolve, reject) => {
       const fail = (): void => this.#gate(() => reject(Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' })))
       const chance = random()
       const late = chance < faults.late
       const lost = !late && chance < faults.late + faults.lost
       const unanswered = !late && !lost && chance < faults.late + faults.lost + faults.unanswered
-      const outward = late ? random() * failoverTimeMs * 3 : random() * 60
+      const outward = late ? random() * lateWithinMs : random() * 60
       clock.schedule(outward, () => {
         if (lost || faults.outage) clock.schedule(random() * 60, fail)
         else {
