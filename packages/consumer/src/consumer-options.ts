@@ -84,6 +84,12 @@ export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
    * (@shardwise/core/codec). What it throws is a failure of the handler.
    */
   readonly codec?: Codec<T> | undefined
+  /**
+   * Drops records whose id (`recordIds` of @shardwise/producer) this process has completed with another copy, among its last `maxRecordIds`
+   * records with one; 1 to 10,000,000, some 200 bytes each. Best effort: copies pass that come to different processes, side by side, or too far
+   * apart. Default: none are dropped.
+   */
+  readonly dedupe?: { readonly maxRecordIds: number } | undefined
   /** Default: the machine's. */
   readonly clock?: Clock | undefined
   /** For jitter, ids and the order of taking leases. Default: Math.random. */
@@ -120,7 +126,7 @@ const KNOWN = [
     'checkpointIntervalMs',
     'idleTimeBetweenReadsMs',
   ],
-  ...['maxRecordsPerRead', 'maxBufferedBytes', 'retry', 'codec', 'clock', 'random'],
+  ...['maxRecordsPerRead', 'maxBufferedBytes', 'retry', 'codec', 'dedupe', 'clock', 'random'],
 ]
 
 /** Options checked and complete. */
@@ -140,6 +146,8 @@ export interface ConsumerSettings {
   readonly maxBufferedBytes: number
   readonly handlerBackoff: Backoff
   readonly codec: Codec<unknown>
+  /** Undefined: no duplicates are dropped. */
+  readonly maxRecordIds: number | undefined
   readonly clock: Clock
   readonly random: Random
 }
@@ -211,6 +219,7 @@ export function checkOptions(options: ConsumerOptions<unknown>): ConsumerSetting
       maxMs: integerOption('retry.maxMs', retry.maxMs, { min: baseMs, max: 600_000, fallback: Math.max(30_000, baseMs) }),
     },
     codec: codecOption(options.codec),
+    maxRecordIds: dedupeOption(options.dedupe),
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
   }
@@ -253,4 +262,12 @@ function codecOption(given: Codec<unknown> | undefined): Codec<unknown> {
   if (typeof codec.decode !== 'function')
     throw new InvalidOptionError('codec', 'an object with the functions encode and decode', given)
   return codec
+}
+
+function dedupeOption(given: ConsumerOptions['dedupe']): number | undefined {
+  if (given === undefined) return undefined
+  if (typeof given !== 'object' || given === null) throw new InvalidOptionError('dedupe', '{ maxRecordIds }', given)
+  refuseUnknownOptions(given, ['maxRecordIds'])
+  if (given.maxRecordIds === undefined) throw new InvalidOptionError('dedupe.maxRecordIds', 'a whole number', undefined)
+  return integerOption('dedupe.maxRecordIds', given.maxRecordIds, { min: 1, max: 10_000_000, fallback: 1 })
 }
