@@ -1,6 +1,8 @@
+import { AggregateBuilder } from '@shardwise/aggregation'
 import { sleep } from '@shardwise/core/clock'
 import { json } from '@shardwise/core/codec'
 import { seededRandom } from '@shardwise/core/random'
+import { tagsOf } from '@shardwise/core/record-tags'
 import type { KinesisModel } from '@shardwise/local/model'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { AT_TIMESTAMP } from './checkpoints/position.js'
@@ -277,6 +279,36 @@ describe('Consumer, without real time', () => {
     )
     await settled(one.stop())
     await run
+  })
+
+  it('drops copies that it has completed, over all shards, and counts them; not with manual checkpoints', async () => {
+    const { model, consumer, leaseStore, until, settled } = setUp(2)
+    const put = (id: string, key: string): void => {
+      const builder = new AggregateBuilder()
+      builder.tryAdd(key, Buffer.from(id), undefined, tagsOf(id, undefined))
+      model.call('PutRecord', { StreamName: 'flights', PartitionKey: key, Data: Buffer.from(builder.seal().bytes) })
+    }
+    const one = consumer({ dedupe: { maxRecordIds: 100 } })
+    const got: string[] = []
+    const counts: number[] = []
+    one.events.on('batch-completed', ({ duplicates }) => duplicates > 0 && counts.push(duplicates))
+    const manual = one.run({ eachRecord: () => {} }, { checkpoint: 'manual' })
+    await expect(manual).rejects.toThrow('`dedupe`')
+    const run = one.run({ eachRecord: ({ recordId }) => void got.push(recordId!) })
+    for (const id of ['a', 'b', 'a', 'c']) put(id, 'key-1')
+    await until(() => got.length === 3)
+    for (const id of ['c', 'd', 'b']) put(id, 'key-5')
+    await until(() => got.length === 4 && counts.length === 2)
+    expect([got, counts]).toEqual([
+      ['a', 'b', 'c', 'd'],
+      [1, 2],
+    ])
+    const { shards } = one.snapshot()
+    expect(shards.map(({ worker }) => worker?.duplicates).toSorted()).toEqual([1, 2])
+    await settled(one.stop())
+    await run
+    const { leases } = await leaseStore.list()
+    expect(leases.map(({ checkpoint }) => checkpoint.kind)).toEqual(['sequence', 'sequence'])
   })
 
   it('many shards, many calls of each, and what handlers begin with their signal: no warning of a leak', async () => {

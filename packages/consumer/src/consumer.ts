@@ -1,6 +1,6 @@
 import { EventSource } from '@shardwise/core/events'
 import { streamReference } from '@shardwise/core/kinesis-port'
-import { integerOption, refuseUnknownOptions } from '@shardwise/core/options'
+import { InvalidOptionError, integerOption, refuseUnknownOptions } from '@shardwise/core/options'
 import { describeStream } from '@shardwise/core/stream-description'
 import { type Connections, connect } from './connections.js'
 import { ConsumerRanError, ConsumerStartError } from './consumer-error.js'
@@ -75,9 +75,9 @@ export class Consumer<T = Uint8Array> {
    * When the consumer cannot start, the loop throws what `run` rejects with. A consumer runs once, by this or by `run`.
    */
   records(options: RecordsOptions = {}): AsyncIterableIterator<StreamedRecord<T>> {
-    refuseUnknownOptions(options, ['signal'])
+    refuseUnknownOptions(options, ['signal', 'checkpoint'])
     const turns = new RecordTurns(this.#settings.clock)
-    const settings = checkRunOptions(turns.handlers, {})
+    const settings = checkRunOptions(turns.handlers, { checkpoint: options.checkpoint })
     const run = (): Promise<void> => this.#begin(turns.handlers, settings, [turns])
     const records = recordIterator({ turns, signal: options.signal, run, stop: (limit) => this.stop(limit) })
     return records as AsyncIterableIterator<StreamedRecord<unknown>> as AsyncIterableIterator<StreamedRecord<T>>
@@ -148,6 +148,13 @@ export class Consumer<T = Uint8Array> {
 
   #begin(handlers: Handlers, run: RunSettings, gates: readonly StartGate[]): Promise<void> {
     if (this.#run !== undefined) throw new ConsumerRanError()
+    if (run.checkpoint === 'manual' && this.#settings.maxRecordIds !== undefined) {
+      throw new InvalidOptionError(
+        'dedupe',
+        'left out with manual checkpoints, whose handler must see every record',
+        this.#options.dedupe,
+      )
+    }
     this.#run = this.#stop.signal.aborted ? Promise.resolve() : this.#live(handlers, run, gates)
     return this.#run
   }

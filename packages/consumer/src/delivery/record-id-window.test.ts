@@ -9,6 +9,7 @@ import type { Handlers } from './handler.js'
 import { InOrderDelivery } from './in-order-delivery.js'
 import { KeyedDelivery } from './keyed-delivery.js'
 import { RecordIdWindow } from './record-id-window.js'
+import { completions } from './testing/completions.js'
 import { recordOf } from './testing/record-of.js'
 
 const copy = (sequence: number, recordId: string | undefined, more: Partial<ConsumedRecord> = {}): ConsumedRecord => ({
@@ -61,7 +62,7 @@ function reader(recordIds: RecordIdWindow, handlers: Handlers, onFailure: Failur
       clock,
       random: () => 0,
       halt: halt.signal,
-      completed: ({ sequenceNumber }: { readonly sequenceNumber: string }) => completed(Number(sequenceNumber)),
+      checkpoints: completions(({ sequenceNumber }) => completed(Number(sequenceNumber)), keyed),
       emit: () => {},
     }
     return keyed ? new KeyedDelivery({ ...options, concurrency: 2 }) : new InOrderDelivery(options)

@@ -9,8 +9,10 @@ type Place = Pick<ConsumedRecord, 'stream' | 'shardId' | 'sequenceNumber' | 'sub
  * Nothing is lost by it:
  * - An id gets in only when the handler has succeeded with a copy. A copy that is in hand, was given up, or whose call returned after it was told
  *   to give up (the lease was lost, or a stop waited no longer) is not in it: the other copy is handed over. So what is dropped was handled.
- * - Whoever checkpoints by himself may not have stored that copy yet. Then it lies behind its shard's checkpoint and comes again, here or
- *   elsewhere, when this process dies; and the same place is no duplicate of itself, however often it comes.
+ * - The same place is no duplicate of itself, however often it comes: what was completed but not checkpointed, because the lease was lost, is handed
+ *   over again when this process gets the shard back.
+ * - That a call has returned must mean that it is done, so that it does not go with manual checkpoints: their handler may hold a record whose
+ *   copy was dropped, and would never see the record that it must checkpoint at a shard's end.
  * - Nothing is taken from other processes, which may know of completions that were never checkpointed, nor kept when this one ends.
  *
  * So it is best effort: copies pass that come to different processes, side by side, or too far apart.

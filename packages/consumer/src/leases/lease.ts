@@ -1,4 +1,5 @@
 import type { HashKeyRange } from '@shardwise/core/hash-key'
+import type { PendingCheckpoint } from '../checkpoints/pending-checkpoint.js'
 import type { Position } from '../checkpoints/position.js'
 
 /**
@@ -21,6 +22,8 @@ export interface Lease {
   readonly leaseCounter: number
   readonly ownerSwitchesSinceCheckpoint: number
   readonly checkpoint: Position
+  /** Prepared by an owner and not decided yet. */
+  readonly pendingCheckpoint: PendingCheckpoint | undefined
   readonly parentShardIds: readonly string[]
   readonly childShardIds: readonly string[]
   readonly range: HashKeyRange | undefined
@@ -76,6 +79,11 @@ export function isOffered(lease: Lease): boolean {
 }
 
 /** The shard has been read to its end: nobody needs to own this lease. */
-export function hasEnded(lease: Lease): boolean {
+export function hasEnded(lease: Pick<Lease, 'checkpoint'>): boolean {
   return lease.checkpoint.kind === 'shard-end'
+}
+
+/** Something of the shard has been completed, and so all of its parents. */
+export function hasBegun({ checkpoint }: Pick<Lease, 'checkpoint'>): boolean {
+  return checkpoint.kind === 'sequence' || checkpoint.kind === 'shard-end'
 }
