@@ -19,7 +19,11 @@ export interface Connections {
 const CONTROL_ATTEMPTS = 2
 
 /** No I/O yet. */
-export function connect(options: ConsumerOptions, settings: ConsumerSettings, emit: (event: ConsumerEvent) => void): Connections {
+export function connect(
+  options: ConsumerOptions<unknown>,
+  settings: ConsumerSettings,
+  emit: (event: ConsumerEvent) => void,
+): Connections {
   const { client, region, endpoint, credentials, wire, kinesis, dynamodb, dynamodbEndpoint, leaseStore } = options
   const { clock, leaseTable: tableName, leaseTableSettings: table, stream } = settings
   const toKinesis =

@@ -1,5 +1,6 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { type Clock, systemClock } from '@shardwise/core/clock'
+import { bytes, type Codec } from '@shardwise/core/codec'
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import { InvalidOptionError, integerOption, refuseUnknownOptions, stringOption } from '@shardwise/core/options'
 import { type Random, systemRandom } from '@shardwise/core/random'
@@ -15,7 +16,7 @@ import type { InitialPosition } from './shards/shard-discovery.js'
  * Options of a consumer. Each default holds where the option is absent or undefined. `client`, `region`, `endpoint`, `credentials` and
  * `wire` are those of `AwsConnection` (@shardwise/core/transport); without them the AWS SDK's usual sources decide.
  */
-export interface ConsumerOptions extends AwsConnection {
+export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
   /** Name or ARN of the stream. Required. */
   readonly stream: string
   /**
@@ -83,6 +84,11 @@ export interface ConsumerOptions extends AwsConnection {
    * Defaults 200 and 30000, or `baseMs` when that is more; 1 to 600000, `maxMs` at least `baseMs`.
    */
   readonly retry?: { readonly baseMs?: number | undefined; readonly maxMs?: number | undefined } | undefined
+  /**
+   * What makes `record.data` of a record's bytes, when the handler asks for it. Default: bytes as they are; `json()`, `text()` or one of your own
+   * (@shardwise/core/codec). What it throws is a failure of the handler.
+   */
+  readonly codec?: Codec<T> | undefined
   /** Default: the machine's. */
   readonly clock?: Clock | undefined
   /** For jitter, ids and the order of taking leases. Default: Math.random. */
@@ -113,7 +119,7 @@ const KNOWN = [
     'checkpointIntervalMs',
     'idleTimeBetweenReadsMs',
   ],
-  ...['maxRecordsPerRead', 'maxBufferedBytes', 'retry', 'clock', 'random'],
+  ...['maxRecordsPerRead', 'maxBufferedBytes', 'retry', 'codec', 'clock', 'random'],
 ]
 
 /** Options checked and complete. */
@@ -132,6 +138,7 @@ export interface ConsumerSettings {
   readonly maxRecordsPerRead: number
   readonly maxBufferedBytes: number
   readonly handlerBackoff: Backoff
+  readonly codec: Codec<unknown>
   readonly clock: Clock
   readonly random: Random
 }
@@ -143,7 +150,7 @@ const STREAM = /^([a-zA-Z0-9_.-]{1,128}|arn:aws[\w-]*:kinesis:[a-z0-9-]+:\d{12}:
 const TABLE = /^[a-zA-Z0-9_.-]{3,255}$/
 
 /** Throws InvalidOptionError. Does not touch the caller's object. */
-export function checkOptions(options: ConsumerOptions): ConsumerSettings {
+export function checkOptions(options: ConsumerOptions<unknown>): ConsumerSettings {
   if (typeof options !== 'object' || options === null) throw new InvalidOptionError('options', 'an object', options)
   refuseUnknownOptions(options, KNOWN)
   const retry = options.retry ?? {}
@@ -202,6 +209,7 @@ export function checkOptions(options: ConsumerOptions): ConsumerSettings {
       baseMs,
       maxMs: integerOption('retry.maxMs', retry.maxMs, { min: baseMs, max: 600_000, fallback: Math.max(30_000, baseMs) }),
     },
+    codec: codecOption(options.codec),
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
   }
@@ -223,7 +231,7 @@ export function checkHandlers(handlers: Handlers): Handlers {
   return handlers
 }
 
-function leaseTable(options: ConsumerOptions, applicationName: string): string {
+function leaseTable(options: ConsumerOptions<unknown>, applicationName: string): string {
   const { leaseTable, leaseStore } = options
   if (leaseStore !== undefined) {
     checkLeaseStore(leaseStore, options)
@@ -234,7 +242,7 @@ function leaseTable(options: ConsumerOptions, applicationName: string): string {
   return stringOption('applicationName', applicationName, { pattern: TABLE, says: `${says}, unless \`leaseTable\` is given` })
 }
 
-function checkLeaseStore(leaseStore: LeaseStore, options: ConsumerOptions): void {
+function checkLeaseStore(leaseStore: LeaseStore, options: ConsumerOptions<unknown>): void {
   if (typeof leaseStore !== 'object' || leaseStore === null || typeof leaseStore.take !== 'function') {
     throw new InvalidOptionError('leaseStore', 'a lease store, as MemoryLeaseStore', leaseStore)
   }
@@ -251,4 +259,11 @@ function initialPosition(given: InitialPosition | undefined): InitialPosition {
     throw new InvalidOptionError('initialPosition', "'latest', 'trim-horizon' or { at: Date }", given)
   }
   return { at: new Date(at) }
+}
+
+function codecOption(given: Codec<unknown> | undefined): Codec<unknown> {
+  const codec = given ?? bytes()
+  if (typeof codec.decode !== 'function')
+    throw new InvalidOptionError('codec', 'an object with the functions encode and decode', given)
+  return codec
 }

@@ -11,7 +11,7 @@ export interface SmallFleet {
   readonly clock: ManualClock
   readonly model: KinesisModel
   readonly leaseStore: MemoryLeaseStore
-  readonly consumer: (more?: Partial<ConsumerOptions>) => Consumer
+  readonly consumer: <T = Uint8Array>(more?: Partial<ConsumerOptions<unknown>> & Pick<ConsumerOptions<T>, 'codec'>) => Consumer<T>
   /** Records whose data are 0, 1, 2 and so on, over 32 keys. */
   readonly put: (count: number) => void
   readonly until: (holds: () => boolean, limitMs?: number) => Promise<void>
@@ -41,8 +41,10 @@ export function setUp(shards: number): SmallFleet {
   }
   const leaseStore = new MemoryLeaseStore()
   let seed = 0
-  const consumer = (more: Partial<ConsumerOptions> = {}): Consumer => {
-    const options: ConsumerOptions = {
+  const consumer = <T = Uint8Array>(
+    more: Partial<ConsumerOptions<unknown>> & Pick<ConsumerOptions<T>, 'codec'> = {},
+  ): Consumer<T> => {
+    const options: ConsumerOptions<unknown> = {
       stream: 'flights',
       applicationName: 'delays',
       kinesis,
@@ -52,7 +54,7 @@ export function setUp(shards: number): SmallFleet {
       initialPosition: 'trim-horizon',
       ...more,
     }
-    return new Consumer(options)
+    return new Consumer(options as ConsumerOptions<T>)
   }
   let next = 0
   const put = (count: number): void => {
