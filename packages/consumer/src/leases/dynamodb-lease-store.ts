@@ -16,7 +16,7 @@ import type {
   LeaseDeletion,
   LeaseHandOver,
   LeaseListing,
-  LeaseProgress,
+  LeaseRenewal,
   LeaseStore,
   LeaseWrite,
   MalformedLease,
@@ -111,7 +111,7 @@ export class DynamoDBLeaseStore implements LeaseStore {
     return this.#update(takeChange(lease, workerId), options)
   }
 
-  renew(lease: Lease, workerId: string, progress: LeaseProgress, options: CallOptions = {}): Promise<LeaseWrite> {
+  renew(lease: Lease, workerId: string, progress: LeaseRenewal, options: CallOptions = {}): Promise<LeaseWrite> {
     return this.#update(renewChange(lease, workerId, progress), options)
   }
 

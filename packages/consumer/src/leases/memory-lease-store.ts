@@ -1,7 +1,7 @@
 import type { HashKeyRange } from '@shardwise/core/hash-key'
 import { formatPosition, type Position } from '../checkpoints/position.js'
 import { actualOwner, hasEnded, type Lease, type NewLease, shardIdOf } from './lease.js'
-import type { LeaseDeletion, LeaseHandOver, LeaseListing, LeaseProgress, LeaseStore, LeaseWrite } from './lease-store.js'
+import type { LeaseDeletion, LeaseHandOver, LeaseListing, LeaseRenewal, LeaseStore, LeaseWrite } from './lease-store.js'
 import {
   deleteCondition,
   endChange,
@@ -43,6 +43,7 @@ export class MemoryLeaseStore implements LeaseStore {
       leaver: undefined,
       leaseCounter: 0,
       ownerSwitchesSinceCheckpoint: 0,
+      pendingCheckpoint: undefined,
       childShardIds: [],
     })
     return true
@@ -52,7 +53,7 @@ export class MemoryLeaseStore implements LeaseStore {
     return this.#apply(takeChange(lease, workerId))
   }
 
-  async renew(lease: Lease, workerId: string, progress: LeaseProgress): Promise<LeaseWrite> {
+  async renew(lease: Lease, workerId: string, progress: LeaseRenewal): Promise<LeaseWrite> {
     return this.#apply(renewChange(lease, workerId, progress))
   }
 
