@@ -32,6 +32,11 @@ export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
   readonly dynamodb?: DynamoDBClient | undefined
   /** URL of DynamoDB. Default: AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, the profile, else that of the region. */
   readonly dynamodbEndpoint?: string | undefined
+  /**
+   * Where leases live, in place of a DynamoDB table: a MemoryLeaseStore, for one process and for tests. All consumers that shall share the
+   * shards are given the same one; one for each stream and application. Not together with the options of a table.
+   */
+  readonly leaseStore?: LeaseStore | undefined
   /** How to reach Kinesis, in place of an AWS client: for tests and simulations. */
   readonly kinesis?: KinesisPort | undefined
   /** Begins this worker's id in lease rows and events; a random ending is added, for no two workers may have the same. Default: the host name. */
@@ -101,19 +106,13 @@ export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
   readonly random?: Random | undefined
 }
 
-/** For our own tests: where leases live, in place of DynamoDB. Not exported, since there is no other store to give yet. */
-export const LEASE_STORE: unique symbol = Symbol('leaseStore')
-
-export interface InternalOptions extends ConsumerOptions<unknown> {
-  readonly [LEASE_STORE]?: LeaseStore | undefined
-}
-
 const KNOWN = [
   ...[
     'stream',
     'applicationName',
     'leaseTable',
     'leaseTableOptions',
+    'leaseStore',
     'client',
     'region',
     'endpoint',
@@ -252,10 +251,24 @@ export function checkHandlers(handlers: Handlers): Handlers {
   return handlers
 }
 
-function leaseTable({ leaseTable }: ConsumerOptions<unknown>, applicationName: string): string {
+function leaseTable(options: ConsumerOptions<unknown>, applicationName: string): string {
+  const { leaseTable, leaseStore } = options
+  if (leaseStore !== undefined) {
+    checkLeaseStore(leaseStore, options)
+    return applicationName
+  }
   const says = 'a DynamoDB table name: 3 to 255 of a-z, A-Z, 0-9, _ . -'
   if (leaseTable !== undefined) return stringOption('leaseTable', leaseTable, { pattern: TABLE, says })
   return stringOption('applicationName', applicationName, { pattern: TABLE, says: `${says}, unless \`leaseTable\` is given` })
+}
+
+function checkLeaseStore(leaseStore: LeaseStore, options: ConsumerOptions<unknown>): void {
+  if (typeof leaseStore !== 'object' || leaseStore === null || typeof leaseStore.take !== 'function') {
+    throw new InvalidOptionError('leaseStore', 'a lease store, as MemoryLeaseStore', leaseStore)
+  }
+  for (const name of ['leaseTable', 'leaseTableOptions', 'dynamodb', 'dynamodbEndpoint'] as const) {
+    if (options[name] !== undefined) throw new InvalidOptionError(name, 'absent where `leaseStore` is given', options[name])
+  }
 }
 
 function initialPosition(given: InitialPosition | undefined): InitialPosition {

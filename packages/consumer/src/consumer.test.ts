@@ -8,7 +8,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { AT_TIMESTAMP } from './checkpoints/position.js'
 import type { Consumer } from './consumer.js'
 import { ConsumerStoppingError } from './consumer-error.js'
-import { type ConsumerOptions, LEASE_STORE } from './consumer-options.js'
+import type { ConsumerOptions } from './consumer-options.js'
 import type { ConsumedRecord } from './delivery/consumed-record.js'
 import { MemoryLeaseStore } from './leases/memory-lease-store.js'
 import { FaultyLeaseStore } from './leases/testing/faulty-lease-store.js'
@@ -141,7 +141,7 @@ describe('Consumer, without real time', () => {
   it('stops in the middle of a start that does not get on', async () => {
     const { consumer, settled, clock } = setUp(1)
     const slow = consumer({
-      [LEASE_STORE]: Object.assign(new MemoryLeaseStore(), {
+      leaseStore: Object.assign(new MemoryLeaseStore(), {
         open: ({ signal }: { signal: AbortSignal }) =>
           new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true })),
       }),
@@ -155,7 +155,7 @@ describe('Consumer, without real time', () => {
   it('stops during an outage of the lease table, also with a checkpoint on its way: its leases expire', async () => {
     const { leaseStore, consumer, put, until, settled, clock } = setUp(1)
     const network = new FaultyLeaseStore(leaseStore)
-    const one = consumer({ [LEASE_STORE]: network.store, failoverTimeMs: 9000, checkpointIntervalMs: 500 })
+    const one = consumer({ leaseStore: network.store, failoverTimeMs: 9000, checkpointIntervalMs: 500 })
     let handled = 0
     const run = one.run({ eachRecord: () => void handled++ })
     await until(() => network.sent.includes('take'))
@@ -171,7 +171,7 @@ describe('Consumer, without real time', () => {
   it('stops while the children of a finished shard cannot be recorded: the next owner does it', async () => {
     const { model, leaseStore, consumer, put, until, settled } = setUp(1)
     const network = new FaultyLeaseStore(leaseStore)
-    const one = consumer({ [LEASE_STORE]: network.store })
+    const one = consumer({ leaseStore: network.store })
     let handled = 0
     const run = one.run({ eachRecord: () => void handled++ })
     put(10)
@@ -195,7 +195,7 @@ describe('Consumer, without real time', () => {
   it('stops while the end of a shard cannot be recorded', async () => {
     const { model, leaseStore, consumer, put, until, settled } = setUp(1)
     const network = new FaultyLeaseStore(leaseStore)
-    const one = consumer({ [LEASE_STORE]: network.store })
+    const one = consumer({ leaseStore: network.store })
     let handled = 0
     const run = one.run({ eachRecord: () => void handled++ })
     put(10)

@@ -5,13 +5,7 @@ import { describeStream } from '@shardwise/core/stream-description'
 import { type Connections, connect } from './connections.js'
 import { ConsumerRanError, ConsumerStartError } from './consumer-error.js'
 import type { ConsumerEvent } from './consumer-events.js'
-import {
-  type ConsumerOptions,
-  type ConsumerSettings,
-  checkHandlers,
-  checkOptions,
-  type InternalOptions,
-} from './consumer-options.js'
+import { type ConsumerOptions, type ConsumerSettings, checkHandlers, checkOptions } from './consumer-options.js'
 import { type ConsumerSnapshot, type ConsumerState, type KnownShard, shardSnapshot } from './consumer-snapshot.js'
 import type { Handlers } from './delivery/handler.js'
 import { RecordTurns, type StreamedRecord } from './delivery/record-turns.js'
@@ -35,7 +29,7 @@ import { newWorkerId } from './worker-id.js'
  */
 export class Consumer<T = Uint8Array> {
   readonly events: EventSource<ConsumerEvent> = new EventSource()
-  readonly #options: InternalOptions
+  readonly #options: ConsumerOptions<unknown>
   readonly #settings: ConsumerSettings
   readonly #stop = new AbortController()
   readonly #stopLimit: StopLimit
