@@ -1,10 +1,13 @@
 import { type Clock, sleep } from '@shardwise/core/clock'
 import type { CallOptions, ChildShard, KinesisPort, StreamReference } from '@shardwise/core/kinesis-port'
 import { listAllShards, type Shard, ShardMap } from '@shardwise/core/shard-map'
+import { TRIM_HORIZON } from '../checkpoints/position.js'
 import type { Lease, NewLease } from '../leases/lease.js'
 import type { LeaseEvent } from '../leases/lease-event.js'
 import type { LeaseStore } from '../leases/lease-store.js'
-import { missingLeases, type StartingPoint } from './shard-lineage.js'
+import { FormerLeasesError, formerLeases, latestCreation } from './former-leases.js'
+import { inStream } from './leased-shards.js'
+import { missingLeases, parentIds, type StartingPoint } from './shard-lineage.js'
 
 /** Where to start on shards without history. `latest`: at the moment when the application first started. */
 export type InitialPosition = 'latest' | 'trim-horizon' | { readonly at: Date }
@@ -14,6 +17,12 @@ export interface ShardDiscoveryOptions {
   readonly stream: StreamReference
   readonly store: LeaseStore
   readonly initialPosition: InitialPosition
+  /** In the leases' keys, where the table holds several streams. */
+  readonly streamId?: string | undefined
+  /** Epoch milliseconds, whole seconds. Undefined where the service does not say. */
+  readonly createdAt?: number | undefined
+  /** The application has read a stream of this name before: of this one nothing is skipped, wherever it would begin otherwise. */
+  readonly succeeds?: boolean
   readonly clock: Clock
   readonly emit: (event: LeaseEvent) => void
 }
@@ -41,16 +50,19 @@ export class ShardDiscovery {
    * Creates the leases that the table lacks. Resolves to their keys. Rejects as Kinesis and the store do, or with
    * IncompleteShardListError; then call again.
    */
-  async createMissing(options: CallOptions = {}): Promise<readonly string[]> {
-    const { store, emit } = this.#options
+  async createMissing(options: CallOptions & { readonly leases?: readonly Lease[] } = {}): Promise<readonly string[]> {
+    const { store, emit, createdAt, streamId } = this.#options
     // Leases before shards: a child that is created in between has, in our listing, a parent that has not ended, and is left alone.
-    const { leases } = await store.list({ ...options, consistent: true })
+    const rows = options.leases ?? (await store.list({ ...options, consistent: true })).leases
+    const leases = rows.filter((lease) => lease.streamId === streamId)
     const shards = await this.#shards(options)
-    const anyMissing = missingLeases({ shards, leases, start: { kind: 'trim-horizon' } }).length > 0
+    const stream = { streamId, streamCreatedAt: latestCreation(leases, createdAt) }
+    if (formerLeases(leases, shards, stream.streamCreatedAt).leases.length > 0) return this.#beginAnew(options)
+    const anyMissing = missingLeases({ shards, leases: leases.map(byShardId), start: { kind: 'trim-horizon' } }).length > 0
     if (!anyMissing) return []
     const known = leases.flatMap(({ startAt }) => startAt ?? [])
     const start = await this.#startingPoint(known, options)
-    const missing = missingLeases({ shards, leases, start })
+    const missing = missingLeases({ shards, leases: leases.map(byShardId), start }).map((lease) => inStream(lease, stream))
     const created: NewLease[] = []
     for (let i = 0; i < missing.length; i += CREATES_AT_ONCE) {
       const create = async (lease: NewLease): Promise<void> => {
@@ -60,6 +72,46 @@ export class ShardDiscovery {
     }
     for (const { leaseKey, checkpoint } of created) emit({ type: 'lease-created', leaseKey, checkpoint })
     return created.map(({ leaseKey }) => leaseKey)
+  }
+
+  /**
+   * There was another stream of this name, and there are leases of it: each is replaced by one of the shard that has its name now, from the
+   * oldest record on, or deleted. First the present shards get theirs, so that whoever goes on after a crash sees former leases until all is done.
+   */
+  async #beginAnew(options: CallOptions): Promise<readonly string[]> {
+    const { store, emit, clock, streamId, createdAt } = this.#options
+    const begun = new Set<string>()
+    for (let attempt = 1; attempt <= LISTINGS; attempt++) {
+      const leases = (await store.list({ ...options, consistent: true })).leases.filter((lease) => lease.streamId === streamId)
+      const shards = await this.#shards(options)
+      const stream = { streamId, streamCreatedAt: latestCreation(leases, createdAt) }
+      const former = formerLeases(leases, shards, stream.streamCreatedAt)
+      if (former.leases.length === 0) return [...begun]
+      if (former.certain || attempt > 1) {
+        const rest = leases.filter((lease) => !former.leases.includes(lease))
+        const rows = new Map(former.leases.map((lease) => [lease.leaseKey, lease]))
+        const missing = missingLeases({ shards, leases: rest.map(byShardId), start: { kind: 'trim-horizon' } })
+        const listed = shards.map((shard) => inStream(oldestOf(shard), stream))
+        const made = new Set([...missing.map((lease) => inStream(lease, stream).leaseKey), ...rows.keys()])
+        for (const lease of listed) {
+          if (!made.has(lease.leaseKey)) continue
+          const row = rows.get(lease.leaseKey)
+          const done = row === undefined ? await store.create(lease, options) : (await store.replace(row, lease, options)).done
+          if (!done) continue
+          begun.add(lease.leaseKey)
+          emit({
+            type: row === undefined ? 'lease-created' : 'lease-reset',
+            leaseKey: lease.leaseKey,
+            checkpoint: lease.checkpoint,
+          })
+        }
+        const present = new Set(listed.map(({ leaseKey }) => leaseKey))
+        for (const row of rows.values()) if (!present.has(row.leaseKey)) await store.delete(row, options)
+      } else await sleep(clock, BETWEEN_LISTINGS_MS, { signal: options.signal })
+    }
+    throw new FormerLeasesError(
+      'Leases of a stream that was deleted are still being written. Are there consumers that do not know of that?',
+    )
   }
 
   /** For a shard that ended without the service naming its children: those that the stream lists. */
@@ -93,7 +145,7 @@ export class ShardDiscovery {
 
   async #startingPoint(known: readonly number[], options: CallOptions): Promise<StartingPoint> {
     const { kinesis, stream, initialPosition } = this.#options
-    if (initialPosition === 'trim-horizon') return { kind: 'trim-horizon' }
+    if (initialPosition === 'trim-horizon' || this.#options.succeeds === true) return { kind: 'trim-horizon' }
     const startAt = initialPosition === 'latest' ? await this.#startOfApplication(known, options) : initialPosition.at.getTime()
     const filter = { Type: 'AT_TIMESTAMP', Timestamp: new Date(startAt) } as const
     const openThen = await listAllShards(kinesis, stream, { ...options, filter })
@@ -110,5 +162,20 @@ export class ShardDiscovery {
     const { kinesis, stream, clock } = this.#options
     const { serviceTime = clock.wallTime() } = await kinesis.describeStreamSummary(stream, options)
     return Math.floor(serviceTime / 1_000) * 1_000
+  }
+}
+
+/** Lineage knows shards by their bare ids. */
+function byShardId({ shardId, checkpoint }: Lease): Pick<Lease, 'leaseKey' | 'checkpoint'> {
+  return { leaseKey: shardId, checkpoint }
+}
+
+function oldestOf(shard: Shard): NewLease {
+  return {
+    leaseKey: shard.shardId,
+    checkpoint: TRIM_HORIZON,
+    parentShardIds: parentIds(shard),
+    range: shard.range,
+    startAt: undefined,
   }
 }
