@@ -337,7 +337,7 @@ describe('Consumer, without real time', () => {
     const { consumer, put, until, settled, clock } = setUp(2)
     const one = consumer({ workerId: 'one' })
     expect(one.snapshot()).toEqual({
-      stream: 'flights',
+      streams: ['flights'],
       applicationName: 'delays',
       workerId: undefined,
       state: 'new',

@@ -50,9 +50,12 @@ export class StreamChanges {
   }
 
   /** Resolves when this worker does nothing with the stream any more. */
-  remove(stream: ConsumedStream, leases: 'keep' | 'delete'): Promise<RemovedStream> {
-    stream.leaving = true
+  remove(which: (stream: ConsumedStream) => boolean, leases: 'keep' | 'delete'): Promise<RemovedStream> {
+    const { streams } = this.#options
+    for (const stream of streams.streams) if (which(stream)) stream.leaving = true
     return this.#next(async () => {
+      const stream = streams.streams.find(which)
+      if (stream === undefined) return { deletedLeases: 0 }
       const { streamId } = stream
       await this.#leave(stream)
       return { deletedLeases: leases === 'delete' ? await this.#forget(streamId) : 0 }
@@ -61,24 +64,28 @@ export class StreamChanges {
 
   /**
    * Something hints at another stream of this name, since ours was deleted. If there is one, this worker begins anew with `successor`, which
-   * is made of it.
+   * is made of it. Never rejects.
    */
-  check(stream: ConsumedStream, successor: () => ConsumedStream): Promise<void> {
+  check(stream: ConsumedStream, successor: () => ConsumedStream): Promise<boolean> {
     return this.#next(async () => {
       const { streams, stop } = this.#options
-      if (stream.leaving || stop.aborted || !streams.streams.includes(stream)) return
+      if (stream.leaving || stop.aborted || !streams.streams.includes(stream)) return false
       const next = successor()
       try {
         await next.describe({ signal: stop })
       } catch {
         // Not there, or not yet: the next hint asks again.
-        return
+        return false
       }
-      if (next.createdAt === stream.createdAt) return
+      if (next.createdAt === stream.createdAt) return false
       stream.leaving = true
       await this.#leave(stream)
-      await this.#join(next)
-    })
+      streams.add(next)
+      // What fails here the audits make good.
+      await streams.createMissing({ signal: stop }, next).catch(() => {})
+      this.#options.coordinator.poke()
+      return true
+    }).catch(() => false)
   }
 
   async #join(stream: ConsumedStream): Promise<void> {

@@ -29,7 +29,7 @@ export class StreamSet implements LeasedShards {
   }
 
   /** Whose lease it is. */
-  of({ streamId }: Pick<Lease, 'streamId'>): ConsumedStream | undefined {
+  of({ streamId }: { readonly streamId?: string | undefined }): ConsumedStream | undefined {
     for (const stream of this.#streams) if (stream.discovery !== undefined && stream.streamId === streamId) return stream
     return undefined
   }
