@@ -55,6 +55,12 @@ export interface ConsumerOptions extends AwsConnection {
    */
   readonly failoverTimeMs?: number | undefined
   /**
+   * Milliseconds that handler calls in hand have when another worker, a new one mostly, asks for their shard. Then `context.signal` aborts, and a
+   * second later the shard goes without them, at its last completed record: what they had in hand is delivered again there. Default
+   * 30000, as KCL's gracefulLeaseHandoffTimeoutMillis; 1000 to 3600000. Choose more than a call may take.
+   */
+  readonly handoffTimeoutMs?: number | undefined
+  /**
    * Where to begin when the application has no leases yet; afterwards its checkpoints decide. Default `latest`, as KCL: what is written
    * from the start of the first worker on, also if that worker dies before its first checkpoint.
    */
@@ -113,7 +119,15 @@ const KNOWN = [
     'dynamodb',
     'dynamodbEndpoint',
   ],
-  ...['kinesis', 'workerId', 'failoverTimeMs', 'initialPosition', 'checkpointIntervalMs', 'idleTimeBetweenReadsMs'],
+  ...[
+    'kinesis',
+    'workerId',
+    'failoverTimeMs',
+    'handoffTimeoutMs',
+    'initialPosition',
+    'checkpointIntervalMs',
+    'idleTimeBetweenReadsMs',
+  ],
   ...['maxRecordsPerRead', 'maxBufferedBytes', 'retry', 'clock', 'random'],
 ]
 
@@ -130,6 +144,7 @@ export interface ConsumerSettings {
   readonly leaseTableSettings: LeaseTableSettings
   readonly workerId: string | undefined
   readonly failoverTimeMs: number
+  readonly handoffTimeoutMs: number
   readonly initialPosition: InitialPosition
   /** Undefined: the renewals are often enough. */
   readonly checkpointWriteAfterMs: number | undefined
@@ -176,6 +191,11 @@ export function checkOptions(options: ConsumerOptions): ConsumerSettings {
             says: '1 to 128 printable characters without blanks',
           }),
     failoverTimeMs,
+    handoffTimeoutMs: integerOption('handoffTimeoutMs', options.handoffTimeoutMs, {
+      min: 1000,
+      max: 3_600_000,
+      fallback: 30_000,
+    }),
     initialPosition: checkInitialPosition(options.initialPosition, 'initialPosition'),
     checkpointWriteAfterMs: checkpointMs < renewalMs ? checkpointMs : undefined,
     idleTimeBetweenReadsMs: integerOption('idleTimeBetweenReadsMs', options.idleTimeBetweenReadsMs, {

@@ -359,7 +359,7 @@ describe('Consumer, without real time', () => {
     await until(() => one.snapshot().shards.every(({ checkpoint }) => checkpoint?.kind === 'sequence'))
     const seen = one.snapshot()
     expect(JSON.parse(JSON.stringify(seen))).toEqual(seen)
-    expect(seen).toMatchObject({ state: 'running', stream: 'flights', applicationName: 'delays' })
+    expect(seen).toMatchObject({ state: 'running', streams: ['flights'], applicationName: 'delays' })
     const mine = seen.shards.filter(({ worker }) => worker !== undefined)
     expect(mine).toMatchObject([
       {

@@ -198,7 +198,7 @@ export class Consumer {
     workerId: string,
   ): Promise<void> {
     const settings = this.#settings
-    const { applicationName, failoverTimeMs, clock, random } = settings
+    const { applicationName, failoverTimeMs, handoffTimeoutMs, clock, random } = settings
     const { port, store } = connections
     const stop = this.#stop.signal
     const emit = (event: ConsumerEvent): void => this.events.emit(event)
@@ -223,6 +223,7 @@ export class Consumer {
       discovery: streams,
       workerId,
       failoverTimeMs,
+      handoffTimeoutMs,
       clock,
       random,
       onHeld: (lease) => {

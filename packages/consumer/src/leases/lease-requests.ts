@@ -1,4 +1,4 @@
-import { type Lease, pendingHandoff } from './lease.js'
+import { isOffered, type Lease, pendingHandoff } from './lease.js'
 
 interface Member {
   readonly id: string
@@ -44,7 +44,7 @@ function memberOf(id: string, leases: readonly Lease[], reads: ((lease: Lease) =
   const streams = new Set(leases.map(({ streamId }) => streamId))
   const movable = new Map<string | undefined, Lease[]>()
   for (const lease of leases) {
-    if (pendingHandoff(lease) !== undefined || lease.shardwiseOwner !== id) continue
+    if (pendingHandoff(lease) !== undefined || isOffered(lease) || lease.shardwiseOwner !== id) continue
     const ofStream = movable.get(lease.streamId)
     if (ofStream === undefined) movable.set(lease.streamId, [lease])
     else ofStream.push(lease)

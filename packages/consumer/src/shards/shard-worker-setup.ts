@@ -10,6 +10,7 @@ import { ByteBudget } from '../sources/byte-budget.js'
 import { PollingSource } from '../sources/polling-source.js'
 import type { StopLimit } from '../stop-limit.js'
 import type { ConsumedStream } from '../streams/consumed-stream.js'
+import { ReadWatch } from './read-watch.js'
 import { ShardWorker, type ShardWorkerEvent } from './shard-worker.js'
 
 export interface ShardWorkerSetupOptions {
@@ -43,6 +44,7 @@ export class ShardWorkerSetup {
     const configured =
       lease.resumeFrom.kind === 'at-timestamp' && typeof initialPosition === 'object' ? initialPosition.at.getTime() : undefined
     const room = this.#budget.join()
+    const reading = new ReadWatch(idleTimeBetweenReadsMs)
     const source = new PollingSource({
       port,
       stream: of.reference,
@@ -54,12 +56,16 @@ export class ShardWorkerSetup {
       room,
       clock,
       random,
-      emit,
+      emit: (event) => {
+        reading.heard(clock.now())
+        emit(event)
+      },
     })
     return new ShardWorker({
       stream,
       lease,
       source,
+      reading,
       room,
       handlers,
       run,

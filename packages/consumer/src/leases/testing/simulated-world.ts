@@ -134,6 +134,7 @@ export class SimulatedWorker {
       },
       workerId: id,
       failoverTimeMs: world.failoverTimeMs,
+      handoffTimeoutMs: world.failoverTimeMs,
       clock: this.#clock,
       random: world.random,
       onHeld: (lease) => {
