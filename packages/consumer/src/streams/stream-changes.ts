@@ -46,20 +46,22 @@ export class StreamChanges {
 
   /** Resolves when its shards have leases, to be taken by this worker and the others that have the stream. Rejects as the start does. */
   add(stream: ConsumedStream): Promise<void> {
-    return this.#next(() => this.#join(stream))
+    const added = this.#next(() => this.#join(stream))
+    return this.#unlessStopped(added, undefined)
   }
 
   /** Resolves when this worker does nothing with the stream any more. */
   remove(which: (stream: ConsumedStream) => boolean, leases: 'keep' | 'delete'): Promise<RemovedStream> {
     const { streams } = this.#options
     for (const stream of streams.streams) if (which(stream)) stream.leaving = true
-    return this.#next(async () => {
+    const removed = this.#next(async () => {
       const stream = streams.streams.find(which)
       if (stream === undefined) return { deletedLeases: 0 }
       const { streamId } = stream
       await this.#leave(stream)
       return { deletedLeases: leases === 'delete' ? await this.#forget(streamId) : 0 }
     })
+    return this.#unlessStopped(removed, { deletedLeases: 0 })
   }
 
   /**
@@ -122,6 +124,16 @@ export class StreamChanges {
     let deleted = 0
     for (const lease of leases) if ((await store.delete(lease)).done) deleted++
     return deleted
+  }
+
+  /** A change that was stopped has not failed. */
+  async #unlessStopped<T>(change: Promise<T>, stopped: T): Promise<T> {
+    try {
+      return await change
+    } catch (error) {
+      if (this.#options.stop.aborted) return stopped
+      throw error
+    }
   }
 
   #next<T>(change: () => Promise<T>): Promise<T> {
