@@ -1,7 +1,7 @@
 import type { Shard } from '@shardwise/core/shard-map'
 import { compareSequenceNumbers } from '../checkpoints/position.js'
 import { hasEnded, type Lease } from '../leases/lease.js'
-import { parentIds } from './shard-lineage.js'
+import { parentIds } from './shard-family.js'
 
 /** Leases of a stream that had this name before stayed in the table, changed by somebody at every attempt to begin them anew. */
 export class FormerLeasesError extends Error {

@@ -63,6 +63,7 @@ export class ShardWorkerSetup {
     })
     return new ShardWorker({
       stream,
+      codec: settings.codec,
       lease,
       source,
       reading,

@@ -2,6 +2,7 @@ import type { CallOptions, ChildShard } from '@shardwise/core/kinesis-port'
 import type { Lease } from '../leases/lease.js'
 import type { LeaseStore } from '../leases/lease-store.js'
 import type { LeasedShards } from '../shards/leased-shards.js'
+import type { CreateMissingOptions } from '../shards/shard-discovery.js'
 import type { ConsumedStream } from './consumed-stream.js'
 
 /** The streams that one worker reads, of one lease table. */
@@ -38,16 +39,43 @@ export class StreamSet implements LeasedShards {
     return this.of(lease)?.leaving === false
   }
 
-  /** Of all streams, or of one; one listing serves all. When some fail, the others are done, and it rejects with the first failure. */
-  async createMissing(options: CallOptions = {}, only?: ConsumedStream): Promise<void> {
+  /** Of all streams, or of one; one listing serves all. */
+  async createMissing(options: CreateMissingOptions = {}, only?: ConsumedStream): Promise<void> {
     const { leases } = await this.#store.list({ ...options, consistent: true })
+    await this.#each(options, only, async (stream) => {
+      stream.identify(leases)
+      await stream.discovery!.createMissing({ ...options, seen: leasesOf(stream, leases) })
+    })
+  }
+
+  async audit(leases: readonly Lease[], options: CallOptions = {}): Promise<void> {
+    await this.#each(options, undefined, async (stream) => {
+      // Not, where it could not be identified yet: that takes a look at the table itself.
+      if (stream.discovery === undefined) await this.createMissing(options, stream)
+      else await stream.discovery.audit(leasesOf(stream, leases), options)
+    })
+  }
+
+  watch(leases: readonly Lease[]): boolean {
+    let soon = false
+    for (const stream of this.#streams) {
+      if (!stream.leaving && stream.discovery?.watch(leasesOf(stream, leases)) === true) soon = true
+    }
+    return soon
+  }
+
+  /** When some fail, the others are done, and it rejects with the first failure. */
+  async #each(
+    options: CallOptions,
+    only: ConsumedStream | undefined,
+    act: (stream: ConsumedStream) => Promise<void>,
+  ): Promise<void> {
     const streams = this.streams.filter((stream) => !stream.leaving && (only === undefined || stream === only))
     const failures: unknown[] = []
     for (const stream of streams) {
       options.signal?.throwIfAborted()
       try {
-        stream.identify(leases)
-        await stream.discovery!.createMissing({ ...options, leases })
+        await act(stream)
       } catch (error) {
         failures.push(error)
       }
@@ -58,4 +86,8 @@ export class StreamSet implements LeasedShards {
   async childrenOf(parent: Pick<Lease, 'shardId' | 'streamId'>, options: CallOptions = {}): Promise<readonly ChildShard[]> {
     return (await this.of(parent)?.discovery?.childrenOf(parent, options)) ?? []
   }
+}
+
+function leasesOf({ streamId }: ConsumedStream, leases: readonly Lease[]): readonly Lease[] {
+  return leases.filter((lease) => lease.streamId === streamId)
 }

@@ -4,14 +4,14 @@ import { seededRandom } from '@shardwise/core/random'
 import { KinesisModel, KinesisModelError } from '@shardwise/local/model'
 import { expect, onTestFinished } from 'vitest'
 import { Consumer } from '../consumer.js'
-import { type InternalOptions, LEASE_STORE } from '../consumer-options.js'
+import { type ConsumerOptions, type InternalOptions, LEASE_STORE } from '../consumer-options.js'
 import { MemoryLeaseStore } from '../leases/memory-lease-store.js'
 
 export interface SmallFleet {
   readonly clock: ManualClock
   readonly model: KinesisModel
   readonly leaseStore: MemoryLeaseStore
-  readonly consumer: (more?: Partial<InternalOptions>) => Consumer
+  readonly consumer: <T = Uint8Array>(more?: Partial<InternalOptions> & Pick<ConsumerOptions<T>, 'codec'>) => Consumer<T>
   /** Another stream. */
   readonly create: (stream: string, shards: number) => void
   /** Records whose data are 0, 1, 2 and so on, over 32 keys; each stream counts for itself. Default: the first stream. */
@@ -46,7 +46,7 @@ export function setUp(shards: number): SmallFleet {
   }
   const leaseStore = new MemoryLeaseStore()
   let seed = 0
-  const consumer = (more: Partial<InternalOptions> = {}): Consumer => {
+  const consumer = <T = Uint8Array>(more: Partial<InternalOptions> & Pick<ConsumerOptions<T>, 'codec'> = {}): Consumer<T> => {
     const options: InternalOptions = {
       ...(more.streams === undefined && { stream: 'flights' }),
       applicationName: 'delays',
@@ -57,7 +57,7 @@ export function setUp(shards: number): SmallFleet {
       initialPosition: 'trim-horizon',
       ...more,
     }
-    return new Consumer(options)
+    return new Consumer(options as ConsumerOptions<T>)
   }
   const counts = new Map<string, number>()
   const put = (count: number, stream = 'flights'): void => {
