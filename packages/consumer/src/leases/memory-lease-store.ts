@@ -100,6 +100,7 @@ function rowOf(lease: NewLease, leaseCounter: number): Lease {
     leaver: undefined,
     leaseCounter,
     ownerSwitchesSinceCheckpoint: 0,
+    pendingCheckpoint: undefined,
     childShardIds: [],
   }
 }

@@ -74,6 +74,7 @@ export class ShardWorkerSetup {
       gates: [paused.of(stream), ...gates.map((gate) => gateOf(gate, lease))],
       stopLimit,
       checkpointWriteAfterMs: settings.checkpointWriteAfterMs,
+      checkpointEveryRecords: settings.checkpointEveryRecords,
       clock,
       random,
       emit,
