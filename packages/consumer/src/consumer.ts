@@ -1,15 +1,9 @@
 import { EventSource } from '@shardwise/core/events'
-import { integerOption, refuseUnknownOptions } from '@shardwise/core/options'
+import { InvalidOptionError, integerOption, refuseUnknownOptions } from '@shardwise/core/options'
 import { type Connections, connect } from './connections.js'
 import { ConsumerRanError } from './consumer-error.js'
 import type { ConsumerEvent } from './consumer-events.js'
-import {
-  type ConsumerOptions,
-  type ConsumerSettings,
-  checkHandlers,
-  checkOptions,
-  type InternalOptions,
-} from './consumer-options.js'
+import { type ConsumerOptions, type ConsumerSettings, checkHandlers, checkOptions } from './consumer-options.js'
 import { type ConsumerSnapshot, type ConsumerState, type KnownShard, shardSnapshot } from './consumer-snapshot.js'
 import type { Handlers } from './delivery/handler.js'
 import { RecordTurns, type StreamedRecord } from './delivery/record-turns.js'
@@ -35,7 +29,7 @@ import { newWorkerId } from './worker-id.js'
  */
 export class Consumer<T = Uint8Array> {
   readonly events: EventSource<ConsumerEvent> = new EventSource()
-  readonly #options: InternalOptions
+  readonly #options: ConsumerOptions<unknown>
   readonly #settings: ConsumerSettings
   readonly #stop = new AbortController()
   readonly #stopLimit: StopLimit
@@ -172,6 +166,13 @@ export class Consumer<T = Uint8Array> {
 
   #begin(handlers: Handlers, run: RunSettings, gates: readonly StartGate[]): Promise<void> {
     if (this.#run !== undefined) throw new ConsumerRanError()
+    if (run.checkpoint === 'manual' && this.#settings.maxRecordIds !== undefined) {
+      throw new InvalidOptionError(
+        'dedupe',
+        'left out with manual checkpoints, whose handler must see every record',
+        this.#options.dedupe,
+      )
+    }
     this.#run = this.#stop.signal.aborted ? Promise.resolve() : this.#live(handlers, run, gates)
     return this.#run
   }

@@ -3,6 +3,7 @@ import type { OfStream } from '../consumer-events.js'
 import type { ConsumerSettings } from '../consumer-options.js'
 import type { Handlers } from '../delivery/handler.js'
 import type { PausedStreams } from '../delivery/paused-streams.js'
+import { RecordIdWindow } from '../delivery/record-id-window.js'
 import { gateOf, type StartGate } from '../delivery/start-gate.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import type { RunSettings } from '../run-options.js'
@@ -28,10 +29,13 @@ export interface ShardWorkerSetupOptions {
 /** Makes the shard workers of one run, with what they have in common. */
 export class ShardWorkerSetup {
   readonly #options: ShardWorkerSetupOptions
+  readonly #recordIds: RecordIdWindow | undefined
   readonly #budget: ByteBudget
 
   constructor(options: ShardWorkerSetupOptions) {
     this.#options = options
+    const { maxRecordIds } = options.settings
+    this.#recordIds = maxRecordIds === undefined ? undefined : new RecordIdWindow(maxRecordIds)
     this.#budget = new ByteBudget(options.settings.maxBufferedBytes)
   }
 
@@ -69,6 +73,7 @@ export class ShardWorkerSetup {
       reading,
       room,
       handlers,
+      recordIds: this.#recordIds,
       run,
       handlerBackoff: settings.handlerBackoff,
       gates: [paused.of(stream), ...gates.map((gate) => gateOf(gate, lease))],

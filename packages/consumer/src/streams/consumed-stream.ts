@@ -78,6 +78,14 @@ export class ConsumedStream {
     const { settings, amongSeveral } = this.#options
     if (this.#discovery !== undefined) return
     const { createdAt } = this.#described!
+    const other = leases.find(({ streamId }) => (streamId === undefined) === amongSeveral)
+    if (other !== undefined) {
+      const [form, wanted] = amongSeveral ? ['one stream', 'several streams'] : ['several streams', 'one stream']
+      throw new LeaseTableError(
+        this.#options.leaseTable,
+        `has the lease ${other.leaseKey} in the form for ${form}, and cannot hold those of a consumer of ${wanted} too. Name another table`,
+      )
+    }
     if (!amongSeveral) {
       this.#discover(undefined, false)
       return
