@@ -16,10 +16,10 @@ const STREAM: Stream = new Map(
     const last = round === 5
     const before = round === 0 ? [] : [`m${round - 1}`]
     const shards = [
-      { ...shardOf(`l${round}`, round * 2, LEFT, before, last), records: last ? undefined : 1 },
-      { ...shardOf(`r${round}`, round * 2, RIGHT, before, last), records: last ? undefined : 2 },
+      { ...shardOf(`l${round}`, LEFT, before, last), records: last ? undefined : 1 },
+      { ...shardOf(`r${round}`, RIGHT, before, last), records: last ? undefined : 2 },
     ]
-    const merged = shardOf(`m${round}`, round * 2 + 1, { start: 0n, end: MAX_HASH_KEY }, [`l${round}`, `r${round}`], false)
+    const merged = shardOf(`m${round}`, { start: 0n, end: MAX_HASH_KEY }, [`l${round}`, `r${round}`], false)
     return last ? shards : [...shards, { ...merged, records: 1 }]
   })
     .flat()
@@ -28,7 +28,6 @@ const STREAM: Stream = new Map(
 
 function shardOf(
   shardId: string,
-  order: number,
   range: Shard['range'],
   [parentShardId, adjacentParentShardId]: readonly string[],
   open: boolean,
@@ -37,10 +36,11 @@ function shardOf(
     shard: {
       shardId,
       range,
-      startingSequenceNumber: `${order + 1}0`,
+      // The records of each shard are numbered from 1 on.
+      startingSequenceNumber: '1',
       ...(parentShardId !== undefined && { parentShardId }),
       ...(adjacentParentShardId !== undefined && { adjacentParentShardId }),
-      ...(!open && { endingSequenceNumber: `${order + 1}5` }),
+      ...(!open && { endingSequenceNumber: '9' }),
     },
   }
 }

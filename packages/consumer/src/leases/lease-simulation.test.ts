@@ -9,32 +9,33 @@ const FAILOVER_MS = 3_000
 const SEEDS = Array.from({ length: Number(process.env.SHARDWISE_SEEDS ?? 100) }, (_, i) => i + 1)
 
 /** `from` and `to`: the eighths of the hash space that it has. */
-function shard(shardId: string, order: number, [from, to]: readonly [number, number], parents: readonly string[] = []): Shard {
+function shard(shardId: string, [from, to]: readonly [number, number], parents: readonly string[] = []): Shard {
   const eighth = (MAX_HASH_KEY + 1n) / 8n
   return {
     shardId,
     range: { start: BigInt(from) * eighth, end: BigInt(to) * eighth - 1n },
-    startingSequenceNumber: `${order}`,
+    // The records of each shard are numbered from 1 on.
+    startingSequenceNumber: '1',
     ...(parents[0] !== undefined && { parentShardId: parents[0] }),
     ...(parents[1] !== undefined && { adjacentParentShardId: parents[1] }),
   }
 }
 
 function closed(shard: Shard): Shard {
-  return { ...shard, endingSequenceNumber: `${shard.startingSequenceNumber}9` }
+  return { ...shard, endingSequenceNumber: '999' }
 }
 
 /** a splits into d and e; b and c merge into f; e and f merge into g, which needs the ends of both branches; h stays. */
 const STREAM: Stream = new Map(
   [
-    { shard: closed(shard('a', 1, [0, 2])), records: 120 },
-    { shard: closed(shard('b', 1, [2, 4])), records: 60 },
-    { shard: closed(shard('c', 1, [4, 6])), records: 150 },
-    { shard: shard('d', 2, [0, 1], ['a']), records: undefined },
-    { shard: closed(shard('e', 2, [1, 2], ['a'])), records: 40 },
-    { shard: closed(shard('f', 3, [2, 6], ['b', 'c'])), records: 30 },
-    { shard: shard('g', 4, [1, 6], ['e', 'f']), records: undefined },
-    { shard: shard('h', 1, [6, 8]), records: undefined },
+    { shard: closed(shard('a', [0, 2])), records: 120 },
+    { shard: closed(shard('b', [2, 4])), records: 60 },
+    { shard: closed(shard('c', [4, 6])), records: 150 },
+    { shard: shard('d', [0, 1], ['a']), records: undefined },
+    { shard: closed(shard('e', [1, 2], ['a'])), records: 40 },
+    { shard: closed(shard('f', [2, 6], ['b', 'c'])), records: 30 },
+    { shard: shard('g', [1, 6], ['e', 'f']), records: undefined },
+    { shard: shard('h', [6, 8]), records: undefined },
   ].map((each) => [each.shard.shardId, each]),
 )
 const OPEN = [...STREAM].filter(([, { records }]) => records === undefined).map(([shardId]) => shardId)
