@@ -1,8 +1,8 @@
 import { type KinesisPort, streamReference } from '@shardwise/core/kinesis-port'
 import type { ConsumerSettings } from '../consumer-options.js'
-import type { Handlers } from '../delivery/handler.js'
 import type { StartGate } from '../delivery/start-gate.js'
 import type { HeldLease } from '../leases/held-lease.js'
+import type { RunHandlers } from '../run-handlers.js'
 import type { RunSettings } from '../run-options.js'
 import { ByteBudget } from '../sources/byte-budget.js'
 import { PollingSource } from '../sources/polling-source.js'
@@ -13,7 +13,7 @@ import { ShardWorker, type ShardWorkerEvent } from './shard-worker.js'
 export interface ShardWorkerSetupOptions {
   readonly settings: ConsumerSettings
   readonly port: KinesisPort
-  readonly handlers: Handlers
+  readonly handlers: RunHandlers
   readonly run: RunSettings
   readonly gates: readonly StartGate[]
   readonly stopLimit: StopLimit
