@@ -2,7 +2,7 @@ import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import { connectKinesis } from '@shardwise/core/transport'
 import { connectDynamoDB } from '@shardwise/core/transport/dynamodb'
 import type { ConsumerEvent } from './consumer-events.js'
-import { type ConsumerSettings, type InternalOptions, LEASE_STORE } from './consumer-options.js'
+import type { ConsumerOptions, ConsumerSettings } from './consumer-options.js'
 import { DynamoDBLeaseStore } from './leases/dynamodb-lease-store.js'
 import type { LeaseStore } from './leases/lease-store.js'
 import { ThrottlingWatch } from './leases/throttling-watch.js'
@@ -19,8 +19,12 @@ export interface Connections {
 const CONTROL_ATTEMPTS = 2
 
 /** No I/O yet. */
-export function connect(options: InternalOptions, settings: ConsumerSettings, emit: (event: ConsumerEvent) => void): Connections {
-  const { client, region, endpoint, credentials, wire, kinesis, dynamodb, dynamodbEndpoint, [LEASE_STORE]: leaseStore } = options
+export function connect(
+  options: ConsumerOptions<unknown>,
+  settings: ConsumerSettings,
+  emit: (event: ConsumerEvent) => void,
+): Connections {
+  const { client, region, endpoint, credentials, wire, kinesis, dynamodb, dynamodbEndpoint, leaseStore } = options
   const { clock, leaseTable: tableName, leaseTableSettings: table, stream } = settings
   const toKinesis =
     kinesis === undefined

@@ -31,6 +31,11 @@ export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
   readonly dynamodb?: DynamoDBClient | undefined
   /** URL of DynamoDB. Default: AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, the profile, else that of the region. */
   readonly dynamodbEndpoint?: string | undefined
+  /**
+   * Where leases live, in place of a DynamoDB table: a MemoryLeaseStore, for one process and for tests. All consumers that shall share the
+   * shards are given the same one; one for each stream and application. Not together with the options of a table.
+   */
+  readonly leaseStore?: LeaseStore | undefined
   /** How to reach Kinesis, in place of an AWS client: for tests and simulations. */
   readonly kinesis?: KinesisPort | undefined
   /** Begins this worker's id in lease rows and events; a random ending is added, for no two workers may have the same. Default: the host name. */
@@ -88,17 +93,16 @@ export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
    * (@shardwise/core/codec). What it throws is a failure of the handler.
    */
   readonly codec?: Codec<T> | undefined
+  /**
+   * Drops records whose id (`recordIds` of @shardwise/producer) this process has completed with another copy, among its last `maxRecordIds`
+   * records with one; 1 to 10,000,000, some 200 bytes each. Best effort: copies pass that come to different processes, side by side, or too far
+   * apart. Not with manual checkpoints. Default: none are dropped.
+   */
+  readonly dedupe?: { readonly maxRecordIds: number } | undefined
   /** Default: the machine's. */
   readonly clock?: Clock | undefined
   /** For jitter, ids and the order of taking leases. Default: Math.random. */
   readonly random?: Random | undefined
-}
-
-/** For our own tests: where leases live, in place of DynamoDB. Not exported, since there is no other store to give yet. */
-export const LEASE_STORE: unique symbol = Symbol('leaseStore')
-
-export interface InternalOptions extends ConsumerOptions<unknown> {
-  readonly [LEASE_STORE]?: LeaseStore | undefined
 }
 
 const KNOWN = [
@@ -107,6 +111,7 @@ const KNOWN = [
     'applicationName',
     'leaseTable',
     'leaseTableOptions',
+    'leaseStore',
     'client',
     'region',
     'endpoint',
@@ -125,7 +130,7 @@ const KNOWN = [
     'checkpointEveryRecords',
     'idleTimeBetweenReadsMs',
   ],
-  ...['maxRecordsPerRead', 'maxBufferedBytes', 'retry', 'codec', 'clock', 'random'],
+  ...['maxRecordsPerRead', 'maxBufferedBytes', 'retry', 'codec', 'dedupe', 'clock', 'random'],
 ]
 
 /** Options checked and complete. */
@@ -146,6 +151,8 @@ export interface ConsumerSettings {
   readonly maxBufferedBytes: number
   readonly handlerBackoff: Backoff
   readonly codec: Codec<unknown>
+  /** Undefined: no duplicates are dropped. */
+  readonly maxRecordIds: number | undefined
   readonly clock: Clock
   readonly random: Random
 }
@@ -221,15 +228,30 @@ export function checkOptions(options: ConsumerOptions<unknown>): ConsumerSetting
       maxMs: integerOption('retry.maxMs', retry.maxMs, { min: baseMs, max: 600_000, fallback: Math.max(30_000, baseMs) }),
     },
     codec: codecOption(options.codec),
+    maxRecordIds: dedupeOption(options.dedupe),
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
   }
 }
 
-function leaseTable({ leaseTable }: ConsumerOptions<unknown>, applicationName: string): string {
+function leaseTable(options: ConsumerOptions<unknown>, applicationName: string): string {
+  const { leaseTable, leaseStore } = options
+  if (leaseStore !== undefined) {
+    checkLeaseStore(leaseStore, options)
+    return applicationName
+  }
   const says = 'a DynamoDB table name: 3 to 255 of a-z, A-Z, 0-9, _ . -'
   if (leaseTable !== undefined) return stringOption('leaseTable', leaseTable, { pattern: TABLE, says })
   return stringOption('applicationName', applicationName, { pattern: TABLE, says: `${says}, unless \`leaseTable\` is given` })
+}
+
+function checkLeaseStore(leaseStore: LeaseStore, options: ConsumerOptions<unknown>): void {
+  if (typeof leaseStore !== 'object' || leaseStore === null || typeof leaseStore.take !== 'function') {
+    throw new InvalidOptionError('leaseStore', 'a lease store, as MemoryLeaseStore', leaseStore)
+  }
+  for (const name of ['leaseTable', 'leaseTableOptions', 'dynamodb', 'dynamodbEndpoint'] as const) {
+    if (options[name] !== undefined) throw new InvalidOptionError(name, 'absent where `leaseStore` is given', options[name])
+  }
 }
 
 function initialPosition(given: InitialPosition | undefined): InitialPosition {
@@ -247,4 +269,12 @@ function codecOption(given: Codec<unknown> | undefined): Codec<unknown> {
   if (typeof codec.decode !== 'function')
     throw new InvalidOptionError('codec', 'an object with the functions encode and decode', given)
   return codec
+}
+
+function dedupeOption(given: ConsumerOptions['dedupe']): number | undefined {
+  if (given === undefined) return undefined
+  if (typeof given !== 'object' || given === null) throw new InvalidOptionError('dedupe', '{ maxRecordIds }', given)
+  refuseUnknownOptions(given, ['maxRecordIds'])
+  if (given.maxRecordIds === undefined) throw new InvalidOptionError('dedupe.maxRecordIds', 'a whole number', undefined)
+  return integerOption('dedupe.maxRecordIds', given.maxRecordIds, { min: 1, max: 10_000_000, fallback: 1 })
 }

@@ -1,11 +1,11 @@
 import { EventSource } from '@shardwise/core/events'
 import { streamReference } from '@shardwise/core/kinesis-port'
-import { integerOption, refuseUnknownOptions } from '@shardwise/core/options'
+import { InvalidOptionError, integerOption, refuseUnknownOptions } from '@shardwise/core/options'
 import { describeStream } from '@shardwise/core/stream-description'
 import { type Connections, connect } from './connections.js'
 import { ConsumerRanError, ConsumerStartError } from './consumer-error.js'
 import type { ConsumerEvent } from './consumer-events.js'
-import { type ConsumerOptions, type ConsumerSettings, checkOptions, type InternalOptions } from './consumer-options.js'
+import { type ConsumerOptions, type ConsumerSettings, checkOptions } from './consumer-options.js'
 import { type ConsumerSnapshot, type ConsumerState, type KnownShard, shardSnapshot } from './consumer-snapshot.js'
 import { RecordTurns, type StreamedRecord } from './delivery/record-turns.js'
 import type { StartGate } from './delivery/start-gate.js'
@@ -29,7 +29,7 @@ import { newWorkerId } from './worker-id.js'
  */
 export class Consumer<T = Uint8Array> {
   readonly events: EventSource<ConsumerEvent> = new EventSource()
-  readonly #options: InternalOptions
+  readonly #options: ConsumerOptions<unknown>
   readonly #settings: ConsumerSettings
   readonly #stop = new AbortController()
   readonly #stopLimit: StopLimit
@@ -142,6 +142,13 @@ export class Consumer<T = Uint8Array> {
 
   #begin(handlers: RunHandlers, run: RunSettings, gates: readonly StartGate[]): Promise<void> {
     if (this.#run !== undefined) throw new ConsumerRanError()
+    if (run.checkpoint === 'manual' && this.#settings.maxRecordIds !== undefined) {
+      throw new InvalidOptionError(
+        'dedupe',
+        'left out with manual checkpoints, whose handler must see every record',
+        this.#options.dedupe,
+      )
+    }
     this.#run = this.#stop.signal.aborted ? Promise.resolve() : this.#live(handlers, run, gates)
     return this.#run
   }

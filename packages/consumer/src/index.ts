@@ -13,10 +13,21 @@ export { FailedAtError } from './delivery/failed-at-error.js'
 export type { DeadLetter, FailurePolicy } from './delivery/failure-policy.js'
 export type { EachBatch, EachRecord, HandlerContext, Handlers } from './delivery/handler.js'
 export type { StreamedRecord } from './delivery/record-turns.js'
+export type { Lease, NewLease } from './leases/lease.js'
 export { LeaseLostError } from './leases/lease-lost-error.js'
+export type {
+  LeaseDeletion,
+  LeaseHandOver,
+  LeaseListing,
+  LeaseRenewal,
+  LeaseStore,
+  LeaseWrite,
+  MalformedLease,
+} from './leases/lease-store.js'
 export { leaseTableDefinition } from './leases/lease-table-definition.js'
 export { LeaseTableError } from './leases/lease-table-error.js'
 export type { LeaseTableOptions } from './leases/lease-table-options.js'
+export { MemoryLeaseStore } from './leases/memory-lease-store.js'
 export type {
   ExtendedSequenceNumber,
   InitializationInput,

@@ -12,7 +12,15 @@ import type { CallOptions } from '@shardwise/core/kinesis-port'
 import type { DynamoDBPort } from './dynamodb-port.js'
 import type { Lease, NewLease } from './lease.js'
 import { conditionExpression, newRow, parseRow, type Row, updateExpressions } from './lease-row.js'
-import type { HandOver, LeaseDeletion, LeaseListing, LeaseStore, LeaseWrite, MalformedLease, Progress } from './lease-store.js'
+import type {
+  LeaseDeletion,
+  LeaseHandOver,
+  LeaseListing,
+  LeaseRenewal,
+  LeaseStore,
+  LeaseWrite,
+  MalformedLease,
+} from './lease-store.js'
 import { LeaseTable } from './lease-table.js'
 import { LeaseTableError } from './lease-table-error.js'
 import { checkLeaseTableOptions, type LeaseTableSettings } from './lease-table-options.js'
@@ -103,11 +111,11 @@ export class DynamoDBLeaseStore implements LeaseStore {
     return this.#update(takeChange(lease, workerId), options)
   }
 
-  renew(lease: Lease, workerId: string, progress: Progress, options: CallOptions = {}): Promise<LeaseWrite> {
+  renew(lease: Lease, workerId: string, progress: LeaseRenewal, options: CallOptions = {}): Promise<LeaseWrite> {
     return this.#update(renewChange(lease, workerId, progress), options)
   }
 
-  handOver(lease: Lease, workerId: string, last: HandOver, options: CallOptions = {}): Promise<LeaseWrite> {
+  handOver(lease: Lease, workerId: string, last: LeaseHandOver, options: CallOptions = {}): Promise<LeaseWrite> {
     return this.#update(handOverChange(lease, workerId, last), options)
   }
 

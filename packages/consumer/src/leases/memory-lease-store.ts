@@ -1,7 +1,7 @@
 import type { HashKeyRange } from '@shardwise/core/hash-key'
 import { formatPosition, type Position } from '../checkpoints/position.js'
 import { actualOwner, hasEnded, type Lease, type NewLease, shardIdOf } from './lease.js'
-import type { HandOver, LeaseDeletion, LeaseListing, LeaseStore, LeaseWrite, Progress } from './lease-store.js'
+import type { LeaseDeletion, LeaseHandOver, LeaseListing, LeaseRenewal, LeaseStore, LeaseWrite } from './lease-store.js'
 import {
   deleteCondition,
   endChange,
@@ -53,11 +53,11 @@ export class MemoryLeaseStore implements LeaseStore {
     return this.#apply(takeChange(lease, workerId))
   }
 
-  async renew(lease: Lease, workerId: string, progress: Progress): Promise<LeaseWrite> {
+  async renew(lease: Lease, workerId: string, progress: LeaseRenewal): Promise<LeaseWrite> {
     return this.#apply(renewChange(lease, workerId, progress))
   }
 
-  async handOver(lease: Lease, workerId: string, last: HandOver): Promise<LeaseWrite> {
+  async handOver(lease: Lease, workerId: string, last: LeaseHandOver): Promise<LeaseWrite> {
     return this.#apply(handOverChange(lease, workerId, last))
   }
 

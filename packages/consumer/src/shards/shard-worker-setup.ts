@@ -1,5 +1,6 @@
 import { type KinesisPort, streamReference } from '@shardwise/core/kinesis-port'
 import type { ConsumerSettings } from '../consumer-options.js'
+import { RecordIdWindow } from '../delivery/record-id-window.js'
 import type { StartGate } from '../delivery/start-gate.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import type { RunHandlers } from '../run-handlers.js'
@@ -23,10 +24,13 @@ export interface ShardWorkerSetupOptions {
 /** Makes the shard workers of one run, with what they have in common. */
 export class ShardWorkerSetup {
   readonly #options: ShardWorkerSetupOptions
+  readonly #recordIds: RecordIdWindow | undefined
   readonly #budget: ByteBudget
 
   constructor(options: ShardWorkerSetupOptions) {
     this.#options = options
+    const { maxRecordIds } = options.settings
+    this.#recordIds = maxRecordIds === undefined ? undefined : new RecordIdWindow(maxRecordIds)
     this.#budget = new ByteBudget(options.settings.maxBufferedBytes)
   }
 
@@ -62,6 +66,7 @@ export class ShardWorkerSetup {
       reading,
       room,
       handlers,
+      recordIds: this.#recordIds,
       run,
       handlerBackoff: settings.handlerBackoff,
       gates,

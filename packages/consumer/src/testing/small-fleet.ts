@@ -4,14 +4,14 @@ import { seededRandom } from '@shardwise/core/random'
 import { KinesisModel, KinesisModelError } from '@shardwise/local/model'
 import { expect, onTestFinished } from 'vitest'
 import { Consumer } from '../consumer.js'
-import { type ConsumerOptions, type InternalOptions, LEASE_STORE } from '../consumer-options.js'
+import type { ConsumerOptions } from '../consumer-options.js'
 import { MemoryLeaseStore } from '../leases/memory-lease-store.js'
 
 export interface SmallFleet {
   readonly clock: ManualClock
   readonly model: KinesisModel
   readonly leaseStore: MemoryLeaseStore
-  readonly consumer: <T = Uint8Array>(more?: Partial<InternalOptions> & Pick<ConsumerOptions<T>, 'codec'>) => Consumer<T>
+  readonly consumer: <T = Uint8Array>(more?: Partial<ConsumerOptions<unknown>> & Pick<ConsumerOptions<T>, 'codec'>) => Consumer<T>
   /** Records whose data are 0, 1, 2 and so on, over 32 keys. */
   readonly put: (count: number) => void
   readonly until: (holds: () => boolean, limitMs?: number) => Promise<void>
@@ -41,12 +41,14 @@ export function setUp(shards: number): SmallFleet {
   }
   const leaseStore = new MemoryLeaseStore()
   let seed = 0
-  const consumer = <T = Uint8Array>(more: Partial<InternalOptions> & Pick<ConsumerOptions<T>, 'codec'> = {}): Consumer<T> => {
-    const options: InternalOptions = {
+  const consumer = <T = Uint8Array>(
+    more: Partial<ConsumerOptions<unknown>> & Pick<ConsumerOptions<T>, 'codec'> = {},
+  ): Consumer<T> => {
+    const options: ConsumerOptions<unknown> = {
       stream: 'flights',
       applicationName: 'delays',
       kinesis,
-      [LEASE_STORE]: leaseStore,
+      leaseStore,
       clock,
       random: seededRandom(++seed),
       initialPosition: 'trim-horizon',
