@@ -1,9 +1,11 @@
 import type { ServiceFailure } from '@shardwise/core/service-error'
 import type { Position } from '../checkpoints/position.js'
+import type { KclEvent } from './kcl-event.js'
 import type { LeaseLostError } from './lease-lost-error.js'
 
 /** What happens to leases, for logs, metrics and tests. */
 export type LeaseEvent =
+  | KclEvent
   | { readonly type: 'lease-created'; readonly leaseKey: string; readonly checkpoint: Position }
   /** `from`: the owner before, undefined when it had none. */
   | { readonly type: 'lease-taken'; readonly leaseKey: string; readonly from: string | undefined; readonly resumeFrom: Position }
@@ -29,4 +31,14 @@ export type LeaseEvent =
   /** The shards of the stream could not be compared with the leases; tried again at the next audit. */
   | { readonly type: 'shard-audit-failed'; readonly failure: ServiceFailure }
 
-export type LeaseOperation = 'scan' | 'take' | 'renew' | 'release' | 'end' | 'create-children' | 'request-handoff' | 'clean-up'
+export type LeaseOperation =
+  | 'scan'
+  | 'take'
+  | 'renew'
+  | 'release'
+  | 'end'
+  | 'create-children'
+  | 'request-handoff'
+  | 'clean-up'
+  | 'kcl-probe'
+  | 'kcl-worker-row'

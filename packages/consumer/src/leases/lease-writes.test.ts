@@ -90,11 +90,19 @@ describe('the writes', () => {
       requestHandoffChange(theirs, 'me'),
       {
         where: { leaseOwner: 'them', checkpointOwner: undefined, shardwiseOwner: 'them', ended: false },
-        set: { leaseOwner: 'me', checkpointOwner: 'them' },
+        set: { leaseOwner: 'me', checkpointOwner: 'them', shardwiseOwner: 'me' },
       },
     ],
     [
-      'withdraw it',
+      'withdraw our own: the owner is marked as ours again',
+      withdrawHandoffChange({ ...asked, shardwiseOwner: 'me' }, 'me'),
+      {
+        where: { leaseOwner: 'me', checkpointOwner: 'them' },
+        set: { leaseOwner: 'them', checkpointOwner: undefined, shardwiseOwner: 'them' },
+      },
+    ],
+    [
+      'withdraw what a leader of KCL’s has asked: the mark is not ours',
       withdrawHandoffChange(asked, 'me'),
       { where: { leaseOwner: 'me', checkpointOwner: 'them' }, set: { leaseOwner: 'them', checkpointOwner: undefined } },
     ],

@@ -96,7 +96,7 @@ export function requestHandoffChange(lease: Lease, to: string): LeaseChange {
   return {
     leaseKey: lease.leaseKey,
     where: { leaseOwner: owner, checkpointOwner: undefined, shardwiseOwner: owner, ended: false },
-    set: { leaseOwner: to, checkpointOwner: owner },
+    set: { leaseOwner: to, checkpointOwner: owner, shardwiseOwner: to },
   }
 }
 
@@ -105,6 +105,7 @@ export function withdrawHandoffChange(lease: Lease, to: string): LeaseChange {
   return {
     leaseKey: lease.leaseKey,
     where: { leaseOwner: to, checkpointOwner: owner },
-    set: { leaseOwner: owner, checkpointOwner: undefined },
+    // A request of a KCL leader's has left our own mark alone.
+    set: { leaseOwner: owner, checkpointOwner: undefined, ...(lease.shardwiseOwner === to && { shardwiseOwner: owner }) },
   }
 }

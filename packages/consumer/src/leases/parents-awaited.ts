@@ -1,0 +1,50 @@
+import { type Clock, sleep } from '@shardwise/core/clock'
+import type { HeldLease } from './held-lease.js'
+import { hasEnded, type Lease } from './lease.js'
+import type { LeaseStore } from './lease-store.js'
+
+/** How soon a child starts after its parents' end. */
+const LOOK_AGAIN_MS = 1_000
+
+/** Keys of the leases that must have ended before this one is read. A shard that was begun has none: its parents had ended then. */
+export function parentKeys(lease: Lease): readonly string[] {
+  if (lease.checkpoint.kind === 'sequence' || lease.checkpoint.kind === 'shard-end') return []
+  // Several streams in one table: the stream stands before the shard id.
+  const stream = lease.leaseKey.slice(0, lease.leaseKey.length - lease.shardId.length)
+  return lease.parentShardIds.map((parent) => `${stream}${parent}`)
+}
+
+/**
+ * Waits, for a lease that is held already, until the parents' leases have ended or are gone (KCL's BlockOnParentShardTask.java). False: it is
+ * lost, or to be given up, before.
+ */
+export async function parentsEnd(
+  { store, clock }: { readonly store: Pick<LeaseStore, 'read'>; readonly clock: Clock },
+  lease: Lease,
+  held: Pick<HeldLease, 'signal' | 'drain'>,
+): Promise<boolean> {
+  const halt = AbortSignal.any([held.signal, held.drain])
+  let waiting = parentKeys(lease)
+  for (;;) {
+    waiting = await unended(store, waiting)
+    if (halt.aborted) return false
+    if (waiting.length === 0) return true
+    await sleep(clock, LOOK_AGAIN_MS, { signal: halt }).catch(() => {})
+    if (halt.aborted) return false
+  }
+}
+
+async function unended(store: Pick<LeaseStore, 'read'>, leaseKeys: readonly string[]): Promise<readonly string[]> {
+  const rows = await Promise.all(
+    leaseKeys.map(async (leaseKey) => {
+      try {
+        const row = await store.read(leaseKey)
+        return row === undefined || hasEnded(row) ? [] : [leaseKey]
+      } catch {
+        // Not known: as if it had not.
+        return [leaseKey]
+      }
+    }),
+  )
+  return rows.flat()
+}
