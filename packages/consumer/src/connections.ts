@@ -1,9 +1,11 @@
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import { connectKinesis } from '@shardwise/core/transport'
 import { connectDynamoDB } from '@shardwise/core/transport/dynamodb'
+import type { ConsumerEvent } from './consumer-events.js'
 import { type ConsumerSettings, type InternalOptions, LEASE_STORE } from './consumer-options.js'
 import { DynamoDBLeaseStore } from './leases/dynamodb-lease-store.js'
 import type { LeaseStore } from './leases/lease-store.js'
+import { ThrottlingWatch } from './leases/throttling-watch.js'
 
 /** What a consumer reaches outside of its process. */
 export interface Connections {
@@ -17,9 +19,9 @@ export interface Connections {
 const CONTROL_ATTEMPTS = 2
 
 /** No I/O yet. */
-export function connect(options: InternalOptions, settings: ConsumerSettings): Connections {
+export function connect(options: InternalOptions, settings: ConsumerSettings, emit: (event: ConsumerEvent) => void): Connections {
   const { client, region, endpoint, credentials, wire, kinesis, dynamodb, dynamodbEndpoint, [LEASE_STORE]: leaseStore } = options
-  const { clock, leaseTable, stream } = settings
+  const { clock, leaseTable: tableName, leaseTableSettings: table, stream } = settings
   const toKinesis =
     kinesis === undefined
       ? connectKinesis({ client, region, endpoint, credentials, wire, clock, controlAttempts: CONTROL_ATTEMPTS })
@@ -27,7 +29,8 @@ export function connect(options: InternalOptions, settings: ConsumerSettings): C
   const port = kinesis ?? toKinesis!.port
   if (leaseStore !== undefined) return { port, store: leaseStore, close: () => toKinesis?.close() }
   const toDynamoDB = connectDynamoDB({ client: dynamodb, region, endpoint: dynamodbEndpoint, credentials, clock })
-  const store = new DynamoDBLeaseStore({ dynamodb: toDynamoDB, tableName: leaseTable, streamName: nameOf(stream), clock })
+  const watched = new ThrottlingWatch({ dynamodb: toDynamoDB, clock, emit })
+  const store = new DynamoDBLeaseStore({ dynamodb: watched, tableName, table, streamName: nameOf(stream), clock })
   const close = (): void => {
     toKinesis?.close()
     toDynamoDB.close()

@@ -17,6 +17,7 @@ describe('checkOptions', () => {
       checkpointWriteAfterMs: undefined,
       idleTimeBetweenReadsMs: 500,
       maxRecordsPerRead: 10_000,
+      maxBufferedBytes: 64 * 1024 * 1024,
       handlerBackoff: { baseMs: 200, maxMs: 30_000 },
     })
   })
@@ -57,6 +58,7 @@ describe('checkOptions', () => {
     { given: { failoverTimeMs: 999 }, option: 'failoverTimeMs', message: 'from 1000 to 600000' },
     { given: { checkpointIntervalMs: 0 }, option: 'checkpointIntervalMs', message: 'from 100' },
     { given: { idleTimeBetweenReadsMs: 100 }, option: 'idleTimeBetweenReadsMs', message: 'from 200' },
+    { given: { maxBufferedBytes: 1000 }, option: 'maxBufferedBytes', message: 'from 1048576 to 17179869184' },
     { given: { maxRecordsPerRead: 10_001 }, option: 'maxRecordsPerRead', message: 'from 1 to 10000' },
     { given: { retry: { baseMs: 100, maxMs: 50 } }, option: 'retry.maxMs', message: 'from 100' },
     { given: { retry: { tries: 5 } }, option: 'tries', message: 'no such option' },

@@ -8,6 +8,7 @@ import type { AwsConnection } from '@shardwise/core/transport'
 import type { Backoff } from './backoff.js'
 import type { Handlers } from './delivery/handler.js'
 import type { LeaseStore } from './leases/lease-store.js'
+import { checkLeaseTableOptions, type LeaseTableOptions, type LeaseTableSettings } from './leases/lease-table-options.js'
 import type { InitialPosition } from './shards/shard-discovery.js'
 
 /**
@@ -24,6 +25,8 @@ export interface ConsumerOptions extends AwsConnection {
   readonly applicationName: string
   /** Name of the DynamoDB table with the leases, in KCL's schema; made when missing. Default: `applicationName`, as in KCL. */
   readonly leaseTable?: string | undefined
+  /** How that table is made when it is missing. Default: on demand, without tags and deletion protection. */
+  readonly leaseTableOptions?: LeaseTableOptions | undefined
   /** A DynamoDB client of your own, used as it is and never destroyed. Default: one with the `region` and `credentials` given here. */
   readonly dynamodb?: DynamoDBClient | undefined
   /** URL of DynamoDB. Default: AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, the profile, else that of the region. */
@@ -58,6 +61,13 @@ export interface ConsumerOptions extends AwsConnection {
   /** Kinesis records in one read, so also the most of a batch that are not aggregated. Default 10000, as KCL; 1 to 10000. */
   readonly maxRecordsPerRead?: number | undefined
   /**
+   * Payload bytes of Kinesis records in memory, read and not completed, of all shards together. Default 64 MiB; 1 MiB to 16 GiB. One shard holds at most 8 MiB and one
+   * read (10 MiB) more, and while nothing is left shards are not read ahead of their handlers. Each shard may hold its part
+   * of one half, whatever the others hold, so that shards whose handlers hang do not keep the others waiting. Objects made of the
+   * records, and answers being parsed, come on top.
+   */
+  readonly maxBufferedBytes?: number | undefined
+  /**
    * Milliseconds before a failed handler call is repeated: about `baseMs`, doubled each time up to `maxMs`, less up to half at random.
    * Defaults 200 and 30000, or `baseMs` when that is more; 1 to 600000, `maxMs` at least `baseMs`.
    */
@@ -80,6 +90,7 @@ const KNOWN = [
     'stream',
     'applicationName',
     'leaseTable',
+    'leaseTableOptions',
     'client',
     'region',
     'endpoint',
@@ -89,7 +100,7 @@ const KNOWN = [
     'dynamodbEndpoint',
   ],
   ...['kinesis', 'workerId', 'failoverTimeMs', 'initialPosition', 'checkpointIntervalMs', 'idleTimeBetweenReadsMs'],
-  ...['maxRecordsPerRead', 'retry', 'clock', 'random'],
+  ...['maxRecordsPerRead', 'maxBufferedBytes', 'retry', 'clock', 'random'],
 ]
 
 /** Options checked and complete. */
@@ -97,6 +108,7 @@ export interface ConsumerSettings {
   readonly stream: string
   readonly applicationName: string
   readonly leaseTable: string
+  readonly leaseTableSettings: LeaseTableSettings
   readonly workerId: string | undefined
   readonly failoverTimeMs: number
   readonly initialPosition: InitialPosition
@@ -104,11 +116,13 @@ export interface ConsumerSettings {
   readonly checkpointWriteAfterMs: number | undefined
   readonly idleTimeBetweenReadsMs: number
   readonly maxRecordsPerRead: number
+  readonly maxBufferedBytes: number
   readonly handlerBackoff: Backoff
   readonly clock: Clock
   readonly random: Random
 }
 
+const MIB = 1024 * 1024
 /** https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html: StreamARN, and StreamName elsewhere there. */
 const STREAM = /^([a-zA-Z0-9_.-]{1,128}|arn:aws[\w-]*:kinesis:[a-z0-9-]+:\d{12}:stream\/[a-zA-Z0-9_.-]{1,128})$/
 /** https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html: TableName. */
@@ -139,6 +153,7 @@ export function checkOptions(options: ConsumerOptions): ConsumerSettings {
     }),
     applicationName,
     leaseTable: leaseTable(options, applicationName),
+    leaseTableSettings: checkLeaseTableOptions(options.leaseTableOptions),
     workerId:
       options.workerId === undefined
         ? undefined
@@ -158,6 +173,11 @@ export function checkOptions(options: ConsumerOptions): ConsumerSettings {
       min: 1,
       max: MAX_GET_RECORDS,
       fallback: MAX_GET_RECORDS,
+    }),
+    maxBufferedBytes: integerOption('maxBufferedBytes', options.maxBufferedBytes, {
+      min: MIB,
+      max: 16 * 1024 * MIB,
+      fallback: 64 * MIB,
     }),
     handlerBackoff: {
       baseMs,

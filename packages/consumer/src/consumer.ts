@@ -19,7 +19,6 @@ import type { StartGate } from './delivery/start-gate.js'
 import { LeaseCoordinator } from './leases/lease-coordinator.js'
 import { type RecordsOptions, recordIterator } from './record-iterator.js'
 import { checkRunOptions, type RunOptions, type RunSettings } from './run-options.js'
-import { SeenLeases } from './shards/seen-leases.js'
 import { ShardDiscovery } from './shards/shard-discovery.js'
 import { ShardWorkerSetup } from './shards/shard-worker-setup.js'
 import { ShardWorkers } from './shards/shard-workers.js'
@@ -40,9 +39,9 @@ export class Consumer {
   readonly #stop = new AbortController()
   readonly #stopLimit: StopLimit
   readonly #workers: ShardWorkers
-  readonly #seen = new SeenLeases()
   readonly #abandoned: string[] = []
   #run: Promise<void> | undefined
+  #coordinator: LeaseCoordinator | undefined
   #state: ConsumerState = 'new'
   #workerId: string | undefined
 
@@ -127,7 +126,7 @@ export class Consumer {
     const { stream, applicationName } = this.#settings
     const workerId = this.#workerId
     const known = new Map<string, KnownShard>()
-    for (const lease of this.#seen.leases) known.set(lease.leaseKey, { ...lease, lease, worker: undefined })
+    for (const lease of this.#coordinator?.leases ?? []) known.set(lease.leaseKey, { ...lease, lease, worker: undefined })
     for (const { lease, worker } of this.#workers) {
       const { leaseKey, shardId } = lease
       known.set(leaseKey, { leaseKey, shardId, lease: known.get(leaseKey)?.lease, worker: worker.snapshot() })
@@ -150,7 +149,7 @@ export class Consumer {
   }
 
   async #live(handlers: Handlers, run: RunSettings, gates: readonly StartGate[]): Promise<void> {
-    const connections = connect(this.#options, this.#settings)
+    const connections = connect(this.#options, this.#settings, (event) => this.events.emit(event))
     const workerId = newWorkerId(this.#settings.workerId, this.#settings.random)
     this.#workerId = workerId
     this.#state = 'starting'
@@ -170,14 +169,13 @@ export class Consumer {
     handlers: Handlers,
     run: RunSettings,
     gates: readonly StartGate[],
-    { port, store: table }: Connections,
+    { port, store }: Connections,
     workerId: string,
   ): Promise<void> {
     const settings = this.#settings
     const { stream, applicationName, failoverTimeMs, initialPosition, clock, random } = settings
     const reference = streamReference(stream)
     const stop = this.#stop.signal
-    const store = this.#seen.watch(table)
     const emit = (event: ConsumerEvent): void => this.events.emit(event)
     const steps = new StartSteps({ settings, stop, emit })
     await steps.take('describe-stream', async () => {
@@ -211,6 +209,7 @@ export class Consumer {
       onHeld: (lease) => this.#workers.start(lease, setup.worker(lease)),
       emit,
     })
+    this.#coordinator = coordinator
     try {
       await steps.take('list-shards', () => coordinator.start())
       if (this.#state === 'starting') this.#state = 'running'

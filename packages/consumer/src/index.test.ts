@@ -12,6 +12,7 @@ it('exports exactly this', () => {
     'LeaseTableError',
     'bytes',
     'json',
+    'leaseTableDefinition',
     'stopOnSignals',
     'text',
   ])

@@ -1,18 +1,17 @@
 import {
   type AttributeValue,
-  CreateTableCommand,
   DeleteTableCommand,
-  DescribeTableCommand,
   GetItemCommand,
   PutItemCommand,
   UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb'
-import { ManualClock, systemClock } from '@shardwise/core/clock'
+import { systemClock } from '@shardwise/core/clock'
 import { connectDynamoDB, type DynamoDBConnection } from '@shardwise/core/transport/dynamodb'
 import { type LocalServices, startLocal } from '@shardwise/local'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
-import { DynamoDBLeaseStore, type DynamoDBPort } from './dynamodb-lease-store.js'
+import { DynamoDBLeaseStore } from './dynamodb-lease-store.js'
+import type { DynamoDBPort } from './dynamodb-port.js'
 import { leaseStoreSuite } from './lease-store.suite.js'
 import { aLease } from './testing/lease-rows.js'
 
@@ -178,70 +177,10 @@ describe('the row is KCL’s', () => {
   })
 })
 
-describe('the table', () => {
-  const describeTable = async (): Promise<string | undefined> =>
-    (await dynamodb.send(new DescribeTableCommand({ TableName: tableName }))).Table?.BillingModeSummary?.BillingMode
-
-  test('is made on demand, by several workers at once', async () => {
-    await Promise.all([opened(), opened(), opened()])
-    expect(await describeTable()).toBe('PAY_PER_REQUEST')
-  })
-
-  test('that exists is used as it is, whatever its capacity', async () => {
-    await dynamodb.send(
-      new CreateTableCommand({
-        TableName: tableName,
-        AttributeDefinitions: [{ AttributeName: 'leaseKey', AttributeType: 'S' }],
-        KeySchema: [{ AttributeName: 'leaseKey', KeyType: 'HASH' }],
-        ProvisionedThroughput: { ReadCapacityUnits: 1, WriteCapacityUnits: 1 },
-      }),
-    )
-    expect(await (await opened()).list()).toEqual({ leases: [], malformed: [] })
-    expect(await describeTable()).not.toBe('PAY_PER_REQUEST')
-  })
-
-  test.each([
-    [[['id', 'HASH', 'S']], 'id (HASH)'],
-    [[['leaseKey', 'HASH', 'N']], 'leaseKey (HASH)'],
-    [
-      [
-        ['leaseKey', 'HASH', 'S'],
-        ['at', 'RANGE', 'N'],
-      ],
-      'leaseKey (HASH), at (RANGE)',
-    ],
-  ] as const)('with another key is refused: %j', async (attributes, shown) => {
-    await dynamodb.send(
-      new CreateTableCommand({
-        TableName: tableName,
-        AttributeDefinitions: attributes.map(([AttributeName, , AttributeType]) => ({ AttributeName, AttributeType })),
-        KeySchema: attributes.map(([AttributeName, KeyType]) => ({ AttributeName, KeyType })),
-        BillingMode: 'PAY_PER_REQUEST',
-      }),
-    )
-    await expect(opened()).rejects.toMatchObject({ name: 'LeaseTableError', tableName, message: expect.stringContaining(shown) })
-  })
-
-  test('that goes away fails as the service says', async () => {
-    const store = await opened()
-    await dynamodb.send(new DeleteTableCommand({ TableName: tableName }))
-    await expect(store.list()).rejects.toMatchObject({ name: 'ResourceNotFoundException' })
-  })
-
-  test.each([
-    ['DELETING', 'is being deleted'],
-    ['CREATING', 'still not ACTIVE after 180 s'],
-  ])('that stays %s is an error with advice', async (TableStatus, message) => {
-    const clock = new ManualClock()
-    const port = { send: async () => ({ Table: { TableStatus } }) } as unknown as DynamoDBPort
-    const outcome = new DynamoDBLeaseStore({ dynamodb: port, tableName, streamName: 'flights', clock }).open().then(
-      () => 'opened',
-      (error: Error) => error.message,
-    )
-    await clock.advanceAsync(200_000)
-    expect(await outcome).toContain(message)
-    expect(clock.pendingTimers).toBe(0)
-  })
+test('a table that goes away fails as the service says', async () => {
+  const store = await opened()
+  await dynamodb.send(new DeleteTableCommand({ TableName: tableName }))
+  await expect(store.list()).rejects.toMatchObject({ name: 'ResourceNotFoundException' })
 })
 
 test('the row that failed a condition is used when DynamoDB sends it, without another read', async () => {

@@ -13,7 +13,7 @@ const LOCK_PATIENCE = 1 / 2
 export class KclObserver {
   readonly #workerId: string
   readonly #failoverTimeMs: number
-  readonly #counters = new Map<string, { readonly owner: string | undefined; readonly counter: number }>()
+  #counters = new Map<string, { readonly owner: string | undefined; readonly counter: number }>()
   readonly #owners = new Map<string, number>()
   readonly #workers = new Map<string, { readonly lastUpdate: number; readonly at: number; readonly moved: boolean }>()
   #lock: { readonly leader: LeaderLock; readonly at: number; readonly moved: boolean } | undefined
@@ -63,8 +63,10 @@ export class KclObserver {
 
   /** Rows of the lease table as a scan has shown them. */
   sawLeases(leases: readonly Lease[], now: number): void {
+    const before = this.#counters
+    this.#counters = new Map()
     for (const { leaseKey, leaseOwner: owner, shardwiseOwner, leaseCounter: counter } of leases) {
-      const known = this.#counters.get(leaseKey)
+      const known = before.get(leaseKey)
       const moved = known !== undefined && known.owner === owner && known.counter !== counter
       this.#counters.set(leaseKey, { owner, counter })
       if (moved && owner !== undefined && owner !== shardwiseOwner) this.#owners.set(owner, now)

@@ -419,8 +419,10 @@ describe('start and stop', () => {
 test.each([
   [1, 10_000, 1_000],
   [500, 10_000, 1_000],
-  [501, 10_000, 2_000],
-  [10_000, 30_000, 6_000],
+  [1_000, 10_000, 2_000],
+  [10_000, 10_000, 20_000],
+  [10_000, 30_000, 20_000],
+  [50, 1_000, 200],
   [1, 1_000, 200],
 ])('%d leases, failover %d ms: a scan every %d ms', (count, failover, expected) => {
   expect(scanIntervalMs(count, failover)).toBe(expected)

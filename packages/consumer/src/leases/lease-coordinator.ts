@@ -6,15 +6,18 @@ import { createChildLeases } from '../shards/child-leases.js'
 import { ShardAudit } from '../shards/shard-audit.js'
 import type { ShardDiscovery } from '../shards/shard-discovery.js'
 import { Alarm } from './alarm.js'
+import { assignedLeases } from './assigned-leases.js'
 import { Departure } from './departure.js'
 import type { HeldLease } from './held-lease.js'
+import type { KclFleet } from './kcl-fleet.js'
 import { actualOwner, type Lease } from './lease.js'
 import { inTurns, LeaseCalls } from './lease-calls.js'
 import type { LeaseEvent } from './lease-event.js'
 import { planLeases } from './lease-planner.js'
-import type { LeaseStore } from './lease-store.js'
+import type { LeaseListing, LeaseStore } from './lease-store.js'
 import { LeaseTenure } from './lease-tenure.js'
 import { LeaseView } from './lease-view.js'
+import { parentsEnd } from './parents-awaited.js'
 import { momentOf } from './trust-window.js'
 
 export interface LeaseCoordinatorOptions {
@@ -26,6 +29,8 @@ export interface LeaseCoordinatorOptions {
   readonly failoverTimeMs: number
   readonly clock: Clock
   readonly random: Random
+  /** Java's KCL on the same table. Undefined: it is not looked for. */
+  readonly kcl?: KclFleet | undefined
   /** A lease is ours: start working on its shard. Must not throw. */
   readonly onHeld: (lease: HeldLease) => void
   readonly emit: (event: LeaseEvent) => void
@@ -36,13 +41,13 @@ type CoordinatorState =
   | { readonly is: 'running' }
   | { readonly is: 'stopping'; readonly stopped: Promise<void> }
 
-const SMALL_TABLE_LEASES = 500
+/** About 256 KB, hence 32 read units a second: what a worker's scans may cost, however large the table. */
+const LEASES_SCANNED_PER_SECOND = 500
 const SCAN_SMALL_TABLE_MS = 1_000
 
 /** How far apart scans are: docs/lease-protocol.md, "Expiry". */
 export function scanIntervalMs(leases: number, failoverTimeMs: number): number {
-  const patient = failoverTimeMs / 5
-  return leases <= SMALL_TABLE_LEASES ? Math.min(SCAN_SMALL_TABLE_MS, patient) : patient
+  return Math.max(Math.min(SCAN_SMALL_TABLE_MS, failoverTimeMs / 5), (leases / LEASES_SCANNED_PER_SECOND) * 1_000)
 }
 
 /** Gets this worker its share of the leases and keeps them. What it decides is decided in the planner and the observer; here it is done. */
@@ -63,6 +68,7 @@ export class LeaseCoordinator {
   #poked = false
   #scans = 0
   #scanFailures = 0
+  #tookFromLiveAt = Number.NEGATIVE_INFINITY
 
   constructor(options: LeaseCoordinatorOptions) {
     this.#options = options
@@ -92,17 +98,19 @@ export class LeaseCoordinator {
   }
 
   async #open(): Promise<void> {
-    const { store, discovery } = this.#options
+    const { store, discovery, kcl } = this.#options
     const { signal } = this.#halt
     try {
       await store.open({ signal })
       await discovery.createMissing({ signal })
+      await kcl?.probe()
     } catch (error) {
       if (signal.aborted) return
       this.#state = { is: 'new' }
       throw error
     }
     if (signal.aborted) return
+    if (kcl !== undefined) this.#track(kcl.run(signal))
     this.#track(this.#scanning())
     this.#track(this.#audit.run(signal))
   }
@@ -144,17 +152,18 @@ export class LeaseCoordinator {
 
   /** Reads the table. Returns when to read it again. */
   async #scan(): Promise<number> {
-    const { store, clock, failoverTimeMs, random, emit } = this.#options
+    const { clock, failoverTimeMs, random, emit } = this.#options
     const began = clock.now()
     // The first sight must show what the discovery has just found, and one after the end of a shard its children.
     const consistent = this.#scans++ === 0 || this.#poked
     this.#poked = false
     try {
-      const listing = await this.#calls.send('scan', undefined, (signal) => store.list({ signal, consistent }))
+      const listing = await this.#calls.send('scan', undefined, (signal) => this.#list(signal, consistent))
       this.#scanFailures = 0
-      for (const row of this.#view.scanned(listing, clock.now())) emit({ type: 'lease-malformed', ...row })
+      const interval = scanIntervalMs(listing.leases.length, failoverTimeMs)
+      for (const row of this.#view.scanned(listing, clock.now(), interval)) emit({ type: 'lease-malformed', ...row })
       for (const lease of listing.leases) this.#tenures.get(lease.leaseKey)?.observe(lease)
-      return began + scanIntervalMs(listing.leases.length, failoverTimeMs)
+      return began + interval
     } catch {
       this.#view.scanFailed()
       this.#scanFailures++
@@ -163,22 +172,46 @@ export class LeaseCoordinator {
     }
   }
 
+  /** Beside a leader of KCL's, which assigns, there is nothing to know but what it has assigned to us. */
+  async #list(signal: AbortSignal, consistent: boolean): Promise<LeaseListing> {
+    const { store, kcl } = this.#options
+    if (kcl?.role === 'worker') return kcl.assigned(this.#tenures, signal)
+    const listing = await store.list({ signal, consistent })
+    kcl?.observe(listing.leases)
+    return listing
+  }
+
   /** Takes and asks for what the plan says. */
   async #act(): Promise<void> {
-    const { clock, workerId, random } = this.#options
+    const { clock, workerId, random, kcl } = this.#options
     if (this.#halt.signal.aborted || this.#cannotRenew() || !this.#view.isCurrent) return
     const now = clock.now()
     const { leases, observer, unsure, earliestStart } = this.#view
+    const busy = new Set([...this.#tenures.keys(), ...unsure])
+    if (kcl?.role === 'worker') {
+      return inTurns(assignedLeases(leases, workerId, busy), (lease) => this.#take(lease, earliestStart))
+    }
     const plan = planLeases({
       leases,
       workerId,
       hasExpired: (lease) => observer.hasExpired(lease, now),
       isOverdue: (lease) => observer.isOverdue(lease, now),
-      busy: new Set([...this.#tenures.keys(), ...unsure]),
+      busy,
+      mayTakeFrom: (lease) => kcl?.mayTakeFrom(lease) === true,
       random,
     })
     await inTurns(plan.take, (lease) => this.#take(lease, earliestStart))
     await inTurns(plan.request, (lease) => this.#request(lease))
+    await this.#takeFromLive(plan.takeFromLive, earliestStart)
+  }
+
+  /** One at a time: what its owner has in hand is delivered again. */
+  async #takeFromLive(leases: readonly Lease[], earliest: number | undefined): Promise<void> {
+    const { clock, failoverTimeMs } = this.#options
+    const [lease] = leases
+    if (lease === undefined || clock.now() - this.#tookFromLiveAt < failoverTimeMs / 3) return
+    this.#tookFromLiveAt = clock.now()
+    await this.#take(lease, earliest)
   }
 
   /**
@@ -193,7 +226,7 @@ export class LeaseCoordinator {
   }
 
   async #take(seen: Lease, earliest: number | undefined): Promise<void> {
-    const { store, workerId, clock, onHeld, emit } = this.#options
+    const { store, workerId, clock, emit } = this.#options
     const { leaseKey } = seen
     if (this.#halt.signal.aborted || this.#tenures.has(leaseKey)) return
     const sent = momentOf(clock)
@@ -213,6 +246,13 @@ export class LeaseCoordinator {
     this.#track(this.#serve(tenure))
     emit({ type: 'lease-taken', leaseKey, from: actualOwner(seen), resumeFrom: lease.checkpoint })
     if (lease.checkpoint.kind === 'latest' && startAt === undefined) emit({ type: 'lease-starts-at-tip', leaseKey })
+    this.#track(this.#begin(tenure, lease))
+  }
+
+  /** Beside a leader of KCL's the shard's turn may be yet to come (docs/lease-protocol.md, "A child before its parents"). */
+  async #begin(tenure: LeaseTenure, lease: Lease): Promise<void> {
+    const { onHeld, kcl } = this.#options
+    if (kcl?.role === 'worker' && !(await parentsEnd(this.#options, lease, tenure))) return tenure.release()
     onHeld(tenure)
   }
 

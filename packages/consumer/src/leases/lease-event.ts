@@ -28,6 +28,19 @@ export type LeaseEvent =
       readonly leaseKey: string | undefined
       readonly failure: ServiceFailure
     }
+  /**
+   * DynamoDB refuses calls to `table` for too many requests; they are repeated. `operation` is DynamoDB's name, `calls` how many of it were
+   * refused since the last such event (at most one in 10 s for an operation), `reasons` are DynamoDB's own where it gives them, and
+   * `advice` says what to raise.
+   */
+  | {
+      readonly type: 'lease-table-throttled'
+      readonly table: string
+      readonly operation: string
+      readonly calls: number
+      readonly reasons: readonly string[]
+      readonly advice: string
+    }
   /** The shards of the stream could not be compared with the leases; tried again at the next audit. */
   | { readonly type: 'shard-audit-failed'; readonly failure: ServiceFailure }
 

@@ -31,8 +31,8 @@ describe('expiry', () => {
 
   test('a tick of the counter starts the time again', () => {
     const watch = observer()
-    scan(watch, 0, 12_000, (now) => (now < 8_000 ? 1 : 2))
-    expect(watch.hasExpired(at(2), 12_000)).toBe(false)
+    scan(watch, 0, 17_000, (now) => (now < 8_000 ? 1 : 2))
+    expect(watch.hasExpired(at(2), 17_000)).toBe(false)
     expect(watch.hasExpired(at(2), 17_001)).toBe(true)
   })
 
@@ -47,6 +47,7 @@ describe('expiry', () => {
     scan(watch, 0, 8_000, () => 1)
     scan(watch, 11_001, 12_001, () => 1)
     expect(watch.hasExpired(at(1), 12_001)).toBe(false)
+    scan(watch, 13_001, 20_001, () => 1)
     expect(watch.hasExpired(at(1), 20_001)).toBe(false)
     expect(watch.hasExpired(at(1), 20_002)).toBe(true)
   })
@@ -62,6 +63,22 @@ describe('expiry', () => {
     const slow = new LeaseObserver({ failoverTimeMs: FAILOVER, scanIntervalMs: 4_000 })
     for (const now of [0, 4_000, 12_000]) slow.observe([at(1)], now)
     expect(slow.hasExpired(at(1), 12_000)).toBe(true)
+  })
+
+  test('scans further apart than the failover time: one sight of a counter proves nothing, the second does', () => {
+    const slow = new LeaseObserver({ failoverTimeMs: FAILOVER, scanIntervalMs: 1_000 })
+    slow.observe([at(1)], 0, 20_000)
+    expect(slow.hasExpired(at(1), 15_000)).toBe(false)
+    expect(slow.expiresAt(at(1))).toBe(undefined)
+    slow.observe([at(1)], 20_000, 20_000)
+    expect(slow.hasExpired(at(1), 20_000)).toBe(true)
+    slow.observe([at(2)], 40_000, 20_000)
+    expect(slow.hasExpired(at(2), 59_000)).toBe(false)
+    // Two scans missed: all observations start again.
+    slow.observe([at(2)], 80_001, 20_000)
+    expect(slow.hasExpired(at(2), 99_000)).toBe(false)
+    slow.observe([at(2)], 100_001, 20_000)
+    expect(slow.hasExpired(at(2), 100_001)).toBe(true)
   })
 
   test('reset forgets, and a lease that left the table and came back is new', () => {

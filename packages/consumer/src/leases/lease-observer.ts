@@ -2,6 +2,11 @@ import type { Lease } from './lease.js'
 
 /** A third of the failover time, as the tick of renewals: shorter pauses between our own scans prove nothing about the others. */
 const LONGEST_GAP = 1 / 3
+/**
+ * A counter must have been seen standing still for this part of the failover time. One sight proves nothing: where scans are far apart, the
+ * owner has renewed since, and every lease of the table would be tried in vain.
+ */
+const CONFIRMED = 1 / 2
 
 /**
  * When did *this worker* last see the counter of each lease move? A lease has expired when that is longer ago than the failover time. No
@@ -11,8 +16,7 @@ const LONGEST_GAP = 1 / 3
  */
 export class LeaseObserver {
   readonly #failoverTimeMs: number
-  readonly #scanIntervalMs: number
-  readonly #longestGapMs: number
+  #scanIntervalMs: number
   readonly #seen = new Map<string, { counter: number; at: number }>()
   #lastScanAt: number | undefined
 
@@ -20,16 +24,17 @@ export class LeaseObserver {
   constructor(options: { readonly failoverTimeMs: number; readonly scanIntervalMs: number }) {
     this.#failoverTimeMs = options.failoverTimeMs
     this.#scanIntervalMs = options.scanIntervalMs
-    this.#longestGapMs = Math.max(options.failoverTimeMs * LONGEST_GAP, options.scanIntervalMs * 2)
   }
 
   /**
    * All leases, as a scan has shown them. `now`: when the scan *ended*. Taking an earlier time would date a change before it happened, and
-   * an owner's trust would outlast our patience.
+   * an owner's trust would outlast our patience. `nextScanInMs`: how far off the next one is meant to be, from now on.
    */
-  observe(leases: readonly Lease[], now: number): void {
-    if (this.#lastScanAt !== undefined && now - this.#lastScanAt > this.#longestGapMs) this.reset()
+  observe(leases: readonly Lease[], now: number, nextScanInMs: number = this.#scanIntervalMs): void {
+    const longestGapMs = Math.max(this.#failoverTimeMs * LONGEST_GAP, this.#scanIntervalMs * 2)
+    if (this.#lastScanAt !== undefined && now - this.#lastScanAt > longestGapMs) this.reset()
     this.#lastScanAt = now
+    this.#scanIntervalMs = nextScanInMs
     const before = new Map(this.#seen)
     this.#seen.clear()
     for (const { leaseKey, leaseCounter } of leases) {
@@ -45,7 +50,7 @@ export class LeaseObserver {
 
   /** Whether this lease, with this counter, has stood still for the failover time. */
   hasExpired(lease: Lease, now: number): boolean {
-    const known = this.#seen.get(lease.leaseKey)
+    const known = this.#confirmed(lease)
     return known !== undefined && known.counter === lease.leaseCounter && now - known.at > this.#failoverTimeMs
   }
 
@@ -59,9 +64,14 @@ export class LeaseObserver {
     return now - known.at > 2 * this.#scanIntervalMs + (lease.leaseOwner === undefined ? 0 : this.#failoverTimeMs)
   }
 
-  /** When this lease expires if its counter stays, undefined when it has never been seen. */
+  /** When this lease expires if its counter stays; undefined when no scan has confirmed yet that it stands still. */
   expiresAt(lease: Lease): number | undefined {
-    const known = this.#seen.get(lease.leaseKey)
+    const known = this.#confirmed(lease)
     return known === undefined ? undefined : known.at + this.#failoverTimeMs
+  }
+
+  #confirmed({ leaseKey }: Lease): { readonly counter: number; readonly at: number } | undefined {
+    const known = this.#seen.get(leaseKey)
+    return known !== undefined && this.#lastScanAt! - known.at >= this.#failoverTimeMs * CONFIRMED ? known : undefined
   }
 }

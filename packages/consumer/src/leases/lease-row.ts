@@ -1,5 +1,5 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb'
-import { parseHashKey } from '@shardwise/core/hash-key'
+import { type HashKeyRange, parseHashKey } from '@shardwise/core/hash-key'
 import { formatPosition, type Position, parsePosition } from '../checkpoints/position.js'
 import type { Lease, NewLease } from './lease.js'
 import type { MalformedLease } from './lease-store.js'
@@ -8,7 +8,7 @@ import type { ChangeableAttribute, LeaseChange, LeaseCondition } from './lease-w
 export type Row = Record<string, AttributeValue>
 
 /** Our names for the attributes, where they differ from KCL's (DynamoDBLeaseSerializer.java). */
-const ATTRIBUTES: Record<Exclude<ChangeableAttribute, 'checkpoint'>, string> = {
+const ATTRIBUTES: Record<Exclude<ChangeableAttribute, 'checkpoint' | 'range'>, string> = {
   leaseOwner: 'leaseOwner',
   checkpointOwner: 'checkpointOwner',
   leaseCounter: 'leaseCounter',
@@ -94,7 +94,7 @@ export function newRow(lease: NewLease, streamName: string): Row {
     ownerSwitchesSinceCheckpoint: { N: '0' },
     ...checkpointAttributes(lease.checkpoint),
     ...(lease.parentShardIds.length > 0 && { parentShardId: { SS: [...lease.parentShardIds] } }),
-    ...(range && range.start < range.end && { startingHashKey: { S: `${range.start}` }, endingHashKey: { S: `${range.end}` } }),
+    ...(range && range.start < range.end && rangeAttributes(range)),
     ...(lease.startAt !== undefined && { swStartAt: { N: `${lease.startAt}` } }),
   }
 }
@@ -104,27 +104,44 @@ function checkpointAttributes(position: Position): Row {
   return { checkpoint: { S: checkpoint }, checkpointSubSequenceNumber: { N: `${checkpointSubSequenceNumber}` } }
 }
 
-export interface UpdateExpressions {
-  readonly UpdateExpression: string
+function rangeAttributes({ start, end }: HashKeyRange): Row {
+  return { startingHashKey: { S: `${start}` }, endingHashKey: { S: `${end}` } }
+}
+
+export interface ConditionExpression {
   readonly ConditionExpression: string
   readonly ExpressionAttributeNames: Record<string, string>
   readonly ExpressionAttributeValues: Row
 }
 
+export interface UpdateExpressions extends ConditionExpression {
+  readonly UpdateExpression: string
+}
+
 /** Every name goes by an alias, since which words DynamoDB reserves is its own affair. */
-export function updateExpressions({ where, set }: LeaseChange): UpdateExpressions {
-  const names: Record<string, string> = {}
-  const values: Row = {}
-  const name = (attribute: string): string => {
-    names[`#${attribute}`] = attribute
+class Aliases {
+  readonly names: Record<string, string> = {}
+  readonly values: Row = {}
+  readonly name = (attribute: string): string => {
+    this.names[`#${attribute}`] = attribute
     return `#${attribute}`
   }
-  const value = (alias: string, given: AttributeValue): string => {
-    values[`:${alias}`] = given
+  readonly value = (alias: string, given: AttributeValue): string => {
+    this.values[`:${alias}`] = given
     return `:${alias}`
   }
-  const { checkpoint, ...rest } = set
-  const written: Row = checkpoint === undefined ? {} : checkpointAttributes(checkpoint)
+}
+
+export function conditionExpression(where: LeaseCondition): ConditionExpression {
+  const { names, values, name, value } = new Aliases()
+  const ConditionExpression = conditions(where, name, value).join(' AND ')
+  return { ConditionExpression, ExpressionAttributeNames: names, ExpressionAttributeValues: values }
+}
+
+export function updateExpressions({ where, set }: LeaseChange): UpdateExpressions {
+  const { names, values, name, value } = new Aliases()
+  const { checkpoint, range, ...rest } = set
+  const written: Row = { ...(checkpoint && checkpointAttributes(checkpoint)), ...(range && rangeAttributes(range)) }
   const removed = checkpoint === undefined ? [] : [...PENDING]
   for (const [key, given] of Object.entries(rest) as [keyof typeof rest, (typeof rest)[keyof typeof rest]][]) {
     if (given === undefined) removed.push(ATTRIBUTES[key])
@@ -160,6 +177,11 @@ function conditions(
     const owner = value('actualOwner', { S: where.actualOwner })
     const [next, current] = [name('leaseOwner'), name('checkpointOwner')]
     clauses.push(`(${current} = ${owner} OR (attribute_not_exists(${current}) AND ${next} = ${owner}))`)
+  }
+  if ('range' in where) clauses.push(`attribute_not_exists(${name('startingHashKey')})`)
+  if (where.checkpoint !== undefined) {
+    const { checkpoint } = formatPosition(where.checkpoint)
+    clauses.push(`${name('checkpoint')} = ${value('checkpoint', { S: checkpoint })}`)
   }
   if (where.ended === false) clauses.push(`${name('checkpoint')} <> ${value('ended', { S: 'SHARD_END' })}`)
   return clauses

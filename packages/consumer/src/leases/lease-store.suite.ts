@@ -234,6 +234,76 @@ export function leaseStoreSuite(name: string, open: () => Promise<LeaseStore>): 
       })
     })
 
+    describe('fill in the range', () => {
+      const range = { start: 5n, end: 9n }
+
+      test('where there is none: counter and owner stay, and the owner goes on renewing', async () => {
+        await store.create({ ...NEW, range: undefined })
+        const row = landed(await store.take((await store.read(KEY))!, 'a'))
+        expect(landed(await store.fillRange(row, range))).toEqual({ ...row, range })
+        expect(landed(await store.renew(row, 'a', {}))).toEqual({ ...row, range, leaseCounter: 2 })
+      })
+
+      test('not over one that is there', async () => {
+        const row = await taken()
+        expect(await store.fillRange(row, range)).toEqual({ done: false, lease: row })
+      })
+
+      test('KCL scenario 13: of a row that was deleted meanwhile does not make a malformed one', async () => {
+        await store.create({ ...NEW, range: undefined })
+        const row = (await store.read(KEY))!
+        expect(await store.delete(row)).toEqual({ done: true })
+        expect(await store.fillRange(row, range)).toEqual({ done: false, lease: undefined })
+        expect(await store.read(KEY)).toBe(undefined)
+      })
+    })
+
+    describe('delete', () => {
+      test('of a finished lease, once', async () => {
+        const row = landed(await store.end(await taken(), 'a', []))
+        const deletions = await Promise.all([store.delete(row), store.delete(row), store.delete(row)])
+        expect(deletions.filter(({ done }) => done)).toHaveLength(1)
+        expect(deletions.filter(({ done }) => !done)).toEqual([1, 2].map(() => ({ done: false, lease: undefined })))
+        expect(await store.list({ consistent: true })).toEqual({ leases: [], malformed: [] })
+      })
+
+      test('fails when somebody has taken it, renewed it, or asked for it meanwhile', async () => {
+        const seen = await created()
+        const row = landed(await store.take(seen, 'a'))
+        expect(await store.delete(seen)).toEqual({ done: false, lease: row })
+        const renewed = landed(await store.renew(row, 'a', {}))
+        expect(await store.delete(row)).toEqual({ done: false, lease: renewed })
+        const requested = landed(await store.requestHandoff(renewed, 'b'))
+        expect(await store.delete(renewed)).toEqual({ done: false, lease: requested })
+        expect(await store.read(KEY)).toEqual(requested)
+      })
+
+      test('arriving late fails on a row that was made anew', async () => {
+        const row = landed(await store.end(await taken(), 'a', []))
+        await store.delete(row)
+        const anew = await created()
+        expect(await store.delete(row)).toEqual({ done: false, lease: anew })
+        expect(await store.delete({ ...row, leaseCounter: 0 })).toEqual({ done: false, lease: anew })
+      })
+
+      test('KCL scenario 13: no write of anybody makes the row again, except create', async () => {
+        const mine = await taken()
+        const given = landed(await store.requestHandoff(mine, 'b'))
+        await store.delete(given)
+        const nothing = { done: false, lease: undefined }
+        expect(await store.take(given, 'b')).toEqual(nothing)
+        expect(await store.renew(mine, 'a', { checkpoint: sequencePosition('7') })).toEqual(nothing)
+        expect(await store.handOver(mine, 'a', { to: 'b' })).toEqual(nothing)
+        expect(await store.handOver(mine, 'a', { to: undefined })).toEqual(nothing)
+        expect(await store.end(mine, 'a', [])).toEqual(nothing)
+        expect(await store.requestHandoff(mine, 'b')).toEqual(nothing)
+        expect(await store.withdrawHandoff(given, 'b')).toEqual(nothing)
+        expect(await store.delete(given)).toEqual(nothing)
+        expect(await store.list({ consistent: true })).toEqual({ leases: [], malformed: [] })
+        expect(await store.create(NEW)).toBe(true)
+      })
+    })
+
     describe('request a handoff', () => {
       test('shows the current and the next owner', async () => {
         expect(landed(await store.requestHandoff(await taken(), 'b'))).toMatchObject({

@@ -1,3 +1,4 @@
+import type { HashKeyRange } from '@shardwise/core/hash-key'
 import type { CallOptions } from '@shardwise/core/kinesis-port'
 import type { Position } from '../checkpoints/position.js'
 import type { Lease, NewLease } from './lease.js'
@@ -43,12 +44,19 @@ export interface LeaseStore {
   requestHandoff(lease: Lease, to: string, options?: CallOptions): Promise<LeaseWrite>
   /** Takes such a request back, provided that it is still pending. The counter stays. */
   withdrawHandoff(lease: Lease, to: string, options?: CallOptions): Promise<LeaseWrite>
+  /** Writes the hash key range where the row exists and has none. The counter stays. Not for a range of one hash key. */
+  fillRange(lease: Lease, range: HashKeyRange, options?: CallOptions): Promise<LeaseWrite>
+  /** Deletes the row, provided that counter, owners and checkpoint are still those of `lease`. */
+  delete(lease: Lease, options?: CallOptions): Promise<LeaseDeletion>
 }
 
 /** `lease` is the row after the write, or, where the condition did not hold, the row that was found (undefined: no such row). */
 export type LeaseWrite =
   | { readonly done: true; readonly lease: Lease }
   | { readonly done: false; readonly lease: Lease | undefined }
+
+/** Where the condition did not hold `lease` is the row that was found; undefined: no such row. */
+export type LeaseDeletion = { readonly done: true } | { readonly done: false; readonly lease: Lease | undefined }
 
 export interface LeaseListing {
   readonly leases: readonly Lease[]

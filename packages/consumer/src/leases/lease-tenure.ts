@@ -7,7 +7,7 @@ import { comparePositions, formatPosition, type Position } from '../checkpoints/
 import { Alarm } from './alarm.js'
 import { createChildrenPatiently } from './children-creation.js'
 import type { HeldLease } from './held-lease.js'
-import { hasEnded, type Lease, pendingHandoff } from './lease.js'
+import { hasEnded, isHeldBy, type Lease, pendingHandoff } from './lease.js'
 import type { LeaseEvent, LeaseOperation } from './lease-event.js'
 import { LeaseLostError } from './lease-lost-error.js'
 import type { LeaseStore } from './lease-store.js'
@@ -169,7 +169,8 @@ export class LeaseTenure implements HeldLease {
   observe(row: Lease): void {
     if (pendingHandoff(row)?.from === this.#options.workerId) this.requestDrain()
     // Somebody else has written: find out at once, instead of at the next tick.
-    if (row.leaseCounter > this.#owned.row.leaseCounter + 1) this.#writeSoon()
+    const ahead = row.leaseCounter - this.#owned.row.leaseCounter
+    if (ahead > 1 || (ahead === 1 && !isHeldBy(row, this.#options.workerId))) this.#writeSoon()
   }
 
   /** Renews until the lease is given up or lost. Resolves when nothing of it runs. */

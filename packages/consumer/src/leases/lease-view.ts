@@ -36,12 +36,12 @@ export class LeaseView {
     return this.#unsure
   }
 
-  /** `now`: when the scan ended. Returns the rows that cannot be used and were not seen before. */
-  scanned({ leases, malformed }: LeaseListing, now: number): readonly MalformedLease[] {
+  /** `now`: when the scan ended. `nextScanInMs`: how far off the next one is meant to be. Returns the rows that cannot be used and were not seen before. */
+  scanned({ leases, malformed }: LeaseListing, now: number, nextScanInMs: number): readonly MalformedLease[] {
     this.#current = true
     this.#leases = new Map(leases.map((lease) => [lease.leaseKey, lease]))
     this.#unsure.clear()
-    this.observer.observe(leases, now)
+    this.observer.observe(leases, now, nextScanInMs)
     const found = malformed.filter(({ leaseKey }) => !this.#malformed.has(leaseKey))
     for (const { leaseKey } of found) this.#malformed.add(leaseKey)
     return found

@@ -1,3 +1,4 @@
+import type { HashKeyRange } from '@shardwise/core/hash-key'
 import { type Position, SHARD_END } from '../checkpoints/position.js'
 import type { Lease } from './lease.js'
 
@@ -19,6 +20,7 @@ export type ChangeableAttribute =
   | 'checkpoint'
   | 'childShardIds'
   | 'shardwiseOwner'
+  | 'range'
 
 /** All of these hold. An owner that is present and undefined must be absent from the row. */
 export interface LeaseCondition {
@@ -28,6 +30,10 @@ export interface LeaseCondition {
   readonly shardwiseOwner?: string | undefined
   readonly actualOwner?: string
   readonly ended?: false
+  /** Without the sub-sequence number: whoever moves that, moves the counter. */
+  readonly checkpoint?: Position
+  /** Present: the row has none. */
+  readonly range?: undefined
 }
 
 export function takeChange(lease: Lease, workerId: string): LeaseChange {
@@ -108,4 +114,14 @@ export function withdrawHandoffChange(lease: Lease, to: string): LeaseChange {
     // A request of a KCL leader's has left our own mark alone.
     set: { leaseOwner: owner, checkpointOwner: undefined, ...(lease.shardwiseOwner === to && { shardwiseOwner: owner }) },
   }
+}
+
+/** Only where there is none. A range of one hash key must not be written: KCL cannot read it. */
+export function fillRangeChange(lease: Lease, range: HashKeyRange): LeaseChange {
+  return { leaseKey: lease.leaseKey, where: { range: undefined }, set: { range } }
+}
+
+/** What must still be so for the row to be deleted: nobody has written since it was seen. */
+export function deleteCondition({ leaseCounter, leaseOwner, checkpointOwner, checkpoint }: Lease): LeaseCondition {
+  return { leaseCounter, leaseOwner, checkpointOwner, checkpoint }
 }

@@ -1,8 +1,11 @@
-import type { Position } from '../checkpoints/position.js'
+import type { HashKeyRange } from '@shardwise/core/hash-key'
+import { formatPosition, type Position } from '../checkpoints/position.js'
 import { actualOwner, hasEnded, type Lease, type NewLease } from './lease.js'
-import type { LeaseListing, LeaseStore, LeaseWrite } from './lease-store.js'
+import type { LeaseDeletion, LeaseListing, LeaseStore, LeaseWrite } from './lease-store.js'
 import {
+  deleteCondition,
   endChange,
+  fillRangeChange,
   handOverChange,
   type LeaseChange,
   type LeaseCondition,
@@ -69,6 +72,17 @@ export class MemoryLeaseStore implements LeaseStore {
     return this.#apply(withdrawHandoffChange(lease, to))
   }
 
+  async fillRange(lease: Lease, range: HashKeyRange): Promise<LeaseWrite> {
+    return this.#apply(fillRangeChange(lease, range))
+  }
+
+  async delete(lease: Lease): Promise<LeaseDeletion> {
+    const row = this.#rows.get(lease.leaseKey)
+    if (row === undefined || !holds(deleteCondition(lease), row)) return { done: false, lease: row }
+    this.#rows.delete(lease.leaseKey)
+    return { done: true }
+  }
+
   #apply({ leaseKey, where, set }: LeaseChange): LeaseWrite {
     const row = this.#rows.get(leaseKey)
     if (row === undefined || !holds(where, row)) return { done: false, lease: row }
@@ -85,6 +99,12 @@ function holds(where: LeaseCondition, row: Lease): boolean {
     (!('checkpointOwner' in where) || row.checkpointOwner === where.checkpointOwner) &&
     (!('shardwiseOwner' in where) || row.shardwiseOwner === where.shardwiseOwner) &&
     (where.actualOwner === undefined || actualOwner(row) === where.actualOwner) &&
-    (where.ended === undefined || hasEnded(row) === where.ended)
+    (where.ended === undefined || hasEnded(row) === where.ended) &&
+    (where.checkpoint === undefined || sameCheckpoint(where.checkpoint, row.checkpoint)) &&
+    (!('range' in where) || row.range === undefined)
   )
+}
+
+function sameCheckpoint(a: Position, b: Position): boolean {
+  return formatPosition(a).checkpoint === formatPosition(b).checkpoint
 }

@@ -1,10 +1,17 @@
 import { type Clock, sleep } from '@shardwise/core/clock'
 import type { HeldLease } from './held-lease.js'
 import { hasEnded, type Lease } from './lease.js'
+import type { LeaseEvent } from './lease-event.js'
 import type { LeaseStore } from './lease-store.js'
 
 /** How soon a child starts after its parents' end. */
 const LOOK_AGAIN_MS = 1_000
+
+export interface ParentsAwaitedOptions {
+  readonly store: Pick<LeaseStore, 'read'>
+  readonly clock: Clock
+  readonly emit: (event: LeaseEvent) => void
+}
 
 /** Keys of the leases that must have ended before this one is read. A shard that was begun has none: its parents had ended then. */
 export function parentKeys(lease: Lease): readonly string[] {
@@ -19,16 +26,18 @@ export function parentKeys(lease: Lease): readonly string[] {
  * lost, or to be given up, before.
  */
 export async function parentsEnd(
-  { store, clock }: { readonly store: Pick<LeaseStore, 'read'>; readonly clock: Clock },
+  { store, clock, emit }: ParentsAwaitedOptions,
   lease: Lease,
   held: Pick<HeldLease, 'signal' | 'drain'>,
 ): Promise<boolean> {
   const halt = AbortSignal.any([held.signal, held.drain])
   let waiting = parentKeys(lease)
-  for (;;) {
-    waiting = await unended(store, waiting)
+  for (let looks = 1; ; looks++) {
+    if (waiting.length > 0) waiting = await unended(store, waiting)
     if (halt.aborted) return false
     if (waiting.length === 0) return true
+    const { leaseKey, parentShardIds } = lease
+    if (looks === 1) emit({ type: 'lease-awaits-parents', leaseKey, parentShardIds })
     await sleep(clock, LOOK_AGAIN_MS, { signal: halt }).catch(() => {})
     if (halt.aborted) return false
   }

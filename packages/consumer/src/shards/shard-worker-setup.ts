@@ -4,6 +4,7 @@ import type { Handlers } from '../delivery/handler.js'
 import type { StartGate } from '../delivery/start-gate.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import type { RunSettings } from '../run-options.js'
+import { ByteBudget } from '../sources/byte-budget.js'
 import { PollingSource } from '../sources/polling-source.js'
 import type { StopLimit } from '../stop-limit.js'
 import { ShardWorker, type ShardWorkerEvent } from './shard-worker.js'
@@ -21,9 +22,11 @@ export interface ShardWorkerSetupOptions {
 /** Makes the shard workers of one run, with what they have in common. */
 export class ShardWorkerSetup {
   readonly #options: ShardWorkerSetupOptions
+  readonly #budget: ByteBudget
 
   constructor(options: ShardWorkerSetupOptions) {
     this.#options = options
+    this.#budget = new ByteBudget(options.settings.maxBufferedBytes)
   }
 
   worker(lease: HeldLease): ShardWorker {
@@ -32,6 +35,7 @@ export class ShardWorkerSetup {
     // KCL keeps the time that AT_TIMESTAMP means in its configuration.
     const configured =
       lease.resumeFrom.kind === 'at-timestamp' && typeof initialPosition === 'object' ? initialPosition.at.getTime() : undefined
+    const room = this.#budget.join()
     const source = new PollingSource({
       port,
       stream: streamReference(stream),
@@ -40,6 +44,7 @@ export class ShardWorkerSetup {
       startAt: lease.startAt ?? configured,
       idleTimeBetweenReadsMs,
       maxRecordsPerRead,
+      room,
       clock,
       random,
       emit,
@@ -48,6 +53,7 @@ export class ShardWorkerSetup {
       stream,
       lease,
       source,
+      room,
       handlers,
       run,
       handlerBackoff: settings.handlerBackoff,

@@ -11,6 +11,7 @@ import type { StartGate } from '../delivery/start-gate.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import { LeaseLostError } from '../leases/lease-lost-error.js'
 import type { RunSettings } from '../run-options.js'
+import { ByteBudget, type ShardRoom } from '../sources/byte-budget.js'
 import type { FetchedBatch, RecordSource } from '../sources/record-source.js'
 import { StopLimit } from '../stop-limit.js'
 import { ShardWorker, type ShardWorkerEvent } from './shard-worker.js'
@@ -76,6 +77,7 @@ class FakeSource implements RecordSource {
   readonly #waiting: FetchedBatch[] = []
   #arrived: (() => void) | undefined
   calls = 0
+  room: ShardRoom | undefined
   give(...batches: Partial<FetchedBatch>[]): void {
     this.#waiting.push(
       ...batches.map((batch) => ({ records: [], bytes: 100, millisBehindLatest: 0, children: undefined, ...batch })),
@@ -87,7 +89,11 @@ class FakeSource implements RecordSource {
     for (;;) {
       signal.throwIfAborted()
       const batch = this.#waiting.shift()
-      if (batch !== undefined) return batch
+      if (batch !== undefined) {
+        await this.room?.enter(batch.bytes, signal)
+        this.room?.settle(batch.bytes)
+        return batch
+      }
       await new Promise<void>((resolve) => {
         this.#arrived = resolve
         signal.addEventListener('abort', () => resolve(), { once: true })
@@ -144,10 +150,14 @@ function setUp(
   const lease = new FakeLease(resumeFrom)
   const source = new FakeSource()
   const events: ShardWorkerEvent[] = []
+  const budget = new ByteBudget(1 << 30)
+  const room = budget.join()
+  source.room = room
   const worker = new ShardWorker({
     stream: 'flights',
     lease,
     source,
+    room,
     handlers,
     run: { concurrency: 1, onFailure: 'retry', ...run },
     handlerBackoff: { baseMs: 100, maxMs: 30_000 },
@@ -159,10 +169,26 @@ function setUp(
     emit: (event) => events.push(event),
   })
   onTestFinished(() => expect(clock.pendingTimers).toBe(0))
-  return { clock, lease, source, events, worker, stopLimit, types: () => events.map((event) => event.type) }
+  return { clock, lease, source, budget, events, worker, stopLimit, types: () => events.map((event) => event.type) }
 }
 
 describe('ShardWorker', () => {
+  it('frees the room of what is completed, and of all when it ends', async () => {
+    const handler = new GatedHandler()
+    const { budget, source, worker, lease } = setUp(handler.handlers)
+    source.give({ records: plain(1), bytes: 100 }, { records: plain(2), bytes: 30 })
+    const running = worker.run()
+    await turn()
+    expect(budget.held).toBe(130)
+    handler.finish()
+    await turn()
+    expect(budget.held).toBe(30)
+    lease.lose()
+    handler.finish()
+    await running
+    expect(budget.held).toBe(0)
+  })
+
   it('delivers in order, checkpoints what is completed, and ends the shard after its last record', async () => {
     const seen: string[] = []
     const { lease, source, worker, types, events } = setUp({

@@ -16,6 +16,7 @@ import type { HeldLease } from '../leases/held-lease.js'
 import { LeaseLostError } from '../leases/lease-lost-error.js'
 import type { RunSettings } from '../run-options.js'
 import { sharedAbort } from '../shared-abort.js'
+import type { ShardRoom } from '../sources/byte-budget.js'
 import type { FetchedBatch, RecordSource, SourceEvent } from '../sources/record-source.js'
 import type { StopLimit } from '../stop-limit.js'
 import { ReadProgress, type ReadSnapshot } from './read-progress.js'
@@ -26,6 +27,8 @@ export interface ShardWorkerOptions {
   readonly stream: string
   readonly lease: HeldLease
   readonly source: RecordSource
+  /** Where the source holds what it reads. */
+  readonly room: Pick<ShardRoom, 'free' | 'leave' | 'waiting'>
   readonly handlers: Handlers
   readonly run: RunSettings
   readonly handlerBackoff: Backoff
@@ -73,6 +76,8 @@ export interface WorkerSnapshot extends ReadSnapshot {
   readonly generation: number
   /** The last record completed without a gap, or where reading began. The lease's next write carries it as the checkpoint. */
   readonly completed: Position
+  /** The next read waits until records in hand are completed, of this shard or others: `maxBufferedBytes`. */
+  readonly waitingForMemory: boolean
 }
 
 /** What may lie in memory, uncompleted, before the next read begins: with one read on top, no more than about 18 MiB a shard. */
@@ -128,12 +133,18 @@ export class ShardWorker {
     const { generation, resumeFrom } = this.#options.lease
     const last = this.#completed
     const completed = last === undefined ? resumeFrom : sequencePosition(last.sequenceNumber, last.subSequenceNumber)
-    return { state: this.#state, generation, completed, ...this.#progress.snapshot() }
+    return {
+      state: this.#state,
+      generation,
+      completed,
+      waitingForMemory: this.#options.room.waiting,
+      ...this.#progress.snapshot(),
+    }
   }
 
   /** Runs once. Resolves when this worker touches neither records nor lease any more; never rejects. */
   async run(): Promise<void> {
-    const { lease, stopLimit, emit } = this.#options
+    const { lease, room, stopLimit, emit } = this.#options
     const { shardId } = lease
     const drain = (): void => this.#take('drain')
     const lost = (): void => {
@@ -164,13 +175,14 @@ export class ShardWorker {
       lease.signal.removeEventListener('abort', lost)
       stopLimit.expired.removeEventListener('abort', expired)
       lease.drain.removeEventListener('abort', drain)
+      room.leave()
     }
     emit({ type: 'shard-stopped', shardId, outcome: this.#state as 'ended' | 'released' | 'lost' })
   }
 
   /** The children, when all of the shard is completed; undefined when halted before. */
   async #process(): Promise<readonly ChildShard[] | undefined> {
-    const { lease, emit } = this.#options
+    const { lease, room, emit } = this.#options
     const halt = this.#halt.signal
     this.#take('ready')
     emit({ type: 'shard-started', shardId: lease.shardId, resumeFrom: lease.resumeFrom })
@@ -184,6 +196,7 @@ export class ShardWorker {
         reading?.catch(() => {})
         if (!(await this.#unlessAbandoned(this.#deliver(batch)))) return undefined
         this.#progress.completed(batch)
+        room.free(batch.bytes)
         if (batch.children !== undefined) return batch.children
       }
     } catch (error) {

@@ -1,7 +1,7 @@
 import { ManualClock } from '@shardwise/core/clock'
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import { seededRandom } from '@shardwise/core/random'
-import { KinesisModel } from '@shardwise/local/model'
+import { KinesisModel, KinesisModelError } from '@shardwise/local/model'
 import { expect, onTestFinished } from 'vitest'
 import { Consumer } from '../consumer.js'
 import { type InternalOptions, LEASE_STORE } from '../consumer-options.js'
@@ -25,8 +25,13 @@ export function setUp(shards: number): SmallFleet {
   model.call('CreateStream', { StreamName: 'flights', ShardCount: shards })
   const call =
     (operation: string) =>
-    async (input: object): Promise<never> =>
-      model.call(operation, input) as never
+    async (input: object): Promise<never> => {
+      try {
+        return model.call(operation, input) as never
+      } catch (error) {
+        throw error instanceof KinesisModelError ? asTheSdkSaysIt(error) : error
+      }
+    }
   const kinesis: KinesisPort = {
     putRecords: call('PutRecords'),
     getShardIterator: call('GetShardIterator'),
@@ -76,4 +81,8 @@ export function setUp(shards: number): SmallFleet {
   }
   onTestFinished(() => expect(clock.pendingTimers).toBe(0))
   return { clock, model, leaseStore, consumer, put, until, settled }
+}
+
+function asTheSdkSaysIt({ message, code, statusCode }: KinesisModelError): Error {
+  return Object.assign(new Error(message), { name: code, $metadata: { httpStatusCode: statusCode } })
 }

@@ -46,7 +46,7 @@ export abstract class JavaWorker {
   /** What would have thrown in Java. */
   readonly errors: string[] = []
   protected readonly options: JavaWorkerOptions
-  protected readonly held = new Map<string, JavaLease>()
+  protected readonly held: Map<string, JavaLease> = new Map()
   readonly #timers = new Set<Scheduled>()
   #running = false
 
