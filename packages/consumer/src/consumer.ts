@@ -16,6 +16,7 @@ import { type ConsumerSnapshot, type ConsumerState, type KnownShard, shardSnapsh
 import type { Handlers } from './delivery/handler.js'
 import { RecordTurns, type StreamedRecord } from './delivery/record-turns.js'
 import type { StartGate } from './delivery/start-gate.js'
+import { KclFleet } from './leases/kcl-fleet.js'
 import { LeaseCoordinator } from './leases/lease-coordinator.js'
 import { type RecordsOptions, recordIterator } from './record-iterator.js'
 import { checkRunOptions, type RunOptions, type RunSettings } from './run-options.js'
@@ -169,7 +170,7 @@ export class Consumer {
     handlers: Handlers,
     run: RunSettings,
     gates: readonly StartGate[],
-    { port, store }: Connections,
+    { port, store, kclTables }: Connections,
     workerId: string,
   ): Promise<void> {
     const settings = this.#settings
@@ -199,9 +200,11 @@ export class Consumer {
         emit(event)
       },
     })
+    const kcl = kclTables && new KclFleet({ tables: kclTables, store, workerId, failoverTimeMs, clock, random, emit })
     const coordinator = new LeaseCoordinator({
       store,
       discovery,
+      kcl,
       workerId,
       failoverTimeMs,
       clock,

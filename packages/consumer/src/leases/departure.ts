@@ -17,12 +17,15 @@ export class Departure {
     this.#calls = calls
   }
 
-  /** Last of all, when nothing is held any more: what was handed to us, or asked for by us, and not taken up, shall not be waited for. */
-  async cleanUp(): Promise<void> {
+  /**
+   * Last of all, when nothing is held any more: what was handed to us, or asked for by us, and not taken up, shall not be waited for.
+   * `of`: only these leases.
+   */
+  async cleanUp(of: (lease: Lease) => boolean = () => true): Promise<void> {
     const { store, workerId } = this.#options
     try {
       const { leases } = await this.#calls.send('clean-up', undefined, (signal) => store.list({ signal, consistent: true }))
-      const ours = leases.filter((lease) => lease.leaseOwner === workerId && !hasEnded(lease))
+      const ours = leases.filter((lease) => lease.leaseOwner === workerId && !hasEnded(lease) && of(lease))
       await inTurns(ours, (lease) => this.#giveBack(lease))
     } catch {
       // Reported by the calls. They expire.

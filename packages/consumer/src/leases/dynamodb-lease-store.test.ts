@@ -49,7 +49,81 @@ async function put(row: Record<string, AttributeValue>): Promise<void> {
   await dynamodb.send(new PutItemCommand({ TableName: tableName, Item: row }))
 }
 
+async function openedForSeveral(): Promise<DynamoDBLeaseStore> {
+  const store = new DynamoDBLeaseStore({ dynamodb, tableName, streamName: undefined, clock: systemClock })
+  await store.open()
+  return store
+}
+
+const STREAM_ID = '123456789012:flights:1763718000'
+
 leaseStoreSuite('DynamoDB', opened)
+leaseStoreSuite('DynamoDB, several streams', openedForSeveral, { streamId: STREAM_ID, streamCreatedAt: 1_763_718_000_000 })
+
+describe('several streams: the row is KCL’s', () => {
+  const shardId = 'shardId-000000000003'
+  const leaseKey = `${STREAM_ID}:${shardId}`
+
+  test('at creation', async () => {
+    const store = await openedForSeveral()
+    const rest = { parentShardIds: ['shardId-000000000001'], range: undefined, startAt: undefined }
+    await store.create({ leaseKey, streamId: STREAM_ID, streamCreatedAt: 1_763_718_000_000, checkpoint: TRIM_HORIZON, ...rest })
+    expect(await rowOf(leaseKey)).toEqual({
+      leaseKey: { S: leaseKey },
+      streamName: { S: STREAM_ID },
+      shardId: { S: shardId },
+      entityType: { S: 'LEASE' },
+      swStreamCreated: { N: '1763718000000' },
+      leaseCounter: { N: '0' },
+      ownerSwitchesSinceCheckpoint: { N: '0' },
+      checkpoint: { S: 'TRIM_HORIZON' },
+      checkpointSubSequenceNumber: { N: '0' },
+      parentShardId: { SS: ['shardId-000000000001'] },
+    })
+  })
+
+  test('made by KCL: it keeps its stream and its shard through our writes', async () => {
+    const store = await openedForSeveral()
+    const names = { leaseKey: { S: leaseKey }, streamName: { S: STREAM_ID }, shardId: { S: shardId } }
+    const counts = { leaseCounter: { N: '41' }, ownerSwitchesSinceCheckpoint: { N: '0' } }
+    await put({ ...names, ...counts, checkpoint: { S: '8' }, checkpointSubSequenceNumber: { N: '3' }, leaseOwner: { S: 'java' } })
+    const { leases } = await store.list()
+    expect(leases).toMatchObject([{ leaseKey, shardId, streamId: STREAM_ID, streamCreatedAt: undefined, leaseOwner: 'java' }])
+    await store.take(leases[0]!, 'me')
+    expect(await rowOf(leaseKey)).toMatchObject({ ...names, leaseOwner: { S: 'me' }, leaseCounter: { N: '42' } })
+  })
+
+  test.each([
+    [
+      'a row of one stream',
+      undefined,
+      { leaseKey: { S: 's1' } },
+      /lease s1 of an application that reads one stream, and cannot hold/,
+    ],
+    ['that row of ours', undefined, { leaseKey: { S: 's1' }, swStream: { S: 'weather' } }, /one stream \(weather\)/],
+    [
+      'a row of several streams',
+      'flights',
+      { leaseKey: { S: leaseKey }, streamName: { S: STREAM_ID } },
+      /several streams, and .* stream flights/,
+    ],
+  ])('%s is refused by the other kind', async (_name, streamName, row, message) => {
+    const store = streamName === undefined ? await openedForSeveral() : await opened()
+    await put({ ...row, leaseCounter: { N: '1' }, checkpoint: { S: 'TRIM_HORIZON' } })
+    await expect(store.list()).rejects.toThrow(message)
+    await expect(store.list()).rejects.toThrow('`applicationName` or `leaseTable` of its own')
+  })
+
+  test('a key that is not made of its stream and its shard cannot be used', async () => {
+    const store = await openedForSeveral()
+    const row = { leaseKey: { S: 'elsewhere' }, streamName: { S: STREAM_ID }, shardId: { S: shardId } }
+    await put({ ...row, leaseCounter: { N: '1' }, checkpoint: { S: 'TRIM_HORIZON' } })
+    expect(await store.list()).toMatchObject({
+      leases: [],
+      malformed: [{ leaseKey: 'elsewhere', reason: expect.stringContaining(leaseKey) }],
+    })
+  })
+})
 
 describe('the row is KCL’s', () => {
   test('at creation', async () => {

@@ -33,13 +33,14 @@ import {
 export class DynamoDBLeaseStore implements LeaseStore {
   readonly #dynamodb: DynamoDBPort
   readonly #tableName: string
-  readonly #streamName: string
+  readonly #streamName: string | undefined
   readonly #table: LeaseTable
 
   constructor(options: {
     readonly dynamodb: DynamoDBPort
     readonly tableName: string
-    readonly streamName: string
+    /** The one stream whose leases the table holds. Undefined: those of several, in KCL's multi-stream rows. */
+    readonly streamName: string | undefined
     /** Default: a missing table is made on demand. */
     readonly table?: LeaseTableSettings
     readonly clock: Clock
@@ -186,9 +187,13 @@ export class DynamoDBLeaseStore implements LeaseStore {
   #foreign({ leaseKey, of }: { readonly leaseKey: string; readonly of: string }): LeaseTableError {
     return new LeaseTableError(
       this.#tableName,
-      `has the lease ${leaseKey} of ${of}, and cannot hold those of stream ${this.#streamName} too. Give each stream an \`applicationName\` or ` +
-        '`leaseTable` of its own',
+      `has the lease ${leaseKey} of ${of}, and cannot hold those of ${this.#purpose} too. Give each an \`applicationName\` or \`leaseTable\` of ` +
+        'its own',
     )
+  }
+
+  get #purpose(): string {
+    return this.#streamName === undefined ? 'an application that reads several streams' : `stream ${this.#streamName}`
   }
 }
 

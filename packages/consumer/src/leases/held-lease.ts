@@ -11,6 +11,8 @@ import type { Position } from '../checkpoints/position.js'
 export interface HeldLease {
   readonly leaseKey: string
   readonly shardId: string
+  /** Which stream, where the table holds several. */
+  readonly streamId?: string | undefined
   /** The last completed record (resume after it), or a sentinel. Where this acquisition begins; it does not change. */
   readonly resumeFrom: Position
   /** Epoch milliseconds for `latest` and `at-timestamp`. Undefined with these: a row made by KCL, which keeps no time in it. */

@@ -3,8 +3,8 @@ import type { ChildShard } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
 import { backoffDelay } from '../backoff.js'
 import { createChildLeases } from '../shards/child-leases.js'
+import type { LeasedShards } from '../shards/leased-shards.js'
 import { ShardAudit } from '../shards/shard-audit.js'
-import type { ShardDiscovery } from '../shards/shard-discovery.js'
 import { Alarm } from './alarm.js'
 import { assignedLeases } from './assigned-leases.js'
 import { Departure } from './departure.js'
@@ -22,7 +22,7 @@ import { momentOf } from './trust-window.js'
 
 export interface LeaseCoordinatorOptions {
   readonly store: LeaseStore
-  readonly discovery: Pick<ShardDiscovery, 'createMissing' | 'childrenOf'>
+  readonly discovery: LeasedShards
   /** Of this process alone: see uniqueWorkerId. */
   readonly workerId: string
   /** Milliseconds. The same for all workers on a table. */
@@ -63,6 +63,7 @@ export class LeaseCoordinator {
   readonly #incomplete = new Set<string>()
   readonly #halt = new AbortController()
   #state: CoordinatorState = { is: 'new' }
+  #acting: Promise<void> = Promise.resolve()
   #late = false
   /** Scan at once, with a consistent read. */
   #poked = false
@@ -133,6 +134,29 @@ export class LeaseCoordinator {
     await new Departure(this.#options, this.#calls).cleanUp()
   }
 
+  /** Scans at once: the table has more to take, or less. */
+  poke(): void {
+    this.#poked = true
+    this.#alarm.ring()
+  }
+
+  /**
+   * Gives these leases up, which `discovery.reads` must not include any more: asks their workers to drain and waits for them. Resolves when
+   * nothing of this coordinator works on them and none of their rows names this worker.
+   */
+  async giveUp(leases: (lease: Pick<Lease, 'streamId'>) => boolean): Promise<void> {
+    await this.#acting
+    const tenures = [...this.#tenures.values()].filter(leases)
+    for (const tenure of tenures) tenure.requestDrain()
+    await Promise.all(tenures.map((tenure) => this.#vacancy(tenure)))
+    if (!this.#halt.signal.aborted) await new Departure(this.#options, this.#calls).cleanUp(leases)
+  }
+
+  /** Takes no more leases of this stream, or none at all. */
+  #isLeaving(lease: Lease): boolean {
+    return this.#halt.signal.aborted || this.#options.discovery.reads?.(lease) === false
+  }
+
   #track(run: Promise<void>): void {
     this.#running.add(run)
     void run.then(() => this.#running.delete(run))
@@ -143,7 +167,7 @@ export class LeaseCoordinator {
     while (!signal.aborted) {
       const scanAt = await this.#scan()
       do {
-        await this.#act()
+        await this.#actOnce()
         const now = this.#options.clock.now()
         if (!this.#poked && !signal.aborted) await this.#alarm.wait(Math.min(scanAt, this.#view.nextExpiry(now, this.#tenures)))
       } while (!signal.aborted && this.#options.clock.now() < scanAt && !this.#poked)
@@ -181,37 +205,43 @@ export class LeaseCoordinator {
     return listing
   }
 
+  /** Waits until nothing is being taken or asked for by an older plan. */
+  #actOnce(): Promise<void> {
+    this.#acting = this.#act()
+    return this.#acting
+  }
+
   /** Takes and asks for what the plan says. */
   async #act(): Promise<void> {
-    const { clock, workerId, random, kcl } = this.#options
+    const { clock, workerId, random, discovery, kcl } = this.#options
     if (this.#halt.signal.aborted || this.#cannotRenew() || !this.#view.isCurrent) return
     const now = clock.now()
-    const { leases, observer, unsure, earliestStart } = this.#view
+    const { leases, observer, unsure, earliestStarts } = this.#view
     const busy = new Set([...this.#tenures.keys(), ...unsure])
-    if (kcl?.role === 'worker') {
-      return inTurns(assignedLeases(leases, workerId, busy), (lease) => this.#take(lease, earliestStart))
-    }
+    const take = (lease: Lease): Promise<void> => this.#take(lease, earliestStarts.get(lease.streamId))
+    if (kcl?.role === 'worker') return inTurns(assignedLeases(leases, workerId, busy), take)
     const plan = planLeases({
       leases,
       workerId,
+      reads: (lease) => discovery.reads?.(lease) ?? true,
       hasExpired: (lease) => observer.hasExpired(lease, now),
       isOverdue: (lease) => observer.isOverdue(lease, now),
       busy,
       mayTakeFrom: (lease) => kcl?.mayTakeFrom(lease) === true,
       random,
     })
-    await inTurns(plan.take, (lease) => this.#take(lease, earliestStart))
+    await inTurns(plan.take, take)
     await inTurns(plan.request, (lease) => this.#request(lease))
-    await this.#takeFromLive(plan.takeFromLive, earliestStart)
+    await this.#takeFromLive(plan.takeFromLive, take)
   }
 
   /** One at a time: what its owner has in hand is delivered again. */
-  async #takeFromLive(leases: readonly Lease[], earliest: number | undefined): Promise<void> {
+  async #takeFromLive(leases: readonly Lease[], take: (lease: Lease) => Promise<void>): Promise<void> {
     const { clock, failoverTimeMs } = this.#options
     const [lease] = leases
     if (lease === undefined || clock.now() - this.#tookFromLiveAt < failoverTimeMs / 3) return
     this.#tookFromLiveAt = clock.now()
-    await this.#take(lease, earliest)
+    await take(lease)
   }
 
   /**
@@ -228,14 +258,14 @@ export class LeaseCoordinator {
   async #take(seen: Lease, earliest: number | undefined): Promise<void> {
     const { store, workerId, clock, emit } = this.#options
     const { leaseKey } = seen
-    if (this.#halt.signal.aborted || this.#tenures.has(leaseKey)) return
+    if (this.#isLeaving(seen) || this.#tenures.has(leaseKey)) return
     const sent = momentOf(clock)
     const write = await this.#calls
       .send('take', leaseKey, (signal) => store.take(seen, workerId, { signal }))
       .catch(() => undefined)
     this.#view.remember(leaseKey, write)
     // Stopped meanwhile: the clean-up gives it back.
-    if (write?.done !== true || this.#halt.signal.aborted) return
+    if (write?.done !== true || this.#isLeaving(seen)) return
     const { lease } = write
     const timed = lease.checkpoint.kind === 'latest' || lease.checkpoint.kind === 'at-timestamp'
     const startAt = lease.checkpoint.kind === 'latest' && lease.startAt !== undefined ? earliest : lease.startAt
@@ -258,23 +288,25 @@ export class LeaseCoordinator {
 
   async #serve(tenure: LeaseTenure): Promise<void> {
     await tenure.run()
-    if (tenure.vacated.aborted) return
-    await new Promise((resolve) => tenure.vacated.addEventListener('abort', resolve, { once: true }))
+    await this.#vacancy(tenure)
+  }
+
+  async #vacancy({ vacated }: LeaseTenure): Promise<void> {
+    if (!vacated.aborted) await new Promise((resolve) => vacated.addEventListener('abort', resolve, { once: true }))
   }
 
   #vacated(tenure: LeaseTenure): void {
     this.#tenures.delete(tenure.leaseKey)
     if (!tenure.hasEnded()) return
     // The children are free now, and nobody is nearer to them.
-    this.#poked = true
-    this.#alarm.ring()
+    this.poke()
     if (this.#incomplete.delete(tenure.leaseKey)) this.#audit.soon()
   }
 
   async #request(lease: Lease): Promise<void> {
     const { store, workerId, emit } = this.#options
     const { leaseKey } = lease
-    if (this.#halt.signal.aborted) return
+    if (this.#isLeaving(lease)) return
     const send = (signal: AbortSignal) => store.requestHandoff(lease, workerId, { signal })
     const write = await this.#calls.send('request-handoff', leaseKey, send).catch(() => undefined)
     this.#view.remember(leaseKey, write)

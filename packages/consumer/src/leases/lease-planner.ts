@@ -1,10 +1,14 @@
 import type { Random } from '@shardwise/core/random'
 import { parentsHaveEnded } from '../shards/shard-lineage.js'
-import { actualOwner, hasEnded, type Lease, pendingHandoff } from './lease.js'
+import { actualOwner, hasEnded, type Lease } from './lease.js'
+import { requestsOf } from './lease-requests.js'
 
 export interface LeasePlanInput {
+  /** The whole table. */
   readonly leases: readonly Lease[]
   readonly workerId: string
+  /** Whether this worker reads the stream of this lease. Default: all. The others' streams are not known, except by what they hold. */
+  readonly reads?: (lease: Lease) => boolean
   readonly hasExpired: (lease: Lease) => boolean
   /** Free for so long that whoever should have taken it does not: anyone may, above the fair share too. */
   readonly isOverdue: (lease: Lease) => boolean
@@ -26,17 +30,19 @@ export interface LeasePlan {
 
 /** What this worker should do about leases that it does not hold. Pure. docs/lease-protocol.md, "Who takes what". */
 export function planLeases(input: LeasePlanInput): LeasePlan {
-  const { leases, workerId, hasExpired, isOverdue, busy, mayTakeFrom = () => false, random } = input
+  const { leases, workerId, reads = () => true, hasExpired, isOverdue, busy, mayTakeFrom = () => false, random } = input
   const byKey = new Map(leases.map((lease) => [lease.leaseKey, lease]))
   const free: Lease[] = []
   const mine: Lease[] = []
   const owned = new Map<string, Lease[]>([[workerId, []]])
+  const peers = new Set([workerId])
   for (const lease of leases) {
     if (hasEnded(lease)) continue
     const owner = lease.leaseOwner
-    if (owner === workerId && lease.checkpointOwner === undefined && !busy.has(lease.leaseKey)) mine.push(lease)
+    const readable = reads(lease)
+    if (readable && owner === workerId && lease.checkpointOwner === undefined && !busy.has(lease.leaseKey)) mine.push(lease)
     else if (owner === undefined || (hasExpired(lease) && !busy.has(lease.leaseKey))) {
-      if (parentsHaveEnded(lease, byKey)) free.push(lease)
+      if (readable && parentsHaveEnded(lease, byKey)) free.push(lease)
       continue
     }
     // During a handoff the lease counts for its next owner, and both are members.
@@ -45,14 +51,15 @@ export function planLeases(input: LeasePlanInput): LeasePlan {
     else leasesOfOwner.push(lease)
     const current = actualOwner(lease)
     if (current !== undefined && !owned.has(current)) owned.set(current, [])
+    if (readable) for (const id of [owner, current]) if (id !== undefined) peers.add(id)
   }
+  // With the others this worker shares nothing.
+  for (const id of owned.keys()) if (!peers.has(id)) owned.delete(id)
   const live = free.length + [...owned.values()].reduce((sum, each) => sum + each.length, 0)
   const room = Math.ceil(live / owned.size) - owned.get(workerId)!.length
   if (free.length === 0) {
-    const isMovable = (lease: Lease, owner: string): boolean =>
-      lease.shardwiseOwner === owner || (mayTakeFrom(lease) && parentsHaveEnded(lease, byKey))
-    const wanted = movesToUs(owned, workerId, isMovable)
-    const isOfOurs = (lease: Lease): boolean => lease.shardwiseOwner === lease.leaseOwner
+    const isMovable = (lease: Lease): boolean => isOfOurs(lease) || (mayTakeFrom(lease) && parentsHaveEnded(lease, byKey))
+    const wanted = requestsOf(workerId, owned, reads, isMovable)
     return { take: mine, request: wanted.filter(isOfOurs), takeFromLive: wanted.filter((lease) => !isOfOurs(lease)) }
   }
   const takeable = shuffled(
@@ -63,38 +70,9 @@ export function planLeases(input: LeasePlanInput): LeasePlan {
   return { take: [...mine, ...share, ...takeable.slice(share.length).filter(isOverdue)], request: [], takeFromLive: [] }
 }
 
-/**
- * The moves that bring all counts within one of each other, as few as possible, and of these the ones that end here. No chance in it: every
- * worker that sees the same table makes the same plan. Only a lease whose owner is a Shardwise worker, or a live one of KCL 2.x, and for
- * which nothing is pending, can be moved.
- */
-function movesToUs(
-  owned: ReadonlyMap<string, readonly Lease[]>,
-  workerId: string,
-  isMovable: (lease: Lease, owner: string) => boolean,
-): Lease[] {
-  const members = [...owned].map(([id, leases]) => ({
-    id,
-    count: leases.length,
-    movable: leases
-      .filter((lease) => pendingHandoff(lease) === undefined && isMovable(lease, id))
-      .sort((a, b) => (a.leaseKey < b.leaseKey ? 1 : -1)),
-  }))
-  members.sort((a, b) => (a.id < b.id ? -1 : 1))
-  const wanted: Lease[] = []
-  for (;;) {
-    const receiver = members.reduce((least, each) => (each.count < least.count ? each : least))
-    const donors = members.filter((each) => each.movable.length > 0)
-    const donor = donors.reduce<(typeof members)[number] | undefined>(
-      (most, each) => (most && most.count >= each.count ? most : each),
-      undefined,
-    )
-    if (donor === undefined || donor.count - receiver.count < 2) return wanted
-    const lease = donor.movable.pop()!
-    donor.count--
-    receiver.count++
-    if (receiver.id === workerId) wanted.push(lease)
-  }
+/** The owner is a Shardwise worker. */
+function isOfOurs(lease: Lease): boolean {
+  return lease.shardwiseOwner === lease.leaseOwner
 }
 
 function shuffled<T>(items: readonly T[], random: Random): T[] {

@@ -1,7 +1,7 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb'
 import { type HashKeyRange, parseHashKey } from '@shardwise/core/hash-key'
 import { formatPosition, type Position, parsePosition } from '../checkpoints/position.js'
-import type { Lease, NewLease } from './lease.js'
+import { type Lease, leaseKeyOf, type NewLease, shardIdOf } from './lease.js'
 import type { MalformedLease } from './lease-store.js'
 import type { ChangeableAttribute, LeaseChange, LeaseCondition } from './lease-writes.js'
 
@@ -28,15 +28,21 @@ export type ParsedRow =
   /** A row of KCL 3.5's that shares the table (worker metrics, leader lock, migration state). */
   | { readonly kind: 'other' }
 
-/** `streamName`: the stream whose leases these should be. A row that KCL made does not say of which it is. */
-export function parseRow(row: Row, streamName: string): ParsedRow {
+/**
+ * `streamName`: the stream whose leases these should be; a row that KCL made does not say of which it is. Undefined: the table is of
+ * several streams, and each row says of which (KCL's DynamoDBMultiStreamLeaseSerializer.java: the attribute `streamName` is an identifier).
+ */
+export function parseRow(row: Row, streamName: string | undefined): ParsedRow {
   const leaseKey = row.leaseKey?.S
   const entityType = row.entityType?.S ?? 'LEASE'
   if (leaseKey === undefined || entityType !== 'LEASE' || row.leaseCounter === undefined) return { kind: 'other' }
-  if (row.streamName !== undefined) return { kind: 'foreign', leaseKey, of: 'an application that reads several streams' }
-  const stream = row.swStream?.S ?? streamName
-  if (stream !== streamName) return { kind: 'foreign', leaseKey, of: `stream ${stream}` }
+  const stranger = whose(row, streamName)
+  if (stranger !== undefined) return { kind: 'foreign', leaseKey, of: stranger }
   const malformed = (reason: string): ParsedRow => ({ kind: 'malformed', malformed: { leaseKey, reason } })
+  const streamId = row.streamName?.S
+  const shardId = row.shardId?.S ?? shardIdOf({ leaseKey, streamId })
+  if (streamId !== undefined && leaseKey !== leaseKeyOf(streamId, shardId))
+    return malformed(`its key is not ${JSON.stringify(leaseKeyOf(streamId, shardId))}`)
   const leaseCounter = wholeNumber(row.leaseCounter)
   if (leaseCounter === undefined) return malformed(`leaseCounter is ${JSON.stringify(row.leaseCounter)}, not a whole number`)
   const checkpoint = parseCheckpoint(row)
@@ -48,7 +54,9 @@ export function parseRow(row: Row, streamName: string): ParsedRow {
   const end = parseHashKey(row.endingHashKey?.S ?? '')
   const lease: Lease = {
     leaseKey,
-    shardId: row.shardId?.S ?? leaseKey,
+    shardId,
+    streamId,
+    streamCreatedAt: wholeNumber(row.swStreamCreated),
     leaseOwner: row.leaseOwner?.S,
     checkpointOwner: row.checkpointOwner?.S,
     leaseCounter,
@@ -61,6 +69,20 @@ export function parseRow(row: Row, streamName: string): ParsedRow {
     shardwiseOwner: row.swOwner?.S,
   }
   return { kind: 'lease', lease }
+}
+
+/** Whose lease it is, unless it is one of ours. */
+function whose(row: Row, streamName: string | undefined): string | undefined {
+  const severalStreams = row.streamName !== undefined
+  if (streamName === undefined)
+    return severalStreams ? undefined : `an application that reads one stream${called(row.swStream?.S)}`
+  if (severalStreams) return 'an application that reads several streams'
+  const stream = row.swStream?.S ?? streamName
+  return stream === streamName ? undefined : `stream ${stream}`
+}
+
+function called(name: string | undefined): string {
+  return name === undefined ? '' : ` (${name})`
 }
 
 function wholeNumber(value: AttributeValue | undefined): number | undefined {
@@ -84,12 +106,14 @@ function parseCheckpoint(row: Row): Position | undefined {
  * of one hash key (a split may leave one) is left out too: KCL throws when it reads such a row (HashKeyRangeForLease.java), and so
  * could read none of the table.
  */
-export function newRow(lease: NewLease, streamName: string): Row {
-  const { range } = lease
+export function newRow(lease: NewLease, streamName: string | undefined): Row {
+  const { range, streamId, streamCreatedAt } = lease
   return {
     leaseKey: { S: lease.leaseKey },
     entityType: { S: 'LEASE' },
-    swStream: { S: streamName },
+    ...(streamId !== undefined && { streamName: { S: streamId }, shardId: { S: shardIdOf(lease) } }),
+    ...(streamName !== undefined && { swStream: { S: streamName } }),
+    ...(streamCreatedAt !== undefined && { swStreamCreated: { N: `${streamCreatedAt}` } }),
     leaseCounter: { N: '0' },
     ownerSwitchesSinceCheckpoint: { N: '0' },
     ...checkpointAttributes(lease.checkpoint),

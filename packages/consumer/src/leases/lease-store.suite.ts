@@ -1,19 +1,26 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { LATEST, SHARD_END, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
-import type { Lease, NewLease } from './lease.js'
+import { type Lease, leaseKeyOf, type NewLease } from './lease.js'
 import type { LeaseStore, LeaseWrite } from './lease-store.js'
 
-const NEW: NewLease = {
-  leaseKey: 'shardId-000000000003',
+const SHARD_ID = 'shardId-000000000003'
+const OF_A_SHARD = {
   checkpoint: LATEST,
   parentShardIds: ['shardId-000000000001', 'shardId-000000000002'],
   range: { start: 0n, end: 2n ** 128n - 1n },
   startAt: 1_767_225_600_000,
 }
-const KEY = NEW.leaseKey
 
-/** What every lease store does. `open` gives an empty, opened store. */
-export function leaseStoreSuite(name: string, open: () => Promise<LeaseStore>): void {
+/** What every lease store does. `open` gives an empty, opened store. `stream`: of leases in a table of several streams. */
+export function leaseStoreSuite(
+  name: string,
+  open: () => Promise<LeaseStore>,
+  stream: Pick<Lease, 'streamId' | 'streamCreatedAt'> = { streamId: undefined, streamCreatedAt: undefined },
+): void {
+  const keyOf = (shardId: string): string => leaseKeyOf(stream.streamId, shardId)
+  const KEY = keyOf(SHARD_ID)
+  const NEW: NewLease = { leaseKey: KEY, ...stream, ...OF_A_SHARD }
+
   describe(`${name}: lease store`, () => {
     let store: LeaseStore
 
@@ -41,7 +48,7 @@ export function leaseStoreSuite(name: string, open: () => Promise<LeaseStore>): 
       const row = await store.read(KEY)
       expect(row).toEqual({
         ...NEW,
-        shardId: KEY,
+        shardId: SHARD_ID,
         leaseOwner: undefined,
         checkpointOwner: undefined,
         shardwiseOwner: undefined,
@@ -60,13 +67,14 @@ export function leaseStoreSuite(name: string, open: () => Promise<LeaseStore>): 
 
     test('a lease without parents, range and time', async () => {
       await store.create({
-        leaseKey: 'plain',
+        ...stream,
+        leaseKey: keyOf('plain'),
         checkpoint: TRIM_HORIZON,
         parentShardIds: [],
         range: undefined,
         startAt: undefined,
       })
-      expect(await store.read('plain')).toMatchObject({ parentShardIds: [], range: undefined, startAt: undefined })
+      expect(await store.read(keyOf('plain'))).toMatchObject({ parentShardIds: [], range: undefined, startAt: undefined })
     })
 
     describe('take', () => {

@@ -45,6 +45,7 @@ const TICKS = 3
 export class LeaseTenure implements HeldLease {
   readonly leaseKey: string
   readonly shardId: string
+  readonly streamId: string | undefined
   readonly resumeFrom: Position
   readonly startAt: number | undefined
   readonly range: HashKeyRange | undefined
@@ -69,6 +70,7 @@ export class LeaseTenure implements HeldLease {
     this.#options = options
     this.leaseKey = lease.leaseKey
     this.shardId = lease.shardId
+    this.streamId = lease.streamId
     this.resumeFrom = lease.checkpoint
     this.startAt = startAt
     this.range = lease.range

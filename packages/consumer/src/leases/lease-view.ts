@@ -58,11 +58,11 @@ export class LeaseView {
     else this.#leases.set(leaseKey, write.lease)
   }
 
-  /** The time that LATEST means in this table: the earliest there is (decision 18). */
-  get earliestStart(): number | undefined {
-    let earliest: number | undefined
-    for (const { startAt } of this.#leases.values()) {
-      if (startAt !== undefined && (earliest === undefined || startAt < earliest)) earliest = startAt
+  /** The time that LATEST means for each stream: the earliest there is in its leases (decision 18). */
+  get earliestStarts(): ReadonlyMap<string | undefined, number> {
+    const earliest = new Map<string | undefined, number>()
+    for (const { streamId, startAt } of this.#leases.values()) {
+      if (startAt !== undefined && startAt < (earliest.get(streamId) ?? Number.POSITIVE_INFINITY)) earliest.set(streamId, startAt)
     }
     return earliest
   }

@@ -6,9 +6,13 @@ import type { Position } from '../checkpoints/position.js'
  * (DynamoDBLeaseSerializer.java); those of our own start with `sw`, and KCL's updates preserve them.
  */
 export interface Lease {
-  /** Single stream: the shard id. */
+  /** See leaseKeyOf. */
   readonly leaseKey: string
   readonly shardId: string
+  /** KCL's serialised StreamIdentifier. Undefined: the table is of one stream, and its rows do not say of which. */
+  readonly streamId: string | undefined
+  /** `swStreamCreated`: when the stream was created whose shard this is, epoch milliseconds, whole seconds. KCL's rows do not say. */
+  readonly streamCreatedAt: number | undefined
   /** The owner; while a handoff is pending, the *next* owner. */
   readonly leaseOwner: string | undefined
   /** Only while a handoff is pending: the current owner. */
@@ -29,10 +33,23 @@ export interface Lease {
 /** What a lease is created with: no owner, counter 0. */
 export interface NewLease {
   readonly leaseKey: string
+  /** Undefined: the lease key is the shard id. */
+  readonly streamId?: string | undefined
+  readonly streamCreatedAt?: number | undefined
   readonly checkpoint: Position
   readonly parentShardIds: readonly string[]
   readonly range: HashKeyRange | undefined
   readonly startAt: number | undefined
+}
+
+/** KCL's key: the shard id, and before it the stream's identifier where a table holds several streams (MultiStreamLease.java, getLeaseKey). */
+export function leaseKeyOf(streamId: string | undefined, shardId: string): string {
+  return streamId === undefined ? shardId : `${streamId}:${shardId}`
+}
+
+/** The reverse of leaseKeyOf. */
+export function shardIdOf({ leaseKey, streamId }: Pick<NewLease, 'leaseKey' | 'streamId'>): string {
+  return streamId === undefined ? leaseKey : leaseKey.slice(streamId.length + 1)
 }
 
 /** Who may read the shard and write its checkpoint. */

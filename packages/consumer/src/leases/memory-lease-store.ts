@@ -1,6 +1,6 @@
 import type { HashKeyRange } from '@shardwise/core/hash-key'
 import { formatPosition, type Position } from '../checkpoints/position.js'
-import { actualOwner, hasEnded, type Lease, type NewLease } from './lease.js'
+import { actualOwner, hasEnded, type Lease, type NewLease, shardIdOf } from './lease.js'
 import type { LeaseDeletion, LeaseListing, LeaseStore, LeaseWrite } from './lease-store.js'
 import {
   deleteCondition,
@@ -33,7 +33,9 @@ export class MemoryLeaseStore implements LeaseStore {
     if (this.#rows.has(lease.leaseKey)) return false
     this.#rows.set(lease.leaseKey, {
       ...lease,
-      shardId: lease.leaseKey,
+      shardId: shardIdOf(lease),
+      streamId: lease.streamId,
+      streamCreatedAt: lease.streamCreatedAt,
       leaseOwner: undefined,
       checkpointOwner: undefined,
       shardwiseOwner: undefined,

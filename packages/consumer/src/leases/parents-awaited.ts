@@ -1,6 +1,6 @@
 import { type Clock, sleep } from '@shardwise/core/clock'
 import type { HeldLease } from './held-lease.js'
-import { hasEnded, type Lease } from './lease.js'
+import { hasEnded, type Lease, leaseKeyOf } from './lease.js'
 import type { LeaseEvent } from './lease-event.js'
 import type { LeaseStore } from './lease-store.js'
 
@@ -16,9 +16,7 @@ export interface ParentsAwaitedOptions {
 /** Keys of the leases that must have ended before this one is read. A shard that was begun has none: its parents had ended then. */
 export function parentKeys(lease: Lease): readonly string[] {
   if (lease.checkpoint.kind === 'sequence' || lease.checkpoint.kind === 'shard-end') return []
-  // Several streams in one table: the stream stands before the shard id.
-  const stream = lease.leaseKey.slice(0, lease.leaseKey.length - lease.shardId.length)
-  return lease.parentShardIds.map((parent) => `${stream}${parent}`)
+  return lease.parentShardIds.map((parent) => leaseKeyOf(lease.streamId, parent))
 }
 
 /**

@@ -37,7 +37,7 @@ async function leased(...leaseKeys: string[]): Promise<void> {
 
 function endOf(parent: string, named: readonly ChildShard[]): Promise<ChildLeases> {
   const discovery = {
-    childrenOf: async (shardId: string) => {
+    childrenOf: async ({ shardId }: { readonly shardId: string }) => {
       lookedUp.push(shardId)
       return listed
     },

@@ -1,13 +1,13 @@
 import type { ChildShard } from '@shardwise/core/kinesis-port'
-import type { Lease } from '../leases/lease.js'
+import { type Lease, leaseKeyOf } from '../leases/lease.js'
 import type { LeaseEvent } from '../leases/lease-event.js'
 import type { LeaseStore } from '../leases/lease-store.js'
-import type { ShardDiscovery } from './shard-discovery.js'
+import { inStream, type LeasedShards } from './leased-shards.js'
 import { childLease } from './shard-lineage.js'
 
 export interface ChildLeasesOptions {
   readonly store: LeaseStore
-  readonly discovery: Pick<ShardDiscovery, 'childrenOf'>
+  readonly discovery: Pick<LeasedShards, 'childrenOf'>
   readonly emit: (event: LeaseEvent) => void
 }
 
@@ -27,14 +27,16 @@ export async function createChildLeases(
   named: readonly ChildShard[],
   signal: AbortSignal,
 ): Promise<ChildLeases> {
-  const children = (named.length > 0 ? named : await discovery.childrenOf(parent.shardId, { signal })).map(childLease)
+  const children = (named.length > 0 ? named : await discovery.childrenOf(parent, { signal })).map(childLease)
   let complete = children.length > 0
   for (const child of children) {
     const others = child.parentShardIds.filter((id) => id !== parent.shardId)
-    const rows = await Promise.all(others.map((id) => store.read(id, { signal })))
+    const rows = await Promise.all(others.map((id) => store.read(leaseKeyOf(parent.streamId, id), { signal })))
     if (rows.includes(undefined)) complete = false
-    else if (await store.create(child, { signal })) {
-      emit({ type: 'lease-created', leaseKey: child.leaseKey, checkpoint: child.checkpoint })
+    else {
+      const lease = inStream(child, parent)
+      if (await store.create(lease, { signal }))
+        emit({ type: 'lease-created', leaseKey: lease.leaseKey, checkpoint: lease.checkpoint })
     }
   }
   return { childShardIds: children.map(({ leaseKey }) => leaseKey), complete }

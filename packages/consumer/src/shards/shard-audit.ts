@@ -2,10 +2,10 @@ import { type Clock, sleep } from '@shardwise/core/clock'
 import type { Random } from '@shardwise/core/random'
 import { classifyFailure } from '@shardwise/core/service-error'
 import type { LeaseEvent } from '../leases/lease-event.js'
-import type { ShardDiscovery } from './shard-discovery.js'
+import type { LeasedShards } from './leased-shards.js'
 
 export interface ShardAuditOptions {
-  readonly discovery: Pick<ShardDiscovery, 'createMissing'>
+  readonly discovery: Pick<LeasedShards, 'createMissing'>
   readonly clock: Clock
   readonly random: Random
   readonly emit: (event: LeaseEvent) => void

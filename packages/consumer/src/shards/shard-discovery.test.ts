@@ -209,11 +209,11 @@ describe('a listing with a hole', () => {
 
 test('children of a shard, as ListShards knows them', async () => {
   split(id(1))
-  const children = await discovery('latest').childrenOf(id(1))
+  const children = await discovery('latest').childrenOf({ shardId: id(1) })
   expect(children.map(({ ShardId, ParentShards }) => [ShardId, ParentShards])).toEqual([
     [id(2), [id(1)]],
     [id(3), [id(1)]],
   ])
   expect(children[1]!.HashKeyRange!.EndingHashKey).toBe(`${MAX_HASH_KEY}`)
-  expect(await discovery('latest').childrenOf(id(0))).toEqual([])
+  expect(await discovery('latest').childrenOf({ shardId: id(0) })).toEqual([])
 })

@@ -1,7 +1,7 @@
 import { type Clock, sleep } from '@shardwise/core/clock'
 import type { CallOptions, ChildShard, KinesisPort, StreamReference } from '@shardwise/core/kinesis-port'
 import { listAllShards, type Shard, ShardMap } from '@shardwise/core/shard-map'
-import type { NewLease } from '../leases/lease.js'
+import type { Lease, NewLease } from '../leases/lease.js'
 import type { LeaseEvent } from '../leases/lease-event.js'
 import type { LeaseStore } from '../leases/lease-store.js'
 import { missingLeases, type StartingPoint } from './shard-lineage.js'
@@ -63,7 +63,7 @@ export class ShardDiscovery {
   }
 
   /** For a shard that ended without the service naming its children: those that the stream lists. */
-  async childrenOf(shardId: string, options: CallOptions = {}): Promise<readonly ChildShard[]> {
+  async childrenOf({ shardId }: Pick<Lease, 'shardId'>, options: CallOptions = {}): Promise<readonly ChildShard[]> {
     const { kinesis, stream } = this.#options
     const listing = await listAllShards(kinesis, stream, options)
     return listing.flatMap(({ ShardId, ParentShardId, AdjacentParentShardId, HashKeyRange }) => {

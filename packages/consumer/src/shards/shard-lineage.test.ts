@@ -139,7 +139,13 @@ function randomTree(seed: number, steps: number): { shards: Shard[]; openAt: Rea
 }
 
 function asLease(leaseKey: string, parentShardIds: readonly string[], checkpoint: Position): Lease {
-  const nobody = { leaseOwner: undefined, checkpointOwner: undefined, shardwiseOwner: undefined }
+  const nobody = {
+    streamId: undefined,
+    streamCreatedAt: undefined,
+    leaseOwner: undefined,
+    checkpointOwner: undefined,
+    shardwiseOwner: undefined,
+  }
   const rest = { leaseCounter: 0, ownerSwitchesSinceCheckpoint: 0, childShardIds: [], range: RANGE, startAt: undefined }
   return { leaseKey, shardId: leaseKey, parentShardIds, checkpoint, ...nobody, ...rest }
 }

@@ -2,7 +2,7 @@ import { parseHashKey } from '@shardwise/core/hash-key'
 import type { ChildShard } from '@shardwise/core/kinesis-port'
 import type { Shard } from '@shardwise/core/shard-map'
 import { AT_TIMESTAMP, compareSequenceNumbers, LATEST, TRIM_HORIZON } from '../checkpoints/position.js'
-import { hasEnded, type Lease, type NewLease } from '../leases/lease.js'
+import { hasEnded, type Lease, leaseKeyOf, type NewLease } from '../leases/lease.js'
 
 /**
  * Where an application begins on shards that it has no history with. `openThen` are the shards that were open at `startAt` (ListShards with
@@ -146,9 +146,9 @@ export function parentIds(shard: Pick<Shard, 'parentShardId' | 'adjacentParentSh
 }
 
 /** A shard may be read when each of its parents has been read to the end; a parent without a lease is gone (BlockOnParentShardTask.java). */
-export function parentsHaveEnded(lease: Pick<Lease, 'parentShardIds'>, leases: ReadonlyMap<string, Lease>): boolean {
+export function parentsHaveEnded(lease: Pick<Lease, 'parentShardIds' | 'streamId'>, leases: ReadonlyMap<string, Lease>): boolean {
   return lease.parentShardIds.every((id) => {
-    const parent = leases.get(id)
+    const parent = leases.get(leaseKeyOf(lease.streamId, id))
     return parent === undefined || hasEnded(parent)
   })
 }

@@ -6,6 +6,8 @@ export function aLease(leaseKey: string, changes: Partial<Lease> = {}): Lease {
   return {
     leaseKey,
     shardId: leaseKey,
+    streamId: undefined,
+    streamCreatedAt: undefined,
     leaseOwner: undefined,
     checkpointOwner: undefined,
     leaseCounter: 0,
