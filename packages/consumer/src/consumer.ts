@@ -82,14 +82,15 @@ export class Consumer {
   }
 
   /**
-   * Takes no more shards, begins no more handler calls, lets those in hand finish, checkpoints, and gives the leases back, so that other
-   * workers go on at once. Resolves when nothing of this consumer runs. May be called at any time and more than once, for instance with
-   * less time; rejects only with InvalidOptionError.
+   * Takes no more shards, begins no more handler calls (by key only those before others that are completed), lets those in hand finish,
+   * checkpoints, and gives the leases back, so that other workers go on at once. Resolves when nothing of this consumer runs. May be called
+   * at any time and more than once, for instance with less time; rejects only with InvalidOptionError.
    *
    * Without options it waits as long as a handler call lasts. With `timeoutMs` or `signal` it waits so long, then aborts `context.signal` of
    * the calls in hand, waits one second more, and gives the shards of those that are left back at their last completed record. A call that
    * returns after the signal has aborted completes nothing, for it may have given up: its records are delivered again elsewhere, perhaps at
-   * the same time. Shards whose call has not returned are in the result, and in `handler-abandoned`. Giving back a lease waits for the lease table, at most `failoverTimeMs`.
+   * the same time. Shards whose call has not returned are in the result, and in `handler-abandoned`. Giving back a lease waits for the lease
+   * table, at most `failoverTimeMs`.
    *
    * A handler may call it, but must not wait for it without a time limit.
    */

@@ -41,7 +41,6 @@ export class HandlerCalls {
   readonly #options: HandlerCallsOptions
   readonly #loop: LoopTurns
   readonly #prefix = new CompletedPrefix()
-  /** `stop-shard` has come to pass. */
   #blocked = false
 
   constructor(options: HandlerCallsOptions) {
@@ -61,16 +60,21 @@ export class HandlerCalls {
 
   /**
    * True when records `from` up to `to` of the batch are completed or given up; false when that is not to be: halted, lease lost, or the
-   * shard is blocked.
+   * shard is blocked. `also-halted`: the call is made when halted too, once, if nothing has to be waited for.
    */
-  async settle(batch: Batch, from: number, to: number): Promise<boolean> {
+  async settle(
+    batch: Batch,
+    from: number,
+    to: number,
+    when: 'unless-halted' | 'also-halted' = 'unless-halted',
+  ): Promise<boolean> {
     /** Still to be handed over, the next at the end. */
     const spans: Span[] = [{ from, to, handed: 0, failures: 0 }]
     for (let span = spans.pop(); span !== undefined; span = spans.pop()) {
       const { due } = this.#loop
       if (due !== undefined) await due
       while (this.#goesOn() && !this.#options.lease.isOurs()) if (!(await this.#regain())) return false
-      if (!this.#goesOn()) return false
+      if (!this.#goesOn() && !(when === 'also-halted' && this.#mayCloseGap())) return false
       // Nothing is awaited between the question and the call: after a pause of the process the lease may belong to someone else.
       try {
         await this.#loop.keeping(() => this.#hand(batch, span))
@@ -85,6 +89,11 @@ export class HandlerCalls {
     return true
   }
 
+  /** `stop-shard` has come to pass. */
+  get isBlocked(): boolean {
+    return this.#blocked
+  }
+
   /** Resolves when halted where the shard is blocked, else at once: a shard that is blocked is kept. */
   async whileBlocked(): Promise<void> {
     const { halt } = this.#options
@@ -94,6 +103,11 @@ export class HandlerCalls {
 
   #goesOn(): boolean {
     return !this.#options.halt.aborted && !this.#blocked
+  }
+
+  #mayCloseGap(): boolean {
+    const { lease } = this.#options
+    return !this.#blocked && !lease.signal.aborted && lease.isOurs()
   }
 
   #hand({ records, context }: Batch, { from, to, handed }: Span): unknown {

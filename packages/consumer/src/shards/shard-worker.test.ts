@@ -128,8 +128,9 @@ class GatedHandler {
       })
     },
   }
-  finish(): void {
-    this.#gates.shift()!.resolve()
+  /** The oldest in hand, or the one after so many. */
+  finish(after = 0): void {
+    this.#gates.splice(after, 1)[0]!.resolve()
   }
   fail(): void {
     this.#gates.shift()!.reject(new Error('handler says no'))
@@ -368,6 +369,77 @@ describe('ShardWorker', () => {
     handler.finish()
     await run
     expect(lease.log.slice(1)).toEqual(['checkpoint 2/0', 'checkpoint 3/0', 'end child'])
+  })
+
+  describe('with order by key, when one key is slow', () => {
+    const keyed = (keys: string, first = 1): KinesisRecord[] =>
+      plain(...[...keys].map((_, i) => first + i)).map((record, i) => ({ ...record, PartitionKey: keys[i]! }))
+
+    it('reads on and hands over the other keys; each read is announced when it is completed, and is in memory until then', async () => {
+      const handler = new GatedHandler()
+      const { lease, source, worker, events } = setUp(handler.handlers, TRIM_HORIZON, { concurrency: 2 })
+      source.give({ records: keyed('ab') }, { records: keyed('b', 3), bytes: 30 }, { records: keyed('cb', 4), bytes: 40 })
+      const run = worker.run()
+      await turn()
+      expect(handler.started).toEqual(['1/0', '2/0'])
+      handler.finish(1)
+      await turn()
+      handler.finish(1)
+      await turn()
+      handler.finish(1)
+      await turn()
+      expect(handler.started.slice(2)).toEqual(['3/0', '4/0', '5/0'])
+      expect(lease.log).toEqual([])
+      expect(worker.snapshot()).toMatchObject({ bufferedRecords: 4, bufferedBytes: 140 })
+      handler.finish(1)
+      await turn()
+      expect(events.filter(({ type }) => type === 'batch-completed')).toMatchObject([{ bytes: 30 }, { bytes: 40 }])
+      handler.finish()
+      await turn()
+      expect(lease.log).toEqual(['checkpoint 5/0'])
+      expect(events.filter(({ type }) => type === 'batch-completed')).toMatchObject([
+        { bytes: 30 },
+        { bytes: 40 },
+        { bytes: 100 },
+      ])
+      expect(worker.snapshot()).toMatchObject({ bufferedRecords: 0, bufferedBytes: 0 })
+      lease.askToDrain()
+      await run
+    })
+
+    it('drained while nothing comes: closes the gap before what is completed, then releases', async () => {
+      const handler = new GatedHandler()
+      const { lease, source, worker } = setUp(handler.handlers, TRIM_HORIZON, { concurrency: 2 })
+      source.give({ records: keyed('aab') })
+      const run = worker.run()
+      await turn()
+      handler.finish(1)
+      await turn()
+      lease.askToDrain()
+      await turn()
+      handler.finish()
+      await turn()
+      expect([handler.started, lease.log, worker.state]).toEqual([['1/0', '3/0', '2/0'], ['checkpoint 1/0'], 'draining'])
+      handler.finish()
+      await run
+      expect(lease.log).toEqual(['checkpoint 1/0', 'checkpoint 3/0', 'release'])
+    })
+
+    it('a stop that waits no longer begins nothing to close a gap', async () => {
+      const handler = new GatedHandler()
+      const { clock, lease, source, worker, stopLimit } = setUp(handler.handlers, TRIM_HORIZON, { concurrency: 2 })
+      source.give({ records: keyed('aab') })
+      const run = worker.run()
+      await turn()
+      handler.finish(1)
+      lease.askToDrain()
+      void stopLimit.enforce({ timeoutMs: 100 }, new Promise(() => {}))
+      await clock.advanceAsync(100)
+      handler.finish()
+      await run
+      expect([handler.started, lease.log]).toEqual([['1/0', '3/0'], ['release']])
+      await clock.advanceAsync(1000)
+    })
   })
 
   describe('when asked to drain', () => {

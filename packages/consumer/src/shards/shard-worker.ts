@@ -5,6 +5,7 @@ import type { Backoff } from '../backoff.js'
 import { Checkpointer } from '../checkpoints/checkpointer.js'
 import { type Position, sequencePosition } from '../checkpoints/position.js'
 import type { RecordPosition } from '../delivery/completed-prefix.js'
+import type { Delivery } from '../delivery/delivery.js'
 import type { DeliveryEvent } from '../delivery/delivery-event.js'
 import type { Handlers } from '../delivery/handler.js'
 import { HandlerPermit } from '../delivery/handler-permit.js'
@@ -80,16 +81,17 @@ export interface WorkerSnapshot extends ReadSnapshot {
   readonly waitingForMemory: boolean
 }
 
-/** What may lie in memory, uncompleted, before the next read begins: with one read on top, no more than about 18 MiB a shard. */
+/** What may lie in memory, uncompleted, before a read ahead begins: with one read on top, no more than about 18 MiB a shard. */
 const PREFETCH_BELOW_BYTES = 8 * 1024 * 1024
 
 /**
  * Reads one shard under one lease and delivers it, until the shard ends, the lease is to be given up, or is lost. While the handler works
- * on one read the next is fetched, and no more: a slow handler is felt by the source.
+ * on one read the next is fetched, and no more than the delivery has room for: a slow handler is felt by the source.
  */
 export class ShardWorker {
   readonly #options: ShardWorkerOptions
-  readonly #delivery: InOrderDelivery | KeyedDelivery
+  readonly #delivery: Delivery
+  readonly #delivering = new Set<Promise<boolean>>()
   readonly #checkpointer: Checkpointer
   readonly #records: UserRecords
   /** Aborts as soon as nothing new may begin. */
@@ -182,7 +184,7 @@ export class ShardWorker {
 
   /** The children, when all of the shard is completed; undefined when halted before. */
   async #process(): Promise<readonly ChildShard[] | undefined> {
-    const { lease, room, emit } = this.#options
+    const { lease, emit } = this.#options
     const halt = this.#halt.signal
     this.#take('ready')
     emit({ type: 'shard-started', shardId: lease.shardId, resumeFrom: lease.resumeFrom })
@@ -190,13 +192,11 @@ export class ShardWorker {
     try {
       for (;;) {
         const batch = await (reading ?? this.#read())
-        const readOn = batch.children === undefined && batch.bytes < PREFETCH_BELOW_BYTES
+        const readOn = batch.children === undefined && this.#progress.bufferedBytes < PREFETCH_BELOW_BYTES
         reading = readOn ? this.#read() : undefined
         // It may fail, by the halt, while nobody waits for it.
         reading?.catch(() => {})
-        if (!(await this.#unlessAbandoned(this.#deliver(batch)))) return undefined
-        this.#progress.completed(batch)
-        room.free(batch.bytes)
+        if (!(await this.#unlessAbandoned(this.#handOver(batch)))) return undefined
         if (batch.children !== undefined) return batch.children
       }
     } catch (error) {
@@ -206,6 +206,7 @@ export class ShardWorker {
       // Also when it was a fault that brought us here: nothing of this worker runs on.
       this.#halt.abort()
       await reading?.catch(() => {})
+      await this.#unlessAbandoned(Promise.allSettled(this.#delivering).then(() => true))
     }
   }
 
@@ -221,39 +222,61 @@ export class ShardWorker {
     const { abandoned } = stopLimit
     return new Promise((resolve, reject) => {
       const abandon = (): void => {
+        const first = !this.#abandoned
         this.#abandoned = true
-        emit({ type: 'handler-abandoned', shardId: lease.shardId, records: this.#delivery.outstanding })
+        if (first) emit({ type: 'handler-abandoned', shardId: lease.shardId, records: this.#delivery.outstanding })
         resolve(false)
       }
+      if (abandoned.aborted && this.#delivering.size > 0) abandon()
       abandoned.addEventListener('abort', abandon)
       void delivery.then(resolve, reject).finally(() => abandoned.removeEventListener('abort', abandon))
     })
   }
 
-  /** False when halted before all of it was completed. */
-  async #deliver(batch: FetchedBatch): Promise<boolean> {
-    const { clock, lease, emit } = this.#options
-    const since = clock.now()
+  /**
+   * Hands a read over as far as there is room. True when the next may come, or, where none comes, when all of the shard is completed; false
+   * when halted before.
+   */
+  async #handOver(batch: FetchedBatch): Promise<boolean> {
+    const since = this.#options.clock.now()
     let count = 0
     let outsideShardRange = 0
+    // The read itself counts until all of it is handed in.
+    let open = 1
+    const completed = (): void => {
+      open--
+      if (open === 0 && !this.#abandoned) this.#readCompleted(batch, count, outsideShardRange, since)
+    }
     if (batch.fromOldest === true) this.#records.forgetCheckpoint()
     for (const records of this.#records.batches(batch.records)) {
+      if (!(await this.#delivery.room())) return false
       count += records.length
       for (const record of records) if (record.outsideShardRange) outsideShardRange++
-      if (!(await this.#delivery.deliver(records, batch.millisBehindLatest))) return false
+      open++
+      const delivering = this.#delivery.deliver(records, batch.millisBehindLatest, completed)
+      this.#delivering.add(delivering)
+      const forget = (): void => void this.#delivering.delete(delivering)
+      delivering.then(forget, forget)
     }
-    if (this.#abandoned) return false
+    completed()
+    if (batch.children === undefined) return this.#delivery.room()
+    return (await Promise.all(this.#delivering)).every(Boolean)
+  }
+
+  #readCompleted(batch: FetchedBatch, records: number, outsideShardRange: number, since: number): void {
+    const { clock, lease, room, emit } = this.#options
+    this.#progress.completed(batch)
+    room.free(batch.bytes)
     emit({
       type: 'batch-completed',
       shardId: lease.shardId,
-      records: count,
+      records,
       kinesisRecords: batch.records.length,
       bytes: batch.bytes,
       outsideShardRange,
       millisBehindLatest: batch.millisBehindLatest,
       durationMs: clock.now() - since,
     })
-    return true
   }
 
   /** False when the lease is still to be released. */
