@@ -16,6 +16,7 @@ export class KclObserver {
   #counters = new Map<string, { readonly owner: string | undefined; readonly counter: number }>()
   readonly #owners = new Map<string, number>()
   readonly #workers = new Map<string, { readonly lastUpdate: number; readonly at: number; readonly moved: boolean }>()
+  #lookedAt = Number.NEGATIVE_INFINITY
   #lock: { readonly leader: LeaderLock; readonly at: number; readonly moved: boolean } | undefined
 
   constructor(options: { readonly workerId: string; readonly failoverTimeMs: number }) {
@@ -39,9 +40,10 @@ export class KclObserver {
     return now - this.#lock.at <= this.#lock.leader.leaseDurationMs * LOCK_PATIENCE
   }
 
-  /** All rows of workers. */
+  /** All rows of workers. What has changed since a look of long ago may have changed long ago. */
   sawWorkers(workers: readonly KclWorker[], now: number): void {
-    const before = new Map(this.#workers)
+    const before = now - this.#lookedAt > FRESH_MS ? new Map<string, never>() : new Map(this.#workers)
+    this.#lookedAt = now
     this.#workers.clear()
     for (const { workerId, lastUpdate, shardwise } of workers) {
       if (shardwise || workerId === this.#workerId) continue

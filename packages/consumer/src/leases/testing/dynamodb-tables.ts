@@ -16,10 +16,11 @@ interface Input {
 
 /**
  * DynamoDB without a network or a clock, for simulations: the expressions that KCL and we use, evaluated as the service does (decision 22: the
- * conditions are what is under test). Knows no types beyond those of a lease table. Every other expression throws.
+ * conditions are what is under test). A row is replaced by each write and never changed, so that nobody needs a copy. Knows no types beyond those of a lease table. Every other expression throws.
  */
 export class DynamoDBTables {
   readonly #tables = new Map<string, { readonly key: string; readonly rows: Map<string, Item>; readonly indexes: Set<string> }>()
+  readonly #denied = new Set<string>()
   /** Operation and table of each call. */
   readonly calls: string[] = []
 
@@ -27,19 +28,34 @@ export class DynamoDBTables {
     this.#tables.set(name, { key, rows: new Map(), indexes: new Set(indexes) })
   }
 
+  put(table: string, item: Item): void {
+    const { key, rows } = this.#table(table)
+    rows.set(item[key]!.S!, { ...item })
+  }
+
+  remove(table: string, key: string): void {
+    this.#table(table).rows.delete(key)
+  }
+
+  /** From now on calls to this table are refused. */
+  deny(table: string): void {
+    this.#denied.add(table)
+  }
+
   rows(table: string): readonly Item[] {
-    return [...this.#table(table).rows.values()].map((row) => structuredClone(row))
+    return [...this.#table(table).rows.values()]
   }
 
   row(table: string, key: string): Item | undefined {
-    return structuredClone(this.#table(table).rows.get(key))
+    return this.#table(table).rows.get(key)
   }
 
   async send(command: object): Promise<never> {
     const operation = command.constructor.name.replace(/Command$/, '')
     const { input } = command as { readonly input: Input }
     this.calls.push(`${operation} ${input.TableName}`)
-    return structuredClone(this.#perform(operation, input)) as never
+    if (this.#denied.has(input.TableName)) refuse('AccessDeniedException', `Not authorized to perform dynamodb:${operation}`)
+    return this.#perform(operation, input) as never
   }
 
   #perform(operation: string, input: Input): object {
@@ -65,7 +81,7 @@ export class DynamoDBTables {
       }
       case 'PutItem':
         this.#check(input, table.rows.get(keyOf(input.Item!)))
-        table.rows.set(keyOf(input.Item!), structuredClone(input.Item!))
+        table.rows.set(keyOf(input.Item!), { ...input.Item! })
         return {}
       case 'DeleteItem':
         this.#check(input, table.rows.get(keyOf(input.Key!)))
@@ -109,7 +125,7 @@ function matches(input: Input, expression: string | undefined, row: Item): boole
 }
 
 function updated(input: Input, row: Item): Item {
-  const next = structuredClone(row)
+  const next = { ...row }
   const expression = new Expression(input.UpdateExpression!, input, row)
   for (const { action, name, value } of expression.actions()) {
     if (action === 'REMOVE') delete next[name]
@@ -145,7 +161,7 @@ class Expression {
       do {
         const name = this.#name()
         if (action === 'SET') this.#expect('=')
-        yield action === 'REMOVE' ? { action, name } : { action, name, value: structuredClone(this.#operand()!) }
+        yield action === 'REMOVE' ? { action, name } : { action, name, value: this.#operand()! }
       } while (this.#skip(','))
     }
   }

@@ -3,13 +3,16 @@ import { type Random, seededRandom } from '@shardwise/core/random'
 import type { Shard } from '@shardwise/core/shard-map'
 import { comparePositions, sequencePosition } from '../../checkpoints/position.js'
 import { missingLeases, parentIds } from '../../shards/shard-lineage.js'
+import { DynamoDBLeaseStore } from '../dynamodb-lease-store.js'
 import type { HeldLease } from '../held-lease.js'
+import { KclFleet } from '../kcl-fleet.js'
+import { KclTables } from '../kcl-tables.js'
 import { hasEnded, type Lease } from '../lease.js'
 import { LeaseCoordinator } from '../lease-coordinator.js'
 import type { LeaseEvent } from '../lease-event.js'
 import { LeaseLostError } from '../lease-lost-error.js'
 import type { LeaseStore } from '../lease-store.js'
-import type { MemoryLeaseStore } from '../memory-lease-store.js'
+import type { DynamoDBTables } from './dynamodb-tables.js'
 
 export interface Faults {
   /** Of each call: the request is lost; its answer is lost; it lands late, long after the caller has given up. */
@@ -23,6 +26,9 @@ export interface Faults {
 /** Shards of a stream that was split and merged, with the number of records in each; undefined: open, records without end. */
 export type Stream = ReadonlyMap<string, { readonly shard: Shard; readonly records: number | undefined }>
 
+/** The lease table, and the application, of worlds with DynamoDB. */
+export const TABLE = 'flights-app'
+
 /** One simulated world: a lease table, a stream, a clock, and what must be true in it at every moment. */
 export class World {
   readonly clock: ManualClock = new ManualClock()
@@ -32,14 +38,23 @@ export class World {
   readonly delivered: Map<string, number> = new Map()
   readonly problems: string[] = []
   readonly stream: Stream
-  readonly store: MemoryLeaseStore
+  readonly store: LeaseStore
+  /** With these every worker has the DynamoDB store, and looks for Java's KCL. */
+  readonly tables: DynamoDBTables | undefined
   readonly failoverTimeMs: number
   deliveries = 0
   #checkpoints = new Map<string, Lease>()
 
-  constructor(options: { seed: number; store: MemoryLeaseStore; stream: Stream; failoverTimeMs: number }) {
+  constructor(options: {
+    seed: number
+    store: LeaseStore
+    stream: Stream
+    failoverTimeMs: number
+    tables?: DynamoDBTables | undefined
+  }) {
     this.random = seededRandom(options.seed)
     this.store = options.store
+    this.tables = options.tables
     this.stream = options.stream
     this.failoverTimeMs = options.failoverTimeMs
   }
@@ -117,9 +132,23 @@ export class SimulatedWorker {
     // Two oscillators differ by less than this.
     const rate = 1 + (world.random() - 0.5) / 1_000
     this.#clock = this.#clockAt(rate)
-    const store = this.#store()
-    this.coordinator = new LeaseCoordinator({
+    const port = world.tables && this.#port(world.tables)
+    const store =
+      port === undefined
+        ? this.#store()
+        : new DynamoDBLeaseStore({ dynamodb: port, tableName: TABLE, streamName: 'flights', clock: this.#clock })
+    const shared = {
       store,
+      workerId: id,
+      failoverTimeMs: world.failoverTimeMs,
+      clock: this.#clock,
+      random: world.random,
+      emit: (event: LeaseEvent): void => void this.events.push(event),
+    }
+    const kclTables = port && new KclTables({ dynamodb: port, leaseTable: TABLE, applicationName: TABLE })
+    this.coordinator = new LeaseCoordinator({
+      ...shared,
+      kcl: kclTables && new KclFleet({ ...shared, tables: kclTables }),
       discovery: {
         createMissing: async () => {
           const shards = [...world.stream.values()].map(({ shard }) => shard)
@@ -132,15 +161,10 @@ export class SimulatedWorker {
         },
         childrenOf: async () => [],
       },
-      workerId: id,
-      failoverTimeMs: world.failoverTimeMs,
-      clock: this.#clock,
-      random: world.random,
       onHeld: (lease) => {
         this.held.push(lease)
         void this.#work(lease)
       },
-      emit: (event) => this.events.push(event),
     })
   }
 
@@ -241,6 +265,11 @@ export class SimulatedWorker {
     })
   }
 
+  /** DynamoDB at the end of a bad network. */
+  #port(tables: DynamoDBTables): Pick<DynamoDBTables, 'send'> {
+    return { send: (command) => this.#overNetwork(() => tables.send(command)) }
+  }
+
   #overNetwork<T>(call: () => Promise<T>): Promise<T> {
     const { clock, faults, random, failoverTimeMs } = this.#world
     return new Promise((resolve, reject) => {
@@ -253,10 +282,13 @@ export class SimulatedWorker {
       clock.schedule(outward, () => {
         if (lost || faults.outage) clock.schedule(random() * 60, fail)
         else {
-          void call().then((value) => {
-            if (unanswered) clock.schedule(random() * 60, fail)
-            else clock.schedule(random() * 60, () => this.#gate(() => resolve(value)))
-          })
+          const answer = (give: () => void): void => {
+            clock.schedule(random() * 60, unanswered ? fail : () => this.#gate(give))
+          }
+          void call().then(
+            (value) => answer(() => resolve(value)),
+            (error: unknown) => answer(() => reject(error)),
+          )
         }
       })
     })
