@@ -48,6 +48,12 @@ export interface ConsumerOptions extends AwsConnection {
    */
   readonly failoverTimeMs?: number | undefined
   /**
+   * Milliseconds that handler calls in hand have when another worker, a new one mostly, asks for their shard. Then `context.signal` aborts, and a
+   * second later the shard goes without them, at its last completed record: what they had in hand is delivered again there. Default
+   * 30000, as KCL's gracefulLeaseHandoffTimeoutMillis; 1000 to 3600000. Choose more than a call may take.
+   */
+  readonly handoffTimeoutMs?: number | undefined
+  /**
    * Where to begin when the application has no leases yet; afterwards its checkpoints decide. Default `latest`, as KCL: what is written
    * from the start of the first worker on, also if that worker dies before its first checkpoint.
    */
@@ -106,7 +112,15 @@ const KNOWN = [
     'dynamodb',
     'dynamodbEndpoint',
   ],
-  ...['kinesis', 'workerId', 'failoverTimeMs', 'initialPosition', 'checkpointIntervalMs', 'idleTimeBetweenReadsMs'],
+  ...[
+    'kinesis',
+    'workerId',
+    'failoverTimeMs',
+    'handoffTimeoutMs',
+    'initialPosition',
+    'checkpointIntervalMs',
+    'idleTimeBetweenReadsMs',
+  ],
   ...['maxRecordsPerRead', 'maxBufferedBytes', 'retry', 'clock', 'random'],
 ]
 
@@ -119,6 +133,7 @@ export interface ConsumerSettings {
   readonly kcl: 'auto' | 'off'
   readonly workerId: string | undefined
   readonly failoverTimeMs: number
+  readonly handoffTimeoutMs: number
   readonly initialPosition: InitialPosition
   /** Undefined: the renewals are often enough. */
   readonly checkpointWriteAfterMs: number | undefined
@@ -171,6 +186,11 @@ export function checkOptions(options: ConsumerOptions): ConsumerSettings {
             says: '1 to 128 printable characters without blanks',
           }),
     failoverTimeMs,
+    handoffTimeoutMs: integerOption('handoffTimeoutMs', options.handoffTimeoutMs, {
+      min: 1000,
+      max: 3_600_000,
+      fallback: 30_000,
+    }),
     initialPosition: initialPosition(options.initialPosition),
     checkpointWriteAfterMs: checkpointMs < renewalMs ? checkpointMs : undefined,
     idleTimeBetweenReadsMs: integerOption('idleTimeBetweenReadsMs', options.idleTimeBetweenReadsMs, {

@@ -175,7 +175,7 @@ export class Consumer {
     workerId: string,
   ): Promise<void> {
     const settings = this.#settings
-    const { stream, applicationName, failoverTimeMs, initialPosition, clock, random } = settings
+    const { stream, applicationName, failoverTimeMs, handoffTimeoutMs, initialPosition, clock, random } = settings
     const reference = streamReference(stream)
     const stop = this.#stop.signal
     const emit = (event: ConsumerEvent): void => this.events.emit(event)
@@ -208,6 +208,7 @@ export class Consumer {
       kcl,
       workerId,
       failoverTimeMs,
+      handoffTimeoutMs,
       clock,
       random,
       onHeld: (lease) => this.#workers.start(lease, setup.worker(lease)),

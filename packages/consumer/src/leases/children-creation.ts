@@ -3,11 +3,15 @@ import type { Random } from '@shardwise/core/random'
 import { classifyFailure } from '@shardwise/core/service-error'
 import { backoffDelay } from '../backoff.js'
 import type { LeaseEvent } from './lease-event.js'
+import { withinTime } from './time-limit.js'
+
+/** A call that hangs must not keep the shard at its end. */
+const CREATION_LIMIT_MS = 30_000
 
 export interface ChildrenCreation {
   readonly leaseKey: string
   /** Creates the leases of the children of this lease's shard. May be called again after a failure. */
-  readonly create: () => Promise<readonly string[]>
+  readonly create: (signal: AbortSignal) => Promise<readonly string[]>
   readonly isHeld: () => boolean
   /** Ends it with its reason. */
   readonly lost: AbortSignal
@@ -24,7 +28,7 @@ export async function createChildrenPatiently(creation: ChildrenCreation): Promi
   const { leaseKey, create, isHeld, lost, drain, longestPauseMs: maxMs, clock, random, emit } = creation
   for (let failures = 1; ; failures++) {
     try {
-      return await create()
+      return await withinTime(clock, CREATION_LIMIT_MS, create)
     } catch (error) {
       const failure = classifyFailure(error)
       if (!isHeld() || failure.kind === 'unknown') throw error

@@ -9,11 +9,10 @@ import {
 import type { Clock } from '@shardwise/core/clock'
 import type { HashKeyRange } from '@shardwise/core/hash-key'
 import type { CallOptions } from '@shardwise/core/kinesis-port'
-import type { Position } from '../checkpoints/position.js'
 import type { DynamoDBPort } from './dynamodb-port.js'
 import type { Lease, NewLease } from './lease.js'
 import { conditionExpression, newRow, parseRow, type Row, updateExpressions } from './lease-row.js'
-import type { LeaseDeletion, LeaseListing, LeaseStore, LeaseWrite, MalformedLease } from './lease-store.js'
+import type { HandOver, LeaseDeletion, LeaseListing, LeaseStore, LeaseWrite, MalformedLease, Progress } from './lease-store.js'
 import { LeaseTable } from './lease-table.js'
 import { LeaseTableError } from './lease-table-error.js'
 import { checkLeaseTableOptions, type LeaseTableSettings } from './lease-table-options.js'
@@ -104,21 +103,11 @@ export class DynamoDBLeaseStore implements LeaseStore {
     return this.#update(takeChange(lease, workerId), options)
   }
 
-  renew(
-    lease: Lease,
-    workerId: string,
-    progress: { readonly checkpoint?: Position | undefined },
-    options: CallOptions = {},
-  ): Promise<LeaseWrite> {
-    return this.#update(renewChange(lease, workerId, progress.checkpoint), options)
+  renew(lease: Lease, workerId: string, progress: Progress, options: CallOptions = {}): Promise<LeaseWrite> {
+    return this.#update(renewChange(lease, workerId, progress), options)
   }
 
-  handOver(
-    lease: Lease,
-    workerId: string,
-    last: { readonly to: string | undefined; readonly checkpoint?: Position | undefined },
-    options: CallOptions = {},
-  ): Promise<LeaseWrite> {
+  handOver(lease: Lease, workerId: string, last: HandOver, options: CallOptions = {}): Promise<LeaseWrite> {
     return this.#update(handOverChange(lease, workerId, last), options)
   }
 

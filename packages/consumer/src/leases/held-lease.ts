@@ -1,6 +1,7 @@
 import type { HashKeyRange } from '@shardwise/core/hash-key'
 import type { ChildShard } from '@shardwise/core/kinesis-port'
 import type { Position } from '../checkpoints/position.js'
+import type { ReadWatch } from '../shards/read-watch.js'
 
 /**
  * What a shard worker sees of the lease that it works under: one acquisition. When the lease is lost and won again that is another object.
@@ -20,11 +21,15 @@ export interface HeldLease {
   readonly range: HashKeyRange | undefined
   /** Grows with every acquisition of this lease by anyone: a fencing token. */
   readonly generation: number
-  /** Aborts with LeaseLostError as soon as the lease is known to be lost. */
+  /**
+   * Aborts with LeaseLostError as soon as the lease is known to be lost, or a second before it is handed over without the worker's doing,
+   * which has had its time for that (`drain`), or because its reading has stalled.
+   */
   readonly signal: AbortSignal
   /**
    * Aborts when the worker should finish what is in hand, checkpoint and call `release`: the coordinator is stopping, or another worker
-   * shall go on with this shard (release then transfers to it). Until then the lease stays ours.
+   * shall go on with this shard (release then transfers to it). Until then the lease stays ours; for another worker no longer than the
+   * time limit of a handoff.
    */
   readonly drain: AbortSignal
   /**
@@ -37,6 +42,8 @@ export interface HeldLease {
    * reached.
    */
   revalidate(): Promise<boolean>
+  /** Renewals ask `reading` from now on, and give the lease up when it has stalled: nobody keeps a shard that is not read. */
+  renewWhile(reading: Pick<ReadWatch, 'stalledMs'>): void
   /** Remembers a completed position; the next renewal carries it. Only forward: a position at or before the known one does nothing. */
   checkpoint(position: Position): void
   /** As `checkpoint`, written at once. Has landed when it resolves; rejects with LeaseLostError. */

@@ -1,4 +1,10 @@
-import { type AttributeValue, CreateTableCommand, GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb'
+import {
+  type AttributeValue,
+  CreateTableCommand,
+  DescribeTableCommand,
+  GetItemCommand,
+  PutItemCommand,
+} from '@aws-sdk/client-dynamodb'
 import { connectDynamoDB, type DynamoDBConnection } from '@shardwise/core/transport/dynamodb'
 import { type LocalServices, startLocal } from '@shardwise/local'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -51,6 +57,9 @@ async function createTable(TableName: string, key: string, index = false): Promi
       }),
     }),
   )
+  // It is CREATING for a moment.
+  let status: string | undefined
+  while (status !== 'ACTIVE') status = (await dynamodb.send(new DescribeTableCommand({ TableName }))).Table?.TableStatus
 }
 
 async function put(TableName: string, Item: Item): Promise<void> {

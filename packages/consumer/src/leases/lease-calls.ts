@@ -25,12 +25,18 @@ export class LeaseCalls {
     this.#emit = options.emit
   }
 
-  /** `leaseKey`: undefined for a scan. Rejects as the call does, or when its time is over. */
-  async send<T>(operation: LeaseOperation, leaseKey: string | undefined, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  /** `leaseKey`: undefined for a scan. Rejects as the call does, when its time is over, or, without a word, when `signal` aborts. */
+  async send<T>(
+    operation: LeaseOperation,
+    leaseKey: string | undefined,
+    call: (signal: AbortSignal) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
     try {
-      return await withinTime(this.#clock, leaseKey === undefined ? SCAN_LIMIT_MS : this.#writeLimitMs, call)
+      return await withinTime(this.#clock, leaseKey === undefined ? SCAN_LIMIT_MS : this.#writeLimitMs, call, signal)
     } catch (error) {
-      this.#emit({ type: 'lease-store-failed', operation, leaseKey, failure: classifyFailure(error) })
+      if (signal?.aborted !== true)
+        this.#emit({ type: 'lease-store-failed', operation, leaseKey, failure: classifyFailure(error) })
       throw error
     }
   }

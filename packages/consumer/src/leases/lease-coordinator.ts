@@ -8,9 +8,10 @@ import { ShardAudit } from '../shards/shard-audit.js'
 import { Alarm } from './alarm.js'
 import { assignedLeases } from './assigned-leases.js'
 import { Departure } from './departure.js'
+import { EventLoopWatch } from './event-loop-watch.js'
 import type { HeldLease } from './held-lease.js'
 import type { KclFleet } from './kcl-fleet.js'
-import { actualOwner, type Lease } from './lease.js'
+import { actualOwner, type Lease, leaseKeyOf } from './lease.js'
 import { inTurns, LeaseCalls } from './lease-calls.js'
 import type { LeaseEvent } from './lease-event.js'
 import { planLeases } from './lease-planner.js'
@@ -27,6 +28,8 @@ export interface LeaseCoordinatorOptions {
   readonly workerId: string
   /** Milliseconds. The same for all workers on a table. */
   readonly failoverTimeMs: number
+  /** Milliseconds. See LeaseTenureOptions. */
+  readonly handoffTimeoutMs: number
   readonly clock: Clock
   readonly random: Random
   /** Java's KCL on the same table. Undefined: it is not looked for. */
@@ -56,12 +59,19 @@ export class LeaseCoordinator {
   readonly #calls: LeaseCalls
   readonly #view: LeaseView
   readonly #audit: ShardAudit
+  readonly #departure: Departure
+  readonly #loopWatch: EventLoopWatch
   readonly #alarm: Alarm
   readonly #tenures = new Map<string, LeaseTenure>()
   readonly #running = new Set<Promise<void>>()
   /** Leases whose children may not all have a lease yet. */
   readonly #incomplete = new Set<string>()
+  /** Children of shards that were read to their end here, until somebody has taken them. */
+  readonly #successors = new Set<string>()
+  /** Nothing is taken any more. */
   readonly #halt = new AbortController()
+  /** Nothing is held any more either. */
+  readonly #empty = new AbortController()
   #state: CoordinatorState = { is: 'new' }
   #acting: Promise<void> = Promise.resolve()
   #late = false
@@ -77,7 +87,9 @@ export class LeaseCoordinator {
     this.#calls = new LeaseCalls(options)
     this.#view = new LeaseView({ failoverTimeMs, scanIntervalMs: scanIntervalMs(0, failoverTimeMs) })
     this.#audit = new ShardAudit(options)
-    this.#alarm = new Alarm(clock)
+    this.#departure = new Departure(options, this.#view, this.#calls)
+    this.#loopWatch = new EventLoopWatch(failoverTimeMs, (blockedMs) => this.#blocked(blockedMs))
+    this.#alarm = new Alarm(clock, this.#loopWatch)
   }
 
   /** The lease table as last seen here, for display: no I/O. */
@@ -126,12 +138,14 @@ export class LeaseCoordinator {
   }
 
   async #finish(): Promise<void> {
+    this.#departure.begin()
     this.#halt.abort()
     this.#alarm.ring()
+    if (this.#tenures.size === 0) this.#empty.abort()
     for (const tenure of this.#tenures.values()) tenure.requestDrain()
     if (this.#running.size === 0) return
     while (this.#running.size > 0) await Promise.all(this.#running)
-    await new Departure(this.#options, this.#calls).cleanUp()
+    await this.#departure.cleanUp()
   }
 
   /** Scans at once: the table has more to take, or less. */
@@ -149,7 +163,7 @@ export class LeaseCoordinator {
     const tenures = [...this.#tenures.values()].filter(leases)
     for (const tenure of tenures) tenure.requestDrain()
     await Promise.all(tenures.map((tenure) => this.#vacancy(tenure)))
-    if (!this.#halt.signal.aborted) await new Departure(this.#options, this.#calls).cleanUp(leases)
+    if (!this.#halt.signal.aborted) await this.#departure.cleanUp(leases)
   }
 
   /** Takes no more leases of this stream, or none at all. */
@@ -162,15 +176,18 @@ export class LeaseCoordinator {
     void run.then(() => this.#running.delete(run))
   }
 
+  /** Goes on while a stop waits for workers, so that their leases go to somebody who is there. */
   async #scanning(): Promise<void> {
-    const { signal } = this.#halt
+    const { clock } = this.#options
+    const { signal } = this.#empty
     while (!signal.aborted) {
       const scanAt = await this.#scan()
       do {
         await this.#actOnce()
-        const now = this.#options.clock.now()
-        if (!this.#poked && !signal.aborted) await this.#alarm.wait(Math.min(scanAt, this.#view.nextExpiry(now, this.#tenures)))
-      } while (!signal.aborted && this.#options.clock.now() < scanAt && !this.#poked)
+        if (!this.#poked && !signal.aborted) {
+          await this.#alarm.wait(Math.min(scanAt, this.#view.nextExpiry(clock.now(), this.#tenures)))
+        }
+      } while (!signal.aborted && clock.now() < scanAt && !this.#poked)
     }
   }
 
@@ -182,11 +199,15 @@ export class LeaseCoordinator {
     const consistent = this.#scans++ === 0 || this.#poked
     this.#poked = false
     try {
-      const listing = await this.#calls.send('scan', undefined, (signal) => this.#list(signal, consistent))
+      const list = (signal: AbortSignal) => this.#list(signal, consistent)
+      const listing = await this.#calls.send('scan', undefined, list, this.#empty.signal)
       this.#scanFailures = 0
       const interval = scanIntervalMs(listing.leases.length, failoverTimeMs)
       for (const row of this.#view.scanned(listing, clock.now(), interval)) emit({ type: 'lease-malformed', ...row })
-      for (const lease of listing.leases) this.#tenures.get(lease.leaseKey)?.observe(lease)
+      for (const lease of listing.leases) {
+        this.#tenures.get(lease.leaseKey)?.observe(lease)
+        if (lease.leaseOwner !== undefined) this.#successors.delete(lease.leaseKey)
+      }
       return began + interval
     } catch {
       this.#view.scanFailed()
@@ -216,7 +237,7 @@ export class LeaseCoordinator {
     const { clock, workerId, random, discovery, kcl } = this.#options
     if (this.#halt.signal.aborted || this.#cannotRenew() || !this.#view.isCurrent) return
     const now = clock.now()
-    const { leases, observer, unsure, earliestStarts } = this.#view
+    const { leases, observer, unsure, leavers, earliestStarts } = this.#view
     const busy = new Set([...this.#tenures.keys(), ...unsure])
     const take = (lease: Lease): Promise<void> => this.#take(lease, earliestStarts.get(lease.streamId))
     if (kcl?.role === 'worker') return inTurns(assignedLeases(leases, workerId, busy), take)
@@ -228,6 +249,8 @@ export class LeaseCoordinator {
       isOverdue: (lease) => observer.isOverdue(lease, now),
       busy,
       mayTakeFrom: (lease) => kcl?.mayTakeFrom(lease) === true,
+      leavers,
+      successors: this.#successors,
       random,
     })
     await inTurns(plan.take, take)
@@ -270,7 +293,8 @@ export class LeaseCoordinator {
     const timed = lease.checkpoint.kind === 'latest' || lease.checkpoint.kind === 'at-timestamp'
     const startAt = lease.checkpoint.kind === 'latest' && lease.startAt !== undefined ? earliest : lease.startAt
     const createChildren = this.#createChildren.bind(this)
-    const tenure = new LeaseTenure({ ...this.#options, lease, sent, startAt: timed ? startAt : undefined, createChildren })
+    const parts = { departure: this.#departure, loopWatch: this.#loopWatch, createChildren }
+    const tenure = new LeaseTenure({ ...this.#options, ...parts, lease, sent, startAt: timed ? startAt : undefined })
     this.#tenures.set(leaseKey, tenure)
     tenure.vacated.addEventListener('abort', () => this.#vacated(tenure), { once: true })
     this.#track(this.#serve(tenure))
@@ -297,10 +321,20 @@ export class LeaseCoordinator {
 
   #vacated(tenure: LeaseTenure): void {
     this.#tenures.delete(tenure.leaseKey)
+    if (this.#halt.signal.aborted && this.#tenures.size === 0) {
+      this.#empty.abort()
+      this.#alarm.ring()
+    }
     if (!tenure.hasEnded()) return
     // The children are free now, and nobody is nearer to them.
     this.poke()
     if (this.#incomplete.delete(tenure.leaseKey)) this.#audit.soon()
+  }
+
+  #blocked(blockedMs: number): void {
+    const held = [...this.#tenures.values()].filter((tenure) => tenure.isHeld())
+    const leasesInDoubt = held.filter((tenure) => !tenure.isTrusted()).length
+    this.#options.emit({ type: 'event-loop-blocked', blockedMs, leasesHeld: held.length, leasesInDoubt })
   }
 
   async #request(lease: Lease): Promise<void> {
@@ -316,6 +350,7 @@ export class LeaseCoordinator {
   async #createChildren(lease: Lease, named: readonly ChildShard[], signal: AbortSignal): Promise<readonly string[]> {
     const { childShardIds, complete } = await createChildLeases(this.#options, lease, named, signal)
     if (!complete) this.#incomplete.add(lease.leaseKey)
+    for (const id of childShardIds) this.#successors.add(leaseKeyOf(lease.streamId, id))
     return childShardIds
   }
 }

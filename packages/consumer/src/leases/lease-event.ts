@@ -11,10 +11,35 @@ export type LeaseEvent =
   | { readonly type: 'lease-taken'; readonly leaseKey: string; readonly from: string | undefined; readonly resumeFrom: Position }
   /** We asked `from` to hand this lease over to us. */
   | { readonly type: 'lease-requested'; readonly leaseKey: string; readonly from: string | undefined }
-  /** `to`: the worker it was handed over to, undefined when it is free now. */
+  /** `to`: the worker it was handed over to, because it has asked for it or because we stop; undefined when it is free now. */
   | { readonly type: 'lease-released'; readonly leaseKey: string; readonly to: string | undefined }
   | { readonly type: 'lease-ended'; readonly leaseKey: string; readonly childShardIds: readonly string[] }
   | { readonly type: 'lease-lost'; readonly leaseKey: string; readonly error: LeaseLostError }
+  /**
+   * Another worker has asked for this lease and the handler has not returned in `waitedMs`: `context.signal` aborts, and a second later the
+   * lease goes to `to` at its last completed record. What the handler had in hand is delivered again there.
+   */
+  | {
+      readonly type: 'lease-handoff-forced'
+      readonly leaseKey: string
+      readonly to: string | undefined
+      readonly waitedMs: number
+    }
+  /**
+   * The reading of this shard neither brought anything nor waited for the handler for `stalledMs`: a fault, of this library or of what it
+   * runs on. The lease is given up, for somebody else to read on.
+   */
+  | { readonly type: 'lease-reader-stalled'; readonly leaseKey: string; readonly stalledMs: number }
+  /**
+   * This process did not run for `blockedMs` or more: a handler that computes without awaiting, a stopped process, or no processor time. No
+   * lease was renewed meanwhile. `leasesInDoubt` of `leasesHeld` may be lost: nothing of them is delivered before a renewal has succeeded.
+   */
+  | {
+      readonly type: 'event-loop-blocked'
+      readonly blockedMs: number
+      readonly leasesHeld: number
+      readonly leasesInDoubt: number
+    }
   /** Renewals have not succeeded for so long that the lease may be lost: nothing is delivered until one does. */
   | { readonly type: 'lease-in-doubt'; readonly leaseKey: string }
   /** A row that looks like a lease and cannot be used. Its shard is not read until the row is repaired. Once per row. */

@@ -17,7 +17,7 @@ function ownedBy(owner: string, ...keys: string[]): Lease[] {
 function plan(
   workerId: string,
   leases: readonly Lease[],
-  more: { expired?: string[]; overdue?: string[]; busy?: string[] } = {},
+  more: { expired?: string[]; overdue?: string[]; busy?: string[]; leavers?: string[]; successors?: string[] } = {},
 ): LeasePlan {
   return planLeases({
     workerId,
@@ -25,6 +25,8 @@ function plan(
     hasExpired: (lease) => more.expired?.includes(lease.leaseKey) === true,
     isOverdue: (lease) => more.overdue?.includes(lease.leaseKey) === true,
     busy: new Set(more.busy ?? leases.filter((lease) => lease.leaseOwner === workerId).map((lease) => lease.leaseKey)),
+    leavers: new Set(more.leavers ?? []),
+    successors: new Set(more.successors ?? []),
     random: () => 0.999,
   })
 }
@@ -159,6 +161,8 @@ class Fleet {
         hasExpired,
         isOverdue: () => false,
         busy: new Set(busy),
+        leavers: new Set(),
+        successors: new Set(),
         random: this.#random,
       })
       for (const lease of take) {

@@ -16,6 +16,10 @@ export interface LeasePlanInput {
   readonly busy: ReadonlySet<string>
   /** Owned by a live worker of KCL 2.x, which takes from the living and may be taken from. Default: none is. */
   readonly mayTakeFrom?: (lease: Lease) => boolean
+  /** Workers that are stopping: they take nothing, and give what they have by themselves. */
+  readonly leavers?: ReadonlySet<string>
+  /** Leases of shards whose parents this worker has just read to their end. Nobody is nearer: taken above the fair share too. */
+  readonly successors?: ReadonlySet<string>
   readonly random: Random
 }
 
@@ -30,7 +34,8 @@ export interface LeasePlan {
 
 /** What this worker should do about leases that it does not hold. Pure. docs/lease-protocol.md, "Who takes what". */
 export function planLeases(input: LeasePlanInput): LeasePlan {
-  const { leases, workerId, reads = () => true, hasExpired, isOverdue, busy, mayTakeFrom = () => false, random } = input
+  const { leases, workerId, reads = () => true, hasExpired, isOverdue, busy, random } = input
+  const { mayTakeFrom = () => false, leavers = new Set<string>(), successors = new Set<string>() } = input
   const byKey = new Map(leases.map((lease) => [lease.leaseKey, lease]))
   const free: Lease[] = []
   const mine: Lease[] = []
@@ -46,9 +51,9 @@ export function planLeases(input: LeasePlanInput): LeasePlan {
       continue
     }
     // During a handoff the lease counts for its next owner, and both are members.
-    const leasesOfOwner = owned.get(owner)
-    if (leasesOfOwner === undefined) owned.set(owner, [lease])
-    else leasesOfOwner.push(lease)
+    const theirs = owned.get(owner)
+    if (theirs === undefined) owned.set(owner, [lease])
+    else theirs.push(lease)
     const current = actualOwner(lease)
     if (current !== undefined && !owned.has(current)) owned.set(current, [])
     if (readable) for (const id of [owner, current]) if (id !== undefined) peers.add(id)
@@ -56,6 +61,7 @@ export function planLeases(input: LeasePlanInput): LeasePlan {
   // With the others this worker shares nothing.
   for (const id of owned.keys()) if (!peers.has(id)) owned.delete(id)
   const live = free.length + [...owned.values()].reduce((sum, each) => sum + each.length, 0)
+  for (const leaver of leavers) owned.delete(leaver)
   const room = Math.ceil(live / owned.size) - owned.get(workerId)!.length
   if (free.length === 0) {
     const isMovable = (lease: Lease): boolean => isOfOurs(lease) || (mayTakeFrom(lease) && parentsHaveEnded(lease, byKey))
@@ -66,8 +72,10 @@ export function planLeases(input: LeasePlanInput): LeasePlan {
     free.filter((lease) => !busy.has(lease.leaseKey)),
     random,
   )
+  takeable.sort((a, b) => Number(successors.has(b.leaseKey)) - Number(successors.has(a.leaseKey)))
   const share = takeable.slice(0, Math.max(0, room))
-  return { take: [...mine, ...share, ...takeable.slice(share.length).filter(isOverdue)], request: [], takeFromLive: [] }
+  const beyond = takeable.slice(share.length).filter((lease) => successors.has(lease.leaseKey) || isOverdue(lease))
+  return { take: [...mine, ...share, ...beyond], request: [], takeFromLive: [] }
 }
 
 /** The owner is a Shardwise worker. */

@@ -1,4 +1,4 @@
-import { type Lease, pendingHandoff } from './lease.js'
+import { isOffered, type Lease, pendingHandoff } from './lease.js'
 
 interface Member {
   readonly id: string
@@ -49,7 +49,7 @@ function memberOf(
   const streams = new Set(leases.map(({ streamId }) => streamId))
   const movable = new Map<string | undefined, Lease[]>()
   for (const lease of leases) {
-    if (pendingHandoff(lease) !== undefined || !isMovable(lease)) continue
+    if (pendingHandoff(lease) !== undefined || isOffered(lease) || !isMovable(lease)) continue
     const ofStream = movable.get(lease.streamId)
     if (ofStream === undefined) movable.set(lease.streamId, [lease])
     else ofStream.push(lease)

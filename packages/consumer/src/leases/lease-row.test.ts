@@ -191,10 +191,16 @@ describe('a write, as DynamoDB is told', () => {
   const changes = {
     'take of a free lease': takeChange(aLease('s1'), 'b'),
     'take in a handoff': takeChange(asked, 'c'),
-    renew: renewChange(owned, 'a', undefined),
-    'renew with a checkpoint': renewChange(owned, 'a', at),
+    renew: renewChange(owned, 'a', {}),
+    'renew with a checkpoint': renewChange(owned, 'a', { checkpoint: at }),
     'hand over to nobody': handOverChange(owned, 'a', { to: undefined, checkpoint: at }),
     'hand over': handOverChange(asked, 'a', { to: 'b' }),
+    'hand over to one that has not asked, by one that leaves': handOverChange(owned, 'a', {
+      to: 'b',
+      offer: true,
+      leaving: true,
+    }),
+    'renew, leaving': renewChange(owned, 'a', { leaving: true }),
     end: endChange(owned, 'a', ['s2']),
     'end without children': endChange(owned, 'a', []),
     request: requestHandoffChange(owned, 'b'),

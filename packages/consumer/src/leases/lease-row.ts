@@ -15,6 +15,8 @@ const ATTRIBUTES: Record<Exclude<ChangeableAttribute, 'checkpoint' | 'range'>, s
   ownerSwitchesSinceCheckpoint: 'ownerSwitchesSinceCheckpoint',
   childShardIds: 'childShardIds',
   shardwiseOwner: 'swOwner',
+  nextOwner: 'swNext',
+  leaver: 'swLeaver',
 }
 
 /** A checkpoint ends KCL's two-phase checkpoint, whoever had begun it. */
@@ -67,6 +69,8 @@ export function parseRow(row: Row, streamName: string | undefined): ParsedRow {
     range: start !== undefined && end !== undefined ? { start, end } : undefined,
     startAt: wholeNumber(row.swStartAt),
     shardwiseOwner: row.swOwner?.S,
+    nextOwner: row.swNext?.S,
+    leaver: row.swLeaver?.S,
   }
   return { kind: 'lease', lease }
 }

@@ -52,6 +52,8 @@ export function leaseStoreSuite(
         leaseOwner: undefined,
         checkpointOwner: undefined,
         shardwiseOwner: undefined,
+        nextOwner: undefined,
+        leaver: undefined,
         leaseCounter: 0,
         ownerSwitchesSinceCheckpoint: 0,
         childShardIds: [],
@@ -162,6 +164,12 @@ export function leaseStoreSuite(
         expect(await store.renew(row, 'a', { checkpoint: sequencePosition('100') })).toEqual({ done: false, lease: after })
       })
 
+      test('says that the owner leaves', async () => {
+        const row = landed(await store.renew(await taken(), 'a', { leaving: true }))
+        expect(row).toMatchObject({ leaseOwner: 'a', leaver: 'a', leaseCounter: 2 })
+        expect(await store.read(KEY)).toEqual(row)
+      })
+
       test('goes on for the actual owner during a handoff and shows it; the next owner may not', async () => {
         const row = await taken()
         await store.requestHandoff(row, 'b')
@@ -195,6 +203,54 @@ export function leaseStoreSuite(
           ownerSwitchesSinceCheckpoint: 1,
         })
         expect(landed(await store.take(after, 'b'))).toMatchObject({ leaseOwner: 'b', shardwiseOwner: 'b', leaseCounter: 3 })
+      })
+
+      test('to one that has not asked, which takes it; its leaver is known until then', async () => {
+        const row = landed(await store.handOver(await taken(), 'a', { to: 'b', offer: true, leaving: true, checkpoint }))
+        expect(row).toMatchObject({
+          leaseOwner: 'b',
+          checkpointOwner: undefined,
+          shardwiseOwner: 'a',
+          nextOwner: 'b',
+          leaver: 'a',
+          checkpoint,
+          leaseCounter: 2,
+          ownerSwitchesSinceCheckpoint: 1,
+        })
+        expect(await store.read(KEY)).toEqual(row)
+        expect(landed(await store.take(row, 'b'))).toMatchObject({
+          leaseOwner: 'b',
+          shardwiseOwner: 'b',
+          nextOwner: undefined,
+          leaver: undefined,
+          leaseCounter: 3,
+        })
+      })
+
+      test('offered, and never taken up: anyone may take it, once', async () => {
+        const row = landed(await store.handOver(await taken(), 'a', { to: 'gone', offer: true }))
+        const writes = await Promise.all(['b', 'c'].map((worker) => store.take(row, worker)))
+        expect(writes.filter((write) => write.done)).toHaveLength(1)
+        expect(await store.take(row, 'gone')).toMatchObject({ done: false })
+        expect((await store.read(KEY))!.nextOwner).toBe(undefined)
+      })
+
+      test('an offer that is not taken up can be made free, unless it was taken meanwhile', async () => {
+        const row = landed(await store.handOver(await taken(), 'a', { to: 'b', offer: true, leaving: true }))
+        const free = landed(await store.handOver(row, 'b', { to: undefined }))
+        expect(free).toMatchObject({ leaseOwner: undefined, nextOwner: undefined, leaver: 'a', leaseCounter: 3 })
+        expect((await store.take(row, 'b')).done).toBe(false)
+        const again = landed(await store.handOver(landed(await store.take(free, 'a')), 'a', { to: 'b', offer: true }))
+        const theirs = landed(await store.take(again, 'b'))
+        expect(await store.handOver(again, 'b', { to: undefined })).toEqual({ done: false, lease: theirs })
+      })
+
+      test('to one that has not asked fails when another has asked, or it was lost', async () => {
+        const row = await taken()
+        const requested = landed(await store.requestHandoff(row, 'c'))
+        expect(await store.handOver(row, 'a', { to: 'b', offer: true })).toEqual({ done: false, lease: requested })
+        const theirs = landed(await store.take(requested, 'c'))
+        expect(await store.handOver(row, 'a', { to: 'b', offer: true })).toEqual({ done: false, lease: theirs })
       })
 
       test('to nobody fails when somebody has asked', async () => {
@@ -317,6 +373,7 @@ export function leaseStoreSuite(
         expect(landed(await store.requestHandoff(await taken(), 'b'))).toMatchObject({
           leaseOwner: 'b',
           checkpointOwner: 'a',
+          nextOwner: 'b',
           leaseCounter: 1,
         })
       })

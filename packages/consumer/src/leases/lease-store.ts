@@ -22,22 +22,12 @@ export interface LeaseStore {
   /** Makes `workerId` the owner, provided that counter and owners are still those of `lease`. */
   take(lease: Lease, workerId: string, options?: CallOptions): Promise<LeaseWrite>
   /** Moves the counter and, when given, the checkpoint, provided that the counter is that of `lease` and `workerId` the actual owner. */
-  renew(
-    lease: Lease,
-    workerId: string,
-    progress: { readonly checkpoint?: Position | undefined },
-    options?: CallOptions,
-  ): Promise<LeaseWrite>
+  renew(lease: Lease, workerId: string, progress: Progress, options?: CallOptions): Promise<LeaseWrite>
   /**
-   * Gives up ownership, with a last checkpoint: to `to`, or to nobody. The condition of `renew`, and that the pending handoff is to `to`
-   * (with `to` undefined: that none is pending).
+   * Gives up ownership, with a last checkpoint: to the worker that has asked for it, to one that has not, or to nobody. The condition of
+   * `renew`, and that the pending handoff is to `to` (with `offer`, or `to` undefined: that none is pending).
    */
-  handOver(
-    lease: Lease,
-    workerId: string,
-    last: { readonly to: string | undefined; readonly checkpoint?: Position | undefined },
-    options?: CallOptions,
-  ): Promise<LeaseWrite>
+  handOver(lease: Lease, workerId: string, last: HandOver, options?: CallOptions): Promise<LeaseWrite>
   /** SHARD_END: no owner any more. The condition of `renew`. */
   end(lease: Lease, workerId: string, childShardIds: readonly string[], options?: CallOptions): Promise<LeaseWrite>
   /** Asks the owner of `lease`, a Shardwise worker, to hand it over to `to`. The counter stays. */
@@ -48,6 +38,20 @@ export interface LeaseStore {
   fillRange(lease: Lease, range: HashKeyRange, options?: CallOptions): Promise<LeaseWrite>
   /** Deletes the row, provided that counter, owners and checkpoint are still those of `lease`. */
   delete(lease: Lease, options?: CallOptions): Promise<LeaseDeletion>
+}
+
+/** What an owner's write carries. */
+export interface Progress {
+  readonly checkpoint?: Position | undefined
+  /** The owner stops: others shall give it nothing more, and not count on it. */
+  readonly leaving?: boolean | undefined
+}
+
+export interface HandOver extends Progress {
+  /** Undefined: to nobody. */
+  readonly to: string | undefined
+  /** `to` has not asked for it: a Shardwise worker that the owner names. */
+  readonly offer?: boolean | undefined
 }
 
 /** `lease` is the row after the write, or, where the condition did not hold, the row that was found (undefined: no such row). */

@@ -2,6 +2,7 @@ import { ManualClock } from '@shardwise/core/clock'
 import type { ChildShard } from '@shardwise/core/kinesis-port'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { SHARD_END, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
+import { EventLoopWatch } from './event-loop-watch.js'
 import type { Lease } from './lease.js'
 import type { LeaseEvent } from './lease-event.js'
 import { LeaseTenure } from './lease-tenure.js'
@@ -11,6 +12,7 @@ import { momentOf } from './trust-window.js'
 
 const FAILOVER = 9_000
 const TICK = 3_000
+const HANDOFF = 20_000
 const at = (number: number): ReturnType<typeof sequencePosition> => sequencePosition(`${number}`)
 
 let clock: ManualClock
@@ -19,6 +21,8 @@ let network: FaultyLeaseStore
 let events: LeaseEvent[]
 let tenure: LeaseTenure
 let running: Promise<void>
+let departure: { isLeaving: boolean; successorOf: () => string | undefined }
+let blocked: number[]
 let createChildren: (children: readonly ChildShard[]) => Promise<readonly string[]>
 
 beforeEach(async () => {
@@ -26,6 +30,8 @@ beforeEach(async () => {
   table = new MemoryLeaseStore()
   network = new FaultyLeaseStore(table)
   events = []
+  blocked = []
+  departure = { isLeaving: false, successorOf: () => undefined }
   createChildren = async (children) => children.map(({ ShardId }) => ShardId!)
   await table.create({ leaseKey: 's1', checkpoint: TRIM_HORIZON, parentShardIds: [], range: undefined, startAt: undefined })
   const lease = (await table.take(await row(), 'me')).lease!
@@ -38,6 +44,9 @@ beforeEach(async () => {
     failoverTimeMs: FAILOVER,
     clock,
     random: () => 0.5,
+    departure,
+    loopWatch: new EventLoopWatch(FAILOVER, (blockedMs) => blocked.push(blockedMs)),
+    handoffTimeoutMs: HANDOFF,
     createChildren: (_lease, children) => createChildren(children),
     emit: (event) => events.push(event),
   })

@@ -4,8 +4,12 @@ import type { Random } from '@shardwise/core/random'
 import type { ServiceFailure } from '@shardwise/core/service-error'
 import { backoffDelay } from '../backoff.js'
 import { comparePositions, formatPosition, type Position } from '../checkpoints/position.js'
+import type { ReadWatch } from '../shards/read-watch.js'
 import { Alarm } from './alarm.js'
 import { createChildrenPatiently } from './children-creation.js'
+import type { Departure } from './departure.js'
+import type { EventLoopWatch } from './event-loop-watch.js'
+import { HandoffLimit } from './handoff-limit.js'
 import type { HeldLease } from './held-lease.js'
 import { hasEnded, isHeldBy, type Lease, pendingHandoff } from './lease.js'
 import type { LeaseEvent, LeaseOperation } from './lease-event.js'
@@ -18,6 +22,10 @@ export interface LeaseTenureOptions extends OwnedRowOptions {
   readonly store: LeaseStore
   readonly startAt: number | undefined
   readonly random: Random
+  readonly departure: Pick<Departure, 'isLeaving' | 'successorOf'>
+  readonly loopWatch: EventLoopWatch
+  /** Milliseconds that the worker has for finishing when another one asks for the lease. Then it is cut off, and a second later the lease goes. */
+  readonly handoffTimeoutMs: number
   /** Creates the leases of the children. May be called again after a failure. */
   readonly createChildren: (lease: Lease, children: readonly ChildShard[], signal: AbortSignal) => Promise<readonly string[]>
   readonly emit: (event: LeaseEvent) => void
@@ -63,10 +71,12 @@ export class LeaseTenure implements HeldLease {
   #dueAt: number
   readonly #alarm: Alarm
   readonly #waiters = new TenureWaiters()
+  readonly #limit: HandoffLimit
+  #reading: Pick<ReadWatch, 'stalledMs'> | undefined
   #ending: Ending | undefined
 
   constructor(options: LeaseTenureOptions) {
-    const { lease, startAt, sent, failoverTimeMs } = options
+    const { lease, startAt, sent, failoverTimeMs, clock, loopWatch, handoffTimeoutMs } = options
     this.#options = options
     this.leaseKey = lease.leaseKey
     this.shardId = lease.shardId
@@ -76,7 +86,8 @@ export class LeaseTenure implements HeldLease {
     this.range = lease.range
     this.generation = lease.leaseCounter
     this.#owned = new OwnedRow(options)
-    this.#alarm = new Alarm(options.clock)
+    this.#alarm = new Alarm(clock, loopWatch)
+    this.#limit = new HandoffLimit(handoffTimeoutMs)
     this.#tickMs = failoverTimeMs / TICKS
     this.#dueAt = sent.now + this.#tickMs
   }
@@ -96,8 +107,17 @@ export class LeaseTenure implements HeldLease {
 
   isOurs(): boolean {
     // Once the write that gives the lease away is on its way, another may have it before the answer is here.
-    const giving = this.#waiters.releasing || this.#ending !== undefined
-    return this.#state.is === 'held' && !giving && this.#owned.isTrusted()
+    const giving = this.#waiters.releasing || this.#ending !== undefined || this.#limit.isCutOff
+    return this.isHeld() && !giving && this.isTrusted()
+  }
+
+  isHeld(): boolean {
+    return this.#state.is === 'held'
+  }
+
+  /** Nobody else can have taken it yet. */
+  isTrusted(): boolean {
+    return this.#owned.isTrusted()
   }
 
   /** No renewal has succeeded for half of the failover time: more than one was missed. */
@@ -112,9 +132,14 @@ export class LeaseTenure implements HeldLease {
   }
 
   revalidate(): Promise<boolean> {
-    if (this.#state.is !== 'held' || this.isOurs()) return Promise.resolve(this.#state.is === 'held')
+    if (!this.isHeld() || this.#limit.isCutOff) return Promise.resolve(false)
+    if (this.isOurs()) return Promise.resolve(true)
     this.#writeSoon()
     return this.#waiters.trusted()
+  }
+
+  renewWhile(reading: Pick<ReadWatch, 'stalledMs'>): void {
+    this.#reading = reading
   }
 
   checkpoint(position: Position): void {
@@ -141,16 +166,17 @@ export class LeaseTenure implements HeldLease {
       const childShardIds = await this.#withChildren(children)
       if (childShardIds === undefined) return false
       const recorded = await new Promise<boolean>((resolve, reject) => {
-        if (this.#state.is !== 'held') throw this.#lossBecause('it was given up before its end')
+        // The write that gives it away may be under way.
+        if (!this.isHeld() || this.#limit.isCutOff) throw this.#lossBecause('it was given up before its end')
         this.#ending = { childShardIds, resolve, reject }
         this.#writeSoon()
       })
       if (recorded) this.#vacated.abort()
       return recorded
     } catch (error) {
-      if (this.#state.is !== 'lost') throw error
-      this.#vacated.abort()
-      throw this.#state.error
+      if (this.isHeld() && !this.signal.aborted) throw error
+      await this.release()
+      throw this.signal.aborted ? this.signal.reason : error
     }
   }
 
@@ -169,7 +195,7 @@ export class LeaseTenure implements HeldLease {
 
   /** What a scan has shown of our row. It may be stale: a hint, never a proof. */
   observe(row: Lease): void {
-    if (pendingHandoff(row)?.from === this.#options.workerId) this.requestDrain()
+    this.#heedRequest(row)
     // Somebody else has written: find out at once, instead of at the next tick.
     const ahead = row.leaseCounter - this.#owned.row.leaseCounter
     if (ahead > 1 || (ahead === 1 && !isHeldBy(row, this.#options.workerId))) this.#writeSoon()
@@ -178,26 +204,31 @@ export class LeaseTenure implements HeldLease {
   /** Renews until the lease is given up or lost. Resolves when nothing of it runs. */
   async run(): Promise<void> {
     while (this.#state.is === 'held') {
-      const { clock } = this.#options
-      if (clock.now() < this.#dueAt) await this.#alarm.wait(this.#dueAt)
+      const now = this.#options.clock.now()
+      const { nextAt } = this.#limit
+      if (now >= nextAt) this.#passLimit(now)
+      else if (now < this.#dueAt) await this.#alarm.wait(Math.min(this.#dueAt, nextAt))
       else if (this.#ending !== undefined) await this.#end(this.#ending)
-      else if (this.#waiters.releasing) await this.#handOver()
-      else await this.#renew()
+      else if (this.#waiters.releasing || this.#limit.isForced) await this.#handOver()
+      else if (!this.#isStalled(now)) await this.#renew()
     }
   }
 
   async #renew(): Promise<void> {
-    const { store, workerId } = this.#options
-    const checkpoint = this.#unwritten()
-    const outcome = await this.#attempt('renew', (row, signal) => store.renew(row, workerId, { checkpoint }, { signal }))
+    const { store, workerId, departure } = this.#options
+    const progress = { checkpoint: this.#unwritten(), leaving: departure.isLeaving }
+    const outcome = await this.#attempt('renew', (row, signal) => store.renew(row, workerId, progress, { signal }))
     if (outcome.is === 'refused') this.#lose(outcome.found)
   }
 
   async #handOver(): Promise<void> {
-    const { store, workerId, clock, failoverTimeMs, emit } = this.#options
-    const to = pendingHandoff(this.#owned.row)?.to
-    const checkpoint = this.#unwritten()
-    const outcome = await this.#attempt('release', (row, signal) => store.handOver(row, workerId, { to, checkpoint }, { signal }))
+    const { store, workerId, clock, failoverTimeMs, departure, emit } = this.#options
+    const { isLeaving } = departure
+    const asked = pendingHandoff(this.#owned.row)?.to
+    const named = asked === undefined && (isLeaving || this.#limit.isForced) ? departure.successorOf(this.#owned.row) : undefined
+    const to = asked ?? named
+    const last = { to, offer: named !== undefined, leaving: isLeaving, checkpoint: this.#unwritten() }
+    const outcome = await this.#attempt('release', (row, signal) => store.handOver(row, workerId, last, { signal }))
     if (outcome.is === 'refused' && !outcome.uncertain) this.#lose(outcome.found)
     else if (outcome.is === 'refused' || outcome.is === 'landed') {
       emit({ type: 'lease-released', leaseKey: this.leaseKey, to })
@@ -223,7 +254,7 @@ export class LeaseTenure implements HeldLease {
   }
 
   async #attempt(operation: LeaseOperation, send: Parameters<OwnedRow['attempt']>[1]): Promise<WriteOutcome> {
-    const { clock, workerId } = this.#options
+    const { clock } = this.#options
     this.#dueAt = clock.now() + this.#tickMs
     const outcome = await this.#owned.attempt(this.#tickMs, send)
     if (outcome.is === 'failed') {
@@ -235,7 +266,7 @@ export class LeaseTenure implements HeldLease {
     this.#inDoubt = false
     // An earlier renewal that turns out to have landed is as good as this one, unless there is more to write.
     if (outcome.is === 'changed' && (operation !== 'renew' || this.#unwritten() !== undefined)) this.#dueAt = clock.now()
-    if (pendingHandoff(this.#owned.row)?.from === workerId) this.requestDrain()
+    this.#heedRequest(this.#owned.row)
     if (this.#waiters.settle(this.#owned.row.checkpoint, this.isOurs())) this.#dueAt = clock.now()
     return outcome
   }
@@ -248,6 +279,34 @@ export class LeaseTenure implements HeldLease {
     if (this.#inDoubt || this.#owned.isTrusted()) return
     this.#inDoubt = true
     emit({ type: 'lease-in-doubt', leaseKey: this.leaseKey })
+  }
+
+  #heedRequest(row: Lease): void {
+    if (pendingHandoff(row)?.from !== this.#options.workerId) return
+    this.requestDrain()
+    this.#limit.requested(this.#options.clock.now())
+    this.#alarm.ring()
+  }
+
+  #passLimit(now: number): void {
+    const waitedMs = this.#limit.pass(now)
+    if (this.#limit.isForced) this.#dueAt = now
+    // The worker has finished by itself.
+    if (waitedMs === undefined || this.#waiters.releasing || this.#ending !== undefined) return
+    const to = pendingHandoff(this.#owned.row)?.to
+    this.#options.emit({ type: 'lease-handoff-forced', leaseKey: this.leaseKey, to, waitedMs })
+    this.#lost.abort(
+      this.#lossBecause(`another worker waits for it, and this one has not finished in ${Math.round(waitedMs)} ms`, to),
+    )
+  }
+
+  #isStalled(now: number): boolean {
+    const stalledMs = this.#reading?.stalledMs(now)
+    if (stalledMs === undefined) return false
+    this.#options.emit({ type: 'lease-reader-stalled', leaseKey: this.leaseKey, stalledMs })
+    this.#limit.force()
+    this.#lost.abort(this.#lossBecause(`its reading has stood still for ${Math.round(stalledMs)} ms`))
+    return true
   }
 
   #unwritten(): Position | undefined {
@@ -280,7 +339,7 @@ export class LeaseTenure implements HeldLease {
     const { createChildren, clock, random, emit } = this.#options
     return createChildrenPatiently({
       leaseKey: this.leaseKey,
-      create: () => createChildren(this.#owned.row, children, this.signal),
+      create: (signal) => createChildren(this.#owned.row, children, AbortSignal.any([signal, this.signal])),
       isHeld: () => this.#state.is === 'held',
       lost: this.signal,
       drain: this.drain,

@@ -12,6 +12,7 @@ export class LeaseView {
    */
   readonly #unsure = new Set<string>()
   #leases = new Map<string, Lease>()
+  #leavers: ReadonlySet<string> = new Set()
   #current = false
 
   constructor(options: { readonly failoverTimeMs: number; readonly scanIntervalMs: number }) {
@@ -36,11 +37,17 @@ export class LeaseView {
     return this.#unsure
   }
 
+  /** Workers that are stopping, as their rows say or have said. */
+  get leavers(): ReadonlySet<string> {
+    return this.#leavers
+  }
+
   /** `now`: when the scan ended. `nextScanInMs`: how far off the next one is meant to be. Returns the rows that cannot be used and were not seen before. */
   scanned({ leases, malformed }: LeaseListing, now: number, nextScanInMs: number): readonly MalformedLease[] {
     this.#current = true
     this.#leases = new Map(leases.map((lease) => [lease.leaseKey, lease]))
     this.#unsure.clear()
+    this.#leavers = leaversIn(leases, this.#leavers)
     this.observer.observe(leases, now, nextScanInMs)
     const found = malformed.filter(({ leaseKey }) => !this.#malformed.has(leaseKey))
     for (const { leaseKey } of found) this.#malformed.add(leaseKey)
@@ -77,4 +84,17 @@ export class LeaseView {
     }
     return next
   }
+}
+
+/**
+ * Who leaves, by the marks in the rows. A mark is gone as soon as somebody has taken the lease, so what was known is kept while a row still
+ * names the worker: with a slow handler in hand it may own a lease for long, and have the fewest of all.
+ */
+export function leaversIn(leases: readonly Lease[], known: ReadonlySet<string> = new Set()): ReadonlySet<string> {
+  const leavers = new Set<string>()
+  for (const { leaver, leaseOwner, checkpointOwner } of leases) {
+    if (leaver !== undefined) leavers.add(leaver)
+    for (const id of [leaseOwner, checkpointOwner]) if (id !== undefined && known.has(id)) leavers.add(id)
+  }
+  return leavers
 }

@@ -28,7 +28,14 @@ describe('the writes', () => {
       takeChange(free, 'me'),
       {
         where: { leaseCounter: 7, leaseOwner: undefined, checkpointOwner: undefined },
-        set: { leaseOwner: 'me', shardwiseOwner: 'me', checkpointOwner: undefined, leaseCounter: 8 },
+        set: {
+          leaseOwner: 'me',
+          shardwiseOwner: 'me',
+          checkpointOwner: undefined,
+          nextOwner: undefined,
+          leaver: undefined,
+          leaseCounter: 8,
+        },
       },
     ],
     [
@@ -40,15 +47,17 @@ describe('the writes', () => {
           leaseOwner: 'third',
           shardwiseOwner: 'third',
           checkpointOwner: undefined,
+          nextOwner: undefined,
+          leaver: undefined,
           leaseCounter: 8,
           ownerSwitchesSinceCheckpoint: 3,
         },
       },
     ],
-    ['renew', renewChange(mine, 'me', undefined), { where: { leaseCounter: 7, actualOwner: 'me' }, set: { leaseCounter: 8 } }],
+    ['renew', renewChange(mine, 'me', {}), { where: { leaseCounter: 7, actualOwner: 'me' }, set: { leaseCounter: 8 } }],
     [
       'renew with a checkpoint',
-      renewChange(mine, 'me', at),
+      renewChange(mine, 'me', { checkpoint: at }),
       {
         where: { leaseCounter: 7, actualOwner: 'me' },
         set: { leaseCounter: 8, checkpoint: at, ownerSwitchesSinceCheckpoint: 0 },
@@ -59,7 +68,28 @@ describe('the writes', () => {
       handOverChange(mine, 'me', { to: undefined }),
       {
         where: { leaseCounter: 7, leaseOwner: 'me', checkpointOwner: undefined },
-        set: { leaseOwner: undefined, checkpointOwner: undefined, leaseCounter: 8, ownerSwitchesSinceCheckpoint: 2 },
+        set: {
+          leaseOwner: undefined,
+          checkpointOwner: undefined,
+          leaseCounter: 8,
+          ownerSwitchesSinceCheckpoint: 2,
+          nextOwner: undefined,
+        },
+      },
+    ],
+    [
+      'hand over to one that has not asked: none is pending',
+      handOverChange(mine, 'me', { to: 'them', offer: true, leaving: true }),
+      {
+        where: { leaseCounter: 7, leaseOwner: 'me', checkpointOwner: undefined },
+        set: {
+          leaseOwner: 'them',
+          checkpointOwner: undefined,
+          leaseCounter: 8,
+          ownerSwitchesSinceCheckpoint: 3,
+          nextOwner: 'them',
+          leaver: 'me',
+        },
       },
     ],
     [
@@ -69,6 +99,11 @@ describe('the writes', () => {
         where: { leaseCounter: 7, leaseOwner: 'me', checkpointOwner: 'them' },
         set: { leaseOwner: 'me', checkpointOwner: undefined, leaseCounter: 8, ownerSwitchesSinceCheckpoint: 1, checkpoint: at },
       },
+    ],
+    [
+      'renew, leaving',
+      renewChange(mine, 'me', { leaving: true }),
+      { where: { leaseCounter: 7, actualOwner: 'me' }, set: { leaseCounter: 8, leaver: 'me' } },
     ],
     [
       'end',
@@ -82,6 +117,8 @@ describe('the writes', () => {
           ownerSwitchesSinceCheckpoint: 0,
           checkpoint: SHARD_END,
           childShardIds: ['s2', 's3'],
+          nextOwner: undefined,
+          leaver: undefined,
         },
       },
     ],
@@ -90,21 +127,16 @@ describe('the writes', () => {
       requestHandoffChange(theirs, 'me'),
       {
         where: { leaseOwner: 'them', checkpointOwner: undefined, shardwiseOwner: 'them', ended: false },
-        set: { leaseOwner: 'me', checkpointOwner: 'them', shardwiseOwner: 'me' },
+        set: { leaseOwner: 'me', checkpointOwner: 'them', nextOwner: 'me' },
       },
     ],
     [
-      'withdraw our own: the owner is marked as ours again',
-      withdrawHandoffChange({ ...asked, shardwiseOwner: 'me' }, 'me'),
+      'withdraw it',
+      withdrawHandoffChange(asked, 'me'),
       {
         where: { leaseOwner: 'me', checkpointOwner: 'them' },
-        set: { leaseOwner: 'them', checkpointOwner: undefined, shardwiseOwner: 'them' },
+        set: { leaseOwner: 'them', checkpointOwner: undefined, nextOwner: undefined },
       },
-    ],
-    [
-      'withdraw what a leader of KCL’s has asked: the mark is not ours',
-      withdrawHandoffChange(asked, 'me'),
-      { where: { leaseOwner: 'me', checkpointOwner: 'them' }, set: { leaseOwner: 'them', checkpointOwner: undefined } },
     ],
   ])('%s', (_name, change, expected) => {
     // A key that is undefined says "absent" or "removed", one that is missing says nothing.
@@ -147,8 +179,9 @@ test('property: what moves the counter moves it by one, from the one that was se
     fc.property(anyLease, worker, fc.option(worker, { nil: undefined }), (lease, me, to) => {
       const changes = [
         takeChange(lease, me),
-        renewChange(lease, me, at),
+        renewChange(lease, me, { checkpoint: at }),
         handOverChange(lease, me, { to, checkpoint: at }),
+        handOverChange(lease, me, { to, offer: true, leaving: true }),
         endChange(lease, me, []),
       ]
       for (const { where, set } of changes) {

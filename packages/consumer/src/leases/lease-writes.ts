@@ -1,6 +1,7 @@
 import type { HashKeyRange } from '@shardwise/core/hash-key'
 import { type Position, SHARD_END } from '../checkpoints/position.js'
 import type { Lease } from './lease.js'
+import type { HandOver, Progress } from './lease-store.js'
 
 /**
  * One conditional write as data. What each protects is written in docs/lease-protocol.md; the stores only carry them out.
@@ -20,6 +21,8 @@ export type ChangeableAttribute =
   | 'checkpoint'
   | 'childShardIds'
   | 'shardwiseOwner'
+  | 'nextOwner'
+  | 'leaver'
   | 'range'
 
 /** All of these hold. An owner that is present and undefined must be absent from the row. */
@@ -46,28 +49,30 @@ export function takeChange(lease: Lease, workerId: string): LeaseChange {
       leaseOwner: workerId,
       shardwiseOwner: workerId,
       checkpointOwner: undefined,
+      nextOwner: undefined,
+      leaver: undefined,
       leaseCounter: lease.leaseCounter + 1,
       ...(switches && { ownerSwitchesSinceCheckpoint: lease.ownerSwitchesSinceCheckpoint + 1 }),
     },
   }
 }
 
-export function renewChange(lease: Lease, workerId: string, checkpoint: Position | undefined): LeaseChange {
+export function renewChange(lease: Lease, workerId: string, { checkpoint, leaving = false }: Progress): LeaseChange {
   return {
     leaseKey: lease.leaseKey,
     where: { leaseCounter: lease.leaseCounter, actualOwner: workerId },
-    set: { leaseCounter: lease.leaseCounter + 1, ...(checkpoint && { checkpoint, ownerSwitchesSinceCheckpoint: 0 }) },
+    set: {
+      leaseCounter: lease.leaseCounter + 1,
+      ...(checkpoint && { checkpoint, ownerSwitchesSinceCheckpoint: 0 }),
+      ...(leaving && { leaver: workerId }),
+    },
   }
 }
 
-export function handOverChange(
-  lease: Lease,
-  workerId: string,
-  last: { readonly to: string | undefined; readonly checkpoint?: Position | undefined },
-): LeaseChange {
-  const { to, checkpoint } = last
-  const owners =
-    to === undefined ? { leaseOwner: workerId, checkpointOwner: undefined } : { leaseOwner: to, checkpointOwner: workerId }
+export function handOverChange(lease: Lease, workerId: string, last: HandOver): LeaseChange {
+  const { to, checkpoint, offer = false, leaving = false } = last
+  const unasked = offer || to === undefined
+  const owners = unasked ? { leaseOwner: workerId, checkpointOwner: undefined } : { leaseOwner: to, checkpointOwner: workerId }
   const switches = (checkpoint === undefined ? lease.ownerSwitchesSinceCheckpoint : 0) + (to === undefined ? 0 : 1)
   return {
     leaseKey: lease.leaseKey,
@@ -78,6 +83,9 @@ export function handOverChange(
       leaseCounter: lease.leaseCounter + 1,
       ownerSwitchesSinceCheckpoint: switches,
       ...(checkpoint && { checkpoint }),
+      // Who has asked has named itself already, if it is one of ours.
+      ...(unasked && { nextOwner: to }),
+      ...(leaving && { leaver: workerId }),
     },
   }
 }
@@ -93,6 +101,8 @@ export function endChange(lease: Lease, workerId: string, childShardIds: readonl
       ownerSwitchesSinceCheckpoint: 0,
       checkpoint: SHARD_END,
       childShardIds,
+      nextOwner: undefined,
+      leaver: undefined,
     },
   }
 }
@@ -102,7 +112,7 @@ export function requestHandoffChange(lease: Lease, to: string): LeaseChange {
   return {
     leaseKey: lease.leaseKey,
     where: { leaseOwner: owner, checkpointOwner: undefined, shardwiseOwner: owner, ended: false },
-    set: { leaseOwner: to, checkpointOwner: owner, shardwiseOwner: to },
+    set: { leaseOwner: to, checkpointOwner: owner, nextOwner: to },
   }
 }
 
@@ -111,8 +121,7 @@ export function withdrawHandoffChange(lease: Lease, to: string): LeaseChange {
   return {
     leaseKey: lease.leaseKey,
     where: { leaseOwner: to, checkpointOwner: owner },
-    // A request of a KCL leader's has left our own mark alone.
-    set: { leaseOwner: owner, checkpointOwner: undefined, ...(lease.shardwiseOwner === to && { shardwiseOwner: owner }) },
+    set: { leaseOwner: owner, checkpointOwner: undefined, nextOwner: undefined },
   }
 }
 

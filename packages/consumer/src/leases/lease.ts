@@ -28,6 +28,10 @@ export interface Lease {
   readonly startAt: number | undefined
   /** `swOwner`: who took this lease as a Shardwise worker. The owner is a Shardwise worker exactly when this equals `leaseOwner`. */
   readonly shardwiseOwner: string | undefined
+  /** `swNext`: the Shardwise worker that this lease shall go to. Stays until that worker, or another, takes it. */
+  readonly nextOwner: string | undefined
+  /** `swLeaver`: who gives this lease away, or gave it away, because it stops. Stays until somebody takes it. */
+  readonly leaver: string | undefined
 }
 
 /** What a lease is created with: no owner, counter 0. */
@@ -64,14 +68,23 @@ export function actualOwner(lease: Lease): string | undefined {
  */
 export function isHeldBy(lease: Lease, workerId: string): boolean {
   if (actualOwner(lease) !== workerId) return false
-  const { checkpointOwner, shardwiseOwner, leaseOwner } = lease
-  return checkpointOwner === undefined || shardwiseOwner === workerId || shardwiseOwner === leaseOwner
+  const { checkpointOwner, nextOwner, leaseOwner } = lease
+  // A leader of KCL's names nobody in `swNext`.
+  return checkpointOwner === undefined || nextOwner === undefined || nextOwner === leaseOwner
 }
 
 /** The worker that should give this lease away and to whom, or undefined when no handoff is pending. */
 export function pendingHandoff(lease: Lease): { readonly from: string; readonly to: string } | undefined {
   const { checkpointOwner: from, leaseOwner: to } = lease
   return from === undefined || to === undefined || from === to ? undefined : { from, to }
+}
+
+/**
+ * Given to a Shardwise worker that has not taken it yet: nobody reads under it. The one named takes it first, others when it does not
+ * (docs/lease-protocol.md, "Offers").
+ */
+export function isOffered(lease: Lease): boolean {
+  return lease.leaseOwner !== undefined && lease.leaseOwner === lease.nextOwner && lease.checkpointOwner === undefined
 }
 
 /** The shard has been read to its end: nobody needs to own this lease. */

@@ -1,7 +1,7 @@
 import type { HashKeyRange } from '@shardwise/core/hash-key'
 import { formatPosition, type Position } from '../checkpoints/position.js'
 import { actualOwner, hasEnded, type Lease, type NewLease, shardIdOf } from './lease.js'
-import type { LeaseDeletion, LeaseListing, LeaseStore, LeaseWrite } from './lease-store.js'
+import type { HandOver, LeaseDeletion, LeaseListing, LeaseStore, LeaseWrite, Progress } from './lease-store.js'
 import {
   deleteCondition,
   endChange,
@@ -39,6 +39,8 @@ export class MemoryLeaseStore implements LeaseStore {
       leaseOwner: undefined,
       checkpointOwner: undefined,
       shardwiseOwner: undefined,
+      nextOwner: undefined,
+      leaver: undefined,
       leaseCounter: 0,
       ownerSwitchesSinceCheckpoint: 0,
       childShardIds: [],
@@ -50,15 +52,11 @@ export class MemoryLeaseStore implements LeaseStore {
     return this.#apply(takeChange(lease, workerId))
   }
 
-  async renew(lease: Lease, workerId: string, progress: { readonly checkpoint?: Position | undefined }): Promise<LeaseWrite> {
-    return this.#apply(renewChange(lease, workerId, progress.checkpoint))
+  async renew(lease: Lease, workerId: string, progress: Progress): Promise<LeaseWrite> {
+    return this.#apply(renewChange(lease, workerId, progress))
   }
 
-  async handOver(
-    lease: Lease,
-    workerId: string,
-    last: { readonly to: string | undefined; readonly checkpoint?: Position | undefined },
-  ): Promise<LeaseWrite> {
+  async handOver(lease: Lease, workerId: string, last: HandOver): Promise<LeaseWrite> {
     return this.#apply(handOverChange(lease, workerId, last))
   }
 

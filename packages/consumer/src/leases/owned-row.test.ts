@@ -128,14 +128,14 @@ test.each<{ what: string; answers: Answer[]; is: WriteOutcome['is']; uncertain?:
     },
     {
       what: 'finds the one before landed, and a handoff asked for by one of ours since',
-      answers: ['lost', { found: { leaseCounter: 8, leaseOwner: 'next', checkpointOwner: 'me', shardwiseOwner: 'next' } }],
+      answers: ['lost', { found: { leaseCounter: 8, leaseOwner: 'next', checkpointOwner: 'me', nextOwner: 'next' } }],
       is: 'changed',
       counter: 8,
       confirmedAt: 200,
     },
     {
       what: 'finds it taken by KCL 2.x in the middle of a handoff, which leaves checkpointOwner as it was',
-      answers: ['lost', { found: { leaseCounter: 8, leaseOwner: 'java', checkpointOwner: 'me', shardwiseOwner: 'next' } }],
+      answers: ['lost', { found: { leaseCounter: 8, leaseOwner: 'java', checkpointOwner: 'me', nextOwner: 'next' } }],
       is: 'refused',
       uncertain: true,
       counter: 7,

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { LATEST, type Position, SHARD_END, TRIM_HORIZON } from '../checkpoints/position.js'
 import type { Lease } from '../leases/lease.js'
+import { aLease } from '../leases/testing/lease-rows.js'
 import { childLease, missingLeases, parentIds, parentsHaveEnded, type StartingPoint } from './shard-lineage.js'
 
 const RANGE = { start: 0n, end: 1n }
@@ -139,15 +140,7 @@ function randomTree(seed: number, steps: number): { shards: Shard[]; openAt: Rea
 }
 
 function asLease(leaseKey: string, parentShardIds: readonly string[], checkpoint: Position): Lease {
-  const nobody = {
-    streamId: undefined,
-    streamCreatedAt: undefined,
-    leaseOwner: undefined,
-    checkpointOwner: undefined,
-    shardwiseOwner: undefined,
-  }
-  const rest = { leaseCounter: 0, ownerSwitchesSinceCheckpoint: 0, childShardIds: [], range: RANGE, startAt: undefined }
-  return { leaseKey, shardId: leaseKey, parentShardIds, checkpoint, ...nobody, ...rest }
+  return aLease(leaseKey, { parentShardIds, checkpoint, range: RANGE })
 }
 
 describe('random split and merge trees', () => {

@@ -7,6 +7,7 @@ import type { RunSettings } from '../run-options.js'
 import { ByteBudget } from '../sources/byte-budget.js'
 import { PollingSource } from '../sources/polling-source.js'
 import type { StopLimit } from '../stop-limit.js'
+import { ReadWatch } from './read-watch.js'
 import { ShardWorker, type ShardWorkerEvent } from './shard-worker.js'
 
 export interface ShardWorkerSetupOptions {
@@ -36,6 +37,7 @@ export class ShardWorkerSetup {
     const configured =
       lease.resumeFrom.kind === 'at-timestamp' && typeof initialPosition === 'object' ? initialPosition.at.getTime() : undefined
     const room = this.#budget.join()
+    const reading = new ReadWatch(idleTimeBetweenReadsMs)
     const source = new PollingSource({
       port,
       stream: streamReference(stream),
@@ -47,12 +49,16 @@ export class ShardWorkerSetup {
       room,
       clock,
       random,
-      emit,
+      emit: (event) => {
+        reading.heard(clock.now())
+        emit(event)
+      },
     })
     return new ShardWorker({
       stream,
       lease,
       source,
+      reading,
       room,
       handlers,
       run,

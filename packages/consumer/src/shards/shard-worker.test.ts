@@ -14,6 +14,7 @@ import type { RunSettings } from '../run-options.js'
 import { ByteBudget, type ShardRoom } from '../sources/byte-budget.js'
 import type { FetchedBatch, RecordSource } from '../sources/record-source.js'
 import { StopLimit } from '../stop-limit.js'
+import { ReadWatch } from './read-watch.js'
 import { ShardWorker, type ShardWorkerEvent } from './shard-worker.js'
 
 const CHILDREN: ChildShard[] = [{ ShardId: 'child', ParentShards: ['shard'] }]
@@ -36,12 +37,16 @@ class FakeLease implements HeldLease {
   answerDoubt: ((ours: boolean) => void) | undefined
   onEnd: () => Promise<void> = async () => {}
   recorded = true
+  reading: Pick<ReadWatch, 'stalledMs'> | undefined
   constructor(resumeFrom: Position) {
     this.resumeFrom = resumeFrom
   }
   isOurs(): boolean {
     this.asked++
     return this.trusted && !this.signal.aborted
+  }
+  renewWhile(reading: Pick<ReadWatch, 'stalledMs'>): void {
+    this.reading = reading
   }
   revalidate(): Promise<boolean> {
     return new Promise((resolve) => {
@@ -150,6 +155,7 @@ function setUp(
   const stopLimit = new StopLimit(clock)
   const lease = new FakeLease(resumeFrom)
   const source = new FakeSource()
+  const reading = new ReadWatch(500)
   const events: ShardWorkerEvent[] = []
   const budget = new ByteBudget(1 << 30)
   const room = budget.join()
@@ -158,6 +164,7 @@ function setUp(
     stream: 'flights',
     lease,
     source,
+    reading,
     room,
     handlers,
     run: { concurrency: 1, onFailure: 'retry', ...run },
@@ -170,7 +177,18 @@ function setUp(
     emit: (event) => events.push(event),
   })
   onTestFinished(() => expect(clock.pendingTimers).toBe(0))
-  return { clock, lease, source, budget, events, worker, stopLimit, types: () => events.map((event) => event.type) }
+  return {
+    clock,
+    lease,
+    source,
+    reading,
+    room,
+    budget,
+    events,
+    worker,
+    stopLimit,
+    types: () => events.map((event) => event.type),
+  }
 }
 
 describe('ShardWorker', () => {

@@ -21,6 +21,7 @@ import type { ShardRoom } from '../sources/byte-budget.js'
 import type { FetchedBatch, RecordSource, SourceEvent } from '../sources/record-source.js'
 import type { StopLimit } from '../stop-limit.js'
 import { ReadProgress, type ReadSnapshot } from './read-progress.js'
+import type { ReadWatch } from './read-watch.js'
 import { type ShardWorkerInput, type ShardWorkerState, transition } from './shard-worker-state.js'
 
 export interface ShardWorkerOptions {
@@ -28,6 +29,8 @@ export interface ShardWorkerOptions {
   readonly stream: string
   readonly lease: HeldLease
   readonly source: RecordSource
+  /** Also told of what the source announces. */
+  readonly reading: ReadWatch
   /** Where the source holds what it reads. */
   readonly room: Pick<ShardRoom, 'free' | 'leave' | 'waiting'>
   readonly handlers: Handlers
@@ -188,10 +191,11 @@ export class ShardWorker {
     const halt = this.#halt.signal
     this.#take('ready')
     emit({ type: 'shard-started', shardId: lease.shardId, resumeFrom: lease.resumeFrom })
+    lease.renewWhile({ stalledMs: (now) => this.#stalledMs(now) })
     let reading: Promise<FetchedBatch> | undefined
     try {
       for (;;) {
-        const batch = await (reading ?? this.#read())
+        const batch = await this.#await(reading ?? this.#read())
         const readOn = batch.children === undefined && this.#progress.bufferedBytes < PREFETCH_BELOW_BYTES
         reading = readOn ? this.#read() : undefined
         // It may fail, by the halt, while nobody waits for it.
@@ -208,6 +212,23 @@ export class ShardWorker {
       await reading?.catch(() => {})
       await this.#unlessAbandoned(Promise.allSettled(this.#delivering).then(() => true))
     }
+  }
+
+  async #await(batch: Promise<FetchedBatch>): Promise<FetchedBatch> {
+    const { reading, clock } = this.#options
+    reading.waits(clock.now())
+    try {
+      return await batch
+    } finally {
+      reading.rest()
+    }
+  }
+
+  #stalledMs(now: number): number | undefined {
+    const { reading, room } = this.#options
+    // Other shards' handlers hold the memory that this read waits for.
+    if (room.waiting) reading.heard(now)
+    return reading.stalledMs(now)
   }
 
   async #read(): Promise<FetchedBatch> {

@@ -18,6 +18,8 @@ export function aLease(leaseKey: string, changes: Partial<Lease> = {}): Lease {
     range: { start: 0n, end: 9n },
     startAt: undefined,
     shardwiseOwner: undefined,
+    nextOwner: undefined,
+    leaver: undefined,
     ...changes,
   }
 }

@@ -161,6 +161,7 @@ export class SimulatedWorker {
         },
         childrenOf: async () => [],
       },
+      handoffTimeoutMs: world.failoverTimeMs,
       onHeld: (lease) => {
         this.held.push(lease)
         void this.#work(lease)
