@@ -42,6 +42,7 @@ export class KclFleet {
   #conduct: KclConduct = { role: 'alone', reports: false, takesFromLive: false }
   #announced = 'alone leases-only undefined'
   #readFailed = false
+  readonly #denied = new Set<LeaseOperation>()
   /** `lut` of our row: as last written for certain, and as perhaps written since. */
   #written: number[] = []
 
@@ -130,7 +131,7 @@ export class KclFleet {
   }
 
   #interval(): number {
-    if (this.#readFailed) return RETRY_MS
+    if (this.#readFailed) return this.#denied.has('kcl-probe') ? QUIET_INTERVAL_MS : RETRY_MS
     return this.#evidence === undefined || this.#evidence.layout !== 'leases-only' ? WORKER_ROW_INTERVAL_MS : QUIET_INTERVAL_MS
   }
 
@@ -184,9 +185,14 @@ export class KclFleet {
   async #call<T>(operation: LeaseOperation, send: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const { clock, failoverTimeMs, emit } = this.#options
     try {
-      return await withinTime(clock, Math.max(failoverTimeMs / 3, LEAST_LIMIT_MS), send)
+      const answer = await withinTime(clock, Math.max(failoverTimeMs / 3, LEAST_LIMIT_MS), send)
+      this.#denied.delete(operation)
+      return answer
     } catch (error) {
-      emit({ type: 'lease-store-failed', operation, leaseKey: undefined, failure: classifyFailure(error) })
+      const failure = classifyFailure(error)
+      // Without permission it fails each time: one word is enough.
+      if (!this.#denied.has(operation)) emit({ type: 'lease-store-failed', operation, leaseKey: undefined, failure })
+      if (failure.kind === 'access-denied') this.#denied.add(operation)
       throw error
     }
   }
