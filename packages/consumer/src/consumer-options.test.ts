@@ -61,6 +61,7 @@ describe('checkOptions', () => {
     { given: { maxBufferedBytes: 1000 }, option: 'maxBufferedBytes', message: 'from 1048576 to 17179869184' },
     { given: { maxRecordsPerRead: 10_001 }, option: 'maxRecordsPerRead', message: 'from 1 to 10000' },
     { given: { retry: { baseMs: 100, maxMs: 50 } }, option: 'retry.maxMs', message: 'from 100' },
+    { given: { codec: { encode: () => new Uint8Array() } as never }, option: 'codec', message: 'encode and decode' },
     { given: { retry: { tries: 5 } }, option: 'tries', message: 'no such option' },
     { given: { initialPosition: 'earliest' }, option: 'initialPosition', message: "'earliest'" },
     { given: { initialPosition: { at: new Date(Number.NaN) } }, option: 'initialPosition', message: '{ at: Date }' },

@@ -1,5 +1,6 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { type Clock, systemClock } from '@shardwise/core/clock'
+import { bytes, type Codec } from '@shardwise/core/codec'
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import { choiceOption, InvalidOptionError, integerOption, refuseUnknownOptions, stringOption } from '@shardwise/core/options'
 import { type Random, systemRandom } from '@shardwise/core/random'
@@ -15,7 +16,7 @@ import type { InitialPosition } from './shards/shard-discovery.js'
  * Options of a consumer. Each default holds where the option is absent or undefined. `client`, `region`, `endpoint`, `credentials` and
  * `wire` are those of `AwsConnection` (@shardwise/core/transport); without them the AWS SDK's usual sources decide.
  */
-export interface ConsumerOptions extends AwsConnection {
+export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
   /** Name or ARN of the stream. Required. */
   readonly stream: string
   /**
@@ -84,6 +85,11 @@ export interface ConsumerOptions extends AwsConnection {
    * Defaults 200 and 30000, or `baseMs` when that is more; 1 to 600000, `maxMs` at least `baseMs`.
    */
   readonly retry?: { readonly baseMs?: number | undefined; readonly maxMs?: number | undefined } | undefined
+  /**
+   * What makes `record.data` of a record's bytes, when the handler asks for it. Default: bytes as they are; `json()`, `text()` or one of your own
+   * (@shardwise/core/codec). What it throws is a failure of the handler.
+   */
+  readonly codec?: Codec<T> | undefined
   /** Default: the machine's. */
   readonly clock?: Clock | undefined
   /** For jitter, ids and the order of taking leases. Default: Math.random. */
@@ -93,7 +99,7 @@ export interface ConsumerOptions extends AwsConnection {
 /** For our own tests: where leases live, in place of DynamoDB. Not exported, since there is no other store to give yet. */
 export const LEASE_STORE: unique symbol = Symbol('leaseStore')
 
-export interface InternalOptions extends ConsumerOptions {
+export interface InternalOptions extends ConsumerOptions<unknown> {
   readonly [LEASE_STORE]?: LeaseStore | undefined
 }
 
@@ -121,7 +127,7 @@ const KNOWN = [
     'checkpointIntervalMs',
     'idleTimeBetweenReadsMs',
   ],
-  ...['maxRecordsPerRead', 'maxBufferedBytes', 'retry', 'clock', 'random'],
+  ...['maxRecordsPerRead', 'maxBufferedBytes', 'retry', 'codec', 'clock', 'random'],
 ]
 
 /** Options checked and complete. */
@@ -141,6 +147,7 @@ export interface ConsumerSettings {
   readonly maxRecordsPerRead: number
   readonly maxBufferedBytes: number
   readonly handlerBackoff: Backoff
+  readonly codec: Codec<unknown>
   readonly clock: Clock
   readonly random: Random
 }
@@ -152,7 +159,7 @@ const STREAM = /^([a-zA-Z0-9_.-]{1,128}|arn:aws[\w-]*:kinesis:[a-z0-9-]+:\d{12}:
 const TABLE = /^[a-zA-Z0-9_.-]{3,255}$/
 
 /** Throws InvalidOptionError. Does not touch the caller's object. */
-export function checkOptions(options: ConsumerOptions): ConsumerSettings {
+export function checkOptions(options: ConsumerOptions<unknown>): ConsumerSettings {
   if (typeof options !== 'object' || options === null) throw new InvalidOptionError('options', 'an object', options)
   refuseUnknownOptions(options, KNOWN)
   const retry = options.retry ?? {}
@@ -212,6 +219,7 @@ export function checkOptions(options: ConsumerOptions): ConsumerSettings {
       baseMs,
       maxMs: integerOption('retry.maxMs', retry.maxMs, { min: baseMs, max: 600_000, fallback: Math.max(30_000, baseMs) }),
     },
+    codec: codecOption(options.codec),
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
   }
@@ -233,7 +241,7 @@ export function checkHandlers(handlers: Handlers): Handlers {
   return handlers
 }
 
-function leaseTable({ leaseTable }: ConsumerOptions, applicationName: string): string {
+function leaseTable({ leaseTable }: ConsumerOptions<unknown>, applicationName: string): string {
   const says = 'a DynamoDB table name: 3 to 255 of a-z, A-Z, 0-9, _ . -'
   if (leaseTable !== undefined) return stringOption('leaseTable', leaseTable, { pattern: TABLE, says })
   return stringOption('applicationName', applicationName, { pattern: TABLE, says: `${says}, unless \`leaseTable\` is given` })
@@ -247,4 +255,11 @@ function initialPosition(given: InitialPosition | undefined): InitialPosition {
     throw new InvalidOptionError('initialPosition', "'latest', 'trim-horizon' or { at: Date }", given)
   }
   return { at: new Date(at) }
+}
+
+function codecOption(given: Codec<unknown> | undefined): Codec<unknown> {
+  const codec = given ?? bytes()
+  if (typeof codec.decode !== 'function')
+    throw new InvalidOptionError('codec', 'an object with the functions encode and decode', given)
+  return codec
 }

@@ -1,4 +1,5 @@
 import { sleep } from '@shardwise/core/clock'
+import { json } from '@shardwise/core/codec'
 import { seededRandom } from '@shardwise/core/random'
 import type { KinesisModel } from '@shardwise/local/model'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -252,6 +253,30 @@ describe('Consumer, without real time', () => {
     expect(got).toEqual(['0', '1', '2', '2', '3', '4'])
     await settled(two.stop())
     await again
+  })
+
+  it('hands over what the codec makes; what it cannot decode is a failure of the handler, and a dead letter has its bytes', async () => {
+    const { model, consumer, until, settled } = setUp(1)
+    const put = (text: string): void => {
+      model.call('PutRecord', { StreamName: 'flights', PartitionKey: 'k', Data: Buffer.from(text) })
+    }
+    for (const text of ['{"gate":"A1"}', '{"gate"', '{"gate":"B2"}']) put(text)
+    const one = consumer({ codec: json<{ gate: string }>() })
+    const got: string[] = []
+    const dead: string[] = []
+    const errors: unknown[] = []
+    one.events.on('handler-failed', ({ error }) => errors.push((error as Error).message))
+    const run = one.run(
+      { eachRecord: ({ data }) => void got.push(data.gate) },
+      { onFailure: { attempts: 2, giveUp: { deadLetter: ({ bytes }) => void dead.push(Buffer.from(bytes).toString()) } } },
+    )
+    await until(() => got.length === 2)
+    expect([got, dead]).toEqual([['A1', 'B2'], ['{"gate"']])
+    expect(errors).toEqual(
+      Array(2).fill(expect.stringMatching(/^The codec cannot decode record \d+\/0 of shardId-0+ of flights: /)),
+    )
+    await settled(one.stop())
+    await run
   })
 
   it('many shards, many calls of each, and what handlers begin with their signal: no warning of a leak', async () => {

@@ -29,11 +29,12 @@ import { newWorkerId } from './worker-id.js'
 
 /**
  * Reads a stream, shared with all consumers of the same `applicationName`: each shard is read by one of them at a time, through a lease in
- * DynamoDB. Delivery is at least once and in the order of each shard.
+ * DynamoDB. Delivery is at least once and in the order of each shard. `T` is what its codec makes of a record's bytes: bytes unless a codec is
+ * given.
  *
  * The constructor checks the options (InvalidOptionError) and does nothing else.
  */
-export class Consumer {
+export class Consumer<T = Uint8Array> {
   readonly events: EventSource<ConsumerEvent> = new EventSource()
   readonly #options: InternalOptions
   readonly #settings: ConsumerSettings
@@ -46,7 +47,7 @@ export class Consumer {
   #state: ConsumerState = 'new'
   #workerId: string | undefined
 
-  constructor(options: ConsumerOptions) {
+  constructor(options: ConsumerOptions<T>) {
     this.#settings = checkOptions(options)
     this.#options = { ...options }
     this.#stopLimit = new StopLimit(this.#settings.clock)
@@ -59,10 +60,11 @@ export class Consumer {
    * pass by itself is retried, during the start and always afterwards. Rejects with ConsumerRanError when called twice. After
    * `stop` it resolves at once.
    */
-  async run(handlers: Handlers, options: RunOptions = {}): Promise<void> {
-    checkHandlers(handlers)
-    const run = checkRunOptions(handlers, options)
-    return this.#begin({ ...handlers }, run, [])
+  async run(handlers: Handlers<T>, options: RunOptions<T> = {}): Promise<void> {
+    // Inside nobody looks at what the codec makes.
+    const given = { ...checkHandlers(handlers as unknown as Handlers) }
+    const run = checkRunOptions(given, options as unknown as RunOptions)
+    return this.#begin(given, run, [])
   }
 
   /**
@@ -73,12 +75,13 @@ export class Consumer {
    * end behind a completed record abort `signal` or call `stop()` in the body, without waiting for it, and let the loop ask once more.
    * When the consumer cannot start, the loop throws what `run` rejects with. A consumer runs once, by this or by `run`.
    */
-  records(options: RecordsOptions = {}): AsyncIterableIterator<StreamedRecord> {
+  records(options: RecordsOptions = {}): AsyncIterableIterator<StreamedRecord<T>> {
     refuseUnknownOptions(options, ['signal'])
     const turns = new RecordTurns(this.#settings.clock)
     const settings = checkRunOptions(turns.handlers, {})
     const run = (): Promise<void> => this.#begin(turns.handlers, settings, [turns])
-    return recordIterator({ turns, signal: options.signal, run, stop: (limit) => this.stop(limit) })
+    const records = recordIterator({ turns, signal: options.signal, run, stop: (limit) => this.stop(limit) })
+    return records as AsyncIterableIterator<StreamedRecord<unknown>> as AsyncIterableIterator<StreamedRecord<T>>
   }
 
   /**

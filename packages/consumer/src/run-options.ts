@@ -3,7 +3,7 @@ import type { FailurePolicy } from './delivery/failure-policy.js'
 import type { Handlers } from './delivery/handler.js'
 
 /** How records are handed over. */
-export interface RunOptions {
+export interface RunOptions<T = Uint8Array> {
   /**
    * Calls of `eachRecord` in hand at a time, of each shard. Default 1; 1 to 1000. More than 1 needs `order: 'key'`. Calls of one process: up to
    * this times the shards that it holds.
@@ -16,7 +16,7 @@ export interface RunOptions {
    */
   readonly order?: 'shard' | 'key' | undefined
   /** What becomes of records whose handler fails. Default `'retry'`: they are handed over again until it succeeds. */
-  readonly onFailure?: FailurePolicy | undefined
+  readonly onFailure?: FailurePolicy<T> | undefined
 }
 
 /** Options checked and complete. */

@@ -22,16 +22,16 @@ export interface HandlerContext {
  * handled side by side. A call that throws or rejects is repeated, with growing pauses, for as long as the lease is held, unless
  * `onFailure` gives the record up.
  */
-export type EachRecord = (record: ConsumedRecord, context: HandlerContext) => unknown
+export type EachRecord<T = Uint8Array> = (record: ConsumedRecord<T>, context: HandlerContext) => unknown
 
 /**
  * Called for the user records of one read, in the order of the shard: 1 to 10,000. All are completed together, when the call returns or
  * its promise resolves. A failed call is repeated with the same records, or with those from the one on that a FailedAtError names;
  * `onFailure` may ask for parts of them.
  */
-export type EachBatch = (records: readonly ConsumedRecord[], context: HandlerContext) => unknown
+export type EachBatch<T = Uint8Array> = (records: readonly ConsumedRecord<T>[], context: HandlerContext) => unknown
 
 /** One of the two. */
-export type Handlers =
-  | { readonly eachRecord: EachRecord; readonly eachBatch?: never }
-  | { readonly eachBatch: EachBatch; readonly eachRecord?: never }
+export type Handlers<T = Uint8Array> =
+  | { readonly eachRecord: EachRecord<T>; readonly eachBatch?: never }
+  | { readonly eachBatch: EachBatch<T>; readonly eachRecord?: never }

@@ -130,7 +130,7 @@ test('there is no room while reads of 16 MiB are open', async () => {
   const keys = delivery(eachRecord, 4)
   const large = (sequence: number, key: string): ConsumedRecord => ({
     ...recordOf(sequence, 0, key),
-    data: new Uint8Array(8 * 1024 * 1024),
+    bytes: new Uint8Array(8 * 1024 * 1024),
   })
   let room = 0
   void keys.deliver([large(0, 'a')], 0)

@@ -73,7 +73,7 @@ export class KeyedDelivery implements Delivery {
     const batch = this.#calls.take(records, millisBehindLatest)
     return new Promise((resolve, reject) => {
       let bytes = 0
-      for (const { data } of records) bytes += data.length
+      for (const record of records) bytes += record.bytes.length
       const part: Part = { batch, bytes, left: records.length, completed, resolve, reject }
       this.#open.add(part)
       this.#openBytes += bytes

@@ -5,7 +5,7 @@ import { LoopTurns } from './loop-turns.js'
 import type { StartGate } from './start-gate.js'
 
 /** A record in the body of a loop over `consumer.records()`. */
-export interface StreamedRecord extends ConsumedRecord {
+export interface StreamedRecord<T = Uint8Array> extends ConsumedRecord<T> {
   /** As for a handler: `signal` aborts when the shard is lost while the body works on the record. */
   readonly context: HandlerContext
 }

@@ -10,9 +10,11 @@ const CREATION_LIMIT_MS = 30_000
 
 export interface ChildrenCreation {
   readonly leaseKey: string
-  /** Creates the leases of the children of this lease's shard. May be called again after a failure. */
-  readonly create: (signal: AbortSignal) => Promise<readonly string[]>
+  /** Creates the leases of the children of this lease's shard. May be called again. Undefined: not all, since the lease is in doubt. */
+  readonly create: (signal: AbortSignal) => Promise<readonly string[] | undefined>
   readonly isHeld: () => boolean
+  /** The lease is in doubt: renew it. */
+  readonly renew: () => void
   /** Ends it with its reason. */
   readonly lost: AbortSignal
   /** Failures are not repeated once this has aborted. */
@@ -25,16 +27,18 @@ export interface ChildrenCreation {
 
 /** Repeats what may pass by itself. Undefined: not created, and we are to finish. Rejects when the children make no sense, or the lease is lost. */
 export async function createChildrenPatiently(creation: ChildrenCreation): Promise<readonly string[] | undefined> {
-  const { leaseKey, create, isHeld, lost, drain, longestPauseMs: maxMs, clock, random, emit } = creation
+  const { leaseKey, create, isHeld, renew, lost, drain, longestPauseMs: maxMs, clock, random, emit } = creation
   for (let failures = 1; ; failures++) {
     try {
-      return await withinTime(clock, CREATION_LIMIT_MS, create)
+      const children = await withinTime(clock, CREATION_LIMIT_MS, create)
+      if (children !== undefined) return children
+      renew()
     } catch (error) {
       const failure = classifyFailure(error)
       if (!isHeld() || failure.kind === 'unknown') throw error
       emit({ type: 'lease-store-failed', operation: 'create-children', leaseKey, failure })
-      if (drain.aborted) return undefined
-      await sleep(clock, backoffDelay(failures, { baseMs: 100, maxMs }, random), { signal: lost })
     }
+    if (drain.aborted) return undefined
+    await sleep(clock, backoffDelay(failures, { baseMs: 100, maxMs }, random), { signal: lost })
   }
 }

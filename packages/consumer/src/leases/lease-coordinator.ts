@@ -115,7 +115,7 @@ export class LeaseCoordinator {
     const { signal } = this.#halt
     try {
       await store.open({ signal })
-      await discovery.createMissing({ signal })
+      await discovery.createMissing({ signal, atStart: true })
       await kcl?.probe()
     } catch (error) {
       if (signal.aborted) return
@@ -208,6 +208,7 @@ export class LeaseCoordinator {
         this.#tenures.get(lease.leaseKey)?.observe(lease)
         if (lease.leaseOwner !== undefined) this.#successors.delete(lease.leaseKey)
       }
+      this.#audit.scanned(listing.leases)
       return began + interval
     } catch {
       this.#view.scanFailed()
@@ -347,10 +348,15 @@ export class LeaseCoordinator {
     if (write?.done === true) emit({ type: 'lease-requested', leaseKey, from: lease.leaseOwner })
   }
 
-  async #createChildren(lease: Lease, named: readonly ChildShard[], signal: AbortSignal): Promise<readonly string[]> {
-    const { childShardIds, complete } = await createChildLeases(this.#options, lease, named, signal)
-    if (!complete) this.#incomplete.add(lease.leaseKey)
-    for (const id of childShardIds) this.#successors.add(leaseKeyOf(lease.streamId, id))
-    return childShardIds
+  async #createChildren(
+    lease: Lease,
+    named: readonly ChildShard[],
+    signal: AbortSignal,
+    isOurs: () => boolean,
+  ): Promise<readonly string[] | undefined> {
+    const children = await createChildLeases(this.#options, lease, named, signal, isOurs)
+    if (children?.complete === false) this.#incomplete.add(lease.leaseKey)
+    for (const id of children?.childShardIds ?? []) this.#successors.add(leaseKeyOf(lease.streamId, id))
+    return children?.childShardIds
   }
 }

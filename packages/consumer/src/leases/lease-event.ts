@@ -14,6 +14,10 @@ export type LeaseEvent =
   /** `to`: the worker it was handed over to, because it has asked for it or because we stop; undefined when it is free now. */
   | { readonly type: 'lease-released'; readonly leaseKey: string; readonly to: string | undefined }
   | { readonly type: 'lease-ended'; readonly leaseKey: string; readonly childShardIds: readonly string[] }
+  /** The row of a shard that was read to its end, and that nothing depends on any more. */
+  | { readonly type: 'lease-deleted'; readonly leaseKey: string }
+  /** No lease reads these hash keys (inclusive), nor will one after it: three scans in a row. The shards are listed at once to mend it. */
+  | { readonly type: 'hash-range-hole'; readonly startingHashKey: string; readonly endingHashKey: string }
   | { readonly type: 'lease-lost'; readonly leaseKey: string; readonly error: LeaseLostError }
   /**
    * Another worker has asked for this lease and the handler has not returned in `waitedMs`: `context.signal` aborts, and a second later the

@@ -13,7 +13,7 @@ const FIRST_LOOK_MS = 50
 const LATER_LOOKS_MS = 1_000
 
 /** What every worker needs. Kept equal to the README's by lease-table.test.ts. */
-const ACTIONS = ['DescribeTable', 'Scan', 'GetItem', 'PutItem', 'UpdateItem'] as const
+const ACTIONS = ['DescribeTable', 'Scan', 'GetItem', 'PutItem', 'UpdateItem', 'DeleteItem'] as const
 
 /** Why a table in this state is of no use. https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html */
 const UNUSABLE: Readonly<Record<string, string>> = {

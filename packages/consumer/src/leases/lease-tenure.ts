@@ -27,7 +27,12 @@ export interface LeaseTenureOptions extends OwnedRowOptions {
   /** Milliseconds that the worker has for finishing when another one asks for the lease. Then it is cut off, and a second later the lease goes. */
   readonly handoffTimeoutMs: number
   /** Creates the leases of the children. May be called again after a failure. */
-  readonly createChildren: (lease: Lease, children: readonly ChildShard[], signal: AbortSignal) => Promise<readonly string[]>
+  readonly createChildren: (
+    lease: Lease,
+    children: readonly ChildShard[],
+    signal: AbortSignal,
+    isOurs: () => boolean,
+  ) => Promise<readonly string[] | undefined>
   readonly emit: (event: LeaseEvent) => void
 }
 
@@ -339,8 +344,12 @@ export class LeaseTenure implements HeldLease {
     const { createChildren, clock, random, emit } = this.#options
     return createChildrenPatiently({
       leaseKey: this.leaseKey,
-      create: (signal) => createChildren(this.#owned.row, children, AbortSignal.any([signal, this.signal])),
+      create: (signal) => {
+        const either = AbortSignal.any([signal, this.signal])
+        return createChildren(this.#owned.row, children, either, () => this.isOurs())
+      },
       isHeld: () => this.#state.is === 'held',
+      renew: () => this.#writeSoon(),
       lost: this.signal,
       drain: this.drain,
       longestPauseMs: this.#tickMs,

@@ -88,6 +88,11 @@ export function isOffered(lease: Lease): boolean {
 }
 
 /** The shard has been read to its end: nobody needs to own this lease. */
-export function hasEnded(lease: Lease): boolean {
+export function hasEnded(lease: Pick<Lease, 'checkpoint'>): boolean {
   return lease.checkpoint.kind === 'shard-end'
+}
+
+/** Something of the shard has been completed, and so all of its parents. */
+export function hasBegun({ checkpoint }: Pick<Lease, 'checkpoint'>): boolean {
+  return checkpoint.kind === 'sequence' || checkpoint.kind === 'shard-end'
 }

@@ -56,6 +56,7 @@ export class ShardWorkerSetup {
     })
     return new ShardWorker({
       stream,
+      codec: settings.codec,
       lease,
       source,
       reading,

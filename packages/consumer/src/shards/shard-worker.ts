@@ -1,4 +1,5 @@
 import type { Clock } from '@shardwise/core/clock'
+import type { Codec } from '@shardwise/core/codec'
 import type { ChildShard } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
 import type { Backoff } from '../backoff.js'
@@ -27,6 +28,8 @@ import { type ShardWorkerInput, type ShardWorkerState, transition } from './shar
 export interface ShardWorkerOptions {
   /** As given in the consumer's options. */
   readonly stream: string
+  /** Default: bytes as they are. */
+  readonly codec?: Codec<unknown> | undefined
   readonly lease: HeldLease
   readonly source: RecordSource
   /** Also told of what the source announces. */
@@ -107,8 +110,8 @@ export class ShardWorker {
 
   constructor(options: ShardWorkerOptions) {
     this.#options = options
-    const { lease, stream, handlers, run, handlerBackoff, gates, checkpointWriteAfterMs, clock, random, emit } = options
-    this.#records = new UserRecords({ stream, shardId: lease.shardId, range: lease.range, resumeFrom: lease.resumeFrom })
+    const { lease, stream, codec, handlers, run, handlerBackoff, gates, checkpointWriteAfterMs, clock, random, emit } = options
+    this.#records = new UserRecords({ stream, shardId: lease.shardId, range: lease.range, resumeFrom: lease.resumeFrom, codec })
     this.#checkpointer = new Checkpointer({ lease, writeAfterMs: checkpointWriteAfterMs, clock })
     this.#permit = new HandlerPermit({ lease, gates, halt: this.#halt.signal })
     const delivery = {

@@ -4,14 +4,14 @@ import { seededRandom } from '@shardwise/core/random'
 import { KinesisModel, KinesisModelError } from '@shardwise/local/model'
 import { expect, onTestFinished } from 'vitest'
 import { Consumer } from '../consumer.js'
-import { type InternalOptions, LEASE_STORE } from '../consumer-options.js'
+import { type ConsumerOptions, type InternalOptions, LEASE_STORE } from '../consumer-options.js'
 import { MemoryLeaseStore } from '../leases/memory-lease-store.js'
 
 export interface SmallFleet {
   readonly clock: ManualClock
   readonly model: KinesisModel
   readonly leaseStore: MemoryLeaseStore
-  readonly consumer: (more?: Partial<InternalOptions>) => Consumer
+  readonly consumer: <T = Uint8Array>(more?: Partial<InternalOptions> & Pick<ConsumerOptions<T>, 'codec'>) => Consumer<T>
   /** Records whose data are 0, 1, 2 and so on, over 32 keys. */
   readonly put: (count: number) => void
   readonly until: (holds: () => boolean, limitMs?: number) => Promise<void>
@@ -41,7 +41,7 @@ export function setUp(shards: number): SmallFleet {
   }
   const leaseStore = new MemoryLeaseStore()
   let seed = 0
-  const consumer = (more: Partial<InternalOptions> = {}): Consumer => {
+  const consumer = <T = Uint8Array>(more: Partial<InternalOptions> & Pick<ConsumerOptions<T>, 'codec'> = {}): Consumer<T> => {
     const options: InternalOptions = {
       stream: 'flights',
       applicationName: 'delays',
@@ -52,7 +52,7 @@ export function setUp(shards: number): SmallFleet {
       initialPosition: 'trim-horizon',
       ...more,
     }
-    return new Consumer(options)
+    return new Consumer(options as ConsumerOptions<T>)
   }
   let next = 0
   const put = (count: number): void => {

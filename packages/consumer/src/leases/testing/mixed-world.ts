@@ -1,5 +1,5 @@
 import type { Shard } from '@shardwise/core/shard-map'
-import { parentIds } from '../../shards/shard-lineage.js'
+import { parentIds } from '../../shards/shard-family.js'
 import { DynamoDBLeaseStore } from '../dynamodb-lease-store.js'
 import type { KclEvent } from '../kcl-event.js'
 import { OWNER_INDEX } from '../kcl-tables.js'
