@@ -15,7 +15,7 @@ import { actualOwner, type Lease, leaseKeyOf } from './lease.js'
 import { inTurns, LeaseCalls } from './lease-calls.js'
 import type { LeaseEvent } from './lease-event.js'
 import { planLeases } from './lease-planner.js'
-import type { LeaseListing, LeaseStore } from './lease-store.js'
+import type { LeaseStore } from './lease-store.js'
 import { LeaseTenure } from './lease-tenure.js'
 import { LeaseView } from './lease-view.js'
 import { parentsEnd } from './parents-awaited.js'
@@ -47,6 +47,8 @@ type CoordinatorState =
 /** About 256 KB, hence 32 read units a second: what a worker's scans may cost, however large the table. */
 const LEASES_SCANNED_PER_SECOND = 500
 const SCAN_SMALL_TABLE_MS = 1_000
+/** How often all of it is read where that is only for the audit. */
+const WHOLE_TABLE_MS = 60_000
 
 /** How far apart scans are: docs/lease-protocol.md, "Expiry". */
 export function scanIntervalMs(leases: number, failoverTimeMs: number): number {
@@ -79,6 +81,7 @@ export class LeaseCoordinator {
   #poked = false
   #scans = 0
   #scanFailures = 0
+  #sawAllAt = Number.NEGATIVE_INFINITY
   #tookFromLiveAt = Number.NEGATIVE_INFINITY
 
   constructor(options: LeaseCoordinatorOptions) {
@@ -193,22 +196,29 @@ export class LeaseCoordinator {
 
   /** Reads the table. Returns when to read it again. */
   async #scan(): Promise<number> {
-    const { clock, failoverTimeMs, random, emit } = this.#options
+    const { store, clock, failoverTimeMs, random, emit, kcl } = this.#options
     const began = clock.now()
+    // Beside a leader of KCL's, which assigns, there is little to know but what it has assigned to us.
+    const isAssigned = kcl?.role === 'worker'
+    const isWhole = !isAssigned || began - this.#sawAllAt >= WHOLE_TABLE_MS
     // The first sight must show what the discovery has just found, and one after the end of a shard its children.
     const consistent = this.#scans++ === 0 || this.#poked
     this.#poked = false
     try {
-      const list = (signal: AbortSignal) => this.#list(signal, consistent)
+      const list = (signal: AbortSignal) => (isWhole ? store.list({ signal, consistent }) : kcl!.assigned(this.#tenures, signal))
       const listing = await this.#calls.send('scan', undefined, list, this.#empty.signal)
       this.#scanFailures = 0
-      const interval = scanIntervalMs(listing.leases.length, failoverTimeMs)
+      const interval = Math.max(scanIntervalMs(listing.leases.length, failoverTimeMs), isAssigned ? failoverTimeMs / 5 : 0)
       for (const row of this.#view.scanned(listing, clock.now(), interval)) emit({ type: 'lease-malformed', ...row })
       for (const lease of listing.leases) {
         this.#tenures.get(lease.leaseKey)?.observe(lease)
         if (lease.leaseOwner !== undefined) this.#successors.delete(lease.leaseKey)
       }
-      this.#audit.scanned(listing.leases)
+      if (isWhole) {
+        this.#sawAllAt = began
+        this.#audit.scanned(listing.leases)
+        kcl?.observe(listing.leases)
+      }
       return began + interval
     } catch {
       this.#view.scanFailed()
@@ -216,15 +226,6 @@ export class LeaseCoordinator {
       const baseMs = scanIntervalMs(this.#view.size, failoverTimeMs)
       return clock.now() + backoffDelay(this.#scanFailures, { baseMs, maxMs: failoverTimeMs / 3 }, random)
     }
-  }
-
-  /** Beside a leader of KCL's, which assigns, there is nothing to know but what it has assigned to us. */
-  async #list(signal: AbortSignal, consistent: boolean): Promise<LeaseListing> {
-    const { store, kcl } = this.#options
-    if (kcl?.role === 'worker') return kcl.assigned(this.#tenures, signal)
-    const listing = await store.list({ signal, consistent })
-    kcl?.observe(listing.leases)
-    return listing
   }
 
   /** Waits until nothing is being taken or asked for by an older plan. */
