@@ -6,7 +6,7 @@ const SHARDS = 4
 const HOUR_MS = 3_600_000
 
 it('wall clocks that jump by an hour, forward and back, each worker another way: no lease is lost, nothing is lost or repeated', async () => {
-  await using fleet = await Fleet.start(SHARDS, { failoverTimeMs: 3000 })
+  await using fleet = await Fleet.start(SHARDS)
   const { log } = fleet
   const [one, two] = [await fleet.join('one'), await fleet.join('two')]
   await fleet.shared(SHARDS, 'one', 'two')

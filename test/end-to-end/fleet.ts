@@ -99,8 +99,9 @@ export class Fleet implements AsyncDisposable {
     this.#kinesis = new KinesisClient({ endpoint: harness.local.kinesisEndpoint, region: REGION, credentials: CREDENTIALS })
   }
 
-  static async start(shards: number, options: Partial<ConsumerOptions>): Promise<Fleet> {
-    return new Fleet(await StreamHarness.start(shards), options)
+  /** `failoverTimeMs` is 10000 unless given: where nobody dies a busy machine must not make it look so. */
+  static async start(shards: number, options: Partial<ConsumerOptions> = {}): Promise<Fleet> {
+    return new Fleet(await StreamHarness.start(shards), { failoverTimeMs: 10_000, ...options })
   }
 
   async join(name: string, { suspends = false }: { readonly suspends?: boolean } = {}): Promise<FleetWorker> {

@@ -8,7 +8,7 @@ import type { Repeat } from './fleet-log.js'
 const SEED = Number(process.env.SHARDWISE_SEED ?? 1)
 
 it(`4 -> 16 -> 3 shards under load, with workers that come, go and die meanwhile: nothing is lost, order is kept, and what comes twice was in the hands of the dead (seed ${SEED})`, async () => {
-  await using fleet = await Fleet.start(4, { failoverTimeMs: 3000 })
+  await using fleet = await Fleet.start(4, { failoverTimeMs: 5000 })
   const { log, harness } = fleet
   const random = seededRandom(SEED)
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!

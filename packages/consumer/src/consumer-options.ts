@@ -66,6 +66,11 @@ export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
    */
   readonly checkpointIntervalMs?: number | undefined
   /**
+   * Records of a shard after which a checkpoint is written at once, beside the interval. Default: the interval alone; 1 to 10000000. A write for
+   * each so many records: 1 means one for every call of the handler. Of `checkpoint: 'auto'` only, as the interval.
+   */
+  readonly checkpointEveryRecords?: number | undefined
+  /**
    * Milliseconds between two reads of a shard that has nothing new. Default 500 (KCL 1500); 200 to 60000. A shard gives five reads a
    * second to all its applications together (API_GetRecords): 500 leaves room for another one at this pace. While it is behind,
    * a consumer reads as often as the shard allows.
@@ -125,6 +130,7 @@ const KNOWN = [
     'handoffTimeoutMs',
     'initialPosition',
     'checkpointIntervalMs',
+    'checkpointEveryRecords',
     'idleTimeBetweenReadsMs',
   ],
   ...['maxRecordsPerRead', 'maxBufferedBytes', 'retry', 'codec', 'clock', 'random'],
@@ -143,6 +149,7 @@ export interface ConsumerSettings {
   readonly initialPosition: InitialPosition
   /** Undefined: the renewals are often enough. */
   readonly checkpointWriteAfterMs: number | undefined
+  readonly checkpointEveryRecords: number | undefined
   readonly idleTimeBetweenReadsMs: number
   readonly maxRecordsPerRead: number
   readonly maxBufferedBytes: number
@@ -200,6 +207,10 @@ export function checkOptions(options: ConsumerOptions<unknown>): ConsumerSetting
     }),
     initialPosition: initialPosition(options.initialPosition),
     checkpointWriteAfterMs: checkpointMs < renewalMs ? checkpointMs : undefined,
+    checkpointEveryRecords:
+      options.checkpointEveryRecords === undefined
+        ? undefined
+        : integerOption('checkpointEveryRecords', options.checkpointEveryRecords, { min: 1, max: 10_000_000, fallback: 1 }),
     idleTimeBetweenReadsMs: integerOption('idleTimeBetweenReadsMs', options.idleTimeBetweenReadsMs, {
       min: 200,
       max: 60_000,

@@ -76,9 +76,9 @@ export class Consumer<T = Uint8Array> {
    * When the consumer cannot start, the loop throws what `run` rejects with. A consumer runs once, by this or by `run`.
    */
   records(options: RecordsOptions = {}): AsyncIterableIterator<StreamedRecord<T>> {
-    refuseUnknownOptions(options, ['signal'])
+    refuseUnknownOptions(options, ['signal', 'checkpoint'])
     const turns = new RecordTurns(this.#settings.clock)
-    const settings = checkRunOptions(turns.handlers, {})
+    const settings = checkRunOptions(turns.handlers, { checkpoint: options.checkpoint })
     const run = (): Promise<void> => this.#begin(turns.handlers, settings, [turns])
     const records = recordIterator({ turns, signal: options.signal, run, stop: (limit) => this.stop(limit) })
     return records as AsyncIterableIterator<StreamedRecord<unknown>> as AsyncIterableIterator<StreamedRecord<T>>

@@ -1,5 +1,8 @@
 export { bytes, type Codec, type CodecContext, json, text } from '@shardwise/core/codec'
+export type { CheckpointTarget } from './checkpoints/checkpoint-range.js'
+export type { PendingCheckpoint } from './checkpoints/pending-checkpoint.js'
 export type { Position } from './checkpoints/position.js'
+export type { FoundCheckpoint, PreparedCheckpoint } from './checkpoints/shard-checkpoints.js'
 export { Consumer, type StopOutcome } from './consumer.js'
 export { ConsumerRanError, ConsumerStartError, ConsumerStoppingError } from './consumer-error.js'
 export type { ConsumerEvent, StartStep } from './consumer-events.js'

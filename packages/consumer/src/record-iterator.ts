@@ -1,9 +1,12 @@
 import type { RecordTurns, StreamedRecord } from './delivery/record-turns.js'
+import type { RunOptions } from './run-options.js'
 import type { StopOptions } from './stop-limit.js'
 
 export interface RecordsOptions {
   /** Stops the consumer when it aborts: the loop ends, without an error, when its body asks for the next record. */
   readonly signal?: AbortSignal | undefined
+  /** As for `run`; with `'manual'` the body calls `record.context.checkpoint`. */
+  readonly checkpoint?: RunOptions['checkpoint']
 }
 
 export interface RecordIteratorOptions extends RecordsOptions {

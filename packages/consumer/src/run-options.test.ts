@@ -10,13 +10,14 @@ const deadLetter = (): void => {}
 describe('checkRunOptions', () => {
   it('fills in the defaults, where undefined is given too', () => {
     for (const given of [{}, { concurrency: undefined, order: undefined, onFailure: undefined }]) {
-      expect(checkRunOptions(eachRecord, given)).toEqual({ concurrency: 1, onFailure: 'retry' })
+      expect(checkRunOptions(eachRecord, given)).toEqual({ concurrency: 1, onFailure: 'retry', checkpoint: 'auto' })
     }
   })
 
   it.each<{ given: RunOptions; handlers?: Handlers; expected: object }>([
     { given: { concurrency: 8, order: 'key' }, expected: { concurrency: 8 } },
     { given: { concurrency: 1, order: 'shard' }, handlers: eachBatch, expected: { concurrency: 1 } },
+    { given: { checkpoint: 'manual' }, expected: { checkpoint: 'manual' } },
     { given: { onFailure: 'retry' }, expected: { onFailure: 'retry' } },
     { given: { onFailure: { attempts: 1, giveUp: 'skip' } }, expected: { onFailure: { attempts: 1, giveUp: 'skip' } } },
     {
@@ -39,6 +40,7 @@ describe('checkRunOptions', () => {
     { given: { concurrency: 2 }, option: 'concurrency', message: "unless order is 'key'" },
     { given: { order: 'any' }, option: 'order', message: "'shard' or 'key'" },
     { given: { order: 'key' }, handlers: eachBatch, option: 'order', message: 'eachBatch' },
+    { given: { checkpoint: 'never' }, option: 'checkpoint', message: "'auto' or 'manual'" },
     { given: { onFailure: 'skip' }, option: 'onFailure', message: '{ attempts, giveUp }' },
     { given: { onFailure: { giveUp: 'skip' } }, option: 'onFailure.attempts', message: 'from 1 to 1000' },
     { given: { onFailure: { attempts: 0, giveUp: 'skip' } }, option: 'onFailure.attempts', message: 'from 1 to 1000' },

@@ -17,18 +17,26 @@ export interface RunOptions<T = Uint8Array> {
   readonly order?: 'shard' | 'key' | undefined
   /** What becomes of records whose handler fails. Default `'retry'`: they are handed over again until it succeeds. */
   readonly onFailure?: FailurePolicy<T> | undefined
+  /**
+   * Who makes the checkpoints. Default `'auto'`: completed records are checkpointed by themselves, with the lease's renewals, or more often
+   * (`checkpointIntervalMs`, `checkpointEveryRecords`). `'manual'`: only `context.checkpoint` and a committed `context.prepareCheckpoint`. A shard is then
+   * handed over at the last checkpoint that the handler made, what came after it is delivered again, and a shard that has been read to its
+   * end waits until all of it is checkpointed (event `checkpoint-awaited`): its children do not start before.
+   */
+  readonly checkpoint?: 'auto' | 'manual' | undefined
 }
 
 /** Options checked and complete. */
 export interface RunSettings {
   readonly concurrency: number
   readonly onFailure: FailurePolicy
+  readonly checkpoint: 'auto' | 'manual'
 }
 
 /** Throws InvalidOptionError. `handlers` have been checked. */
 export function checkRunOptions(handlers: Handlers, options: RunOptions): RunSettings {
   if (typeof options !== 'object' || options === null) throw new InvalidOptionError('options', 'an object', options)
-  refuseUnknownOptions(options, ['concurrency', 'order', 'onFailure'])
+  refuseUnknownOptions(options, ['concurrency', 'order', 'onFailure', 'checkpoint'])
   const order = choiceOption('order', options.order, ['shard', 'key'], 'shard')
   if (order === 'key' && handlers.eachRecord === undefined) {
     throw new InvalidOptionError('order', "'shard' with eachBatch, whose calls may hold many keys", order)
@@ -41,7 +49,8 @@ export function checkRunOptions(handlers: Handlers, options: RunOptions): RunSet
       concurrency,
     )
   }
-  return { concurrency, onFailure: failurePolicy(options.onFailure) }
+  const checkpoint = choiceOption('checkpoint', options.checkpoint, ['auto', 'manual'], 'auto')
+  return { concurrency, onFailure: failurePolicy(options.onFailure), checkpoint }
 }
 
 function failurePolicy(given: FailurePolicy | undefined): FailurePolicy {

@@ -1,6 +1,8 @@
 import { type Clock, sleep } from '@shardwise/core/clock'
 import type { Random } from '@shardwise/core/random'
 import { type Backoff, backoffDelay } from '../backoff.js'
+import { comparePositions, type Position, sequencePosition } from '../checkpoints/position.js'
+import type { ShardCheckpoints } from '../checkpoints/shard-checkpoints.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import { CompletedPrefix, type RecordPosition } from './completed-prefix.js'
 import type { ConsumedRecord } from './consumed-record.js'
@@ -19,8 +21,7 @@ export interface HandlerCallsOptions {
   readonly random: Random
   /** No further handler call begins once this aborts. */
   readonly halt: AbortSignal
-  /** Called with the end of the completed prefix each time it has moved. */
-  readonly completed: (position: RecordPosition) => void
+  readonly checkpoints: Pick<ShardCheckpoints, 'context' | 'inHand' | 'isAhead' | 'last' | 'completed'>
   readonly emit: (event: DeliveryEvent) => void
 }
 
@@ -54,8 +55,10 @@ export class HandlerCalls {
   }
 
   take(records: readonly ConsumedRecord[], millisBehindLatest: number | undefined): Batch {
-    const { shardId, signal } = this.#options.lease
-    return { records, first: this.#prefix.append(records), context: { shardId, signal, millisBehindLatest, attempt: 1 } }
+    const { lease, checkpoints } = this.#options
+    const { shardId, signal } = lease
+    const context = { shardId, signal, millisBehindLatest, attempt: 1, ...checkpoints.context() }
+    return { records, first: this.#prefix.append(records), context }
   }
 
   /**
@@ -75,6 +78,10 @@ export class HandlerCalls {
       if (due !== undefined) await due
       while (this.#goesOn() && !this.#options.lease.isOurs()) if (!(await this.#regain())) return false
       if (!this.#goesOn() && !(when === 'also-halted' && this.#mayCloseGap())) return false
+      if (this.#options.checkpoints.isAhead) {
+        span = this.#withoutCheckpointed(batch, span)
+        if (span.from === span.to) continue
+      }
       // Nothing is awaited between the question and the call: after a pause of the process the lease may belong to someone else.
       try {
         await this.#loop.keeping(() => this.#hand(batch, span))
@@ -83,7 +90,10 @@ export class HandlerCalls {
         continue
       }
       // Told to give up, it may have done so by returning.
-      if (this.#options.lease.signal.aborted) return false
+      if (this.#options.lease.signal.aborted) {
+        this.#options.checkpoints.inHand(undefined)
+        return false
+      }
       this.#complete(batch, span.from, span.to)
     }
     return true
@@ -111,8 +121,10 @@ export class HandlerCalls {
   }
 
   #hand({ records, context }: Batch, { from, to, handed }: Span): unknown {
-    const { eachRecord, eachBatch } = this.#options.handlers
-    const attempted = handed === 0 ? context : { ...context, attempt: handed + 1 }
+    const { handlers, checkpoints } = this.#options
+    const { eachRecord, eachBatch } = handlers
+    checkpoints.inHand(records[to - 1]!)
+    const attempted = handed === 0 ? context : { ...context, ...checkpoints.context(), attempt: handed + 1 }
     if (eachBatch === undefined) return eachRecord(records[from]!, attempted)
     // A copy: what a handler does to its array must not change which records are completed.
     return eachBatch(records.slice(from, to), attempted)
@@ -120,39 +132,62 @@ export class HandlerCalls {
 
   #complete({ first }: Batch, from: number, to: number): void {
     if (to === from) return
-    const before = this.#prefix.position
+    const before = this.#prefix.outstanding
     this.#prefix.complete(first + from, to - from)
-    const position = this.#prefix.position
-    if (position !== before) this.#options.completed(position!)
+    const records = before - this.#prefix.outstanding
+    if (records > 0) this.#options.checkpoints.completed(this.#prefix.position!, records)
   }
 
   /** Puts on `spans` what is to be handed over now. False when nothing is any more. */
-  async #afterFailure(batch: Batch, span: Span, error: unknown, spans: Span[]): Promise<boolean> {
-    const { lease, onFailure, backoff, random, emit } = this.#options
+  async #afterFailure(batch: Batch, failed: Span, error: unknown, spans: Span[]): Promise<boolean> {
+    const { lease, checkpoints, onFailure, backoff, random, emit } = this.#options
+    checkpoints.inHand(undefined)
+    const span = this.#withoutCheckpointed(batch, failed)
+    if (span.from === span.to) {
+      if (!lease.signal.aborted) emit(this.#failure(batch, span, span.from - 1, error, undefined))
+      return !lease.signal.aborted
+    }
     const failedAt = namedRecord(error, batch.records, span)
     const verdict = afterFailure(onFailure, span, failedAt, backoff, random)
     const at = failedAt ?? span.from
     this.#complete(batch, span.from, at)
     // Told to give up, it did: that is no failure.
     if (lease.signal.aborted) return false
-    const { sequenceNumber, subSequenceNumber } = batch.records[at]!
-    emit({
-      type: 'handler-failed',
-      shardId: lease.shardId,
-      sequenceNumber,
-      subSequenceNumber,
-      records: span.to - at,
-      error,
-      attempt: span.handed + 1,
-      retryInMs: verdict.givenUp === undefined ? verdict.delayMs : undefined,
-    })
+    emit(this.#failure(batch, span, at, error, verdict.givenUp === undefined ? verdict.delayMs : undefined))
     spans.push(...verdict.spans.toReversed())
     return verdict.givenUp === undefined ? this.#pause(verdict.delayMs) : this.#giveUp(batch, verdict.givenUp.from, error)
   }
 
+  /**
+   * What the handler has checkpointed itself is completed, by its own word, and to hand it over again would make it checkpoint backwards. After a
+   * crash it would not come again either.
+   */
+  #withoutCheckpointed(batch: Batch, span: Span): Span {
+    const { isAhead, last } = this.#options.checkpoints
+    if (!isAhead) return span
+    let from = span.from
+    while (from < span.to && comparePositions(positionOf(batch.records[from]!), last) <= 0) from++
+    this.#complete(batch, span.from, from)
+    return from === span.from ? span : { ...span, from, failures: 0 }
+  }
+
+  #failure(batch: Batch, span: Span, at: number, error: unknown, retryInMs: number | undefined): DeliveryEvent {
+    const { sequenceNumber, subSequenceNumber } = batch.records[at]!
+    return {
+      type: 'handler-failed',
+      shardId: this.#options.lease.shardId,
+      sequenceNumber,
+      subSequenceNumber,
+      records: span.to - Math.max(at, span.from),
+      error,
+      attempt: span.handed + 1,
+      retryInMs,
+    }
+  }
+
   /** False when the record was not given up after all. */
   async #giveUp(batch: Batch, index: number, error: unknown): Promise<boolean> {
-    const { lease, onFailure, backoff, random, emit } = this.#options
+    const { lease, checkpoints, onFailure, backoff, random, emit } = this.#options
     if (onFailure === 'retry') throw new Error('A record cannot be given up where failures are retried')
     const record = batch.records[index]!
     const { sequenceNumber, subSequenceNumber, partitionKey } = record
@@ -171,8 +206,10 @@ export class HandlerCalls {
         break
       }
       try {
+        checkpoints.inHand(record)
         await onFailure.giveUp.deadLetter(record, error, { ...batch.context, attempt })
       } catch (thrown) {
+        checkpoints.inHand(undefined)
         if (lease.signal.aborted) return false
         const retryInMs = backoffDelay(attempt, backoff, random)
         emit({ type: 'dead-letter-failed', ...about, error: thrown, attempt, retryInMs })
@@ -208,6 +245,10 @@ export class HandlerCalls {
       () => false,
     )
   }
+}
+
+function positionOf({ sequenceNumber, subSequenceNumber }: RecordPosition): Position {
+  return sequencePosition(sequenceNumber, subSequenceNumber)
 }
 
 /** The index of the record that the error names, where it is one of the span. */

@@ -1,3 +1,5 @@
+import type { CheckpointTarget } from '../checkpoints/checkpoint-range.js'
+import type { FoundCheckpoint, PreparedCheckpoint } from '../checkpoints/shard-checkpoints.js'
 import type { ConsumedRecord } from './consumed-record.js'
 
 /** What a handler is told beside the records. */
@@ -14,6 +16,30 @@ export interface HandlerContext {
   readonly millisBehindLatest: number | undefined
   /** 1, and one more each time that these records are handed over again because the handler failed, together or among others. */
   readonly attempt: number
+  /** Grows with every acquisition of the shard's lease by anyone: a fencing token, for sinks that must not see a late write. */
+  readonly generation: number
+  /**
+   * A checkpoint that the shard's owner before us has prepared and not committed, with its state. Undefined: none, or a checkpoint of ours,
+   * automatic or not, has come after it. `checkpoint(pendingCheckpoint.position)` does what that owner did not come to, and the records up to it are
+   * not handed over any more, except those of this call: `covers` tells them.
+   */
+  readonly pendingCheckpoint: FoundCheckpoint | undefined
+  /**
+   * Writes a checkpoint at `record`, at once; without it, at the last record of this call (`order: 'key'`: of what is completed without a gap).
+   * It has landed when the promise resolves, and while the lease table cannot be reached it waits. What lies up to it is never handed over
+   * again, not even when this call fails. Callable at any time while the shard is held, also after the call has returned.
+   *
+   * Rejects with RangeError for a record before the last checkpoint or beyond what was handed over (`order: 'key'`: beyond what is completed
+   * without a gap; as KCL otherwise), with LeaseLostError when the lease is lost or given back, and with ConsumerStoppingError when a stop no longer
+   * waits for this call. One equal to the last is not written again. A prepared checkpoint is discarded.
+   */
+  readonly checkpoint: (record?: CheckpointTarget) => Promise<void>
+  /**
+   * The first half of a two-phase checkpoint: writes position and `state` (at most 64 KiB) beside the checkpoint, which stays. If this worker dies before
+   * `commit`, the next owner starts at the checkpoint and finds both in `pendingCheckpoint`. It replaces one that was prepared before. Rules as
+   * for `checkpoint`.
+   */
+  readonly prepareCheckpoint: (record?: CheckpointTarget, state?: Uint8Array) => Promise<PreparedCheckpoint>
 }
 
 /**

@@ -7,6 +7,7 @@ import type { DeliveryEvent } from './delivery-event.js'
 import type { FailurePolicy } from './failure-policy.js'
 import type { EachRecord } from './handler.js'
 import { KeyedDelivery } from './keyed-delivery.js'
+import { completions } from './testing/completions.js'
 import { recordOf } from './testing/record-of.js'
 
 let clock: ManualClock
@@ -39,7 +40,7 @@ function delivery(eachRecord: EachRecord, concurrency: number, onFailure: Failur
     clock,
     random: () => 0,
     halt: halt.signal,
-    completed: ({ sequenceNumber }) => completed.push(Number(sequenceNumber)),
+    checkpoints: completions(({ sequenceNumber }) => completed.push(Number(sequenceNumber)), true),
     emit: (event) => events.push(event),
   })
 }
@@ -298,9 +299,9 @@ test('a fault of ours is told when nothing is in hand any more', async () => {
     clock,
     random: () => 0,
     halt: halt.signal,
-    completed: ({ sequenceNumber }) => {
+    checkpoints: completions(({ sequenceNumber }) => {
       if (sequenceNumber === '0') throw new TypeError('bug')
-    },
+    }, true),
     emit: () => {},
   })
   let told: unknown
@@ -383,12 +384,12 @@ test('property: keys in order, calls within the limit, no checkpoint beyond an o
         clock: time,
         random: () => 0,
         halt: drain.signal,
-        completed: ({ sequenceNumber }) => {
+        checkpoints: completions(({ sequenceNumber }) => {
           const end = Number(sequenceNumber) + 1
           must(end > checkpoints.at(-1)!, `${end} after ${checkpoints.at(-1)}`)
           for (let i = from; i < end; i++) must(settled.has(i), `completed up to ${end} without ${i}`)
           checkpoints.push(end)
-        },
+        }, true),
         emit: (event) => {
           if (event.type !== 'record-skipped') return
           must(skips && failed.get(Number(event.sequenceNumber)) === attempts, `${event.sequenceNumber} skipped`)

@@ -5,6 +5,7 @@ import type { ConsumedRecord } from './consumed-record.js'
 import { HandlerPermit } from './handler-permit.js'
 import { PausedShards } from './paused-shards.js'
 import { type GivenRecord, RecordTurns } from './record-turns.js'
+import { completions } from './testing/completions.js'
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
@@ -27,7 +28,8 @@ function shard(shardId: string, turns: RecordTurns, paused: PausedShards) {
       while (!halt.signal.aborted && !permit.isOurs()) if (!(await permit.revalidate())) return
       if (halt.signal.aborted) return
       const record = { shardId, sequenceNumber: String(n) } as ConsumedRecord
-      await turns.handlers.eachRecord!(record, { shardId, signal: permit.signal, millisBehindLatest: 0, attempt: 1 })
+      const context = { shardId, signal: permit.signal, millisBehindLatest: 0, attempt: 1, ...completions(() => {}).context() }
+      await turns.handlers.eachRecord!(record, context)
     }
   }
   const finished = run()

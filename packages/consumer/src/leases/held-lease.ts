@@ -1,5 +1,6 @@
 import type { HashKeyRange } from '@shardwise/core/hash-key'
 import type { ChildShard } from '@shardwise/core/kinesis-port'
+import type { PendingCheckpoint } from '../checkpoints/pending-checkpoint.js'
 import type { Position } from '../checkpoints/position.js'
 import type { ReadWatch } from '../shards/read-watch.js'
 
@@ -16,6 +17,8 @@ export interface HeldLease {
   readonly streamId?: string | undefined
   /** The last completed record (resume after it), or a sentinel. Where this acquisition begins; it does not change. */
   readonly resumeFrom: Position
+  /** What an owner before us has prepared and nobody has decided on. As `resumeFrom` it does not change. */
+  readonly pendingCheckpoint: PendingCheckpoint | undefined
   /** Epoch milliseconds for `latest` and `at-timestamp`. Undefined with these: a row made by KCL, which keeps no time in it. */
   readonly startAt: number | undefined
   readonly range: HashKeyRange | undefined
@@ -46,8 +49,12 @@ export interface HeldLease {
   renewWhile(reading: Pick<ReadWatch, 'stalledMs'>): void
   /** Remembers a completed position; the next renewal carries it. Only forward: a position at or before the known one does nothing. */
   checkpoint(position: Position): void
-  /** As `checkpoint`, written at once. Has landed when it resolves; rejects with LeaseLostError. */
-  checkpointNow(position: Position): Promise<void>
+  /**
+   * As `checkpoint`, written at once, and afterwards `pending` stands in the row: null, nothing. A position at or before the known one leaves
+   * the checkpoint. Calls take effect in their order; this one, or what a later one has put in its place, has landed when it resolves.
+   * Rejects with LeaseLostError.
+   */
+  checkpointNow(position: Position, pending?: PendingCheckpoint | null): Promise<void>
   /**
    * All of the shard is completed: creates its children's leases, then marks this one SHARD_END; the lease is then no longer held.
    * An empty list makes the coordinator look the children up. Rejects with LeaseLostError.

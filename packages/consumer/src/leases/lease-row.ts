@@ -1,5 +1,6 @@
 import type { AttributeValue } from '@aws-sdk/client-dynamodb'
 import { type HashKeyRange, parseHashKey } from '@shardwise/core/hash-key'
+import type { PendingCheckpoint } from '../checkpoints/pending-checkpoint.js'
 import { formatPosition, type Position, parsePosition } from '../checkpoints/position.js'
 import { type Lease, leaseKeyOf, type NewLease, shardIdOf } from './lease.js'
 import type { MalformedLease } from './lease-store.js'
@@ -8,7 +9,7 @@ import type { ChangeableAttribute, LeaseChange, LeaseCondition } from './lease-w
 export type Row = Record<string, AttributeValue>
 
 /** Our names for the attributes, where they differ from KCL's (DynamoDBLeaseSerializer.java). */
-const ATTRIBUTES: Record<Exclude<ChangeableAttribute, 'checkpoint' | 'range'>, string> = {
+const ATTRIBUTES: Record<Exclude<ChangeableAttribute, 'checkpoint' | 'pendingCheckpoint' | 'range'>, string> = {
   leaseOwner: 'leaseOwner',
   checkpointOwner: 'checkpointOwner',
   leaseCounter: 'leaseCounter',
@@ -19,7 +20,7 @@ const ATTRIBUTES: Record<Exclude<ChangeableAttribute, 'checkpoint' | 'range'>, s
   leaver: 'swLeaver',
 }
 
-/** A checkpoint ends KCL's two-phase checkpoint, whoever had begun it. */
+/** KCL's names for what is one thing here: written or removed together. */
 const PENDING = ['pendingCheckpoint', 'pendingCheckpointSubSequenceNumber', 'pendingCheckpointState']
 
 export type ParsedRow =
@@ -47,10 +48,15 @@ export function parseRow(row: Row, streamName: string | undefined): ParsedRow {
     return malformed(`its key is not ${JSON.stringify(leaseKeyOf(streamId, shardId))}`)
   const leaseCounter = wholeNumber(row.leaseCounter)
   if (leaseCounter === undefined) return malformed(`leaseCounter is ${JSON.stringify(row.leaseCounter)}, not a whole number`)
-  const checkpoint = parseCheckpoint(row)
+  const checkpoint = position(row.checkpoint, row.checkpointSubSequenceNumber)
   if (checkpoint === undefined) {
     const { checkpoint: text, checkpointSubSequenceNumber: sub } = row
     return malformed(`checkpoint ${JSON.stringify(text)} with sub-sequence number ${JSON.stringify(sub)} is no position`)
+  }
+  const pendingCheckpoint = parsePending(row)
+  if (pendingCheckpoint === 'malformed') {
+    const { pendingCheckpoint: text, pendingCheckpointSubSequenceNumber: sub } = row
+    return malformed(`pendingCheckpoint ${JSON.stringify(text)} with sub-sequence number ${JSON.stringify(sub)} is no position`)
   }
   const start = parseHashKey(row.startingHashKey?.S ?? '')
   const end = parseHashKey(row.endingHashKey?.S ?? '')
@@ -64,6 +70,7 @@ export function parseRow(row: Row, streamName: string | undefined): ParsedRow {
     leaseCounter,
     ownerSwitchesSinceCheckpoint: wholeNumber(row.ownerSwitchesSinceCheckpoint) ?? 0,
     checkpoint,
+    pendingCheckpoint,
     parentShardIds: row.parentShardId?.SS ?? [],
     childShardIds: row.childShardIds?.SS ?? [],
     range: start !== undefined && end !== undefined ? { start, end } : undefined,
@@ -94,9 +101,17 @@ function wholeNumber(value: AttributeValue | undefined): number | undefined {
   return Number.isSafeInteger(number) && number >= 0 ? number : undefined
 }
 
-function parseCheckpoint(row: Row): Position | undefined {
-  const checkpoint = row.checkpoint?.S
-  const checkpointSubSequenceNumber = Number(row.checkpointSubSequenceNumber?.N ?? 0)
+/** To guess at it, or to leave it out, would decide on somebody's transaction. */
+function parsePending(row: Row): PendingCheckpoint | 'malformed' | undefined {
+  const { pendingCheckpoint, pendingCheckpointSubSequenceNumber, pendingCheckpointState } = row
+  if (pendingCheckpoint === undefined || pendingCheckpoint.NULL === true) return undefined
+  const at = position(pendingCheckpoint, pendingCheckpointSubSequenceNumber)
+  return at === undefined ? 'malformed' : { position: at, state: pendingCheckpointState?.B }
+}
+
+function position(text: AttributeValue | undefined, sub: AttributeValue | undefined): Position | undefined {
+  const checkpoint = text?.S
+  const checkpointSubSequenceNumber = Number(sub?.N ?? 0)
   if (checkpoint === undefined) return undefined
   try {
     return parsePosition({ checkpoint, checkpointSubSequenceNumber })
@@ -130,6 +145,15 @@ export function newRow(lease: NewLease, streamName: string | undefined): Row {
 function checkpointAttributes(position: Position): Row {
   const { checkpoint, checkpointSubSequenceNumber } = formatPosition(position)
   return { checkpoint: { S: checkpoint }, checkpointSubSequenceNumber: { N: `${checkpointSubSequenceNumber}` } }
+}
+
+function pendingAttributes({ position: at, state }: PendingCheckpoint): Row {
+  const { checkpoint, checkpointSubSequenceNumber } = formatPosition(at)
+  return {
+    pendingCheckpoint: { S: checkpoint },
+    pendingCheckpointSubSequenceNumber: { N: `${checkpointSubSequenceNumber}` },
+    ...(state && { pendingCheckpointState: { B: state } }),
+  }
 }
 
 function rangeAttributes({ start, end }: HashKeyRange): Row {
@@ -168,9 +192,13 @@ export function conditionExpression(where: LeaseCondition): ConditionExpression 
 
 export function updateExpressions({ where, set }: LeaseChange): UpdateExpressions {
   const { names, values, name, value } = new Aliases()
-  const { checkpoint, range, ...rest } = set
-  const written: Row = { ...(checkpoint && checkpointAttributes(checkpoint)), ...(range && rangeAttributes(range)) }
-  const removed = checkpoint === undefined ? [] : [...PENDING]
+  const { checkpoint, pendingCheckpoint, range, ...rest } = set
+  const written: Row = {
+    ...(checkpoint && checkpointAttributes(checkpoint)),
+    ...(pendingCheckpoint && pendingAttributes(pendingCheckpoint)),
+    ...(range && rangeAttributes(range)),
+  }
+  const removed = 'pendingCheckpoint' in set ? PENDING.filter((attribute) => !(attribute in written)) : []
   for (const [key, given] of Object.entries(rest) as [keyof typeof rest, (typeof rest)[keyof typeof rest]][]) {
     if (given === undefined) removed.push(ATTRIBUTES[key])
     else if (typeof given === 'number') written[ATTRIBUTES[key]] = { N: `${given}` }

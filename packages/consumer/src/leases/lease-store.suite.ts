@@ -56,6 +56,7 @@ export function leaseStoreSuite(
         leaver: undefined,
         leaseCounter: 0,
         ownerSwitchesSinceCheckpoint: 0,
+        pendingCheckpoint: undefined,
         childShardIds: [],
       })
       expect((await store.list({ consistent: true })).leases).toEqual([row])
@@ -180,6 +181,72 @@ export function leaseStoreSuite(
 
       test('of a row that is gone does not make one', async () => {
         expect(await store.renew({ ...(await taken()), leaseKey: 'gone' }, 'a', {})).toEqual({ done: false, lease: undefined })
+      })
+    })
+
+    describe('prepare and commit', () => {
+      const pending = { position: sequencePosition('9', 12), state: new Uint8Array([0, 255, 7]) }
+
+      test('prepared: position and state, exact, and the checkpoint stays', async () => {
+        const row = await taken()
+        const after = landed(await store.renew(row, 'a', { pending }))
+        expect(after).toEqual({ ...row, leaseCounter: 2, pendingCheckpoint: pending })
+        expect(await store.read(KEY)).toEqual(after)
+        expect((await store.list({ consistent: true })).leases).toEqual([after])
+      })
+
+      test('a renewal without a word leaves it; another replaces all of it', async () => {
+        const row = landed(await store.renew(await taken(), 'a', { pending }))
+        const renewed = landed(await store.renew(row, 'a', {}))
+        expect(renewed.pendingCheckpoint).toEqual(pending)
+        const stateless = { position: sequencePosition('8'), state: undefined }
+        expect(landed(await store.renew(renewed, 'a', { pending: stateless })).pendingCheckpoint).toEqual(stateless)
+      })
+
+      test('the next owner finds it, whichever way it gets the lease', async () => {
+        const row = landed(await store.renew(await taken(), 'a', { pending }))
+        const stolen = landed(await store.take(row, 'b'))
+        expect(stolen).toMatchObject({ checkpoint: LATEST, pendingCheckpoint: pending })
+        const requested = landed(await store.requestHandoff(stolen, 'c'))
+        const given = landed(await store.handOver(requested, 'b', { to: 'c' }))
+        expect(given).toMatchObject({ leaseOwner: 'c', pendingCheckpoint: pending })
+      })
+
+      test('a hand over carries it', async () => {
+        const row = await taken()
+        const checkpoint = sequencePosition('7')
+        expect(landed(await store.handOver(row, 'a', { to: undefined, checkpoint, pending }))).toMatchObject({
+          leaseOwner: undefined,
+          checkpoint,
+          pendingCheckpoint: pending,
+        })
+      })
+
+      test('committed: the checkpoint moves and nothing is pending, in one write', async () => {
+        const row = landed(await store.renew(await taken(), 'a', { pending }))
+        const after = landed(await store.renew(row, 'a', { checkpoint: pending.position, pending: null }))
+        expect(after).toMatchObject({ checkpoint: pending.position, pendingCheckpoint: undefined })
+        expect(await store.read(KEY)).toEqual(after)
+      })
+
+      test('any checkpoint removes it, unless told to keep one; so does the end', async () => {
+        const row = landed(await store.renew(await taken(), 'a', { pending }))
+        const checkpoint = sequencePosition('5')
+        const kept = landed(await store.renew(row, 'a', { checkpoint, pending }))
+        expect(kept).toMatchObject({ checkpoint, pendingCheckpoint: pending })
+        const later = landed(await store.renew(kept, 'a', { checkpoint: sequencePosition('6') }))
+        expect(later.pendingCheckpoint).toBe(undefined)
+        const again = landed(await store.renew(later, 'a', { pending }))
+        expect(landed(await store.end(again, 'a', [])).pendingCheckpoint).toBe(undefined)
+      })
+
+      test('prepared by who lost it, or by a late packet: refused, and what stands there stays', async () => {
+        const mine = await taken()
+        const theirs = landed(await store.renew(landed(await store.take(mine, 'b')), 'b', { pending }))
+        const other = { position: sequencePosition('99'), state: undefined }
+        expect(await store.renew(mine, 'a', { pending: other })).toEqual({ done: false, lease: theirs })
+        const committed = landed(await store.renew(theirs, 'b', { checkpoint: pending.position }))
+        expect(await store.renew(theirs, 'b', { pending: other })).toEqual({ done: false, lease: committed })
       })
     })
 

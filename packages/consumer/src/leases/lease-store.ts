@@ -1,7 +1,7 @@
 import type { HashKeyRange } from '@shardwise/core/hash-key'
 import type { CallOptions } from '@shardwise/core/kinesis-port'
-import type { Position } from '../checkpoints/position.js'
 import type { Lease, NewLease } from './lease.js'
+import type { LeaseProgress } from './lease-progress.js'
 
 /**
  * Where leases live. Every write is one atomic conditional write; docs/lease-protocol.md says for each what its condition protects.
@@ -21,14 +21,14 @@ export interface LeaseStore {
   create(lease: NewLease, options?: CallOptions): Promise<boolean>
   /** Makes `workerId` the owner, provided that counter and owners are still those of `lease`. */
   take(lease: Lease, workerId: string, options?: CallOptions): Promise<LeaseWrite>
-  /** Moves the counter and, when given, the checkpoint, provided that the counter is that of `lease` and `workerId` the actual owner. */
+  /** Moves the counter and writes `progress`, provided that the counter is that of `lease` and `workerId` the actual owner. */
   renew(lease: Lease, workerId: string, progress: Progress, options?: CallOptions): Promise<LeaseWrite>
   /**
-   * Gives up ownership, with a last checkpoint: to the worker that has asked for it, to one that has not, or to nobody. The condition of
+   * Gives up ownership, with the last progress: to the worker that has asked for it, to one that has not, or to nobody. The condition of
    * `renew`, and that the pending handoff is to `to` (with `offer`, or `to` undefined: that none is pending).
    */
   handOver(lease: Lease, workerId: string, last: HandOver, options?: CallOptions): Promise<LeaseWrite>
-  /** SHARD_END: no owner any more. The condition of `renew`. */
+  /** SHARD_END: no owner, and nothing pending, any more. The condition of `renew`. */
   end(lease: Lease, workerId: string, childShardIds: readonly string[], options?: CallOptions): Promise<LeaseWrite>
   /** Asks the owner of `lease`, a Shardwise worker, to hand it over to `to`. The counter stays. */
   requestHandoff(lease: Lease, to: string, options?: CallOptions): Promise<LeaseWrite>
@@ -41,8 +41,7 @@ export interface LeaseStore {
 }
 
 /** What an owner's write carries. */
-export interface Progress {
-  readonly checkpoint?: Position | undefined
+export interface Progress extends LeaseProgress {
   /** The owner stops: others shall give it nothing more, and not count on it. */
   readonly leaving?: boolean | undefined
 }

@@ -12,7 +12,7 @@ const TABLE_PATIENCE_MS = 180_000
 const FIRST_LOOK_MS = 50
 const LATER_LOOKS_MS = 1_000
 
-/** What every worker needs. Kept equal to the README's by lease-table.test.ts. */
+/** What every worker needs. Kept equal to the README's and to what is sent by permissions.test.ts. */
 const ACTIONS = ['DescribeTable', 'Scan', 'GetItem', 'PutItem', 'UpdateItem', 'DeleteItem'] as const
 
 /** Why a table in this state is of no use. https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html */

@@ -205,6 +205,128 @@ describe('unknown outcomes', () => {
   })
 })
 
+describe('prepare and commit', () => {
+  const state = new Uint8Array([1, 2])
+  const prepared = (number: number) => ({ position: at(number), state })
+
+  test('prepared at once, the checkpoint stays; committed at once, nothing is pending', async () => {
+    const preparing = watch(tenure.checkpointNow(TRIM_HORIZON, prepared(5)))
+    await clock.advanceAsync(0)
+    expect(preparing.outcome).toBe('done')
+    expect(await row()).toMatchObject({ leaseCounter: 2, checkpoint: TRIM_HORIZON, pendingCheckpoint: prepared(5) })
+    const committing = watch(tenure.checkpointNow(at(5)))
+    await clock.advanceAsync(0)
+    expect(committing.outcome).toBe('done')
+    expect(await row()).toMatchObject({ leaseCounter: 3, checkpoint: at(5), pendingCheckpoint: undefined })
+    await clock.advanceAsync(TICK)
+    expect(await row()).toMatchObject({ leaseCounter: 4, checkpoint: at(5), pendingCheckpoint: undefined })
+  })
+
+  test('a checkpoint that is remembered removes what was prepared, with the next renewal', async () => {
+    await Promise.all([tenure.checkpointNow(TRIM_HORIZON, prepared(5)), clock.advanceAsync(0)])
+    tenure.checkpoint(at(3))
+    expect((await row()).pendingCheckpoint).toEqual(prepared(5))
+    await clock.advanceAsync(TICK)
+    expect(await row()).toMatchObject({ checkpoint: at(3), pendingCheckpoint: undefined })
+  })
+
+  test('the answer to the commit was lost: the row shows that it landed, and it is not sent again', async () => {
+    await Promise.all([tenure.checkpointNow(TRIM_HORIZON, prepared(5)), clock.advanceAsync(0)])
+    network.next('renew', 'unanswered')
+    const committing = watch(tenure.checkpointNow(at(5)))
+    await clock.advanceAsync(100)
+    expect(committing.outcome).toBe('done')
+    expect(await row()).toMatchObject({ leaseCounter: 3, checkpoint: at(5), pendingCheckpoint: undefined })
+  })
+
+  test('prepare landed without an answer, and was committed meanwhile: the commit is sent from there', async () => {
+    network.next('renew', 'unanswered')
+    const preparing = watch(tenure.checkpointNow(TRIM_HORIZON, prepared(5)))
+    await clock.advanceAsync(0)
+    const committing = watch(tenure.checkpointNow(at(5)))
+    await clock.advanceAsync(100)
+    expect([preparing.outcome, committing.outcome]).toEqual(['done', 'done'])
+    expect(await row()).toMatchObject({ leaseCounter: 3, checkpoint: at(5), pendingCheckpoint: undefined })
+  })
+
+  test('prepare, commit, prepare: a late packet of the first leaves the second alone', async () => {
+    network.next('renew', 'late')
+    const first = watch(tenure.checkpointNow(TRIM_HORIZON, prepared(5)))
+    await clock.advanceAsync(TICK + 100)
+    expect(first.outcome).toBe('done')
+    await Promise.all([tenure.checkpointNow(at(5)), clock.advanceAsync(0)])
+    await Promise.all([tenure.checkpointNow(at(5), prepared(9)), clock.advanceAsync(0)])
+    const before = await row()
+    expect(before).toMatchObject({ checkpoint: at(5), pendingCheckpoint: prepared(9) })
+    await network.deliverLate()
+    expect(await row()).toEqual(before)
+  })
+
+  test('discarded while the outcome of prepare was unknown: done only once the row cannot become pending any more', async () => {
+    network.next('renew', 'late')
+    void tenure.checkpointNow(TRIM_HORIZON, prepared(5))
+    await clock.advanceAsync(0)
+    const discarding = watch(tenure.checkpointNow(TRIM_HORIZON))
+    await table.requestHandoff(await row(), 'peer')
+    await clock.advanceAsync(TICK - 1)
+    expect(discarding.outcome).toBe('pending')
+    await clock.advanceAsync(200)
+    expect(discarding.outcome).toBe('done')
+    const before = await row()
+    await network.deliverLate()
+    expect(await row()).toEqual(before)
+    expect(before.pendingCheckpoint).toBe(undefined)
+  })
+
+  test('what was replaced before it was written counts as landed with what took its place', async () => {
+    const first = watch(tenure.checkpointNow(TRIM_HORIZON, prepared(5)))
+    const second = watch(tenure.checkpointNow(TRIM_HORIZON, prepared(6)))
+    await clock.advanceAsync(0)
+    expect([first.outcome, second.outcome]).toEqual(['done', 'done'])
+    expect(network.sent).toEqual(['renew'])
+    expect((await row()).pendingCheckpoint).toEqual(prepared(6))
+  })
+
+  test('lost: the new owner has found what was prepared, and neither prepare nor commit lands any more', async () => {
+    await Promise.all([tenure.checkpointNow(TRIM_HORIZON, prepared(5)), clock.advanceAsync(0)])
+    await stolen()
+    const committing = watch(tenure.checkpointNow(at(5)))
+    await clock.advanceAsync(0)
+    expect(committing.outcome).toBe('LeaseLostError')
+    await expect(tenure.checkpointNow(at(5), prepared(6))).rejects.toThrow('another worker has taken it')
+    expect(await row()).toMatchObject({ leaseOwner: 'thief', checkpoint: TRIM_HORIZON, pendingCheckpoint: prepared(5) })
+  })
+
+  test('given up: what is prepared goes to the next owner in the same write', async () => {
+    const preparing = watch(tenure.checkpointNow(TRIM_HORIZON, prepared(5)))
+    void tenure.release()
+    await clock.advanceAsync(0)
+    expect(preparing.outcome).toBe('done')
+    expect(await row()).toMatchObject({ leaseOwner: undefined, pendingCheckpoint: prepared(5) })
+    expect(network.sent).toEqual(['release'].map(() => 'handOver'))
+    await expect(tenure.checkpointNow(at(5))).rejects.toThrow('given up before this checkpoint')
+  })
+
+  test('what an owner before us has prepared is there from the start', async () => {
+    expect(tenure.pendingCheckpoint).toBe(undefined)
+    const mine = await row()
+    await table.renew(mine, 'me', { pending: prepared(5) })
+    const lease = (await table.take(await row(), 'next')).lease!
+    const next = new LeaseTenure({
+      ...{ store: table, lease, startAt: undefined, sent: momentOf(clock), workerId: 'next', failoverTimeMs: FAILOVER },
+      ...{ clock, random: () => 0.5, createChildren: async () => [], emit: () => {} },
+      ...{ departure, loopWatch: new EventLoopWatch(FAILOVER, () => {}), handoffTimeoutMs: HANDOFF },
+    })
+    expect(next.pendingCheckpoint).toEqual(prepared(5))
+    const run = next.run()
+    await clock.advanceAsync(TICK)
+    expect((await row()).pendingCheckpoint).toEqual(prepared(5))
+    void next.release()
+    await clock.advanceAsync(0)
+    await run
+  })
+})
+
 describe('trust', () => {
   test('ends by itself when renewals fail: nothing may be delivered, though nobody has taken the lease', async () => {
     network.outage = 'lost'

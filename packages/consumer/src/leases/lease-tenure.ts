@@ -3,7 +3,8 @@ import type { ChildShard } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
 import type { ServiceFailure } from '@shardwise/core/service-error'
 import { backoffDelay } from '../backoff.js'
-import { comparePositions, formatPosition, type Position } from '../checkpoints/position.js'
+import type { PendingCheckpoint } from '../checkpoints/pending-checkpoint.js'
+import { formatPosition, type Position } from '../checkpoints/position.js'
 import type { ReadWatch } from '../shards/read-watch.js'
 import { Alarm } from './alarm.js'
 import { createChildrenPatiently } from './children-creation.js'
@@ -14,9 +15,11 @@ import type { HeldLease } from './held-lease.js'
 import { hasEnded, isHeldBy, type Lease, pendingHandoff } from './lease.js'
 import type { LeaseEvent, LeaseOperation } from './lease-event.js'
 import { LeaseLostError } from './lease-lost-error.js'
+import type { LeaseProgress } from './lease-progress.js'
 import type { LeaseStore } from './lease-store.js'
 import { OwnedRow, type OwnedRowOptions, type WriteOutcome } from './owned-row.js'
 import { TenureWaiters } from './tenure-waiters.js'
+import { WantedProgress } from './wanted-progress.js'
 
 export interface LeaseTenureOptions extends OwnedRowOptions {
   readonly store: LeaseStore
@@ -48,6 +51,9 @@ interface Ending {
   readonly reject: (error: unknown) => void
 }
 
+/** Below every version of what is wanted. */
+const NOTHING = -1
+
 /** Renewals a failover time. Three leave room for two that fail. */
 const TICKS = 3
 
@@ -60,6 +66,7 @@ export class LeaseTenure implements HeldLease {
   readonly shardId: string
   readonly streamId: string | undefined
   readonly resumeFrom: Position
+  readonly pendingCheckpoint: PendingCheckpoint | undefined
   readonly startAt: number | undefined
   readonly range: HashKeyRange | undefined
   readonly generation: number
@@ -70,9 +77,9 @@ export class LeaseTenure implements HeldLease {
   readonly #vacated = new AbortController()
   #state: TenureState = { is: 'held' }
   readonly #owned: OwnedRow
+  readonly #wanted: WantedProgress
   #failures = 0
   #inDoubt = false
-  #pending: Position | undefined
   #dueAt: number
   readonly #alarm: Alarm
   readonly #waiters = new TenureWaiters()
@@ -87,10 +94,12 @@ export class LeaseTenure implements HeldLease {
     this.shardId = lease.shardId
     this.streamId = lease.streamId
     this.resumeFrom = lease.checkpoint
+    this.pendingCheckpoint = lease.pendingCheckpoint
     this.startAt = startAt
     this.range = lease.range
     this.generation = lease.leaseCounter
     this.#owned = new OwnedRow(options)
+    this.#wanted = new WantedProgress(lease)
     this.#alarm = new Alarm(clock, loopWatch)
     this.#limit = new HandoffLimit(handoffTimeoutMs)
     this.#tickMs = failoverTimeMs / TICKS
@@ -153,17 +162,17 @@ export class LeaseTenure implements HeldLease {
         `A checkpoint must be a sequence number, got ${formatPosition(position).checkpoint}; endShard ends a shard`,
       )
     }
-    if (this.#state.is === 'held' && comparePositions(position, this.#pending ?? this.#owned.row.checkpoint) > 0)
-      this.#pending = position
+    if (this.#state.is === 'held') this.#wanted.advance(position)
   }
 
-  checkpointNow(position: Position): Promise<void> {
-    this.checkpoint(position)
+  checkpointNow(position: Position, pending: PendingCheckpoint | null = null): Promise<void> {
     if (this.#state.is === 'lost') return Promise.reject(this.#state.error)
     if (this.#state.is === 'given-up') return Promise.reject(this.#lossBecause('it was given up before this checkpoint'))
-    if (comparePositions(position, this.#owned.row.checkpoint) <= 0) return Promise.resolve()
+    if (this.#limit.isCutOff) return Promise.reject(this.signal.reason ?? this.#lossBecause('it is being given up'))
+    const changed = this.#wanted.set(position, pending)
+    if (!changed && this.#wanted.missingIn(this.#owned.row) === undefined) return Promise.resolve()
     this.#writeSoon()
-    return this.#waiters.landed(position)
+    return this.#waiters.landed(this.#wanted.version)
   }
 
   async endShard(children: readonly ChildShard[]): Promise<boolean> {
@@ -221,7 +230,7 @@ export class LeaseTenure implements HeldLease {
 
   async #renew(): Promise<void> {
     const { store, workerId, departure } = this.#options
-    const progress = { checkpoint: this.#unwritten(), leaving: departure.isLeaving }
+    const progress = { ...this.#unwritten(), leaving: departure.isLeaving }
     const outcome = await this.#attempt('renew', (row, signal) => store.renew(row, workerId, progress, { signal }))
     if (outcome.is === 'refused') this.#lose(outcome.found)
   }
@@ -232,7 +241,7 @@ export class LeaseTenure implements HeldLease {
     const asked = pendingHandoff(this.#owned.row)?.to
     const named = asked === undefined && (isLeaving || this.#limit.isForced) ? departure.successorOf(this.#owned.row) : undefined
     const to = asked ?? named
-    const last = { to, offer: named !== undefined, leaving: isLeaving, checkpoint: this.#unwritten() }
+    const last = { to, offer: named !== undefined, leaving: isLeaving, ...this.#unwritten() }
     const outcome = await this.#attempt('release', (row, signal) => store.handOver(row, workerId, last, { signal }))
     if (outcome.is === 'refused' && !outcome.uncertain) this.#lose(outcome.found)
     else if (outcome.is === 'refused' || outcome.is === 'landed') {
@@ -261,6 +270,8 @@ export class LeaseTenure implements HeldLease {
   async #attempt(operation: LeaseOperation, send: Parameters<OwnedRow['attempt']>[1]): Promise<WriteOutcome> {
     const { clock } = this.#options
     this.#dueAt = clock.now() + this.#tickMs
+    const { version } = this.#wanted
+    const { leaseCounter } = this.#owned.row
     const outcome = await this.#owned.attempt(this.#tickMs, send)
     if (outcome.is === 'failed') {
       this.#failed(operation, outcome.failure)
@@ -270,9 +281,13 @@ export class LeaseTenure implements HeldLease {
     if (outcome.is === 'refused') return outcome
     this.#inDoubt = false
     // An earlier renewal that turns out to have landed is as good as this one, unless there is more to write.
-    if (outcome.is === 'changed' && (operation !== 'renew' || this.#unwritten() !== undefined)) this.#dueAt = clock.now()
+    const incomplete = this.#wanted.missingIn(this.#owned.row) !== undefined
+    if (outcome.is === 'changed' && (operation !== 'renew' || incomplete)) this.#dueAt = clock.now()
     this.#heedRequest(this.#owned.row)
-    if (this.#waiters.settle(this.#owned.row.checkpoint, this.isOurs())) this.#dueAt = clock.now()
+    // While the counter stands, an attempt of before may still land, with what was wanted then.
+    const covered = incomplete ? (outcome.is === 'landed' ? version : NOTHING) : this.#wanted.version
+    const proven = this.#owned.row.leaseCounter > leaseCounter
+    if (this.#waiters.settle(proven ? covered : NOTHING, this.isOurs())) this.#dueAt = clock.now()
     return outcome
   }
 
@@ -314,10 +329,8 @@ export class LeaseTenure implements HeldLease {
     return true
   }
 
-  #unwritten(): Position | undefined {
-    return this.#pending !== undefined && comparePositions(this.#pending, this.#owned.row.checkpoint) > 0
-      ? this.#pending
-      : undefined
+  #unwritten(): LeaseProgress {
+    return this.#wanted.missingIn(this.#owned.row) ?? {}
   }
 
   #giveUp(): void {

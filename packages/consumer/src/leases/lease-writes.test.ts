@@ -14,6 +14,7 @@ import {
 import { aLease } from './testing/lease-rows.js'
 
 const at = sequencePosition('77')
+const PREPARED = { position: sequencePosition('99', 4), state: new Uint8Array([1, 2]) }
 const free = aLease('s1', { leaseCounter: 7, ownerSwitchesSinceCheckpoint: 2 })
 const mine = aLease('s1', { ...free, leaseOwner: 'me', shardwiseOwner: 'me' })
 const theirs = aLease('s1', { ...free, leaseOwner: 'them', shardwiseOwner: 'them' })
@@ -60,7 +61,37 @@ describe('the writes', () => {
       renewChange(mine, 'me', { checkpoint: at }),
       {
         where: { leaseCounter: 7, actualOwner: 'me' },
-        set: { leaseCounter: 8, checkpoint: at, ownerSwitchesSinceCheckpoint: 0 },
+        set: { leaseCounter: 8, checkpoint: at, pendingCheckpoint: undefined, ownerSwitchesSinceCheckpoint: 0 },
+      },
+    ],
+    [
+      'prepare: a renewal that leaves the checkpoint, and its count of owners',
+      renewChange(mine, 'me', { pending: PREPARED }),
+      { where: { leaseCounter: 7, actualOwner: 'me' }, set: { leaseCounter: 8, pendingCheckpoint: PREPARED } },
+    ],
+    [
+      'discard what is prepared',
+      renewChange(mine, 'me', { pending: null }),
+      { where: { leaseCounter: 7, actualOwner: 'me' }, set: { leaseCounter: 8, pendingCheckpoint: undefined } },
+    ],
+    [
+      'commit before a later one that was prepared',
+      renewChange(mine, 'me', { checkpoint: at, pending: PREPARED }),
+      {
+        where: { leaseCounter: 7, actualOwner: 'me' },
+        set: { leaseCounter: 8, checkpoint: at, pendingCheckpoint: PREPARED, ownerSwitchesSinceCheckpoint: 0 },
+      },
+    ],
+    [
+      'hand over with what is prepared',
+      handOverChange(mine, 'me', { to: undefined, pending: PREPARED }),
+      {
+        where: { leaseCounter: 7, leaseOwner: 'me', checkpointOwner: undefined },
+        set: {
+          ...{ leaseOwner: undefined, checkpointOwner: undefined, leaseCounter: 8, ownerSwitchesSinceCheckpoint: 2 },
+          pendingCheckpoint: PREPARED,
+          nextOwner: undefined,
+        },
       },
     ],
     [
@@ -97,7 +128,10 @@ describe('the writes', () => {
       handOverChange(asked, 'them', { to: 'me', checkpoint: at }),
       {
         where: { leaseCounter: 7, leaseOwner: 'me', checkpointOwner: 'them' },
-        set: { leaseOwner: 'me', checkpointOwner: undefined, leaseCounter: 8, ownerSwitchesSinceCheckpoint: 1, checkpoint: at },
+        set: {
+          ...{ leaseOwner: 'me', checkpointOwner: undefined, leaseCounter: 8 },
+          ...{ ownerSwitchesSinceCheckpoint: 1, checkpoint: at, pendingCheckpoint: undefined },
+        },
       },
     ],
     [
@@ -116,6 +150,7 @@ describe('the writes', () => {
           leaseCounter: 8,
           ownerSwitchesSinceCheckpoint: 0,
           checkpoint: SHARD_END,
+          pendingCheckpoint: undefined,
           childShardIds: ['s2', 's3'],
           nextOwner: undefined,
           leaver: undefined,

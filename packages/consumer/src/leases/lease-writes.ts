@@ -1,6 +1,7 @@
 import type { HashKeyRange } from '@shardwise/core/hash-key'
 import { type Position, SHARD_END } from '../checkpoints/position.js'
 import type { Lease } from './lease.js'
+import type { LeaseProgress } from './lease-progress.js'
 import type { HandOver, Progress } from './lease-store.js'
 
 /**
@@ -19,6 +20,7 @@ export type ChangeableAttribute =
   | 'leaseCounter'
   | 'ownerSwitchesSinceCheckpoint'
   | 'checkpoint'
+  | 'pendingCheckpoint'
   | 'childShardIds'
   | 'shardwiseOwner'
   | 'nextOwner'
@@ -57,14 +59,15 @@ export function takeChange(lease: Lease, workerId: string): LeaseChange {
   }
 }
 
-export function renewChange(lease: Lease, workerId: string, { checkpoint, leaving = false }: Progress): LeaseChange {
+export function renewChange(lease: Lease, workerId: string, progress: Progress): LeaseChange {
   return {
     leaseKey: lease.leaseKey,
     where: { leaseCounter: lease.leaseCounter, actualOwner: workerId },
     set: {
       leaseCounter: lease.leaseCounter + 1,
-      ...(checkpoint && { checkpoint, ownerSwitchesSinceCheckpoint: 0 }),
-      ...(leaving && { leaver: workerId }),
+      ...(progress.checkpoint && { ownerSwitchesSinceCheckpoint: 0 }),
+      ...written(progress),
+      ...(progress.leaving === true && { leaver: workerId }),
     },
   }
 }
@@ -82,7 +85,7 @@ export function handOverChange(lease: Lease, workerId: string, last: HandOver): 
       checkpointOwner: undefined,
       leaseCounter: lease.leaseCounter + 1,
       ownerSwitchesSinceCheckpoint: switches,
-      ...(checkpoint && { checkpoint }),
+      ...written(last),
       // Who has asked has named itself already, if it is one of ours.
       ...(unasked && { nextOwner: to }),
       ...(leaving && { leaver: workerId }),
@@ -100,11 +103,16 @@ export function endChange(lease: Lease, workerId: string, childShardIds: readonl
       leaseCounter: lease.leaseCounter + 1,
       ownerSwitchesSinceCheckpoint: 0,
       checkpoint: SHARD_END,
+      pendingCheckpoint: undefined,
       childShardIds,
       nextOwner: undefined,
       leaver: undefined,
     },
   }
+}
+
+function written({ checkpoint, pending = checkpoint && null }: LeaseProgress): LeaseChange['set'] {
+  return { ...(checkpoint && { checkpoint }), ...(pending !== undefined && { pendingCheckpoint: pending ?? undefined }) }
 }
 
 export function requestHandoffChange(lease: Lease, to: string): LeaseChange {

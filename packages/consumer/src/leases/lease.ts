@@ -1,4 +1,5 @@
 import type { HashKeyRange } from '@shardwise/core/hash-key'
+import type { PendingCheckpoint } from '../checkpoints/pending-checkpoint.js'
 import type { Position } from '../checkpoints/position.js'
 
 /**
@@ -21,6 +22,8 @@ export interface Lease {
   readonly leaseCounter: number
   readonly ownerSwitchesSinceCheckpoint: number
   readonly checkpoint: Position
+  /** Prepared by an owner and not decided yet. */
+  readonly pendingCheckpoint: PendingCheckpoint | undefined
   readonly parentShardIds: readonly string[]
   readonly childShardIds: readonly string[]
   readonly range: HashKeyRange | undefined

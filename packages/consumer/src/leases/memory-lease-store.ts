@@ -43,6 +43,7 @@ export class MemoryLeaseStore implements LeaseStore {
       leaver: undefined,
       leaseCounter: 0,
       ownerSwitchesSinceCheckpoint: 0,
+      pendingCheckpoint: undefined,
       childShardIds: [],
     })
     return true

@@ -67,6 +67,7 @@ export class ShardWorkerSetup {
       gates,
       stopLimit,
       checkpointWriteAfterMs: settings.checkpointWriteAfterMs,
+      checkpointEveryRecords: settings.checkpointEveryRecords,
       clock,
       random,
       emit,

@@ -2,10 +2,11 @@ import { AggregateBuilder } from '@shardwise/aggregation'
 import { ManualClock } from '@shardwise/core/clock'
 import type { ChildShard, KinesisRecord } from '@shardwise/core/kinesis-port'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import type { PendingCheckpoint } from '../checkpoints/pending-checkpoint.js'
 import { type Position, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
 import { ConsumerStoppingError } from '../consumer-error.js'
 import type { FailurePolicy } from '../delivery/failure-policy.js'
-import type { Handlers } from '../delivery/handler.js'
+import type { HandlerContext, Handlers } from '../delivery/handler.js'
 import { PausedShards } from '../delivery/paused-shards.js'
 import type { StartGate } from '../delivery/start-gate.js'
 import type { HeldLease } from '../leases/held-lease.js'
@@ -23,6 +24,7 @@ class FakeLease implements HeldLease {
   readonly leaseKey = 'shard'
   readonly shardId = 'shard'
   readonly startAt = undefined
+  readonly pendingCheckpoint: PendingCheckpoint | undefined
   readonly range = undefined
   readonly generation = 1
   readonly #lost = new AbortController()
@@ -38,8 +40,9 @@ class FakeLease implements HeldLease {
   onEnd: () => Promise<void> = async () => {}
   recorded = true
   reading: Pick<ReadWatch, 'stalledMs'> | undefined
-  constructor(resumeFrom: Position) {
+  constructor(resumeFrom: Position, pendingCheckpoint?: PendingCheckpoint) {
     this.resumeFrom = resumeFrom
+    this.pendingCheckpoint = pendingCheckpoint
   }
   isOurs(): boolean {
     this.asked++
@@ -58,8 +61,11 @@ class FakeLease implements HeldLease {
       position.kind === 'sequence' ? `checkpoint ${position.sequenceNumber}/${position.subSequenceNumber}` : position.kind,
     )
   }
-  async checkpointNow(): Promise<void> {
-    throw new Error('not used here')
+  async checkpointNow(position: Position): Promise<void> {
+    if (this.signal.aborted) throw this.signal.reason
+    this.log.push(
+      position.kind === 'sequence' ? `written ${position.sequenceNumber}/${position.subSequenceNumber}` : position.kind,
+    )
   }
   async endShard(children: readonly ChildShard[]): Promise<boolean> {
     await this.onEnd()
@@ -150,10 +156,11 @@ function setUp(
   resumeFrom: Position = TRIM_HORIZON,
   run: Partial<RunSettings> = {},
   gates: readonly StartGate[] = [],
+  pendingCheckpoint?: PendingCheckpoint,
 ) {
   const clock = new ManualClock()
   const stopLimit = new StopLimit(clock)
-  const lease = new FakeLease(resumeFrom)
+  const lease = new FakeLease(resumeFrom, pendingCheckpoint)
   const source = new FakeSource()
   const reading = new ReadWatch(500)
   const events: ShardWorkerEvent[] = []
@@ -167,11 +174,12 @@ function setUp(
     reading,
     room,
     handlers,
-    run: { concurrency: 1, onFailure: 'retry', ...run },
+    run: { concurrency: 1, onFailure: 'retry', checkpoint: 'auto', ...run },
     handlerBackoff: { baseMs: 100, maxMs: 30_000 },
     gates,
     stopLimit,
     checkpointWriteAfterMs: undefined,
+    checkpointEveryRecords: undefined,
     clock,
     random: () => 0,
     emit: (event) => events.push(event),
@@ -840,5 +848,174 @@ describe('ShardWorker', () => {
       { type: 'shard-stopped', outcome: 'released' },
     ])
     expect(lease.log).toEqual(['release'])
+  })
+})
+
+describe('a worker whose handler makes the checkpoints', () => {
+  const MANUAL = { checkpoint: 'manual' } as const
+
+  it('checkpoints nothing by itself, and is given back where the handler checkpointed', async () => {
+    const { lease, source, worker } = setUp(
+      {
+        eachBatch: async (records, { checkpoint }) => {
+          await checkpoint(records[1])
+          lease.askToDrain()
+        },
+      },
+      TRIM_HORIZON,
+      MANUAL,
+    )
+    source.give({ records: [aggregate(1, 3)] })
+    await worker.run()
+    expect(lease.log).toEqual(['written 1/1', 'release'])
+    // Handled, though not checkpointed.
+    expect(worker.snapshot()).toMatchObject({ state: 'released', completed: sequencePosition('1', 2) })
+  })
+
+  it('has read its shard to the end and waits for the checkpoint of the last record: announced, again and again, until it is made', async () => {
+    let late: HandlerContext | undefined
+    const { clock, lease, source, worker, events } = setUp(
+      {
+        eachRecord: (_record, context) => {
+          late = context
+        },
+      },
+      TRIM_HORIZON,
+      MANUAL,
+    )
+    source.give({ records: plain(1, 2), children: CHILDREN })
+    const run = worker.run()
+    await clock.advanceAsync(50)
+    await clock.advanceAsync(100)
+    const awaited = { type: 'checkpoint-awaited', shardId: 'shard', checkpoint: TRIM_HORIZON, end: sequencePosition('2') }
+    expect(events.slice(2)).toEqual([
+      { ...awaited, waitedMs: 50 },
+      { ...awaited, waitedMs: 150 },
+    ])
+    await late?.checkpoint({ sequenceNumber: '1', subSequenceNumber: 0 })
+    await clock.advanceAsync(0)
+    expect(events.at(-1)).toMatchObject({ ...awaited, checkpoint: sequencePosition('1') })
+    expect([lease.log, worker.state]).toEqual([['written 1/0'], 'running'])
+    await late?.checkpoint()
+    await run
+    expect([lease.log, worker.state]).toEqual([['written 1/0', 'written 2/0', 'end child'], 'ended'])
+  })
+
+  it('ends a shard at once whose last record was checkpointed, also in another life', async () => {
+    for (const [resumeFrom, records] of [
+      [TRIM_HORIZON, plain(1)],
+      [sequencePosition('1'), plain(1)],
+      [TRIM_HORIZON, []],
+    ] as const) {
+      const { lease, source, worker, types } = setUp(
+        { eachRecord: (record, { checkpoint }) => checkpoint(record) },
+        resumeFrom,
+        MANUAL,
+      )
+      source.give({ records, children: CHILDREN })
+      await worker.run()
+      expect([lease.log.at(-1), worker.state]).toEqual(['end child', 'ended'])
+      expect(types()).not.toContain('checkpoint-awaited')
+    }
+  })
+
+  it.each([
+    ['handed over', (lease: FakeLease) => lease.askToDrain(), 'released'],
+    ['lost', (lease: FakeLease) => lease.lose(), 'lost'],
+  ])('is %s while it waits: the next owner reads on from the last checkpoint', async (_name, act, outcome) => {
+    const { clock, lease, source, worker } = setUp({ eachRecord: () => {} }, TRIM_HORIZON, MANUAL)
+    source.give({ records: plain(1), children: CHILDREN })
+    const run = worker.run()
+    await clock.advanceAsync(1_000)
+    act(lease)
+    await run
+    expect([lease.log, worker.state]).toEqual([['release'], outcome])
+  })
+
+  it('a handler that a stop does not wait for any longer checkpoints nothing more', async () => {
+    const handler = new GatedHandler()
+    let context: HandlerContext | undefined
+    const { clock, lease, source, worker, stopLimit } = setUp(
+      {
+        eachRecord: (record, given) => {
+          context = given
+          return handler.handlers.eachRecord!(record, given)
+        },
+      },
+      TRIM_HORIZON,
+      MANUAL,
+    )
+    source.give({ records: plain(1) })
+    const run = worker.run()
+    await clock.advanceAsync(0)
+    void stopLimit.enforce({ timeoutMs: 0 }, run)
+    await clock.advanceAsync(1_000)
+    await run
+    await expect(context?.checkpoint()).rejects.toThrow(ConsumerStoppingError)
+    handler.finish()
+    await clock.advanceAsync(0)
+    expect(lease.log).toEqual(['release'])
+  })
+
+  it('what an owner before has prepared is committed by the handler, and is not handed over any more', async () => {
+    const seen: string[] = []
+    const { lease, source, worker } = setUp(
+      {
+        eachBatch: async (records, { pendingCheckpoint: found, checkpoint }) => {
+          if (found !== undefined) await checkpoint(found.position)
+          for (const record of records)
+            if (found?.covers(record) !== true) seen.push(`${record.sequenceNumber}/${record.subSequenceNumber}`)
+        },
+      },
+      TRIM_HORIZON,
+      MANUAL,
+      [],
+      { position: sequencePosition('5', 1), state: undefined },
+    )
+    source.give(
+      { records: plain(1, 2) },
+      { records: [...plain(3, 4), aggregate(5, 3)] },
+      { records: plain(6), children: CHILDREN },
+    )
+    const run = worker.run()
+    await turn()
+    lease.askToDrain()
+    await run
+    expect(lease.log).toEqual(['written 5/1', 'release'])
+    expect(seen).toEqual(['5/2', '6/0'])
+  })
+
+  it('checkpoints from the oldest record on, where the checkpoint that was found is not of this shard', async () => {
+    const { lease, source, worker } = setUp(
+      { eachRecord: (record, { checkpoint }) => checkpoint(record) },
+      sequencePosition('99'),
+      MANUAL,
+    )
+    source.give({ records: plain(5, 7), fromOldest: true, children: CHILDREN })
+    await worker.run()
+    expect(lease.log).toEqual(['written 5/0', 'written 7/0', 'end child'])
+  })
+
+  it('tells the handler its generation and what an owner before has prepared', async () => {
+    const told: unknown[] = []
+    const { lease, source, worker } = setUp(
+      {
+        eachRecord: async (record, { generation, pendingCheckpoint, checkpoint }) => {
+          told.push([generation, pendingCheckpoint])
+          if (record.sequenceNumber === '1') await checkpoint()
+          else lease.askToDrain()
+        },
+      },
+      TRIM_HORIZON,
+      MANUAL,
+      [],
+      { position: sequencePosition('1'), state: new Uint8Array([7]) },
+    )
+    source.give({ records: plain(1) }, { records: plain(2) })
+    await worker.run()
+    expect(told).toEqual([
+      [1, expect.objectContaining({ position: sequencePosition('1'), state: new Uint8Array([7]) })],
+      [1, undefined],
+    ])
   })
 })

@@ -3,9 +3,10 @@ import type { Codec } from '@shardwise/core/codec'
 import type { ChildShard } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
 import type { Backoff } from '../backoff.js'
+import { type CheckpointAwaitedEvent, untilConfirmed } from '../checkpoints/checkpoint-confirmation.js'
 import { Checkpointer } from '../checkpoints/checkpointer.js'
-import { type Position, sequencePosition } from '../checkpoints/position.js'
-import type { RecordPosition } from '../delivery/completed-prefix.js'
+import type { Position } from '../checkpoints/position.js'
+import { ShardCheckpoints } from '../checkpoints/shard-checkpoints.js'
 import type { Delivery } from '../delivery/delivery.js'
 import type { DeliveryEvent } from '../delivery/delivery-event.js'
 import type { Handlers } from '../delivery/handler.js'
@@ -44,6 +45,7 @@ export interface ShardWorkerOptions {
   readonly stopLimit: Pick<StopLimit, 'expired' | 'abandoned'>
   /** See Checkpointer. */
   readonly checkpointWriteAfterMs: number | undefined
+  readonly checkpointEveryRecords: number | undefined
   readonly clock: Clock
   readonly random: Random
   readonly emit: (event: ShardWorkerEvent) => void
@@ -52,6 +54,7 @@ export interface ShardWorkerOptions {
 export type ShardWorkerEvent =
   | SourceEvent
   | DeliveryEvent
+  | CheckpointAwaitedEvent
   /** This process begins to read a shard, after `resumeFrom`. */
   | { readonly type: 'shard-started'; readonly shardId: string; readonly resumeFrom: Position }
   /** All user records of one read are completed. Empty reads count too, since they tell the lag. */
@@ -81,7 +84,7 @@ export interface WorkerSnapshot extends ReadSnapshot {
   readonly state: ShardWorkerState
   /** Grows with every acquisition of the lease by anyone. */
   readonly generation: number
-  /** The last record completed without a gap, or where reading began. The lease's next write carries it as the checkpoint. */
+  /** The last record completed without a gap, or where reading began. Automatic checkpoints: the lease's next write carries it. */
   readonly completed: Position
   /** The next read waits until records in hand are completed, of this shard or others: `maxBufferedBytes`. */
   readonly waitingForMemory: boolean
@@ -99,12 +102,12 @@ export class ShardWorker {
   readonly #delivery: Delivery
   readonly #delivering = new Set<Promise<boolean>>()
   readonly #checkpointer: Checkpointer
+  readonly #checkpoints: ShardCheckpoints
   readonly #records: UserRecords
   /** Aborts as soon as nothing new may begin. */
   readonly #halt = sharedAbort()
   readonly #permit: HandlerPermit
   readonly #progress = new ReadProgress()
-  #completed: RecordPosition | undefined
   #abandoned = false
   #state: ShardWorkerState = 'starting'
 
@@ -112,7 +115,18 @@ export class ShardWorker {
     this.#options = options
     const { lease, stream, codec, handlers, run, handlerBackoff, gates, checkpointWriteAfterMs, clock, random, emit } = options
     this.#records = new UserRecords({ stream, shardId: lease.shardId, range: lease.range, resumeFrom: lease.resumeFrom, codec })
-    this.#checkpointer = new Checkpointer({ lease, writeAfterMs: checkpointWriteAfterMs, clock })
+    const { concurrency } = run
+    this.#checkpointer = new Checkpointer({
+      lease,
+      writeAfterMs: checkpointWriteAfterMs,
+      everyRecords: options.checkpointEveryRecords,
+      clock,
+    })
+    this.#checkpoints = new ShardCheckpoints({
+      lease,
+      automatic: run.checkpoint === 'auto' ? this.#checkpointer : undefined,
+      sideBySide: concurrency > 1,
+    })
     this.#permit = new HandlerPermit({ lease, gates, halt: this.#halt.signal })
     const delivery = {
       lease: this.#permit,
@@ -122,14 +136,9 @@ export class ShardWorker {
       clock,
       random,
       halt: this.#halt.signal,
-      completed: (position: RecordPosition) => {
-        if (this.#abandoned) return
-        this.#completed = position
-        this.#checkpointer.completed(position)
-      },
+      checkpoints: this.#checkpoints,
       emit,
     }
-    const { concurrency } = run
     this.#delivery = concurrency > 1 ? new KeyedDelivery({ ...delivery, concurrency }) : new InOrderDelivery(delivery)
   }
 
@@ -138,13 +147,10 @@ export class ShardWorker {
   }
 
   snapshot(): WorkerSnapshot {
-    const { generation, resumeFrom } = this.#options.lease
-    const last = this.#completed
-    const completed = last === undefined ? resumeFrom : sequencePosition(last.sequenceNumber, last.subSequenceNumber)
     return {
       state: this.#state,
-      generation,
-      completed,
+      generation: this.#options.lease.generation,
+      completed: this.#checkpoints.end,
       waitingForMemory: this.#options.room.waiting,
       ...this.#progress.snapshot(),
     }
@@ -204,7 +210,7 @@ export class ShardWorker {
         // It may fail, by the halt, while nobody waits for it.
         reading?.catch(() => {})
         if (!(await this.#unlessAbandoned(this.#handOver(batch)))) return undefined
-        if (batch.children !== undefined) return batch.children
+        if (batch.children !== undefined) return (await this.#confirmed()) ? batch.children : undefined
       }
     } catch (error) {
       if (halt.aborted) return undefined
@@ -215,6 +221,13 @@ export class ShardWorker {
       await reading?.catch(() => {})
       await this.#unlessAbandoned(Promise.allSettled(this.#delivering).then(() => true))
     }
+  }
+
+  /** False when halted before all of the shard is checkpointed. */
+  #confirmed(): Promise<boolean> {
+    const { lease, handlerBackoff: backoff, clock, random, emit } = this.#options
+    const { shardId } = lease
+    return untilConfirmed({ shardId, checkpoints: this.#checkpoints, backoff, clock, random, halt: this.#halt.signal, emit })
   }
 
   async #await(batch: Promise<FetchedBatch>): Promise<FetchedBatch> {
@@ -248,6 +261,7 @@ export class ShardWorker {
       const abandon = (): void => {
         const first = !this.#abandoned
         this.#abandoned = true
+        this.#checkpoints.close(stopLimit.expired.reason)
         if (first) emit({ type: 'handler-abandoned', shardId: lease.shardId, records: this.#delivery.outstanding })
         resolve(false)
       }
@@ -271,7 +285,10 @@ export class ShardWorker {
       open--
       if (open === 0 && !this.#abandoned) this.#readCompleted(batch, count, outsideShardRange, since)
     }
-    if (batch.fromOldest === true) this.#records.forgetCheckpoint()
+    if (batch.fromOldest === true) {
+      this.#records.forgetCheckpoint()
+      this.#checkpoints.forget()
+    }
     for (const records of this.#records.batches(batch.records)) {
       if (!(await this.#delivery.room())) return false
       count += records.length

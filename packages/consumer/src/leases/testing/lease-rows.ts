@@ -13,6 +13,7 @@ export function aLease(leaseKey: string, changes: Partial<Lease> = {}): Lease {
     leaseCounter: 0,
     ownerSwitchesSinceCheckpoint: 0,
     checkpoint: TRIM_HORIZON,
+    pendingCheckpoint: undefined,
     parentShardIds: [],
     childShardIds: [],
     range: { start: 0n, end: 9n },
