@@ -2,7 +2,7 @@ import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import { connectKinesis } from '@shardwise/core/transport'
 import { connectDynamoDB } from '@shardwise/core/transport/dynamodb'
 import type { ConsumerEvent } from './consumer-events.js'
-import { type ConsumerSettings, type InternalOptions, LEASE_STORE } from './consumer-options.js'
+import type { ConsumerOptions, ConsumerSettings } from './consumer-options.js'
 import { DynamoDBLeaseStore } from './leases/dynamodb-lease-store.js'
 import { KclTables } from './leases/kcl-tables.js'
 import type { LeaseStore } from './leases/lease-store.js'
@@ -22,9 +22,14 @@ export interface Connections {
 const CONTROL_ATTEMPTS = 2
 
 /** No I/O yet. */
-export function connect(options: InternalOptions, settings: ConsumerSettings, emit: (event: ConsumerEvent) => void): Connections {
-  const { client, region, endpoint, credentials, wire, kinesis, dynamodb, dynamodbEndpoint, [LEASE_STORE]: leaseStore } = options
-  const { clock, leaseTable: tableName, leaseTableSettings: table, stream, applicationName, kcl } = settings
+export function connect(
+  options: ConsumerOptions<unknown>,
+  settings: ConsumerSettings,
+  emit: (event: ConsumerEvent) => void,
+): Connections {
+  const { client, region, endpoint, credentials, wire, kinesis, dynamodb, dynamodbEndpoint, leaseStore } = options
+  const { clock, leaseTable: tableName, leaseTableSettings: table, streams, severalStreams, applicationName, kcl } = settings
+  const streamName = severalStreams ? undefined : streams[0]!.name
   const toKinesis =
     kinesis === undefined
       ? connectKinesis({ client, region, endpoint, credentials, wire, clock, controlAttempts: CONTROL_ATTEMPTS })
@@ -33,16 +38,11 @@ export function connect(options: InternalOptions, settings: ConsumerSettings, em
   if (leaseStore !== undefined) return { port, store: leaseStore, kclTables: undefined, close: () => toKinesis?.close() }
   const toDynamoDB = connectDynamoDB({ client: dynamodb, region, endpoint: dynamodbEndpoint, credentials, clock })
   const watched = new ThrottlingWatch({ dynamodb: toDynamoDB, clock, emit })
-  const store = new DynamoDBLeaseStore({ dynamodb: watched, tableName, table, streamName: nameOf(stream), clock })
+  const store = new DynamoDBLeaseStore({ dynamodb: watched, tableName, table, streamName, clock })
   const kclTables = kcl === 'off' ? undefined : new KclTables({ dynamodb: watched, leaseTable: tableName, applicationName })
   const close = (): void => {
     toKinesis?.close()
     toDynamoDB.close()
   }
   return { port, store, kclTables, close }
-}
-
-/** arn:aws:kinesis:region:account:stream/name, or the name. */
-function nameOf(stream: string): string {
-  return stream.slice(stream.indexOf('/') + 1)
 }

@@ -11,14 +11,27 @@ import type { Handlers } from './delivery/handler.js'
 import type { LeaseStore } from './leases/lease-store.js'
 import { checkLeaseTableOptions, type LeaseTableOptions, type LeaseTableSettings } from './leases/lease-table-options.js'
 import type { InitialPosition } from './shards/shard-discovery.js'
+import {
+  checkDistinct,
+  checkInitialPosition,
+  checkStream,
+  type StreamOptions,
+  type StreamSettings,
+} from './streams/stream-settings.js'
 
 /**
  * Options of a consumer. Each default holds where the option is absent or undefined. `client`, `region`, `endpoint`, `credentials` and
  * `wire` are those of `AwsConnection` (@shardwise/core/transport); without them the AWS SDK's usual sources decide.
  */
 export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
-  /** Name or ARN of the stream. Required. */
-  readonly stream: string
+  /** Name or ARN of the stream. This or `streams` is required. */
+  readonly stream?: string | undefined
+  /**
+   * Several streams, each by name or ARN, or with options of its own. Their leases are in one table, in KCL's multi-stream form (a table has
+   * either this form or that of one stream, also if there is one stream here), and the workers share them all. 0 to 1000; `addStream` and
+   * `removeStream` change them. A worker takes no leases of streams that it was not given.
+   */
+  readonly streams?: readonly (string | StreamOptions)[] | undefined
   /**
    * All consumers with this name share the shards, and each record goes to one of them; applications with different names each get all
    * records. 1 to 128 of a-z, A-Z, 0-9, _ . -; it names the lease table, for which DynamoDB asks at least 3. Required.
@@ -38,6 +51,11 @@ export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
   readonly dynamodb?: DynamoDBClient | undefined
   /** URL of DynamoDB. Default: AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, the profile, else that of the region. */
   readonly dynamodbEndpoint?: string | undefined
+  /**
+   * Where leases live, in place of a DynamoDB table: a MemoryLeaseStore, for one process and for tests. All consumers that shall share the
+   * shards are given the same one; one for each stream and application. Not together with the options of a table.
+   */
+  readonly leaseStore?: LeaseStore | undefined
   /** How to reach Kinesis, in place of an AWS client: for tests and simulations. */
   readonly kinesis?: KinesisPort | undefined
   /** Begins this worker's id in lease rows and events; a random ending is added, for no two workers may have the same. Default: the host name. */
@@ -95,26 +113,27 @@ export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
    * (@shardwise/core/codec). What it throws is a failure of the handler.
    */
   readonly codec?: Codec<T> | undefined
+  /**
+   * Drops records whose id (`recordIds` of @shardwise/producer) this process has completed with another copy, among its last `maxRecordIds`
+   * records with one; 1 to 10,000,000, some 200 bytes each. Best effort: copies pass that come to different processes, side by side, or too far
+   * apart. Not with manual checkpoints. Default: none are dropped.
+   */
+  readonly dedupe?: { readonly maxRecordIds: number } | undefined
   /** Default: the machine's. */
   readonly clock?: Clock | undefined
   /** For jitter, ids and the order of taking leases. Default: Math.random. */
   readonly random?: Random | undefined
 }
 
-/** For our own tests: where leases live, in place of DynamoDB. Not exported, since there is no other store to give yet. */
-export const LEASE_STORE: unique symbol = Symbol('leaseStore')
-
-export interface InternalOptions extends ConsumerOptions<unknown> {
-  readonly [LEASE_STORE]?: LeaseStore | undefined
-}
-
 const KNOWN = [
   ...[
     'stream',
+    'streams',
     'applicationName',
     'leaseTable',
     'leaseTableOptions',
     'kcl',
+    'leaseStore',
     'client',
     'region',
     'endpoint',
@@ -133,12 +152,17 @@ const KNOWN = [
     'checkpointEveryRecords',
     'idleTimeBetweenReadsMs',
   ],
-  ...['maxRecordsPerRead', 'maxBufferedBytes', 'retry', 'codec', 'clock', 'random'],
+  ...['maxRecordsPerRead', 'maxBufferedBytes', 'retry', 'codec', 'dedupe', 'clock', 'random'],
 ]
 
 /** Options checked and complete. */
 export interface ConsumerSettings {
+  /** As messages name it: the stream, or all of them. */
   readonly stream: string
+  /** Those of the start. */
+  readonly streams: readonly StreamSettings[]
+  /** The table has the form for several streams. */
+  readonly severalStreams: boolean
   readonly applicationName: string
   readonly leaseTable: string
   readonly leaseTableSettings: LeaseTableSettings
@@ -155,13 +179,13 @@ export interface ConsumerSettings {
   readonly maxBufferedBytes: number
   readonly handlerBackoff: Backoff
   readonly codec: Codec<unknown>
+  /** Undefined: no duplicates are dropped. */
+  readonly maxRecordIds: number | undefined
   readonly clock: Clock
   readonly random: Random
 }
 
 const MIB = 1024 * 1024
-/** https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html: StreamARN, and StreamName elsewhere there. */
-const STREAM = /^([a-zA-Z0-9_.-]{1,128}|arn:aws[\w-]*:kinesis:[a-z0-9-]+:\d{12}:stream\/[a-zA-Z0-9_.-]{1,128})$/
 /** https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html: TableName. */
 const TABLE = /^[a-zA-Z0-9_.-]{3,255}$/
 
@@ -184,10 +208,7 @@ export function checkOptions(options: ConsumerOptions<unknown>): ConsumerSetting
     says: 'a name of 1 to 128 of a-z, A-Z, 0-9, _ . -',
   })
   return {
-    stream: stringOption('stream', options.stream, {
-      pattern: STREAM,
-      says: 'the name (1 to 128 of a-z, A-Z, 0-9, _ . -) or the ARN of a stream',
-    }),
+    ...checkStreams(options),
     applicationName,
     leaseTable: leaseTable(options, applicationName),
     leaseTableSettings: checkLeaseTableOptions(options.leaseTableOptions),
@@ -205,7 +226,7 @@ export function checkOptions(options: ConsumerOptions<unknown>): ConsumerSetting
       max: 3_600_000,
       fallback: 30_000,
     }),
-    initialPosition: initialPosition(options.initialPosition),
+    initialPosition: checkInitialPosition(options.initialPosition, 'initialPosition'),
     checkpointWriteAfterMs: checkpointMs < renewalMs ? checkpointMs : undefined,
     checkpointEveryRecords:
       options.checkpointEveryRecords === undefined
@@ -231,6 +252,7 @@ export function checkOptions(options: ConsumerOptions<unknown>): ConsumerSetting
       maxMs: integerOption('retry.maxMs', retry.maxMs, { min: baseMs, max: 600_000, fallback: Math.max(30_000, baseMs) }),
     },
     codec: codecOption(options.codec),
+    maxRecordIds: dedupeOption(options.dedupe),
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
   }
@@ -252,20 +274,42 @@ export function checkHandlers(handlers: Handlers): Handlers {
   return handlers
 }
 
-function leaseTable({ leaseTable }: ConsumerOptions<unknown>, applicationName: string): string {
+function leaseTable(options: ConsumerOptions<unknown>, applicationName: string): string {
+  const { leaseTable, leaseStore } = options
+  if (leaseStore !== undefined) {
+    checkLeaseStore(leaseStore, options)
+    return applicationName
+  }
   const says = 'a DynamoDB table name: 3 to 255 of a-z, A-Z, 0-9, _ . -'
   if (leaseTable !== undefined) return stringOption('leaseTable', leaseTable, { pattern: TABLE, says })
   return stringOption('applicationName', applicationName, { pattern: TABLE, says: `${says}, unless \`leaseTable\` is given` })
 }
 
-function initialPosition(given: InitialPosition | undefined): InitialPosition {
-  if (given === undefined) return 'latest'
-  if (given === 'latest' || given === 'trim-horizon') return given
-  const at: unknown = typeof given === 'object' && given !== null ? given.at : undefined
-  if (!(at instanceof Date) || Number.isNaN(at.getTime())) {
-    throw new InvalidOptionError('initialPosition', "'latest', 'trim-horizon' or { at: Date }", given)
+function checkLeaseStore(leaseStore: LeaseStore, options: ConsumerOptions<unknown>): void {
+  if (typeof leaseStore !== 'object' || leaseStore === null || typeof leaseStore.take !== 'function') {
+    throw new InvalidOptionError('leaseStore', 'a lease store, as MemoryLeaseStore', leaseStore)
   }
-  return { at: new Date(at) }
+  for (const name of ['leaseTable', 'leaseTableOptions', 'dynamodb', 'dynamodbEndpoint'] as const) {
+    if (options[name] !== undefined) throw new InvalidOptionError(name, 'absent where `leaseStore` is given', options[name])
+  }
+}
+
+const MOST_STREAMS = 1_000
+
+function checkStreams(options: ConsumerOptions<unknown>): Pick<ConsumerSettings, 'stream' | 'streams' | 'severalStreams'> {
+  const { stream, streams } = options
+  const position = checkInitialPosition(options.initialPosition, 'initialPosition')
+  if (streams === undefined) {
+    const settings = checkStream(stream as string, 'stream', position)
+    return { stream: settings.stream, streams: [settings], severalStreams: false }
+  }
+  if (stream !== undefined) throw new InvalidOptionError('stream', 'absent where `streams` is given', stream)
+  if (!Array.isArray(streams) || streams.length > MOST_STREAMS) {
+    throw new InvalidOptionError('streams', `an array of at most ${MOST_STREAMS} streams`, streams)
+  }
+  const checked = streams.map((each: string | StreamOptions, i) => checkStream(each, `streams[${i}]`, position))
+  checkDistinct(checked, 'streams')
+  return { stream: checked.map((each) => each.stream).join(', '), streams: checked, severalStreams: true }
 }
 
 function codecOption(given: Codec<unknown> | undefined): Codec<unknown> {
@@ -273,4 +317,12 @@ function codecOption(given: Codec<unknown> | undefined): Codec<unknown> {
   if (typeof codec.decode !== 'function')
     throw new InvalidOptionError('codec', 'an object with the functions encode and decode', given)
   return codec
+}
+
+function dedupeOption(given: ConsumerOptions['dedupe']): number | undefined {
+  if (given === undefined) return undefined
+  if (typeof given !== 'object' || given === null) throw new InvalidOptionError('dedupe', '{ maxRecordIds }', given)
+  refuseUnknownOptions(given, ['maxRecordIds'])
+  if (given.maxRecordIds === undefined) throw new InvalidOptionError('dedupe.maxRecordIds', 'a whole number', undefined)
+  return integerOption('dedupe.maxRecordIds', given.maxRecordIds, { min: 1, max: 10_000_000, fallback: 1 })
 }

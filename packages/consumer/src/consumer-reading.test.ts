@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import type { Consumer } from './consumer.js'
-import { LEASE_STORE } from './consumer-options.js'
 import { MemoryLeaseStore } from './leases/memory-lease-store.js'
 import { type SmallFleet, setUp } from './testing/small-fleet.js'
 
@@ -77,7 +76,7 @@ describe('Reading', () => {
     const applications = [1, 2, 3, 4, 5].map((i) => {
       const application = consumer({
         applicationName: `application-${i}`,
-        [LEASE_STORE]: new MemoryLeaseStore(),
+        leaseStore: new MemoryLeaseStore(),
         maxRecordsPerRead,
       })
       const counts = { records: 0, application, run: Promise.resolve() }

@@ -10,6 +10,7 @@ it('exports exactly this', () => {
     'FailedAtError',
     'LeaseLostError',
     'LeaseTableError',
+    'MemoryLeaseStore',
     'bytes',
     'json',
     'leaseTableDefinition',

@@ -13,10 +13,21 @@ export { FailedAtError } from './delivery/failed-at-error.js'
 export type { DeadLetter, FailurePolicy } from './delivery/failure-policy.js'
 export type { EachBatch, EachRecord, HandlerContext, Handlers } from './delivery/handler.js'
 export type { StreamedRecord } from './delivery/record-turns.js'
+export type { Lease, NewLease } from './leases/lease.js'
 export { LeaseLostError } from './leases/lease-lost-error.js'
+export type {
+  LeaseDeletion,
+  LeaseHandOver,
+  LeaseListing,
+  LeaseRenewal,
+  LeaseStore,
+  LeaseWrite,
+  MalformedLease,
+} from './leases/lease-store.js'
 export { leaseTableDefinition } from './leases/lease-table-definition.js'
 export { LeaseTableError } from './leases/lease-table-error.js'
 export type { LeaseTableOptions } from './leases/lease-table-options.js'
+export { MemoryLeaseStore } from './leases/memory-lease-store.js'
 export type { RecordsOptions } from './record-iterator.js'
 export type { RunOptions } from './run-options.js'
 export type { InitialPosition } from './shards/shard-discovery.js'
@@ -24,3 +35,5 @@ export type { WorkerSnapshot } from './shards/shard-worker.js'
 export type { ShardWorkerState } from './shards/shard-worker-state.js'
 export type { StopOptions } from './stop-limit.js'
 export { type StopOnSignalsOptions, stopOnSignals } from './stop-on-signals.js'
+export type { RemovedStream, RemoveStreamOptions } from './streams/stream-changes.js'
+export type { StreamOptions } from './streams/stream-settings.js'

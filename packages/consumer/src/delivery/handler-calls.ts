@@ -11,6 +11,7 @@ import { FailedAtError } from './failed-at-error.js'
 import { afterFailure, type FailurePolicy, type Span } from './failure-policy.js'
 import type { HandlerContext, Handlers } from './handler.js'
 import { LoopTurns } from './loop-turns.js'
+import type { RecordIdWindow } from './record-id-window.js'
 
 export interface HandlerCallsOptions {
   readonly lease: Pick<HeldLease, 'shardId' | 'signal' | 'isOurs' | 'revalidate'>
@@ -19,6 +20,8 @@ export interface HandlerCallsOptions {
   readonly backoff: Backoff
   readonly clock: Clock
   readonly random: Random
+  /** Undefined: duplicates are handed over like other records. */
+  readonly recordIds?: RecordIdWindow | undefined
   /** No further handler call begins once this aborts. */
   readonly halt: AbortSignal
   readonly checkpoints: Pick<ShardCheckpoints, 'context' | 'inHand' | 'isAhead' | 'last' | 'completed'>
@@ -32,6 +35,8 @@ export interface Batch {
   readonly first: number
   /** Of a first attempt. */
   readonly context: HandlerContext
+  /** Completed without a call, as copies of what was completed before. */
+  duplicates: number
 }
 
 /**
@@ -58,7 +63,7 @@ export class HandlerCalls {
     const { lease, checkpoints } = this.#options
     const { shardId, signal } = lease
     const context = { shardId, signal, millisBehindLatest, attempt: 1, ...checkpoints.context() }
-    return { records, first: this.#prefix.append(records), context }
+    return { records, first: this.#prefix.append(records), context, duplicates: 0 }
   }
 
   /**
@@ -83,10 +88,11 @@ export class HandlerCalls {
         if (span.from === span.to) continue
       }
       // Nothing is awaited between the question and the call: after a pause of the process the lease may belong to someone else.
+      const duplicates = this.#duplicatesIn(batch, span)
       try {
-        await this.#loop.keeping(() => this.#hand(batch, span))
+        await this.#loop.keeping(() => this.#hand(batch, span, duplicates))
       } catch (error) {
-        if (!(await this.#afterFailure(batch, span, error, spans))) return false
+        if (!(await this.#afterFailure(batch, span, error, duplicates, spans))) return false
         continue
       }
       // Told to give up, it may have done so by returning.
@@ -94,7 +100,7 @@ export class HandlerCalls {
         this.#options.checkpoints.inHand(undefined)
         return false
       }
-      this.#complete(batch, span.from, span.to)
+      this.#handled(batch, span.from, span.to, duplicates)
     }
     return true
   }
@@ -120,14 +126,42 @@ export class HandlerCalls {
     return !this.#blocked && !lease.signal.aborted && lease.isOurs()
   }
 
-  #hand({ records, context }: Batch, { from, to, handed }: Span): unknown {
+  /** Indices of records that need not be handed over. */
+  #duplicatesIn({ records }: Batch, { from, to }: Span): ReadonlySet<number> | undefined {
+    const { recordIds } = this.#options
+    if (recordIds === undefined) return undefined
+    const duplicates = new Set<number>()
+    const inCall = new Set<string>()
+    for (let i = from; i < to; i++) {
+      const { recordId } = records[i]!
+      if (recordId === undefined) continue
+      // One call succeeds with all of its records or with none, so that the first copy in it stands for the others.
+      if (inCall.has(recordId) || recordIds.isDuplicate(records[i]!)) duplicates.add(i)
+      inCall.add(recordId)
+    }
+    return duplicates
+  }
+
+  #hand({ records, context }: Batch, { from, to, handed }: Span, duplicates: ReadonlySet<number> | undefined): unknown {
     const { handlers, checkpoints } = this.#options
     const { eachRecord, eachBatch } = handlers
+    if (duplicates?.size === to - from) return undefined
     checkpoints.inHand(records[to - 1]!)
     const attempted = handed === 0 ? context : { ...context, ...checkpoints.context(), attempt: handed + 1 }
     if (eachBatch === undefined) return eachRecord(records[from]!, attempted)
     // A copy: what a handler does to its array must not change which records are completed.
-    return eachBatch(records.slice(from, to), attempted)
+    const given = records.slice(from, to)
+    return eachBatch(duplicates?.size ? given.filter((_, i) => !duplicates.has(from + i)) : given, attempted)
+  }
+
+  /** The handler has succeeded with these. */
+  #handled(batch: Batch, from: number, to: number, duplicates: ReadonlySet<number> | undefined): void {
+    const { recordIds } = this.#options
+    for (let i = from; recordIds !== undefined && i < to; i++) {
+      if (duplicates?.has(i)) batch.duplicates++
+      else recordIds.completed(batch.records[i]!)
+    }
+    this.#complete(batch, from, to)
   }
 
   #complete({ first }: Batch, from: number, to: number): void {
@@ -139,7 +173,13 @@ export class HandlerCalls {
   }
 
   /** Puts on `spans` what is to be handed over now. False when nothing is any more. */
-  async #afterFailure(batch: Batch, failed: Span, error: unknown, spans: Span[]): Promise<boolean> {
+  async #afterFailure(
+    batch: Batch,
+    failed: Span,
+    error: unknown,
+    duplicates: ReadonlySet<number> | undefined,
+    spans: Span[],
+  ): Promise<boolean> {
     const { lease, checkpoints, onFailure, backoff, random, emit } = this.#options
     checkpoints.inHand(undefined)
     const span = this.#withoutCheckpointed(batch, failed)
@@ -150,7 +190,7 @@ export class HandlerCalls {
     const failedAt = namedRecord(error, batch.records, span)
     const verdict = afterFailure(onFailure, span, failedAt, backoff, random)
     const at = failedAt ?? span.from
-    this.#complete(batch, span.from, at)
+    this.#handled(batch, span.from, at, duplicates)
     // Told to give up, it did: that is no failure.
     if (lease.signal.aborted) return false
     emit(this.#failure(batch, span, at, error, verdict.givenUp === undefined ? verdict.delayMs : undefined))

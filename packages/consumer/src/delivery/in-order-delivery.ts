@@ -1,5 +1,5 @@
 import type { ConsumedRecord } from './consumed-record.js'
-import type { Delivery } from './delivery.js'
+import type { Completed, Delivery } from './delivery.js'
 import { HandlerCalls, type HandlerCallsOptions } from './handler-calls.js'
 
 /** Calls the handler for one shard, one call at a time, in order. */
@@ -17,7 +17,7 @@ export class InOrderDelivery implements Delivery {
     return this.#calls.outstanding
   }
 
-  deliver(records: readonly ConsumedRecord[], millisBehindLatest: number | undefined, completed?: () => void): Promise<boolean> {
+  deliver(records: readonly ConsumedRecord[], millisBehindLatest: number | undefined, completed?: Completed): Promise<boolean> {
     this.#last = this.#deliver(records, millisBehindLatest, completed)
     return this.#last
   }
@@ -29,7 +29,7 @@ export class InOrderDelivery implements Delivery {
   async #deliver(
     records: readonly ConsumedRecord[],
     millisBehindLatest: number | undefined,
-    completed: (() => void) | undefined,
+    completed: Completed | undefined,
   ): Promise<boolean> {
     const batch = this.#calls.take(records, millisBehindLatest)
     const step = this.#inBatches ? records.length : 1
@@ -38,7 +38,7 @@ export class InOrderDelivery implements Delivery {
       await this.#calls.whileBlocked()
       return false
     }
-    completed?.()
+    completed?.(batch.duplicates)
     return true
   }
 }

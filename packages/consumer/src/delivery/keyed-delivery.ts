@@ -1,5 +1,5 @@
 import type { ConsumedRecord } from './consumed-record.js'
-import type { Delivery } from './delivery.js'
+import type { Completed, Delivery } from './delivery.js'
 import { type Batch, HandlerCalls, type HandlerCallsOptions } from './handler-calls.js'
 import { type Keyed, KeySchedule } from './key-schedule.js'
 
@@ -18,7 +18,7 @@ interface Part {
   readonly batch: Batch
   readonly bytes: number
   left: number
-  readonly completed: (() => void) | undefined
+  readonly completed: Completed | undefined
   readonly resolve: (completed: boolean) => void
   readonly reject: (error: unknown) => void
 }
@@ -64,9 +64,9 @@ export class KeyedDelivery implements Delivery {
     return this.#calls.outstanding
   }
 
-  deliver(records: readonly ConsumedRecord[], millisBehindLatest: number | undefined, completed?: () => void): Promise<boolean> {
+  deliver(records: readonly ConsumedRecord[], millisBehindLatest: number | undefined, completed?: Completed): Promise<boolean> {
     if (records.length === 0) {
-      completed?.()
+      completed?.(0)
       return Promise.resolve(true)
     }
     if (this.#open.size === 0) this.#halt.addEventListener('abort', this.#halted)
@@ -126,7 +126,7 @@ export class KeyedDelivery implements Delivery {
         part.left--
         if (part.left === 0) {
           this.#close(part).resolve(true)
-          part.completed?.()
+          part.completed?.(part.batch.duplicates)
         }
         if (this.#waiting.length > 0) this.#changed()
       }

@@ -12,12 +12,19 @@ import type { CallOptions } from '@shardwise/core/kinesis-port'
 import type { DynamoDBPort } from './dynamodb-port.js'
 import type { Lease, NewLease } from './lease.js'
 import { conditionExpression, newRow, parseRow, type Row, updateExpressions } from './lease-row.js'
-import type { HandOver, LeaseDeletion, LeaseListing, LeaseStore, LeaseWrite, MalformedLease, Progress } from './lease-store.js'
+import type {
+  LeaseDeletion,
+  LeaseHandOver,
+  LeaseListing,
+  LeaseRenewal,
+  LeaseStore,
+  LeaseWrite,
+  MalformedLease,
+} from './lease-store.js'
 import { LeaseTable } from './lease-table.js'
 import { LeaseTableError } from './lease-table-error.js'
 import { checkLeaseTableOptions, type LeaseTableSettings } from './lease-table-options.js'
 import {
-  deleteCondition,
   endChange,
   fillRangeChange,
   handOverChange,
@@ -25,6 +32,7 @@ import {
   renewChange,
   requestHandoffChange,
   takeChange,
+  untouchedCondition,
   withdrawHandoffChange,
 } from './lease-writes.js'
 
@@ -99,15 +107,27 @@ export class DynamoDBLeaseStore implements LeaseStore {
     }
   }
 
+  async replace(lease: Lease, by: NewLease, options: CallOptions = {}): Promise<LeaseWrite> {
+    const Item = newRow(by, this.#streamName, lease.leaseCounter + 1)
+    const input = { TableName: this.#tableName, Item, ...conditionExpression(untouchedCondition(lease)) }
+    const returns = { ReturnValuesOnConditionCheckFailure: 'ALL_OLD' } as const
+    try {
+      await this.#dynamodb.send(new PutItemCommand({ ...input, ...returns }), options)
+      return { done: true, lease: this.#parse(Item) }
+    } catch (error) {
+      return { done: false, lease: await this.#found(error, lease.leaseKey, options) }
+    }
+  }
+
   take(lease: Lease, workerId: string, options: CallOptions = {}): Promise<LeaseWrite> {
     return this.#update(takeChange(lease, workerId), options)
   }
 
-  renew(lease: Lease, workerId: string, progress: Progress, options: CallOptions = {}): Promise<LeaseWrite> {
+  renew(lease: Lease, workerId: string, progress: LeaseRenewal, options: CallOptions = {}): Promise<LeaseWrite> {
     return this.#update(renewChange(lease, workerId, progress), options)
   }
 
-  handOver(lease: Lease, workerId: string, last: HandOver, options: CallOptions = {}): Promise<LeaseWrite> {
+  handOver(lease: Lease, workerId: string, last: LeaseHandOver, options: CallOptions = {}): Promise<LeaseWrite> {
     return this.#update(handOverChange(lease, workerId, last), options)
   }
 
@@ -129,7 +149,7 @@ export class DynamoDBLeaseStore implements LeaseStore {
 
   async delete(lease: Lease, options: CallOptions = {}): Promise<LeaseDeletion> {
     const { leaseKey } = lease
-    const condition = conditionExpression(deleteCondition(lease))
+    const condition = conditionExpression(untouchedCondition(lease))
     const input = { TableName: this.#tableName, Key: { leaseKey: { S: leaseKey } }, ...condition }
     const returns = { ReturnValuesOnConditionCheckFailure: 'ALL_OLD' } as const
     try {

@@ -2,7 +2,7 @@ import type { HashKeyRange } from '@shardwise/core/hash-key'
 import { type Position, SHARD_END } from '../checkpoints/position.js'
 import type { Lease } from './lease.js'
 import type { LeaseProgress } from './lease-progress.js'
-import type { HandOver, Progress } from './lease-store.js'
+import type { LeaseHandOver, LeaseRenewal } from './lease-store.js'
 
 /**
  * One conditional write as data. What each protects is written in docs/lease-protocol.md; the stores only carry them out.
@@ -59,7 +59,7 @@ export function takeChange(lease: Lease, workerId: string): LeaseChange {
   }
 }
 
-export function renewChange(lease: Lease, workerId: string, progress: Progress): LeaseChange {
+export function renewChange(lease: Lease, workerId: string, progress: LeaseRenewal): LeaseChange {
   return {
     leaseKey: lease.leaseKey,
     where: { leaseCounter: lease.leaseCounter, actualOwner: workerId },
@@ -72,7 +72,7 @@ export function renewChange(lease: Lease, workerId: string, progress: Progress):
   }
 }
 
-export function handOverChange(lease: Lease, workerId: string, last: HandOver): LeaseChange {
+export function handOverChange(lease: Lease, workerId: string, last: LeaseHandOver): LeaseChange {
   const { to, checkpoint, offer = false, leaving = false } = last
   const unasked = offer || to === undefined
   const owners = unasked ? { leaseOwner: workerId, checkpointOwner: undefined } : { leaseOwner: to, checkpointOwner: workerId }
@@ -138,7 +138,7 @@ export function fillRangeChange(lease: Lease, range: HashKeyRange): LeaseChange 
   return { leaseKey: lease.leaseKey, where: { range: undefined }, set: { range } }
 }
 
-/** What must still be so for the row to be deleted: nobody has written since it was seen. */
-export function deleteCondition({ leaseCounter, leaseOwner, checkpointOwner, checkpoint }: Lease): LeaseCondition {
+/** What must still be so for the row to be deleted or replaced: nobody has written since it was seen. */
+export function untouchedCondition({ leaseCounter, leaseOwner, checkpointOwner, checkpoint }: Lease): LeaseCondition {
   return { leaseCounter, leaseOwner, checkpointOwner, checkpoint }
 }

@@ -13,6 +13,7 @@ import type { Handlers } from '../delivery/handler.js'
 import { HandlerPermit } from '../delivery/handler-permit.js'
 import { InOrderDelivery } from '../delivery/in-order-delivery.js'
 import { KeyedDelivery } from '../delivery/keyed-delivery.js'
+import type { RecordIdWindow } from '../delivery/record-id-window.js'
 import type { StartGate } from '../delivery/start-gate.js'
 import { UserRecords } from '../delivery/user-records.js'
 import type { HeldLease } from '../leases/held-lease.js'
@@ -38,6 +39,8 @@ export interface ShardWorkerOptions {
   /** Where the source holds what it reads. */
   readonly room: Pick<ShardRoom, 'free' | 'leave' | 'waiting'>
   readonly handlers: Handlers
+  /** See HandlerCalls. */
+  readonly recordIds?: RecordIdWindow | undefined
   readonly run: RunSettings
   readonly handlerBackoff: Backoff
   /** Handler calls begin while all of these are open. */
@@ -66,6 +69,8 @@ export type ShardWorkerEvent =
       readonly bytes: number
       /** Members of aggregates that do not belong to this shard: see ConsumedRecord. */
       readonly outsideShardRange: number
+      /** Not handed over, as copies of what was completed before: `dedupe`. */
+      readonly duplicates: number
       readonly millisBehindLatest: number | undefined
       /** From having the records to their completion. */
       readonly durationMs: number
@@ -80,12 +85,16 @@ export type ShardWorkerEvent =
   /** A fault of this library, or a lease row that makes no sense. The lease is given up, and the shard tried again by whoever takes it. */
   | { readonly type: 'shard-failed'; readonly shardId: string; readonly error: unknown }
 
+type BatchCompleted = Extract<ShardWorkerEvent, { readonly type: 'batch-completed' }>
+
 export interface WorkerSnapshot extends ReadSnapshot {
   readonly state: ShardWorkerState
   /** Grows with every acquisition of the lease by anyone. */
   readonly generation: number
   /** The last record completed without a gap, or where reading began. Automatic checkpoints: the lease's next write carries it. */
   readonly completed: Position
+  /** Records that this worker did not hand over, as copies of what was completed before: `dedupe`. */
+  readonly duplicates: number
   /** The next read waits until records in hand are completed, of this shard or others: `maxBufferedBytes`. */
   readonly waitingForMemory: boolean
 }
@@ -108,12 +117,14 @@ export class ShardWorker {
   readonly #halt = sharedAbort()
   readonly #permit: HandlerPermit
   readonly #progress = new ReadProgress()
+  #duplicates = 0
   #abandoned = false
   #state: ShardWorkerState = 'starting'
 
   constructor(options: ShardWorkerOptions) {
     this.#options = options
-    const { lease, stream, codec, handlers, run, handlerBackoff, gates, checkpointWriteAfterMs, clock, random, emit } = options
+    const { lease, stream, codec, handlers, recordIds, run, handlerBackoff, gates, checkpointWriteAfterMs, clock, random, emit } =
+      options
     this.#records = new UserRecords({ stream, shardId: lease.shardId, range: lease.range, resumeFrom: lease.resumeFrom, codec })
     const { concurrency } = run
     this.#checkpointer = new Checkpointer({
@@ -131,6 +142,7 @@ export class ShardWorker {
     const delivery = {
       lease: this.#permit,
       handlers,
+      recordIds,
       onFailure: run.onFailure,
       backoff: handlerBackoff,
       clock,
@@ -151,6 +163,7 @@ export class ShardWorker {
       state: this.#state,
       generation: this.#options.lease.generation,
       completed: this.#checkpoints.end,
+      duplicates: this.#duplicates,
       waitingForMemory: this.#options.room.waiting,
       ...this.#progress.snapshot(),
     }
@@ -281,9 +294,13 @@ export class ShardWorker {
     let outsideShardRange = 0
     // The read itself counts until all of it is handed in.
     let open = 1
-    const completed = (): void => {
+    let duplicates = 0
+    const completed = (more: number): void => {
       open--
-      if (open === 0 && !this.#abandoned) this.#readCompleted(batch, count, outsideShardRange, since)
+      duplicates += more
+      if (open > 0 || this.#abandoned) return
+      this.#duplicates += duplicates
+      this.#readCompleted(batch, { records: count, outsideShardRange, duplicates, durationMs: this.#options.clock.now() - since })
     }
     if (batch.fromOldest === true) {
       this.#records.forgetCheckpoint()
@@ -299,24 +316,25 @@ export class ShardWorker {
       const forget = (): void => void this.#delivering.delete(delivering)
       delivering.then(forget, forget)
     }
-    completed()
+    completed(0)
     if (batch.children === undefined) return this.#delivery.room()
     return (await Promise.all(this.#delivering)).every(Boolean)
   }
 
-  #readCompleted(batch: FetchedBatch, records: number, outsideShardRange: number, since: number): void {
-    const { clock, lease, room, emit } = this.#options
+  #readCompleted(
+    batch: FetchedBatch,
+    counts: Pick<BatchCompleted, 'records' | 'outsideShardRange' | 'duplicates' | 'durationMs'>,
+  ): void {
+    const { lease, room, emit } = this.#options
     this.#progress.completed(batch)
     room.free(batch.bytes)
     emit({
       type: 'batch-completed',
       shardId: lease.shardId,
-      records,
       kinesisRecords: batch.records.length,
       bytes: batch.bytes,
-      outsideShardRange,
       millisBehindLatest: batch.millisBehindLatest,
-      durationMs: clock.now() - since,
+      ...counts,
     })
   }
 
