@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { MixedWorld, openShards, roles } from './testing/mixed-world.js'
-import { TABLE } from './testing/simulated-world.js'
+import { type SimulatedShard, TABLE } from './testing/simulated-world.js'
 
 const FAILOVER_MS = 10_000
 const SHARDS = ['a', 'b', 'c', 'd', 'e', 'f']
@@ -87,7 +87,11 @@ describe('beside workers of KCL 2.x', () => {
 
   test('leases at SHARD_END, which it counts and takes, make no lease move to and fro', async () => {
     const ended = ['x1', 'x2', 'x3', 'x4', 'x5']
-    const world = new MixedWorld({ stream: openShards(...SHARDS, ...ended), failoverTimeMs: FAILOVER_MS, layout: 'leases-only' })
+    const stream = openShards(...SHARDS)
+    const [{ shard }] = [...stream.values()] as [SimulatedShard]
+    for (const shardId of ended) stream.set(shardId, { shard: { ...shard, shardId, endingSequenceNumber: '9' }, records: 0 })
+    // Long enough for what they might do: afterwards either side cleans them up.
+    const world = new MixedWorld({ stream, failoverTimeMs: FAILOVER_MS, layout: 'leases-only', finishedLeaseKeptMs: 1e9 })
     for (const shard of SHARDS) world.createLease(shard)
     for (const shard of ended) world.createLease(shard, { checkpoint: { S: 'SHARD_END' } })
     const worker = world.addWorker()

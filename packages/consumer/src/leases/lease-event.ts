@@ -77,6 +77,7 @@ export type LeaseEvent =
 
 export type LeaseOperation =
   | 'scan'
+  | 'read'
   | 'take'
   | 'renew'
   | 'release'

@@ -6,7 +6,7 @@ import { OWNER_INDEX } from '../kcl-tables.js'
 import { DynamoDBTables } from './dynamodb-tables.js'
 import { JavaAssignedWorker } from './java-leader-model.js'
 import { type Item, JavaTaker, type JavaWorker, type JavaWorkerOptions } from './java-worker-model.js'
-import { type SimulatedWorker, type Stream, TABLE, World } from './simulated-world.js'
+import { type SimulatedShard, type SimulatedWorker, type Stream, TABLE, World } from './simulated-world.js'
 
 export type Layout = 'leases-only' | 'three-tables' | 'single-table'
 
@@ -16,7 +16,14 @@ export class MixedWorld extends World {
   readonly db: DynamoDBTables
   readonly #layout: Layout
 
-  constructor(options: { seed?: number; stream: Stream; failoverTimeMs: number; layout: Layout; index?: boolean }) {
+  constructor(options: {
+    seed?: number
+    stream: Stream
+    failoverTimeMs: number
+    layout: Layout
+    index?: boolean
+    finishedLeaseKeptMs?: number
+  }) {
     const tables = new DynamoDBTables()
     tables.createTable(TABLE, 'leaseKey', ...(options.index === false ? [] : [OWNER_INDEX]))
     if (options.layout === 'three-tables') {
@@ -24,7 +31,7 @@ export class MixedWorld extends World {
       tables.createTable(`${TABLE}-WorkerMetricStats`, 'wid')
     }
     const store = new DynamoDBLeaseStore({ dynamodb: tables, tableName: TABLE, streamName: 'flights', clock: new NoClock() })
-    super({ seed: options.seed ?? 1, stream: options.stream, failoverTimeMs: options.failoverTimeMs, store, tables })
+    super({ ...options, seed: options.seed ?? 1, store, tables })
     this.db = tables
     this.#layout = options.layout
   }
@@ -112,9 +119,15 @@ export class MixedWorld extends World {
 }
 
 /** Open shards, with records without end. */
-export function openShards(...shardIds: string[]): Stream {
-  const shard = (shardId: string): Shard => ({ shardId, range: { start: 0n, end: 1n }, startingSequenceNumber: '1' })
-  return new Map(shardIds.map((shardId) => [shardId, { shard: shard(shardId), records: undefined }]))
+export function openShards(...shardIds: string[]): Map<string, SimulatedShard> {
+  const count = BigInt(shardIds.length)
+  const edge = (index: number): bigint => ((1n << 128n) * BigInt(index)) / count
+  return new Map(
+    shardIds.map((shardId, index) => {
+      const shard: Shard = { shardId, range: { start: edge(index), end: edge(index + 1) - 1n }, startingSequenceNumber: '1' }
+      return [shardId, { shard, records: undefined }]
+    }),
+  )
 }
 
 /** What a worker found out about Java's. */
