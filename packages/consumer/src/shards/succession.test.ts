@@ -104,7 +104,7 @@ describe('the leases of a former stream', () => {
     const other = succession()
     while (!(await once(other))) {}
     const taken = await table.take((await table.read('3'))!, 'other')
-    const read = await table.renew(taken.lease!, 'other', { checkpoint: { position: sequencePosition('150') } as never })
+    const read = await table.renew(taken.lease!, 'other', { checkpoint: sequencePosition('150') })
     const stream = { streamId: undefined, streamCreatedAt: NOW }
     expect(await succession().advance({ leases, shards: SHARDS, former, stream, fresh: () => true }, {})).toEqual([])
     expect(await table.read('3')).toEqual(read.lease)

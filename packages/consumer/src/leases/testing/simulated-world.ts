@@ -2,10 +2,11 @@ import { type Clock, ManualClock, type Scheduled, sleep } from '@shardwise/core/
 import { type Random, seededRandom } from '@shardwise/core/random'
 import type { Shard } from '@shardwise/core/shard-map'
 import { comparePositions, sequencePosition } from '../../checkpoints/position.js'
+import { inStream } from '../../shards/leased-shards.js'
 import { parentIds } from '../../shards/shard-family.js'
 import { missingLeases } from '../../shards/shard-lineage.js'
 import type { HeldLease } from '../held-lease.js'
-import { hasEnded, type Lease } from '../lease.js'
+import { hasEnded, type Lease, leaseKeyOf } from '../lease.js'
 import { LeaseCoordinator } from '../lease-coordinator.js'
 import type { LeaseEvent } from '../lease-event.js'
 import { LeaseLostError } from '../lease-lost-error.js'
@@ -33,20 +34,29 @@ export class World {
   readonly delivered: Map<string, number> = new Map()
   readonly problems: string[] = []
   readonly stream: Stream
+  /** Each has the shards of `stream`. Undefined: the one stream of its table. */
+  readonly streamIds: readonly (string | undefined)[]
   readonly store: MemoryLeaseStore
   readonly failoverTimeMs: number
   deliveries = 0
   #checkpoints = new Map<string, Lease>()
 
-  constructor(options: { seed: number; store: MemoryLeaseStore; stream: Stream; failoverTimeMs: number }) {
+  constructor(options: {
+    seed: number
+    store: MemoryLeaseStore
+    stream: Stream
+    streamIds?: readonly string[]
+    failoverTimeMs: number
+  }) {
     this.random = seededRandom(options.seed)
     this.store = options.store
     this.stream = options.stream
+    this.streamIds = options.streamIds ?? [undefined]
     this.failoverTimeMs = options.failoverTimeMs
   }
 
-  addWorker(): SimulatedWorker {
-    const worker = new SimulatedWorker(this, `w${this.workers.length}`)
+  addWorker(reads: readonly (string | undefined)[] = this.streamIds): SimulatedWorker {
+    const worker = new SimulatedWorker(this, `w${this.workers.length}`, reads)
     this.workers.push(worker)
     void worker.start()
     return worker
@@ -87,16 +97,16 @@ export class World {
   }
 
   /** A worker hands record `position` of a shard to its handler. */
-  deliver(shardId: string, position: number, worker: string): void {
+  deliver({ leaseKey, shardId, streamId }: HeldLease, position: number, worker: string): void {
     this.deliveries++
-    const before = this.delivered.get(shardId) ?? 0
-    if (position > before + 1) this.problems.push(`${worker} skips ${shardId} from ${before} to ${position}`)
+    const before = this.delivered.get(leaseKey) ?? 0
+    if (position > before + 1) this.problems.push(`${worker} skips ${leaseKey} from ${before} to ${position}`)
     for (const parent of parentIds(this.stream.get(shardId)!.shard)) {
-      if ((this.delivered.get(parent) ?? 0) < (this.stream.get(parent)?.records ?? 0)) {
-        this.problems.push(`${worker} reads ${shardId} before its parent ${parent} was read`)
+      if ((this.delivered.get(leaseKeyOf(streamId, parent)) ?? 0) < (this.stream.get(parent)?.records ?? 0)) {
+        this.problems.push(`${worker} reads ${leaseKey} before its parent ${parent} was read`)
       }
     }
-    this.delivered.set(shardId, Math.max(before, position))
+    this.delivered.set(leaseKey, Math.max(before, position))
   }
 }
 
@@ -107,14 +117,16 @@ export class SimulatedWorker {
   readonly held: HeldLease[] = []
   readonly events: LeaseEvent[] = []
   readonly coordinator: LeaseCoordinator
+  readonly reads: Set<string | undefined>
   readonly #world: World
   readonly #clock: Clock
   readonly #waiting: (() => void)[] = []
   #running = true
 
-  constructor(world: World, id: string) {
+  constructor(world: World, id: string, reads: readonly (string | undefined)[]) {
     this.#world = world
     this.id = id
+    this.reads = new Set(reads)
     // Two oscillators differ by less than this.
     const rate = 1 + (world.random() - 0.5) / 1_000
     this.#clock = this.#clockAt(rate)
@@ -125,13 +137,15 @@ export class SimulatedWorker {
         createMissing: async () => {
           const shards = [...world.stream.values()].map(({ shard }) => shard)
           const { leases } = await store.list()
-          const created: string[] = []
-          for (const lease of missingLeases({ shards, leases, start: { kind: 'trim-horizon' } })) {
-            if (await store.create(lease)) created.push(lease.leaseKey)
+          for (const streamId of this.reads) {
+            const own = leases.filter((lease) => lease.streamId === streamId)
+            for (const lease of missingLeases({ shards, leases: own, start: { kind: 'trim-horizon' } })) {
+              await store.create(inStream(lease, { streamId, streamCreatedAt: undefined }))
+            }
           }
-          return created
         },
         childrenOf: async () => [],
+        reads: ({ streamId }) => this.reads.has(streamId),
       },
       workerId: id,
       failoverTimeMs: world.failoverTimeMs,
@@ -140,10 +154,30 @@ export class SimulatedWorker {
       random: world.random,
       onHeld: (lease) => {
         this.held.push(lease)
+        if (!this.reads.has(lease.streamId)) world.problems.push(`${id} took ${lease.leaseKey}, which it does not read`)
         void this.#work(lease)
       },
       emit: (event) => this.events.push(event),
     })
+  }
+
+  /** As removeStream. */
+  async leave(streamId: string): Promise<void> {
+    this.reads.delete(streamId)
+    await this.coordinator.giveUp((lease) => lease.streamId === streamId)
+    const row = (await this.#world.store.list()).leases.find(
+      (lease) => lease.streamId === streamId && lease.leaseOwner === this.id,
+    )
+    // The give-up may have failed in an outage; then it expires.
+    if (row !== undefined && !this.reads.has(streamId) && this.#world.faults.lost === 0) {
+      this.#world.problems.push(`${this.id} left ${streamId}, and ${row.leaseKey} names it`)
+    }
+  }
+
+  /** As addStream. */
+  join(streamId: string): void {
+    this.reads.add(streamId)
+    this.coordinator.poke()
   }
 
   async start(): Promise<void> {
@@ -194,7 +228,7 @@ export class SimulatedWorker {
           break
         }
         position++
-        world.deliver(lease.shardId, position, this.id)
+        world.deliver(lease, position, this.id)
         if (world.random() < 0.1) await lease.checkpointNow(sequencePosition(`${position}`))
         else lease.checkpoint(sequencePosition(`${position}`))
       }
