@@ -117,8 +117,7 @@ describe('two streams of one table, read by workers with different streams, whic
       const changing = world.workers.filter((worker) => !steady.has(worker) && !gone.has(worker))
       const worker = changing[Math.floor(random() * changing.length)]
       const streamId = STREAMS[Math.floor(random() * STREAMS.length)]!
-      if (worker?.reads.has(streamId)) void worker.leave(streamId)
-      else worker?.join(streamId)
+      worker?.change(streamId)
     }
     for (let i = 0; i < 30; i++) clock.schedule(i * FAILOVER_MS + random() * FAILOVER_MS, change)
     await history(world, steady)

@@ -122,6 +122,7 @@ export class SimulatedWorker {
   readonly #clock: Clock
   readonly #waiting: (() => void)[] = []
   #running = true
+  #changes: Promise<void> = Promise.resolve()
 
   constructor(world: World, id: string, reads: readonly (string | undefined)[]) {
     this.#world = world
@@ -161,8 +162,12 @@ export class SimulatedWorker {
     })
   }
 
-  /** As removeStream. */
-  async leave(streamId: string): Promise<void> {
+  /** As addStream and removeStream: one after the other. */
+  change(streamId: string): void {
+    this.#changes = this.#changes.then(() => (this.reads.has(streamId) ? this.#leave(streamId) : this.#join(streamId)))
+  }
+
+  async #leave(streamId: string): Promise<void> {
     this.reads.delete(streamId)
     await this.coordinator.giveUp((lease) => lease.streamId === streamId)
     const row = (await this.#world.store.list()).leases.find(
@@ -174,8 +179,7 @@ export class SimulatedWorker {
     }
   }
 
-  /** As addStream. */
-  join(streamId: string): void {
+  #join(streamId: string): void {
     this.reads.add(streamId)
     this.coordinator.poke()
   }
