@@ -12,7 +12,7 @@ import type { Departure } from './departure.js'
 import type { EventLoopWatch } from './event-loop-watch.js'
 import { HandoffLimit } from './handoff-limit.js'
 import type { HeldLease } from './held-lease.js'
-import { hasEnded, type Lease, pendingHandoff } from './lease.js'
+import { hasEnded, isHeldBy, type Lease, pendingHandoff } from './lease.js'
 import type { LeaseEvent, LeaseOperation } from './lease-event.js'
 import { LeaseLostError } from './lease-lost-error.js'
 import type { LeaseProgress } from './lease-progress.js'
@@ -211,7 +211,8 @@ export class LeaseTenure implements HeldLease {
   observe(row: Lease): void {
     this.#heedRequest(row)
     // Somebody else has written: find out at once, instead of at the next tick.
-    if (row.leaseCounter > this.#owned.row.leaseCounter + 1) this.#writeSoon()
+    const ahead = row.leaseCounter - this.#owned.row.leaseCounter
+    if (ahead > 1 || (ahead === 1 && !isHeldBy(row, this.#options.workerId))) this.#writeSoon()
   }
 
   /** Renews until the lease is given up or lost. Resolves when nothing of it runs. */

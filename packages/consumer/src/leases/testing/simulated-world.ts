@@ -6,13 +6,16 @@ import { comparePositions, sequencePosition } from '../../checkpoints/position.j
 import type { LeasedShards } from '../../shards/leased-shards.js'
 import { ShardDiscovery } from '../../shards/shard-discovery.js'
 import { parentIds } from '../../shards/shard-family.js'
+import { DynamoDBLeaseStore } from '../dynamodb-lease-store.js'
 import type { HeldLease } from '../held-lease.js'
+import { KclFleet } from '../kcl-fleet.js'
+import { KclTables } from '../kcl-tables.js'
 import { hasEnded, type Lease, leaseKeyOf } from '../lease.js'
 import { LeaseCoordinator } from '../lease-coordinator.js'
 import type { LeaseEvent } from '../lease-event.js'
 import { LeaseLostError } from '../lease-lost-error.js'
 import type { LeaseStore } from '../lease-store.js'
-import type { MemoryLeaseStore } from '../memory-lease-store.js'
+import type { DynamoDBTables } from './dynamodb-tables.js'
 
 export interface Faults {
   /** Of each call: the request is lost; its answer is lost; it lands late, long after the caller has given up. */
@@ -24,7 +27,15 @@ export interface Faults {
 }
 
 /** Shards of a stream that was split and merged, with the number of records in each; undefined: open, records without end. */
-export type Stream = ReadonlyMap<string, { readonly shard: Shard; readonly records: number | undefined }>
+export interface SimulatedShard {
+  readonly shard: Shard
+  readonly records: number | undefined
+}
+
+export type Stream = ReadonlyMap<string, SimulatedShard>
+
+/** The lease table, and the application, of worlds with DynamoDB. */
+export const TABLE = 'flights-app'
 
 /** One simulated world: a lease table, a stream, a clock, and what must be true in it at every moment. */
 export class World {
@@ -37,7 +48,9 @@ export class World {
   readonly stream: Stream
   /** Each has the shards of `stream`. Undefined: the one stream of its table. */
   readonly streamIds: readonly (string | undefined)[]
-  readonly store: MemoryLeaseStore
+  readonly store: LeaseStore
+  /** With these every worker has the DynamoDB store, and looks for Java's KCL. */
+  readonly tables: DynamoDBTables | undefined
   readonly failoverTimeMs: number
   /** Longer than a create may be on its way: decided within failoverTimeMs, and late by lateWithinMs. */
   readonly finishedLeaseKeptMs: number
@@ -50,16 +63,18 @@ export class World {
 
   constructor(options: {
     seed: number
-    store: MemoryLeaseStore
+    store: LeaseStore
     stream: Stream
     streamIds?: readonly string[]
     failoverTimeMs: number
+    tables?: DynamoDBTables | undefined
     finishedLeaseKeptMs?: number
     auditWithinMs?: number
     lateWithinMs?: number
   }) {
     this.random = seededRandom(options.seed)
     this.store = options.store
+    this.tables = options.tables
     this.stream = options.stream
     this.streamIds = options.streamIds ?? [undefined]
     this.failoverTimeMs = options.failoverTimeMs
@@ -135,6 +150,7 @@ export class SimulatedWorker {
   readonly #clock: Clock
   readonly #waiting: (() => void)[] = []
   readonly #discovery: Required<LeasedShards>
+  readonly #kcl: KclFleet | undefined
   #running = true
   #stopped = false
   #changes: Promise<void> = Promise.resolve()
@@ -146,7 +162,21 @@ export class SimulatedWorker {
     // Two oscillators differ by less than this.
     const rate = 1 + (world.random() - 0.5) / 1_000
     this.#clock = this.#clockAt(rate)
-    const store = this.#store()
+    const port = world.tables && this.#port(world.tables)
+    const store =
+      port === undefined
+        ? this.#store()
+        : new DynamoDBLeaseStore({ dynamodb: port, tableName: TABLE, streamName: 'flights', clock: this.#clock })
+    const shared = {
+      store,
+      workerId: id,
+      failoverTimeMs: world.failoverTimeMs,
+      clock: this.#clock,
+      random: world.random,
+      emit: (event: LeaseEvent): void => void this.events.push(event),
+    }
+    const kclTables = port && new KclTables({ dynamodb: port, leaseTable: TABLE, applicationName: TABLE })
+    this.#kcl = kclTables && new KclFleet({ ...shared, tables: kclTables })
     const discoveries = new Map(
       world.streamIds.map((streamId) => {
         const options = {
@@ -176,19 +206,15 @@ export class SimulatedWorker {
       reads: ({ streamId }) => this.reads.has(streamId),
     }
     this.coordinator = new LeaseCoordinator({
-      store,
+      ...shared,
+      kcl: this.#kcl,
       discovery: this.#discovery,
-      workerId: id,
-      failoverTimeMs: world.failoverTimeMs,
       handoffTimeoutMs: world.failoverTimeMs,
-      clock: this.#clock,
-      random: world.random,
       onHeld: (lease) => {
         this.held.push(lease)
         if (!this.reads.has(lease.streamId)) world.problems.push(`${id} took ${lease.leaseKey}, which it does not read`)
         void this.#work(lease)
       },
-      emit: (event) => this.events.push(event),
     })
   }
 
@@ -231,7 +257,8 @@ export class SimulatedWorker {
     while (!this.#stopped) {
       await sleep(this.#clock, this.#world.random() * this.#world.auditWithinMs)
       // A failure is the network's, and told.
-      if (!this.#stopped) await this.#discovery.audit(this.coordinator.leases).catch(() => {})
+      const seesAll = this.#kcl?.role !== 'worker'
+      if (!this.#stopped && seesAll) await this.#discovery.audit(this.coordinator.leases).catch(() => {})
     }
   }
 
@@ -344,6 +371,11 @@ export class SimulatedWorker {
     })
   }
 
+  /** DynamoDB at the end of a bad network. */
+  #port(tables: DynamoDBTables): Pick<DynamoDBTables, 'send'> {
+    return { send: (command) => this.#overNetwork(() => tables.send(command)) }
+  }
+
   #overNetwork<T>(call: () => Promise<T>): Promise<T> {
     const { clock, faults, random, lateWithinMs } = this.#world
     return new Promise((resolve, reject) => {
@@ -356,10 +388,13 @@ export class SimulatedWorker {
       clock.schedule(outward, () => {
         if (lost || faults.outage) clock.schedule(random() * 60, fail)
         else {
-          void call().then((value) => {
-            if (unanswered) clock.schedule(random() * 60, fail)
-            else clock.schedule(random() * 60, () => this.#gate(() => resolve(value)))
-          })
+          const answer = (give: () => void): void => {
+            clock.schedule(random() * 60, unanswered ? fail : () => this.#gate(give))
+          }
+          void call().then(
+            (value) => answer(() => resolve(value)),
+            (error: unknown) => answer(() => reject(error)),
+          )
         }
       })
     })
