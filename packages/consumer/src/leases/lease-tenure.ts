@@ -86,6 +86,7 @@ export class LeaseTenure implements HeldLease {
   readonly #limit: HandoffLimit
   #reading: Pick<ReadWatch, 'stalledMs'> | undefined
   #ending: Ending | undefined
+  #successor: string | undefined
 
   constructor(options: LeaseTenureOptions) {
     const { lease, startAt, sent, failoverTimeMs, clock, loopWatch, handoffTimeoutMs } = options
@@ -239,9 +240,10 @@ export class LeaseTenure implements HeldLease {
     const { store, workerId, clock, failoverTimeMs, departure, emit } = this.#options
     const { isLeaving } = departure
     const asked = pendingHandoff(this.#owned.row)?.to
-    const named = asked === undefined && (isLeaving || this.#limit.isForced) ? departure.successorOf(this.#owned.row) : undefined
-    const to = asked ?? named
-    const last = { to, offer: named !== undefined, leaving: isLeaving, ...this.#unwritten() }
+    // Named once: an attempt of unknown outcome may have told so.
+    if (asked === undefined && (isLeaving || this.#limit.isForced)) this.#successor ??= departure.successorOf(this.#owned.row)
+    const to = asked ?? this.#successor
+    const last = { to, offer: asked === undefined && to !== undefined, leaving: isLeaving, ...this.#unwritten() }
     const outcome = await this.#attempt('release', (row, signal) => store.handOver(row, workerId, last, { signal }))
     if (outcome.is === 'refused' && !outcome.uncertain) this.#lose(outcome.found)
     else if (outcome.is === 'refused' || outcome.is === 'landed') {
