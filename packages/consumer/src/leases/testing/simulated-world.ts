@@ -125,7 +125,11 @@ export class World {
   }
 
   /** A worker hands record `position` of a shard to its handler. */
-  deliver({ leaseKey, shardId, streamId }: HeldLease, position: number, worker: string): void {
+  deliver(
+    { leaseKey, shardId, streamId }: Pick<HeldLease, 'leaseKey' | 'shardId' | 'streamId'>,
+    position: number,
+    worker: string,
+  ): void {
     this.deliveries++
     const before = this.delivered.get(leaseKey) ?? 0
     if (position > before + 1) this.problems.push(`${worker} skips ${leaseKey} from ${before} to ${position}`)
