@@ -13,7 +13,9 @@ import type { Handlers } from '../delivery/handler.js'
 import { HandlerPermit } from '../delivery/handler-permit.js'
 import { InOrderDelivery } from '../delivery/in-order-delivery.js'
 import { KeyedDelivery } from '../delivery/keyed-delivery.js'
+import { PulledDelivery } from '../delivery/pulled-delivery.js'
 import type { RecordIdWindow } from '../delivery/record-id-window.js'
+import type { PulledShard } from '../delivery/shard-stream.js'
 import type { StartGate } from '../delivery/start-gate.js'
 import { UserRecords } from '../delivery/user-records.js'
 import type { HeldLease } from '../leases/held-lease.js'
@@ -42,6 +44,8 @@ export interface ShardWorkerOptions {
   /** See HandlerCalls. */
   readonly recordIds?: RecordIdWindow | undefined
   readonly run: RunSettings
+  /** Records are asked for, from the place and the moment on that it says, and handlers not called. */
+  readonly pulled?: PulledShard | undefined
   readonly handlerBackoff: Backoff
   /** Handler calls begin while all of these are open. */
   readonly gates: readonly StartGate[]
@@ -112,7 +116,7 @@ export class ShardWorker {
   readonly #delivering = new Set<Promise<boolean>>()
   readonly #checkpointer: Checkpointer
   readonly #checkpoints: ShardCheckpoints
-  readonly #records: UserRecords
+  #records: UserRecords
   /** Aborts as soon as nothing new may begin. */
   readonly #halt = sharedAbort()
   readonly #permit: HandlerPermit
@@ -123,9 +127,8 @@ export class ShardWorker {
 
   constructor(options: ShardWorkerOptions) {
     this.#options = options
-    const { lease, stream, codec, handlers, recordIds, run, handlerBackoff, gates, checkpointWriteAfterMs, clock, random, emit } =
-      options
-    this.#records = new UserRecords({ stream, shardId: lease.shardId, range: lease.range, resumeFrom: lease.resumeFrom, codec })
+    const { lease, handlers, recordIds, run, pulled, handlerBackoff, gates, checkpointWriteAfterMs, clock, random, emit } = options
+    this.#records = this.#recordsAfter(lease.resumeFrom)
     const { concurrency } = run
     this.#checkpointer = new Checkpointer({
       lease,
@@ -151,7 +154,11 @@ export class ShardWorker {
       checkpoints: this.#checkpoints,
       emit,
     }
-    this.#delivery = concurrency > 1 ? new KeyedDelivery({ ...delivery, concurrency }) : new InOrderDelivery(delivery)
+    if (pulled !== undefined) {
+      const pull = new PulledDelivery(delivery)
+      pulled.connect({ delivery: pull, checkpoints: this.#checkpoints, signal: this.#permit.signal })
+      this.#delivery = pull
+    } else this.#delivery = concurrency > 1 ? new KeyedDelivery({ ...delivery, concurrency }) : new InOrderDelivery(delivery)
   }
 
   get state(): ShardWorkerState {
@@ -171,7 +178,7 @@ export class ShardWorker {
 
   /** Runs once. Resolves when this worker touches neither records nor lease any more; never rejects. */
   async run(): Promise<void> {
-    const { lease, room, stopLimit, emit } = this.#options
+    const { lease, pulled, room, stopLimit, emit } = this.#options
     const { shardId } = lease
     const drain = (): void => this.#take('drain')
     const lost = (): void => {
@@ -189,8 +196,9 @@ export class ShardWorker {
     lease.signal.addEventListener('abort', lost)
     stopLimit.expired.addEventListener('abort', expired)
     lease.drain.addEventListener('abort', drain)
+    pulled?.left.addEventListener('abort', drain)
     try {
-      const children = this.#state === 'starting' ? await this.#process() : undefined
+      const children = (await this.#begins()) ? await this.#process() : undefined
       this.#checkpointer.close()
       if (children === undefined || !(await this.#end(children))) await this.#release()
     } catch (error) {
@@ -207,12 +215,31 @@ export class ShardWorker {
     emit({ type: 'shard-stopped', shardId, outcome: this.#state as 'ended' | 'released' | 'lost' })
   }
 
+  /** False when halted before. */
+  async #begins(): Promise<boolean> {
+    const { pulled } = this.#options
+    if (pulled === undefined || this.#state !== 'starting') return this.#state === 'starting'
+    await eitherAborts(pulled.begun, this.#halt.signal)
+    if (this.#halt.signal.aborted) return false
+    if (pulled.place !== undefined) {
+      this.#records = this.#recordsAfter(pulled.place)
+      this.#checkpoints.startAt(pulled.place)
+    }
+    return true
+  }
+
+  #recordsAfter(resumeFrom: Position): UserRecords {
+    const { stream, lease, codec } = this.#options
+    const { shardId, range } = lease
+    return new UserRecords({ stream, shardId, range, resumeFrom, codec })
+  }
+
   /** The children, when all of the shard is completed; undefined when halted before. */
   async #process(): Promise<readonly ChildShard[] | undefined> {
     const { lease, emit } = this.#options
     const halt = this.#halt.signal
     this.#take('ready')
-    emit({ type: 'shard-started', shardId: lease.shardId, resumeFrom: lease.resumeFrom })
+    emit({ type: 'shard-started', shardId: lease.shardId, resumeFrom: this.#checkpoints.end })
     lease.renewWhile({ stalledMs: (now) => this.#stalledMs(now) })
     let reading: Promise<FetchedBatch> | undefined
     try {
@@ -223,6 +250,7 @@ export class ShardWorker {
         // It may fail, by the halt, while nobody waits for it.
         reading?.catch(() => {})
         if (!(await this.#unlessAbandoned(this.#handOver(batch)))) return undefined
+        if (batch.children !== undefined) this.#options.pulled?.end()
         if (batch.children !== undefined) return (await this.#confirmed()) ? batch.children : undefined
       }
     } catch (error) {
@@ -368,4 +396,18 @@ export class ShardWorker {
     this.#state = transition(this.#state, input)
     if (this.#state !== 'starting' && this.#state !== 'running') this.#halt.abort()
   }
+}
+
+/** Resolves when the first of them aborts. */
+function eitherAborts(one: AbortSignal, other: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (one.aborted || other.aborted) return resolve()
+    const settle = (): void => {
+      one.removeEventListener('abort', settle)
+      other.removeEventListener('abort', settle)
+      resolve()
+    }
+    one.addEventListener('abort', settle)
+    other.addEventListener('abort', settle)
+  })
 }
