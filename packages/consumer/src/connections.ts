@@ -25,7 +25,8 @@ export function connect(
   emit: (event: ConsumerEvent) => void,
 ): Connections {
   const { client, region, endpoint, credentials, wire, kinesis, dynamodb, dynamodbEndpoint, leaseStore } = options
-  const { clock, leaseTable: tableName, leaseTableSettings: table, stream } = settings
+  const { clock, leaseTable: tableName, leaseTableSettings: table, streams, severalStreams } = settings
+  const streamName = severalStreams ? undefined : streams[0]!.name
   const toKinesis =
     kinesis === undefined
       ? connectKinesis({ client, region, endpoint, credentials, wire, clock, controlAttempts: CONTROL_ATTEMPTS })
@@ -34,15 +35,10 @@ export function connect(
   if (leaseStore !== undefined) return { port, store: leaseStore, close: () => toKinesis?.close() }
   const toDynamoDB = connectDynamoDB({ client: dynamodb, region, endpoint: dynamodbEndpoint, credentials, clock })
   const watched = new ThrottlingWatch({ dynamodb: toDynamoDB, clock, emit })
-  const store = new DynamoDBLeaseStore({ dynamodb: watched, tableName, table, streamName: nameOf(stream), clock })
+  const store = new DynamoDBLeaseStore({ dynamodb: watched, tableName, table, streamName, clock })
   const close = (): void => {
     toKinesis?.close()
     toDynamoDB.close()
   }
   return { port, store, close }
-}
-
-/** arn:aws:kinesis:region:account:stream/name, or the name. */
-function nameOf(stream: string): string {
-  return stream.slice(stream.indexOf('/') + 1)
 }

@@ -11,14 +11,27 @@ import type { Handlers } from './delivery/handler.js'
 import type { LeaseStore } from './leases/lease-store.js'
 import { checkLeaseTableOptions, type LeaseTableOptions, type LeaseTableSettings } from './leases/lease-table-options.js'
 import type { InitialPosition } from './shards/shard-discovery.js'
+import {
+  checkDistinct,
+  checkInitialPosition,
+  checkStream,
+  type StreamOptions,
+  type StreamSettings,
+} from './streams/stream-settings.js'
 
 /**
  * Options of a consumer. Each default holds where the option is absent or undefined. `client`, `region`, `endpoint`, `credentials` and
  * `wire` are those of `AwsConnection` (@shardwise/core/transport); without them the AWS SDK's usual sources decide.
  */
 export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
-  /** Name or ARN of the stream. Required. */
-  readonly stream: string
+  /** Name or ARN of the stream. This or `streams` is required. */
+  readonly stream?: string | undefined
+  /**
+   * Several streams, each by name or ARN, or with options of its own. Their leases are in one table, in KCL's multi-stream form (a table has
+   * either this form or that of one stream, also if there is one stream here), and the workers share them all. 0 to 1000; `addStream` and
+   * `removeStream` change them. A worker takes no leases of streams that it was not given.
+   */
+  readonly streams?: readonly (string | StreamOptions)[] | undefined
   /**
    * All consumers with this name share the shards, and each record goes to one of them; applications with different names each get all
    * records. 1 to 128 of a-z, A-Z, 0-9, _ . -; it names the lease table, for which DynamoDB asks at least 3. Required.
@@ -109,6 +122,7 @@ export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
 const KNOWN = [
   ...[
     'stream',
+    'streams',
     'applicationName',
     'leaseTable',
     'leaseTableOptions',
@@ -136,7 +150,12 @@ const KNOWN = [
 
 /** Options checked and complete. */
 export interface ConsumerSettings {
+  /** As messages name it: the stream, or all of them. */
   readonly stream: string
+  /** Those of the start. */
+  readonly streams: readonly StreamSettings[]
+  /** The table has the form for several streams. */
+  readonly severalStreams: boolean
   readonly applicationName: string
   readonly leaseTable: string
   readonly leaseTableSettings: LeaseTableSettings
@@ -159,8 +178,6 @@ export interface ConsumerSettings {
 }
 
 const MIB = 1024 * 1024
-/** https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html: StreamARN, and StreamName elsewhere there. */
-const STREAM = /^([a-zA-Z0-9_.-]{1,128}|arn:aws[\w-]*:kinesis:[a-z0-9-]+:\d{12}:stream\/[a-zA-Z0-9_.-]{1,128})$/
 /** https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateTable.html: TableName. */
 const TABLE = /^[a-zA-Z0-9_.-]{3,255}$/
 
@@ -183,10 +200,7 @@ export function checkOptions(options: ConsumerOptions<unknown>): ConsumerSetting
     says: 'a name of 1 to 128 of a-z, A-Z, 0-9, _ . -',
   })
   return {
-    stream: stringOption('stream', options.stream, {
-      pattern: STREAM,
-      says: 'the name (1 to 128 of a-z, A-Z, 0-9, _ . -) or the ARN of a stream',
-    }),
+    ...checkStreams(options),
     applicationName,
     leaseTable: leaseTable(options, applicationName),
     leaseTableSettings: checkLeaseTableOptions(options.leaseTableOptions),
@@ -203,7 +217,7 @@ export function checkOptions(options: ConsumerOptions<unknown>): ConsumerSetting
       max: 3_600_000,
       fallback: 30_000,
     }),
-    initialPosition: initialPosition(options.initialPosition),
+    initialPosition: checkInitialPosition(options.initialPosition, 'initialPosition'),
     checkpointWriteAfterMs: checkpointMs < renewalMs ? checkpointMs : undefined,
     checkpointEveryRecords:
       options.checkpointEveryRecords === undefined
@@ -271,14 +285,22 @@ function checkLeaseStore(leaseStore: LeaseStore, options: ConsumerOptions<unknow
   }
 }
 
-function initialPosition(given: InitialPosition | undefined): InitialPosition {
-  if (given === undefined) return 'latest'
-  if (given === 'latest' || given === 'trim-horizon') return given
-  const at: unknown = typeof given === 'object' && given !== null ? given.at : undefined
-  if (!(at instanceof Date) || Number.isNaN(at.getTime())) {
-    throw new InvalidOptionError('initialPosition', "'latest', 'trim-horizon' or { at: Date }", given)
+const MOST_STREAMS = 1_000
+
+function checkStreams(options: ConsumerOptions<unknown>): Pick<ConsumerSettings, 'stream' | 'streams' | 'severalStreams'> {
+  const { stream, streams } = options
+  const position = checkInitialPosition(options.initialPosition, 'initialPosition')
+  if (streams === undefined) {
+    const settings = checkStream(stream as string, 'stream', position)
+    return { stream: settings.stream, streams: [settings], severalStreams: false }
   }
-  return { at: new Date(at) }
+  if (stream !== undefined) throw new InvalidOptionError('stream', 'absent where `streams` is given', stream)
+  if (!Array.isArray(streams) || streams.length > MOST_STREAMS) {
+    throw new InvalidOptionError('streams', `an array of at most ${MOST_STREAMS} streams`, streams)
+  }
+  const checked = streams.map((each: string | StreamOptions, i) => checkStream(each, `streams[${i}]`, position))
+  checkDistinct(checked, 'streams')
+  return { stream: checked.map((each) => each.stream).join(', '), streams: checked, severalStreams: true }
 }
 
 function codecOption(given: Codec<unknown> | undefined): Codec<unknown> {

@@ -394,7 +394,7 @@ describe('Consumer, without real time', () => {
     const { consumer, put, until, settled, clock } = setUp(2)
     const one = consumer({ workerId: 'one' })
     expect(one.snapshot()).toEqual({
-      stream: 'flights',
+      streams: ['flights'],
       applicationName: 'delays',
       workerId: undefined,
       state: 'new',
@@ -416,7 +416,7 @@ describe('Consumer, without real time', () => {
     await until(() => one.snapshot().shards.every(({ checkpoint }) => checkpoint?.kind === 'sequence'))
     const seen = one.snapshot()
     expect(JSON.parse(JSON.stringify(seen))).toEqual(seen)
-    expect(seen).toMatchObject({ state: 'running', stream: 'flights', applicationName: 'delays' })
+    expect(seen).toMatchObject({ state: 'running', streams: ['flights'], applicationName: 'delays' })
     const mine = seen.shards.filter(({ worker }) => worker !== undefined)
     expect(mine).toMatchObject([
       {

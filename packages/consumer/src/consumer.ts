@@ -1,9 +1,7 @@
 import { EventSource } from '@shardwise/core/events'
-import { streamReference } from '@shardwise/core/kinesis-port'
 import { InvalidOptionError, integerOption, refuseUnknownOptions } from '@shardwise/core/options'
-import { describeStream } from '@shardwise/core/stream-description'
 import { type Connections, connect } from './connections.js'
-import { ConsumerRanError, ConsumerStartError } from './consumer-error.js'
+import { ConsumerRanError } from './consumer-error.js'
 import type { ConsumerEvent } from './consumer-events.js'
 import { type ConsumerOptions, type ConsumerSettings, checkHandlers, checkOptions } from './consumer-options.js'
 import { type ConsumerSnapshot, type ConsumerState, type KnownShard, shardSnapshot } from './consumer-snapshot.js'
@@ -13,17 +11,19 @@ import type { StartGate } from './delivery/start-gate.js'
 import { LeaseCoordinator } from './leases/lease-coordinator.js'
 import { type RecordsOptions, recordIterator } from './record-iterator.js'
 import { checkRunOptions, type RunOptions, type RunSettings } from './run-options.js'
-import { ShardDiscovery } from './shards/shard-discovery.js'
 import { ShardWorkerSetup } from './shards/shard-worker-setup.js'
 import { ShardWorkers } from './shards/shard-workers.js'
 import { StartSteps } from './start-steps.js'
 import { StopLimit, type StopOptions } from './stop-limit.js'
+import { type RemovedStream, type RemoveStreamOptions, StreamChanges } from './streams/stream-changes.js'
+import { StreamList } from './streams/stream-list.js'
+import type { StreamOptions } from './streams/stream-settings.js'
 import { newWorkerId } from './worker-id.js'
 
 /**
- * Reads a stream, shared with all consumers of the same `applicationName`: each shard is read by one of them at a time, through a lease in
- * DynamoDB. Delivery is at least once and in the order of each shard. `T` is what its codec makes of a record's bytes: bytes unless a codec is
- * given.
+ * Reads a stream, or several, shared with all consumers of the same `applicationName`: each shard is read by one of them at a time, through a
+ * lease in DynamoDB. Delivery is at least once and in the order of each shard. `T` is what its codec makes of a record's bytes: bytes unless a
+ * codec is given.
  *
  * The constructor checks the options (InvalidOptionError) and does nothing else.
  */
@@ -34,6 +34,7 @@ export class Consumer<T = Uint8Array> {
   readonly #stop = new AbortController()
   readonly #stopLimit: StopLimit
   readonly #workers: ShardWorkers
+  readonly #streams: StreamList
   readonly #abandoned: string[] = []
   #run: Promise<void> | undefined
   #coordinator: LeaseCoordinator | undefined
@@ -45,6 +46,8 @@ export class Consumer<T = Uint8Array> {
     this.#options = { ...options }
     this.#stopLimit = new StopLimit(this.#settings.clock)
     this.#workers = new ShardWorkers((event) => this.events.emit(event))
+    this.#streams = new StreamList(this.#settings, (event) => this.events.emit(event))
+    for (const stream of this.#streams.names) this.#workers.paused.of(stream)
   }
 
   /**
@@ -108,32 +111,53 @@ export class Consumer<T = Uint8Array> {
   /**
    * Begins no more handler calls, of one shard or of all, those that are taken or resumed later included. Calls in hand finish. What has been
    * read waits in memory, at most one read more is fetched, and the lease is kept. A shard that is handed to another worker is not paused
-   * there. May be called before `run`.
+   * there. May be called before `run`. `stream`: of this stream only, by name or ARN as given in the options; without it of all, those that are
+   * added later included.
    */
-  pause(shardId?: string): void {
-    this.#workers.pause(shardId)
+  pause(shardId?: string, stream?: string): void {
+    this.#workers.pause(shardId, stream)
   }
 
   /** Ends the pause of one shard, also out of a pause of all, or of all shards. */
-  resume(shardId?: string): void {
-    this.#workers.resume(shardId)
+  resume(shardId?: string, stream?: string): void {
+    this.#workers.resume(shardId, stream)
+  }
+
+  /**
+   * Reads one more stream, from now on or, before `run`, from its start: for a consumer with `streams`. Resolves when the stream's shards have
+   * leases; this consumer, and others that were given the stream, then share them. Rejects as `run` does, and reads it not.
+   */
+  async addStream(stream: string | StreamOptions): Promise<void> {
+    return this.#streams.add(stream)
+  }
+
+  /**
+   * Reads this stream no more: handler calls in hand finish, what is completed is checkpointed and the leases are given up. Resolves when
+   * nothing of it runs here. Other consumers that have the stream go on with its shards; remove it from all of them to end it, and delete the
+   * leases with the last. Its name or ARN, as it was given.
+   */
+  async removeStream(stream: string, options: RemoveStreamOptions = {}): Promise<RemovedStream> {
+    return this.#streams.remove(stream, options)
   }
 
   /** What this consumer knows of itself and of the shards at this moment: no I/O. */
   snapshot(): ConsumerSnapshot {
-    const { stream, applicationName } = this.#settings
+    const { applicationName } = this.#settings
     const workerId = this.#workerId
     const known = new Map<string, KnownShard>()
-    for (const lease of this.#coordinator?.leases ?? []) known.set(lease.leaseKey, { ...lease, lease, worker: undefined })
-    for (const { lease, worker } of this.#workers) {
+    for (const lease of this.#coordinator?.leases ?? []) {
+      const stream = this.#streams.nameOf(lease)
+      if (stream !== undefined) known.set(lease.leaseKey, { ...lease, stream, lease, worker: undefined })
+    }
+    for (const { lease, worker, stream } of this.#workers) {
       const { leaseKey, shardId } = lease
-      known.set(leaseKey, { leaseKey, shardId, lease: known.get(leaseKey)?.lease, worker: worker.snapshot() })
+      known.set(leaseKey, { leaseKey, shardId, stream, lease: known.get(leaseKey)?.lease, worker: worker.snapshot() })
     }
     const shards = [...known.values()].map((shard) =>
-      shardSnapshot(shard, workerId, this.#workers.paused.isPaused(shard.shardId)),
+      shardSnapshot(shard, workerId, this.#workers.paused.isPaused(shard.shardId, shard.stream)),
     )
     shards.sort((a, b) => (a.leaseKey < b.leaseKey ? -1 : 1))
-    return { stream, applicationName, workerId, state: this.#state, shards }
+    return { streams: this.#streams.names, applicationName, workerId, state: this.#state, shards }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -174,52 +198,58 @@ export class Consumer<T = Uint8Array> {
     handlers: Handlers,
     run: RunSettings,
     gates: readonly StartGate[],
-    { port, store }: Connections,
+    connections: Connections,
     workerId: string,
   ): Promise<void> {
     const settings = this.#settings
-    const { stream, applicationName, failoverTimeMs, handoffTimeoutMs, initialPosition, clock, random } = settings
-    const reference = streamReference(stream)
+    const { applicationName, failoverTimeMs, handoffTimeoutMs, clock, random } = settings
+    const { port, store } = connections
     const stop = this.#stop.signal
     const emit = (event: ConsumerEvent): void => this.events.emit(event)
     const steps = new StartSteps({ settings, stop, emit })
-    await steps.take('describe-stream', async () => {
-      const { status } = await describeStream(port, reference, { signal: stop })
-      if (status === 'CREATING')
-        throw Object.assign(new Error(`Stream ${stream} is being created`), { name: 'ResourceInUseException' })
-      if (status === 'DELETING')
-        throw new ConsumerStartError(settings, 'the stream is being deleted. Wait until it is gone and create it again')
-    })
-    await steps.take('open-lease-table', () => store.open({ signal: stop }))
-    const discovery = new ShardDiscovery({ kinesis: port, stream: reference, store, initialPosition, clock, emit })
+    const streams = this.#streams.open(connections)
     const setup = new ShardWorkerSetup({
       settings,
       port,
       handlers,
       run,
-      gates: [this.#workers.paused, ...gates],
+      gates,
+      paused: this.#workers.paused,
       stopLimit: this.#stopLimit,
       emit: (event) => {
         if (event.type === 'handler-abandoned') this.#abandoned.push(event.shardId)
         emit(event)
+        if (hintsAtAnotherStream(event)) this.#streams.suspect(event.stream)
       },
     })
     const coordinator = new LeaseCoordinator({
       store,
-      discovery,
+      discovery: streams,
       workerId,
       failoverTimeMs,
       handoffTimeoutMs,
       clock,
       random,
-      onHeld: (lease) => this.#workers.start(lease, setup.worker(lease)),
+      onHeld: (lease) => {
+        const stream = streams.of(lease)!
+        this.#workers.start(lease, setup.worker(lease, stream), stream.settings.stream)
+      },
       emit,
     })
     this.#coordinator = coordinator
-    try {
+    const start = async (): Promise<void> => {
+      for (const stream of streams.streams) {
+        await steps.take('describe-stream', () => stream.describe({ signal: stop }), stream.settings.stream)
+      }
+      await steps.take('open-lease-table', () => store.open({ signal: stop }))
       await steps.take('list-shards', () => coordinator.start())
+    }
+    const started = start()
+    this.#streams.begin(streams, new StreamChanges({ streams, steps, store, coordinator, failoverTimeMs, clock, stop }, started))
+    try {
+      await started
       if (this.#state === 'starting') this.#state = 'running'
-      this.events.emit({ type: 'consumer-started', workerId, stream, applicationName })
+      this.events.emit({ type: 'consumer-started', workerId, streams: this.#streams.names, applicationName })
       await aborted(stop)
     } finally {
       // Asks the workers to drain and renews their leases until the last has released its own.
@@ -232,6 +262,11 @@ export class Consumer<T = Uint8Array> {
 export interface StopOutcome {
   /** Shards whose handler did not return in time: they were given back at their last completed record. */
   readonly abandonedShards: readonly string[]
+}
+
+/** The service knows no such stream, or not the sequence number that was completed last. */
+function hintsAtAnotherStream(event: ConsumerEvent): event is ConsumerEvent & { readonly stream: string } {
+  return event.type === 'stream-not-found' || event.type === 'records-expired'
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -6,6 +6,7 @@ import type { ConsumerEvent, StartStep } from './consumer-events.js'
 import type { ConsumerSettings } from './consumer-options.js'
 import { LeaseTableError } from './leases/lease-table-error.js'
 import { afterStartFailure } from './start-policy.js'
+import { DeletingStreamError } from './streams/consumed-stream.js'
 
 export interface StartStepsOptions {
   readonly settings: ConsumerSettings
@@ -28,8 +29,8 @@ export class StartSteps {
     this.#options = options
   }
 
-  /** Rejects with what needs a person, and with the stop's reason. */
-  async take(step: StartStep, run: () => Promise<void>): Promise<void> {
+  /** Rejects with what needs a person, and with the stop's reason. `stream`: the one that it is about. */
+  async take(step: StartStep, run: () => Promise<void>, stream?: string): Promise<void> {
     const { settings, stop, emit } = this.#options
     const { clock, random } = settings
     for (let attempt = 1; ; attempt++) {
@@ -38,13 +39,19 @@ export class StartSteps {
         return await run()
       } catch (error) {
         if (stop.aborted || isTold(error)) throw error
+        const at = stream === undefined ? settings : { ...settings, stream }
+        if (error instanceof DeletingStreamError) {
+          throw new ConsumerStartError(at, 'the stream is being deleted. Wait until it is gone and create it again', {
+            cause: error,
+          })
+        }
         const failure = classifyFailure(error)
         const verdict = afterStartFailure(failure, attempt, random)
         if (verdict.kind === 'fail') {
           const problem = `${PURPOSE[step]} failed with ${failure.code}: ${withAdvice(failure)}`
-          throw new ConsumerStartError(settings, problem, { cause: error })
+          throw new ConsumerStartError(at, problem, { cause: error })
         }
-        emit({ type: 'start-retried', step, failure, attempt, retryInMs: verdict.delayMs })
+        emit({ type: 'start-retried', step, stream, failure, attempt, retryInMs: verdict.delayMs })
         await sleep(clock, verdict.delayMs, { signal: stop })
       }
     }

@@ -25,7 +25,6 @@ import { LeaseTable } from './lease-table.js'
 import { LeaseTableError } from './lease-table-error.js'
 import { checkLeaseTableOptions, type LeaseTableSettings } from './lease-table-options.js'
 import {
-  deleteCondition,
   endChange,
   fillRangeChange,
   handOverChange,
@@ -33,6 +32,7 @@ import {
   renewChange,
   requestHandoffChange,
   takeChange,
+  untouchedCondition,
   withdrawHandoffChange,
 } from './lease-writes.js'
 
@@ -107,6 +107,18 @@ export class DynamoDBLeaseStore implements LeaseStore {
     }
   }
 
+  async replace(lease: Lease, by: NewLease, options: CallOptions = {}): Promise<LeaseWrite> {
+    const Item = newRow(by, this.#streamName, lease.leaseCounter + 1)
+    const input = { TableName: this.#tableName, Item, ...conditionExpression(untouchedCondition(lease)) }
+    const returns = { ReturnValuesOnConditionCheckFailure: 'ALL_OLD' } as const
+    try {
+      await this.#dynamodb.send(new PutItemCommand({ ...input, ...returns }), options)
+      return { done: true, lease: this.#parse(Item) }
+    } catch (error) {
+      return { done: false, lease: await this.#found(error, lease.leaseKey, options) }
+    }
+  }
+
   take(lease: Lease, workerId: string, options: CallOptions = {}): Promise<LeaseWrite> {
     return this.#update(takeChange(lease, workerId), options)
   }
@@ -137,7 +149,7 @@ export class DynamoDBLeaseStore implements LeaseStore {
 
   async delete(lease: Lease, options: CallOptions = {}): Promise<LeaseDeletion> {
     const { leaseKey } = lease
-    const condition = conditionExpression(deleteCondition(lease))
+    const condition = conditionExpression(untouchedCondition(lease))
     const input = { TableName: this.#tableName, Key: { leaseKey: { S: leaseKey } }, ...condition }
     const returns = { ReturnValuesOnConditionCheckFailure: 'ALL_OLD' } as const
     try {

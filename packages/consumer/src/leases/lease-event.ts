@@ -5,6 +5,8 @@ import type { LeaseLostError } from './lease-lost-error.js'
 /** What happens to leases, for logs, metrics and tests. */
 export type LeaseEvent =
   | { readonly type: 'lease-created'; readonly leaseKey: string; readonly checkpoint: Position }
+  /** The row was of a stream that had this name before and was deleted: it is now that of the shard that has its name, from the oldest record on. */
+  | { readonly type: 'lease-reset'; readonly leaseKey: string; readonly checkpoint: Position }
   /** `from`: the owner before, undefined when it had none. */
   | { readonly type: 'lease-taken'; readonly leaseKey: string; readonly from: string | undefined; readonly resumeFrom: Position }
   /** We asked `from` to hand this lease over to us. */

@@ -125,7 +125,7 @@ function position(text: AttributeValue | undefined, sub: AttributeValue | undefi
  * of one hash key (a split may leave one) is left out too: KCL throws when it reads such a row (HashKeyRangeForLease.java), and so
  * could read none of the table.
  */
-export function newRow(lease: NewLease, streamName: string | undefined): Row {
+export function newRow(lease: NewLease, streamName: string | undefined, leaseCounter = 0): Row {
   const { range, streamId, streamCreatedAt } = lease
   return {
     leaseKey: { S: lease.leaseKey },
@@ -133,7 +133,7 @@ export function newRow(lease: NewLease, streamName: string | undefined): Row {
     ...(streamId !== undefined && { streamName: { S: streamId }, shardId: { S: shardIdOf(lease) } }),
     ...(streamName !== undefined && { swStream: { S: streamName } }),
     ...(streamCreatedAt !== undefined && { swStreamCreated: { N: `${streamCreatedAt}` } }),
-    leaseCounter: { N: '0' },
+    leaseCounter: { N: `${leaseCounter}` },
     ownerSwitchesSinceCheckpoint: { N: '0' },
     ...checkpointAttributes(lease.checkpoint),
     ...(lease.parentShardIds.length > 0 && { parentShardId: { SS: [...lease.parentShardIds] } }),

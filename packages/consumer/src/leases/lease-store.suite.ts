@@ -389,6 +389,31 @@ export function leaseStoreSuite(
       })
     })
 
+    describe('replace', () => {
+      const ANEW: NewLease = { ...NEW, checkpoint: TRIM_HORIZON, parentShardIds: [], range: undefined, startAt: undefined }
+
+      test('leaves nothing of the row but its counter, moved by one', async () => {
+        const row = landed(await store.renew(await taken(), 'a', { checkpoint: sequencePosition('7') }))
+        const replaced = landed(await store.replace(row, ANEW))
+        expect(replaced).toMatchObject({ checkpoint: TRIM_HORIZON, leaseCounter: row.leaseCounter + 1, parentShardIds: [] })
+        expect(replaced).toMatchObject({ leaseOwner: undefined, shardwiseOwner: undefined, range: undefined, startAt: undefined })
+        expect(await store.read(KEY)).toEqual(replaced)
+        expect(await store.renew(row, 'a', {})).toEqual({ done: false, lease: replaced })
+      })
+
+      test('fails when somebody has written meanwhile, and on a row that is gone', async () => {
+        const seen = await created()
+        const row = landed(await store.take(seen, 'a'))
+        expect(await store.replace(seen, ANEW)).toEqual({ done: false, lease: row })
+        const requested = landed(await store.requestHandoff(row, 'b'))
+        expect(await store.replace(row, ANEW)).toEqual({ done: false, lease: requested })
+        expect(await store.read(KEY)).toEqual(requested)
+        await store.delete(requested)
+        expect(await store.replace(requested, ANEW)).toEqual({ done: false, lease: undefined })
+        expect(await store.read(KEY)).toBe(undefined)
+      })
+    })
+
     describe('delete', () => {
       test('of a finished lease, once', async () => {
         const row = landed(await store.end(await taken(), 'a', []))

@@ -36,6 +36,11 @@ export interface LeaseStore {
   withdrawHandoff(lease: Lease, to: string, options?: CallOptions): Promise<LeaseWrite>
   /** Writes the hash key range where the row exists and has none. The counter stays. Not for a range of one hash key. */
   fillRange(lease: Lease, range: HashKeyRange, options?: CallOptions): Promise<LeaseWrite>
+  /**
+   * Begins anew with this key: nothing of the row remains but its counter, moved by one, so that whoever owned it has lost it. Provided that
+   * counter, owners and checkpoint are still those of `lease`.
+   */
+  replace(lease: Lease, by: NewLease, options?: CallOptions): Promise<LeaseWrite>
   /** Deletes the row, provided that counter, owners and checkpoint are still those of `lease`. */
   delete(lease: Lease, options?: CallOptions): Promise<LeaseDeletion>
 }

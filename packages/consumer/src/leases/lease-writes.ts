@@ -138,7 +138,7 @@ export function fillRangeChange(lease: Lease, range: HashKeyRange): LeaseChange 
   return { leaseKey: lease.leaseKey, where: { range: undefined }, set: { range } }
 }
 
-/** What must still be so for the row to be deleted: nobody has written since it was seen. */
-export function deleteCondition({ leaseCounter, leaseOwner, checkpointOwner, checkpoint }: Lease): LeaseCondition {
+/** What must still be so for the row to be deleted or replaced: nobody has written since it was seen. */
+export function untouchedCondition({ leaseCounter, leaseOwner, checkpointOwner, checkpoint }: Lease): LeaseCondition {
   return { leaseCounter, leaseOwner, checkpointOwner, checkpoint }
 }

@@ -3,7 +3,6 @@ import { formatPosition, type Position } from '../checkpoints/position.js'
 import { actualOwner, hasEnded, type Lease, type NewLease, shardIdOf } from './lease.js'
 import type { LeaseDeletion, LeaseHandOver, LeaseListing, LeaseRenewal, LeaseStore, LeaseWrite } from './lease-store.js'
 import {
-  deleteCondition,
   endChange,
   fillRangeChange,
   handOverChange,
@@ -12,6 +11,7 @@ import {
   renewChange,
   requestHandoffChange,
   takeChange,
+  untouchedCondition,
   withdrawHandoffChange,
 } from './lease-writes.js'
 
@@ -31,22 +31,16 @@ export class MemoryLeaseStore implements LeaseStore {
 
   async create(lease: NewLease): Promise<boolean> {
     if (this.#rows.has(lease.leaseKey)) return false
-    this.#rows.set(lease.leaseKey, {
-      ...lease,
-      shardId: shardIdOf(lease),
-      streamId: lease.streamId,
-      streamCreatedAt: lease.streamCreatedAt,
-      leaseOwner: undefined,
-      checkpointOwner: undefined,
-      shardwiseOwner: undefined,
-      nextOwner: undefined,
-      leaver: undefined,
-      leaseCounter: 0,
-      ownerSwitchesSinceCheckpoint: 0,
-      pendingCheckpoint: undefined,
-      childShardIds: [],
-    })
+    this.#rows.set(lease.leaseKey, rowOf(lease, 0))
     return true
+  }
+
+  async replace(lease: Lease, by: NewLease): Promise<LeaseWrite> {
+    const row = this.#rows.get(lease.leaseKey)
+    if (row === undefined || !holds(untouchedCondition(lease), row)) return { done: false, lease: row }
+    const replaced = rowOf(by, lease.leaseCounter + 1)
+    this.#rows.set(lease.leaseKey, replaced)
+    return { done: true, lease: replaced }
   }
 
   async take(lease: Lease, workerId: string): Promise<LeaseWrite> {
@@ -79,7 +73,7 @@ export class MemoryLeaseStore implements LeaseStore {
 
   async delete(lease: Lease): Promise<LeaseDeletion> {
     const row = this.#rows.get(lease.leaseKey)
-    if (row === undefined || !holds(deleteCondition(lease), row)) return { done: false, lease: row }
+    if (row === undefined || !holds(untouchedCondition(lease), row)) return { done: false, lease: row }
     this.#rows.delete(lease.leaseKey)
     return { done: true }
   }
@@ -90,6 +84,24 @@ export class MemoryLeaseStore implements LeaseStore {
     const lease = { ...row, ...set }
     this.#rows.set(leaseKey, lease)
     return { done: true, lease }
+  }
+}
+
+function rowOf(lease: NewLease, leaseCounter: number): Lease {
+  return {
+    ...lease,
+    shardId: shardIdOf(lease),
+    streamId: lease.streamId,
+    streamCreatedAt: lease.streamCreatedAt,
+    leaseOwner: undefined,
+    checkpointOwner: undefined,
+    shardwiseOwner: undefined,
+    nextOwner: undefined,
+    leaver: undefined,
+    leaseCounter,
+    ownerSwitchesSinceCheckpoint: 0,
+    pendingCheckpoint: undefined,
+    childShardIds: [],
   }
 }
 

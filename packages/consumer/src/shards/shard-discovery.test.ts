@@ -415,7 +415,10 @@ describe('an application with a past of which no row tells the beginning (KCL ma
 
 async function begin(leaseKey: string): Promise<Lease> {
   const taken = (await table.take((await table.read(leaseKey))!, 'me')).lease!
-  return (await table.renew(taken, 'me', { checkpoint: sequencePosition('7') })).lease!
+  const { Shards } = model.call('ListShards', STREAM) as { Shards: ShardListing[] }
+  // A checkpoint before a shard's first record would be of a former stream.
+  const first = Shards.find(({ ShardId }) => ShardId === leaseKey)!.SequenceNumberRange!.StartingSequenceNumber!
+  return (await table.renew(taken, 'me', { checkpoint: sequencePosition(first) })).lease!
 }
 
 async function finish(leaseKey: string, children: readonly string[]): Promise<void> {

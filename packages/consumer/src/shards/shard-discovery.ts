@@ -7,9 +7,12 @@ import { inTurns } from '../leases/lease-calls.js'
 import type { LeaseEvent } from '../leases/lease-event.js'
 import type { LeaseStore } from '../leases/lease-store.js'
 import { elapsedMs, momentOf } from '../leases/trust-window.js'
+import { formerLeases, latestCreation } from './former-leases.js'
 import { coverAllHashKeys, HashRangeWatch, missingRanges } from './hash-range-watch.js'
 import { LeaseGarbage } from './lease-garbage.js'
+import { inStream } from './leased-shards.js'
 import { missingLeases, type StartingPoint } from './shard-lineage.js'
+import { Succession } from './succession.js'
 
 /** Where to start on shards without history. `latest`: at the moment when the application first started. */
 export type InitialPosition = 'latest' | 'trim-horizon' | { readonly at: Date }
@@ -19,6 +22,12 @@ export interface ShardDiscoveryOptions {
   readonly stream: StreamReference
   readonly store: LeaseStore
   readonly initialPosition: InitialPosition
+  /** In the leases' keys, where the table holds several streams. */
+  readonly streamId?: string | undefined
+  /** Epoch milliseconds, whole seconds. Undefined where the service does not say. */
+  readonly createdAt?: number | undefined
+  /** The application has read a stream of this name before: of this one nothing is skipped, wherever it would begin otherwise. */
+  readonly succeeds?: boolean
   readonly clock: Clock
   readonly emit: (event: LeaseEvent) => void
 }
@@ -54,6 +63,7 @@ export interface CreateMissingOptions extends CallOptions {
 export class ShardDiscovery {
   readonly #options: ShardDiscoveryOptions
   readonly #garbage: LeaseGarbage
+  readonly #succession: Succession
   readonly #watch = new HashRangeWatch()
   /** As last listed without a hole. */
   #listed: ReadonlyMap<string, Shard> = new Map()
@@ -61,6 +71,7 @@ export class ShardDiscovery {
   constructor(options: ShardDiscoveryOptions) {
     this.#options = options
     this.#garbage = new LeaseGarbage(options)
+    this.#succession = new Succession(options)
   }
 
   /** True when a scan of the leases shows, for the third time in a row, hash keys that nobody will read. Then audit. */
@@ -90,7 +101,12 @@ export class ShardDiscovery {
    * IncompleteShardListError; then call again: it goes on where it was.
    */
   async createMissing({ seen, atStart = false, ...options }: CreateMissingOptions = {}): Promise<readonly string[]> {
-    if (seen !== undefined && !this.#isMissingAny(seen, await this.#list(options))) return []
+    if (seen !== undefined) {
+      const shards = await this.#list(options).catch((error: unknown) => {
+        if (!atStart) throw error
+      })
+      if (shards !== undefined && this.#isComplete(seen, shards)) return []
+    }
     const created: string[] = []
     while (!(await this.#create(created, atStart, options))) {}
     return created
@@ -101,21 +117,30 @@ export class ShardDiscovery {
     const { store, clock, emit } = this.#options
     const listedAt = momentOf(clock)
     // Leases before shards: a child that is created in between has, in our listing, a parent that has not ended, and is left alone.
-    const { leases } = await store.list({ ...options, consistent: true })
+    const leases = this.#own((await store.list({ ...options, consistent: true })).leases)
+    const stream = this.#stream(leases)
     const shards = await this.#list(options).catch((error: unknown) => {
-      if (!atStart || options.signal?.aborted === true || !coverAllHashKeys(leases)) throw error
+      const former = formerLeases(leases, [], stream.streamCreatedAt).leases.length > 0
+      if (!atStart || options.signal?.aborted === true || former || !coverAllHashKeys(leases)) throw error
       emit({ type: 'shard-audit-failed', failure: classifyFailure(error) })
       return undefined
     })
-    if (shards === undefined || !this.#isMissingAny(leases, shards)) return true
-    const missing = missingLeases({ shards, leases, start: await this.#startingPoint(leases, options) })
+    if (shards === undefined || this.#isComplete(leases, shards)) return true
+    const former = formerLeases(leases, shards, stream.streamCreatedAt)
+    const fresh = (): boolean => elapsedMs(listedAt, momentOf(clock)) <= LISTING_VALID_MS
+    if (former.leases.length > 0) {
+      created.push(...(await this.#succession.advance({ leases, shards, former, stream, fresh }, options)))
+      return false
+    }
+    const start = await this.#startingPoint(leases, options)
+    const missing = missingLeases({ shards, leases, start }).map((lease) => inStream(lease, stream))
     const create = async (lease: NewLease): Promise<void> => {
       if (!(await store.create(lease, options))) return
       created.push(lease.leaseKey)
       emit({ type: 'lease-created', leaseKey: lease.leaseKey, checkpoint: lease.checkpoint })
     }
     for (let i = 0; i < missing.length; i += CREATES_AT_ONCE) {
-      if (elapsedMs(listedAt, momentOf(clock)) > LISTING_VALID_MS) return false
+      if (!fresh()) return false
       const outcomes = await Promise.allSettled(missing.slice(i, i + CREATES_AT_ONCE).map(create))
       for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
     }
@@ -123,8 +148,19 @@ export class ShardDiscovery {
   }
 
   /** Whatever the starting point, the same shards lack a lease, or an ancestor of theirs does. */
-  #isMissingAny(leases: readonly Lease[], shards: readonly Shard[]): boolean {
-    return missingLeases({ shards, leases, start: { kind: 'trim-horizon' } }).length > 0
+  #isComplete(leases: readonly Lease[], shards: readonly Shard[]): boolean {
+    const { streamCreatedAt } = this.#stream(leases)
+    if (formerLeases(leases, shards, streamCreatedAt).leases.length > 0) return false
+    return missingLeases({ shards, leases, start: { kind: 'trim-horizon' } }).length === 0
+  }
+
+  #own(leases: readonly Lease[]): readonly Lease[] {
+    return leases.filter(({ streamId }) => streamId === this.#options.streamId)
+  }
+
+  #stream(leases: readonly Lease[]): Pick<Lease, 'streamId' | 'streamCreatedAt'> {
+    const { streamId, createdAt } = this.#options
+    return { streamId, streamCreatedAt: latestCreation(leases, createdAt) }
   }
 
   /** For a shard that ended without the service naming its children: those that the stream lists. */
@@ -172,7 +208,7 @@ export class ShardDiscovery {
 
   async #startingPoint(leases: readonly Lease[], options: CallOptions): Promise<StartingPoint> {
     const { kinesis, stream, initialPosition } = this.#options
-    if (initialPosition === 'trim-horizon') return { kind: 'trim-horizon' }
+    if (initialPosition === 'trim-horizon' || this.#options.succeeds === true) return { kind: 'trim-horizon' }
     const known = leases.flatMap(({ startAt }) => startAt ?? [])
     // An application with a past, and nobody knows since when (KCL made the rows): a shard without leased ancestors, since those have
     // left the stream or somebody has deleted rows. At the tip it would skip what nobody has read.

@@ -1,13 +1,16 @@
-import { type KinesisPort, streamReference } from '@shardwise/core/kinesis-port'
+import type { KinesisPort } from '@shardwise/core/kinesis-port'
+import type { OfStream } from '../consumer-events.js'
 import type { ConsumerSettings } from '../consumer-options.js'
 import type { Handlers } from '../delivery/handler.js'
+import type { PausedStreams } from '../delivery/paused-streams.js'
 import { RecordIdWindow } from '../delivery/record-id-window.js'
-import type { StartGate } from '../delivery/start-gate.js'
+import { gateOf, type StartGate } from '../delivery/start-gate.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import type { RunSettings } from '../run-options.js'
 import { ByteBudget } from '../sources/byte-budget.js'
 import { PollingSource } from '../sources/polling-source.js'
 import type { StopLimit } from '../stop-limit.js'
+import type { ConsumedStream } from '../streams/consumed-stream.js'
 import { ReadWatch } from './read-watch.js'
 import { ShardWorker, type ShardWorkerEvent } from './shard-worker.js'
 
@@ -16,9 +19,11 @@ export interface ShardWorkerSetupOptions {
   readonly port: KinesisPort
   readonly handlers: Handlers
   readonly run: RunSettings
+  /** Beside the pauses, and for all streams together. */
   readonly gates: readonly StartGate[]
+  readonly paused: PausedStreams
   readonly stopLimit: StopLimit
-  readonly emit: (event: ShardWorkerEvent) => void
+  readonly emit: (event: OfStream<ShardWorkerEvent>) => void
 }
 
 /** Makes the shard workers of one run, with what they have in common. */
@@ -34,9 +39,11 @@ export class ShardWorkerSetup {
     this.#budget = new ByteBudget(options.settings.maxBufferedBytes)
   }
 
-  worker(lease: HeldLease): ShardWorker {
-    const { settings, port, handlers, run, gates, stopLimit, emit } = this.#options
-    const { stream, initialPosition, idleTimeBetweenReadsMs, maxRecordsPerRead, clock, random } = settings
+  worker(lease: HeldLease, of: Pick<ConsumedStream, 'settings' | 'reference'>): ShardWorker {
+    const { settings, port, handlers, run, gates, paused, stopLimit } = this.#options
+    const { stream, initialPosition } = of.settings
+    const emit = (event: ShardWorkerEvent): void => this.#options.emit({ ...event, stream })
+    const { idleTimeBetweenReadsMs, maxRecordsPerRead, clock, random } = settings
     // KCL keeps the time that AT_TIMESTAMP means in its configuration.
     const configured =
       lease.resumeFrom.kind === 'at-timestamp' && typeof initialPosition === 'object' ? initialPosition.at.getTime() : undefined
@@ -44,7 +51,7 @@ export class ShardWorkerSetup {
     const reading = new ReadWatch(idleTimeBetweenReadsMs)
     const source = new PollingSource({
       port,
-      stream: streamReference(stream),
+      stream: of.reference,
       shardId: lease.shardId,
       resumeFrom: lease.resumeFrom,
       startAt: lease.startAt ?? configured,
@@ -69,7 +76,7 @@ export class ShardWorkerSetup {
       recordIds: this.#recordIds,
       run,
       handlerBackoff: settings.handlerBackoff,
-      gates,
+      gates: [paused.of(stream), ...gates.map((gate) => gateOf(gate, lease))],
       stopLimit,
       checkpointWriteAfterMs: settings.checkpointWriteAfterMs,
       checkpointEveryRecords: settings.checkpointEveryRecords,

@@ -12,8 +12,10 @@ export interface SmallFleet {
   readonly model: KinesisModel
   readonly leaseStore: MemoryLeaseStore
   readonly consumer: <T = Uint8Array>(more?: Partial<ConsumerOptions<unknown>> & Pick<ConsumerOptions<T>, 'codec'>) => Consumer<T>
-  /** Records whose data are 0, 1, 2 and so on, over 32 keys. */
-  readonly put: (count: number) => void
+  /** Another stream. */
+  readonly create: (stream: string, shards: number) => void
+  /** Records whose data are 0, 1, 2 and so on, over 32 keys; each stream counts for itself. Default: the first stream. */
+  readonly put: (count: number, stream?: string) => void
   readonly until: (holds: () => boolean, limitMs?: number) => Promise<void>
   readonly settled: (work: Promise<unknown>) => Promise<void>
 }
@@ -22,7 +24,10 @@ export interface SmallFleet {
 export function setUp(shards: number): SmallFleet {
   const clock = new ManualClock()
   const model = new KinesisModel({ clock, random: seededRandom(7), transitionMs: { create: 0, delete: 0, update: 0 } })
-  model.call('CreateStream', { StreamName: 'flights', ShardCount: shards })
+  const create = (stream: string, ShardCount: number): void => {
+    model.call('CreateStream', { StreamName: stream, ShardCount })
+  }
+  create('flights', shards)
   const call =
     (operation: string) =>
     async (input: object): Promise<never> => {
@@ -45,7 +50,7 @@ export function setUp(shards: number): SmallFleet {
     more: Partial<ConsumerOptions<unknown>> & Pick<ConsumerOptions<T>, 'codec'> = {},
   ): Consumer<T> => {
     const options: ConsumerOptions<unknown> = {
-      stream: 'flights',
+      ...(more.streams === undefined && { stream: 'flights' }),
       applicationName: 'delays',
       kinesis,
       leaseStore,
@@ -56,16 +61,14 @@ export function setUp(shards: number): SmallFleet {
     }
     return new Consumer(options as ConsumerOptions<T>)
   }
-  let next = 0
-  const put = (count: number): void => {
-    for (let i = 0; i < count; i++) {
-      model.call('PutRecord', {
-        StreamName: 'flights',
-        PartitionKey: `key-${next % 32}`,
-        Data: new TextEncoder().encode(String(next)),
-      })
-      next++
+  const counts = new Map<string, number>()
+  const put = (count: number, stream = 'flights'): void => {
+    let next = counts.get(stream) ?? 0
+    for (let i = 0; i < count; i++, next++) {
+      const Data = new TextEncoder().encode(String(next))
+      model.call('PutRecord', { StreamName: stream, PartitionKey: `key-${next % 32}`, Data })
     }
+    counts.set(stream, next)
   }
   const until = async (holds: () => boolean, limitMs = 120_000): Promise<void> => {
     const end = clock.now() + limitMs
@@ -76,13 +79,14 @@ export function setUp(shards: number): SmallFleet {
   }
   const settled = async (work: Promise<unknown>): Promise<void> => {
     let done = false
-    void work.finally(() => {
+    const end = (): void => {
       done = true
-    })
+    }
+    void work.then(end, end)
     await until(() => done)
   }
   onTestFinished(() => expect(clock.pendingTimers).toBe(0))
-  return { clock, model, leaseStore, consumer, put, until, settled }
+  return { clock, model, leaseStore, consumer, create, put, until, settled }
 }
 
 function asTheSdkSaysIt({ message, code, statusCode }: KinesisModelError): Error {
