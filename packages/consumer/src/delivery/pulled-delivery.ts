@@ -98,28 +98,25 @@ export class PulledDelivery implements Delivery {
   }
 
   async #serve(): Promise<void> {
+    const { lease, halt } = this.#options
     if (this.#serving) return
     this.#serving = true
     try {
-      await this.#serveAll()
+      while (this.#asking !== undefined && this.#part !== undefined && !halt.aborted) {
+        const { due } = this.#loop
+        if (due !== undefined) await due
+        // Nothing is awaited between the question and the giving.
+        else if (lease.isOurs()) this.#give(this.#part, this.#asking)
+        else if (!(await lease.revalidate())) break
+      }
     } catch (error) {
       // A fault of ours.
       this.#part?.reject(error)
       this.#part = undefined
       this.#finish()
     }
+    // With no await since the last look: who asks in between would wait for ever.
     this.#serving = false
-  }
-
-  async #serveAll(): Promise<void> {
-    const { lease, halt } = this.#options
-    while (this.#asking !== undefined && this.#part !== undefined && !halt.aborted) {
-      const { due } = this.#loop
-      if (due !== undefined) await due
-      // Nothing is awaited between the question and the giving.
-      else if (lease.isOurs()) this.#give(this.#part, this.#asking)
-      else if (!(await lease.revalidate())) break
-    }
   }
 
   #give({ records, next }: Part, { max }: Asking): void {

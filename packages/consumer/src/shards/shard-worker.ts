@@ -127,7 +127,8 @@ export class ShardWorker {
 
   constructor(options: ShardWorkerOptions) {
     this.#options = options
-    const { lease, handlers, recordIds, run, pulled, handlerBackoff, gates, checkpointWriteAfterMs, clock, random, emit } = options
+    const { lease, handlers, recordIds, run, pulled, handlerBackoff, gates, checkpointWriteAfterMs, clock, random, emit } =
+      options
     this.#records = this.#recordsAfter(lease.resumeFrom)
     const { concurrency } = run
     this.#checkpointer = new Checkpointer({
