@@ -1,7 +1,6 @@
 import { InvalidOptionError } from '@shardwise/core/options'
 import { describe, expect, it } from 'vitest'
-import { type ConsumerOptions, checkHandlers, checkOptions } from './consumer-options.js'
-import type { Handlers } from './delivery/handler.js'
+import { type ConsumerOptions, checkOptions } from './consumer-options.js'
 import { MemoryLeaseStore } from './leases/memory-lease-store.js'
 
 const REQUIRED = { stream: 'flights', applicationName: 'delays' }
@@ -82,23 +81,5 @@ describe('checkOptions', () => {
     expect(check).toThrow(InvalidOptionError)
     expect(check).toThrow(message)
     expect(check).toThrow(expect.objectContaining({ option }))
-  })
-})
-
-describe('checkHandlers', () => {
-  it('takes one of the two', () => {
-    expect(() => checkHandlers({ eachRecord: () => {} })).not.toThrow()
-    expect(() => checkHandlers({ eachBatch: () => {} })).not.toThrow()
-  })
-
-  it.each<{ name: string; given: unknown }>([
-    { name: 'nothing', given: undefined },
-    { name: 'a function', given: () => {} },
-    { name: 'none', given: {} },
-    { name: 'both', given: { eachRecord: () => {}, eachBatch: () => {} } },
-    { name: 'another', given: { eachMessage: () => {} } },
-    { name: 'something else than a function', given: { eachRecord: 'print' } },
-  ])('refuses $name', ({ given }) => {
-    expect(() => checkHandlers(given as Handlers)).toThrow(InvalidOptionError)
   })
 })

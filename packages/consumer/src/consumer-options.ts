@@ -7,7 +7,6 @@ import { type Random, systemRandom } from '@shardwise/core/random'
 import { MAX_GET_RECORDS } from '@shardwise/core/service-limits'
 import type { AwsConnection } from '@shardwise/core/transport'
 import type { Backoff } from './backoff.js'
-import type { Handlers } from './delivery/handler.js'
 import type { LeaseStore } from './leases/lease-store.js'
 import { checkLeaseTableOptions, type LeaseTableOptions, type LeaseTableSettings } from './leases/lease-table-options.js'
 import type { InitialPosition } from './shards/shard-discovery.js'
@@ -247,22 +246,6 @@ export function checkOptions(options: ConsumerOptions<unknown>): ConsumerSetting
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
   }
-}
-
-/** Throws InvalidOptionError unless exactly one handler is given. */
-export function checkHandlers(handlers: Handlers): Handlers {
-  if (typeof handlers !== 'object' || handlers === null) {
-    throw new InvalidOptionError('handlers', '{ eachRecord } or { eachBatch }', handlers)
-  }
-  refuseUnknownOptions(handlers, ['eachRecord', 'eachBatch'])
-  const { eachRecord, eachBatch } = handlers
-  if ((eachRecord === undefined) === (eachBatch === undefined)) {
-    throw new InvalidOptionError('handlers', 'either { eachRecord } or { eachBatch }, one of the two', handlers)
-  }
-  for (const [name, handler] of Object.entries({ eachRecord, eachBatch })) {
-    if (handler !== undefined && typeof handler !== 'function') throw new InvalidOptionError(name, 'a function', handler)
-  }
-  return handlers
 }
 
 function leaseTable(options: ConsumerOptions<unknown>, applicationName: string): string {

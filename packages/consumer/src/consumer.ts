@@ -3,14 +3,14 @@ import { InvalidOptionError, integerOption, refuseUnknownOptions } from '@shardw
 import { type Connections, connect } from './connections.js'
 import { ConsumerRanError } from './consumer-error.js'
 import type { ConsumerEvent } from './consumer-events.js'
-import { type ConsumerOptions, type ConsumerSettings, checkHandlers, checkOptions } from './consumer-options.js'
+import { type ConsumerOptions, type ConsumerSettings, checkOptions } from './consumer-options.js'
 import { type ConsumerSnapshot, type ConsumerState, type KnownShard, shardSnapshot } from './consumer-snapshot.js'
-import type { Handlers } from './delivery/handler.js'
 import { RecordTurns, type StreamedRecord } from './delivery/record-turns.js'
 import type { ShardStream } from './delivery/shard-stream.js'
 import type { StartGate } from './delivery/start-gate.js'
 import { LeaseCoordinator } from './leases/lease-coordinator.js'
 import { type RecordsOptions, recordIterator } from './record-iterator.js'
+import { checkHandlers, type RunHandlers } from './run-handlers.js'
 import { checkRunOptions, type RunOptions, type RunSettings } from './run-options.js'
 import { OfferedShards, type ShardsOptions, shardLoop } from './shard-streams.js'
 import { ShardWorkerSetup } from './shards/shard-worker-setup.js'
@@ -58,9 +58,9 @@ export class Consumer<T = Uint8Array> {
    * pass by itself is retried, during the start and always afterwards. Rejects with ConsumerRanError when called twice. After
    * `stop` it resolves at once.
    */
-  async run(handlers: Handlers<T>, options: RunOptions<T> = {}): Promise<void> {
+  async run(handlers: RunHandlers<T>, options: RunOptions<T> = {}): Promise<void> {
     // Inside nobody looks at what the codec makes.
-    const given = { ...checkHandlers(handlers as unknown as Handlers) }
+    const given = { ...checkHandlers(handlers as unknown as RunHandlers) }
     const run = checkRunOptions(given, options as unknown as RunOptions)
     return this.#begin(given, run, [])
   }
@@ -184,7 +184,7 @@ export class Consumer<T = Uint8Array> {
     await this.stop()
   }
 
-  #begin(handlers: Handlers, run: RunSettings, gates: readonly StartGate[], offered?: OfferedShards): Promise<void> {
+  #begin(handlers: RunHandlers, run: RunSettings, gates: readonly StartGate[], offered?: OfferedShards): Promise<void> {
     if (this.#run !== undefined) throw new ConsumerRanError()
     if (run.checkpoint === 'manual' && this.#settings.maxRecordIds !== undefined) {
       throw new InvalidOptionError(
@@ -197,7 +197,7 @@ export class Consumer<T = Uint8Array> {
     return this.#run
   }
 
-  async #live(handlers: Handlers, run: RunSettings, gates: readonly StartGate[], offered?: OfferedShards): Promise<void> {
+  async #live(handlers: RunHandlers, run: RunSettings, gates: readonly StartGate[], offered?: OfferedShards): Promise<void> {
     const connections = connect(this.#options, this.#settings, (event) => this.events.emit(event))
     const workerId = newWorkerId(this.#settings.workerId, this.#settings.random)
     this.#workerId = workerId
@@ -215,7 +215,7 @@ export class Consumer<T = Uint8Array> {
   }
 
   async #consume(
-    handlers: Handlers,
+    handlers: RunHandlers,
     run: RunSettings,
     gates: readonly StartGate[],
     offered: OfferedShards | undefined,
@@ -287,7 +287,7 @@ export interface StopOutcome {
 }
 
 /** Records are asked for. */
-const NO_HANDLERS: Handlers = { eachBatch: () => {} }
+const NO_HANDLERS: RunHandlers = { eachBatch: () => {} }
 
 /** The service knows no such stream, or not the sequence number that was completed last. */
 function hintsAtAnotherStream(event: ConsumerEvent): event is ConsumerEvent & { readonly stream: string } {

@@ -29,7 +29,21 @@ export { leaseTableDefinition } from './leases/lease-table-definition.js'
 export { LeaseTableError } from './leases/lease-table-error.js'
 export type { LeaseTableOptions } from './leases/lease-table-options.js'
 export { MemoryLeaseStore } from './leases/memory-lease-store.js'
+export type {
+  ExtendedSequenceNumber,
+  InitializationInput,
+  LeaseLostInput,
+  ProcessorChildShard,
+  ProcessorShard,
+  ProcessRecordsInput,
+  RecordProcessorCheckpointer,
+  ShardEndedInput,
+  ShardRecordProcessor,
+  ShardRecordProcessorFactory,
+  ShutdownRequestedInput,
+} from './processors/shard-record-processor.js'
 export type { RecordsOptions } from './record-iterator.js'
+export type { RunHandlers } from './run-handlers.js'
 export type { RunOptions } from './run-options.js'
 export type { ShardsOptions } from './shard-streams.js'
 export type { InitialPosition } from './shards/shard-discovery.js'

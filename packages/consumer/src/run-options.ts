@@ -1,6 +1,6 @@
 import { choiceOption, InvalidOptionError, integerOption, refuseUnknownOptions } from '@shardwise/core/options'
 import type { FailurePolicy } from './delivery/failure-policy.js'
-import type { Handlers } from './delivery/handler.js'
+import type { RunHandlers } from './run-handlers.js'
 
 /** How records are handed over. */
 export interface RunOptions<T = Uint8Array> {
@@ -21,7 +21,8 @@ export interface RunOptions<T = Uint8Array> {
    * Who makes the checkpoints. Default `'auto'`: completed records are checkpointed by themselves, with the lease's renewals, or more often
    * (`checkpointIntervalMs`, `checkpointEveryRecords`). `'manual'`: only `context.checkpoint` and a committed `context.prepareCheckpoint`. A shard is then
    * handed over at the last checkpoint that the handler made, what came after it is delivered again, and a shard that has been read to its
-   * end waits until all of it is checkpointed (event `checkpoint-awaited`): its children do not start before.
+   * end waits until all of it is checkpointed (event `checkpoint-awaited`): its children do not start before. A `shardRecordProcessor` always is
+   * `'manual'`.
    */
   readonly checkpoint?: 'auto' | 'manual' | undefined
 }
@@ -34,12 +35,16 @@ export interface RunSettings {
 }
 
 /** Throws InvalidOptionError. `handlers` have been checked. */
-export function checkRunOptions(handlers: Handlers, options: RunOptions): RunSettings {
+export function checkRunOptions(handlers: RunHandlers, options: RunOptions): RunSettings {
   if (typeof options !== 'object' || options === null) throw new InvalidOptionError('options', 'an object', options)
   refuseUnknownOptions(options, ['concurrency', 'order', 'onFailure', 'checkpoint'])
   const order = choiceOption('order', options.order, ['shard', 'key'], 'shard')
   if (order === 'key' && handlers.eachRecord === undefined) {
-    throw new InvalidOptionError('order', "'shard' with eachBatch, whose calls may hold many keys", order)
+    throw new InvalidOptionError(
+      'order',
+      "'shard' with eachBatch and shardRecordProcessor, whose calls may hold many keys",
+      order,
+    )
   }
   const concurrency = integerOption('concurrency', options.concurrency, { min: 1, max: 1000, fallback: 1 })
   if (concurrency > 1 && order === 'shard') {
@@ -49,7 +54,15 @@ export function checkRunOptions(handlers: Handlers, options: RunOptions): RunSet
       concurrency,
     )
   }
-  const checkpoint = choiceOption('checkpoint', options.checkpoint, ['auto', 'manual'], 'auto')
+  const own = handlers.shardRecordProcessor !== undefined
+  const checkpoint = choiceOption('checkpoint', options.checkpoint, ['auto', 'manual'], own ? 'manual' : 'auto')
+  if (own && checkpoint === 'auto') {
+    throw new InvalidOptionError(
+      'checkpoint',
+      "'manual' with shardRecordProcessor, which makes the checkpoints itself",
+      checkpoint,
+    )
+  }
   return { concurrency, onFailure: failurePolicy(options.onFailure), checkpoint }
 }
 

@@ -36,6 +36,8 @@ const NONE: readonly ConsumedRecord[] = []
  * until more are asked for, and halted it waits for that.
  */
 export class PulledDelivery implements Delivery {
+  /** Nothing fails here. */
+  readonly blockedAt: undefined
   readonly #options: PulledDeliveryOptions
   readonly #loop: LoopTurns
   #part: Part | undefined

@@ -2,6 +2,7 @@ import type { Random } from '@shardwise/core/random'
 import { parentsHaveEnded } from '../shards/shard-lineage.js'
 import { actualOwner, hasEnded, type Lease } from './lease.js'
 import { requestsOf } from './lease-requests.js'
+import { shareOf } from './lease-shares.js'
 
 export interface LeasePlanInput {
   /** The whole table. */
@@ -10,13 +11,13 @@ export interface LeasePlanInput {
   /** Whether this worker reads the stream of this lease. Default: all. The others' streams are not known, except by what they hold. */
   readonly reads?: (lease: Lease) => boolean
   readonly hasExpired: (lease: Lease) => boolean
-  /** Free for so long that whoever should have taken it does not: anyone may, above the fair share too. */
+  /** Free for so long that whoever should have taken it does not: anyone may, above its share too. */
   readonly isOverdue: (lease: Lease) => boolean
   /** Leases that this process must not take now: it holds them, or its worker on the shard has not finished yet. */
   readonly busy: ReadonlySet<string>
   /** Workers that are stopping: they take nothing, and give what they have by themselves. */
   readonly leavers?: ReadonlySet<string>
-  /** Leases of shards whose parents this worker has just read to their end. Nobody is nearer: taken above the fair share too. */
+  /** Leases of shards whose parents this worker has just read to their end. Nobody is nearer: taken above the share too. */
   readonly successors?: ReadonlySet<string>
   readonly random: Random
 }
@@ -37,6 +38,8 @@ export function planLeases(input: LeasePlanInput): LeasePlan {
   const mine: Lease[] = []
   const owned = new Map<string, Lease[]>([[workerId, []]])
   const peers = new Set([workerId])
+  /** Who let a lease expire, or did not take what was offered: whatever else they have is about to expire, and they take nothing. */
+  const silent = new Set<string>()
   for (const lease of leases) {
     if (hasEnded(lease)) continue
     const owner = lease.leaseOwner
@@ -44,6 +47,8 @@ export function planLeases(input: LeasePlanInput): LeasePlan {
     if (readable && owner === workerId && lease.checkpointOwner === undefined && !busy.has(lease.leaseKey)) mine.push(lease)
     else if (owner === undefined || (hasExpired(lease) && !busy.has(lease.leaseKey))) {
       if (readable && parentsHaveEnded(lease, byKey)) free.push(lease)
+      const current = actualOwner(lease)
+      if (current !== undefined && current !== workerId) silent.add(current)
       continue
     }
     // During a handoff the lease counts for its next owner, and both are members.
@@ -56,18 +61,21 @@ export function planLeases(input: LeasePlanInput): LeasePlan {
   }
   // With the others this worker shares nothing.
   for (const id of owned.keys()) if (!peers.has(id)) owned.delete(id)
-  const live = free.length + [...owned.values()].reduce((sum, each) => sum + each.length, 0)
-  for (const leaver of leavers) owned.delete(leaver)
-  const room = Math.ceil(live / owned.size) - owned.get(workerId)!.length
+  for (const id of [...leavers, ...silent]) owned.delete(id)
   if (free.length === 0) return { take: mine, request: requestsOf(workerId, owned, reads) }
-  const takeable = shuffled(
-    free.filter((lease) => !busy.has(lease.leaseKey)),
-    random,
-  )
-  takeable.sort((a, b) => Number(successors.has(b.leaseKey)) - Number(successors.has(a.leaseKey)))
-  const share = takeable.slice(0, Math.max(0, room))
-  const beyond = takeable.slice(share.length).filter((lease) => successors.has(lease.leaseKey) || isOverdue(lease))
-  return { take: [...mine, ...share, ...beyond], request: [] }
+  const nearest = free.filter((lease) => successors.has(lease.leaseKey))
+  owned.set(workerId, [...owned.get(workerId)!, ...nearest])
+  const share = new Set([
+    ...nearest,
+    ...shareOf(
+      workerId,
+      free.filter((lease) => !successors.has(lease.leaseKey)),
+      owned,
+    ),
+  ])
+  const wanted = free.filter((lease) => !busy.has(lease.leaseKey) && (share.has(lease) || isOverdue(lease)))
+  // Several that start at once do not know of each other, and want the same: each shall win some.
+  return { take: [...mine, ...shuffled(wanted, random)], request: [] }
 }
 
 function shuffled<T>(items: readonly T[], random: Random): T[] {

@@ -475,6 +475,20 @@ describe('giving up', () => {
     expect(released.outcome).toBe('done')
   })
 
+  test('after an outage longer than the failover time, asked for meanwhile: it hands over all the same, with its checkpoint', async () => {
+    tenure.checkpoint(at(8))
+    network.outage = 'lost'
+    await clock.advanceAsync(FAILOVER + TICK)
+    await table.requestHandoff(await row(), 'next')
+    network.outage = undefined
+    // No renewal has told of the request: the release is the first to find it.
+    const released = watch(tenure.release())
+    await clock.advanceAsync(TICK)
+    expect(released.outcome).toBe('done')
+    expect(await row()).toMatchObject({ leaseOwner: 'next', checkpointOwner: undefined, checkpoint: at(8) })
+    expect(events.at(-1)).toMatchObject({ type: 'lease-released', to: 'next' })
+  })
+
   test('after a loss it is only the word that the worker has finished', async () => {
     await stolen()
     await clock.advanceAsync(TICK)

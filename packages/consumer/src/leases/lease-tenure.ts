@@ -246,7 +246,7 @@ export class LeaseTenure implements HeldLease {
     else if (outcome.is === 'refused' || outcome.is === 'landed') {
       emit({ type: 'lease-released', leaseKey: this.leaseKey, to })
       this.#giveUp()
-    } else if (clock.now() - this.#owned.confirmedAt > failoverTimeMs) this.#giveUp()
+    } else if (outcome.is === 'failed' && clock.now() - this.#owned.confirmedAt > failoverTimeMs) this.#giveUp()
   }
 
   async #end(ending: Ending): Promise<void> {

@@ -2,12 +2,12 @@ import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import type { Position } from '../checkpoints/position.js'
 import type { OfStream } from '../consumer-events.js'
 import type { ConsumerSettings } from '../consumer-options.js'
-import type { Handlers } from '../delivery/handler.js'
 import type { PausedStreams } from '../delivery/paused-streams.js'
 import { RecordIdWindow } from '../delivery/record-id-window.js'
 import { PulledShard } from '../delivery/shard-stream.js'
 import { gateOf, type StartGate } from '../delivery/start-gate.js'
 import type { HeldLease } from '../leases/held-lease.js'
+import type { RunHandlers } from '../run-handlers.js'
 import type { RunSettings } from '../run-options.js'
 import type { OfferedShards } from '../shard-streams.js'
 import { ByteBudget } from '../sources/byte-budget.js'
@@ -22,7 +22,7 @@ import { ShardWorker, type ShardWorkerEvent } from './shard-worker.js'
 export interface ShardWorkerSetupOptions {
   readonly settings: ConsumerSettings
   readonly port: KinesisPort
-  readonly handlers: Handlers
+  readonly handlers: RunHandlers
   readonly run: RunSettings
   /** Beside the pauses, and for all streams together. */
   readonly gates: readonly StartGate[]

@@ -11,6 +11,7 @@ import { PausedShards } from '../delivery/paused-shards.js'
 import type { StartGate } from '../delivery/start-gate.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import { LeaseLostError } from '../leases/lease-lost-error.js'
+import type { RunHandlers } from '../run-handlers.js'
 import type { RunSettings } from '../run-options.js'
 import { ByteBudget, type ShardRoom } from '../sources/byte-budget.js'
 import type { FetchedBatch, RecordSource } from '../sources/record-source.js'
@@ -120,7 +121,7 @@ function plain(...sequenceNumbers: number[]): KinesisRecord[] {
 }
 
 function aggregate(sequenceNumber: number, count: number): KinesisRecord {
-  const builder = new AggregateBuilder({ maxBytes: 100_000 })
+  const builder = new AggregateBuilder({ maxBytes: 1_000_000 })
   for (let i = 0; i < count; i++) builder.tryAdd('a', bytes(`${sequenceNumber}-${i}`))
   return { SequenceNumber: String(sequenceNumber), PartitionKey: 'a', Data: builder.seal().bytes.slice() }
 }
@@ -152,7 +153,7 @@ class GatedHandler {
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 function setUp(
-  handlers: Handlers,
+  handlers: RunHandlers,
   resumeFrom: Position = TRIM_HORIZON,
   run: Partial<RunSettings> = {},
   gates: readonly StartGate[] = [],
@@ -362,6 +363,7 @@ describe('ShardWorker', () => {
       await clock.advanceAsync(3_600_000)
       expect(lease.log).toEqual(['checkpoint 1/0'])
       expect([worker.state, source.calls]).toEqual(['running', 2])
+      expect(worker.snapshot().blockedAt).toEqual({ sequenceNumber: '2', subSequenceNumber: 0 })
       expect(types().at(-1)).toBe('shard-blocked')
       lease.askToDrain()
       await run
@@ -1018,4 +1020,32 @@ describe('a worker whose handler makes the checkpoints', () => {
       [1, undefined],
     ])
   })
+})
+
+it('tells a record processor which records are the last of the shard, and what follows it', async () => {
+  const told: unknown[] = []
+  const { lease, source, worker } = setUp(
+    {
+      shardRecordProcessor: () => ({
+        initialize: () => {},
+        processRecords: ({ records, isAtShardEnd, childShards, cacheEntryTime }) => {
+          told.push([records.length, isAtShardEnd, childShards.map((child) => child.shardId), cacheEntryTime.getTime()])
+        },
+        shardEnded: ({ checkpointer }) => checkpointer.checkpoint(),
+        shutdownRequested: () => {},
+        leaseLost: () => {},
+      }),
+    },
+    TRIM_HORIZON,
+    { checkpoint: 'manual' },
+  )
+  const readAt = new ManualClock().wallTime()
+  source.give({ records: plain(1) }, { records: [aggregate(2, 5_000), aggregate(3, 7_000)], children: CHILDREN })
+  await worker.run()
+  expect(told).toEqual([
+    [1, false, [], readAt],
+    [10_000, false, [], readAt],
+    [2_000, true, ['child'], readAt],
+  ])
+  expect(lease.log).toEqual(['written 3/6999', 'end child'])
 })

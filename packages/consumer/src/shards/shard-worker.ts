@@ -7,9 +7,9 @@ import { type CheckpointAwaitedEvent, untilConfirmed } from '../checkpoints/chec
 import { Checkpointer } from '../checkpoints/checkpointer.js'
 import type { Position } from '../checkpoints/position.js'
 import { ShardCheckpoints } from '../checkpoints/shard-checkpoints.js'
+import type { RecordPosition } from '../delivery/completed-prefix.js'
 import type { Delivery } from '../delivery/delivery.js'
 import type { DeliveryEvent } from '../delivery/delivery-event.js'
-import type { Handlers } from '../delivery/handler.js'
 import { HandlerPermit } from '../delivery/handler-permit.js'
 import { InOrderDelivery } from '../delivery/in-order-delivery.js'
 import { KeyedDelivery } from '../delivery/keyed-delivery.js'
@@ -18,8 +18,11 @@ import type { RecordIdWindow } from '../delivery/record-id-window.js'
 import type { PulledShard } from '../delivery/shard-stream.js'
 import type { StartGate } from '../delivery/start-gate.js'
 import { UserRecords } from '../delivery/user-records.js'
+import { withLast } from '../delivery/with-last.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import { LeaseLostError } from '../leases/lease-lost-error.js'
+import { ProcessorCalls, type ProcessorEvent } from '../processors/processor-calls.js'
+import type { RunHandlers } from '../run-handlers.js'
 import type { RunSettings } from '../run-options.js'
 import { sharedAbort } from '../shared-abort.js'
 import type { ShardRoom } from '../sources/byte-budget.js'
@@ -40,7 +43,7 @@ export interface ShardWorkerOptions {
   readonly reading: ReadWatch
   /** Where the source holds what it reads. */
   readonly room: Pick<ShardRoom, 'free' | 'leave' | 'waiting'>
-  readonly handlers: Handlers
+  readonly handlers: RunHandlers
   /** See HandlerCalls. */
   readonly recordIds?: RecordIdWindow | undefined
   readonly run: RunSettings
@@ -62,6 +65,7 @@ export type ShardWorkerEvent =
   | SourceEvent
   | DeliveryEvent
   | CheckpointAwaitedEvent
+  | ProcessorEvent
   /** This process begins to read a shard, after `resumeFrom`. */
   | { readonly type: 'shard-started'; readonly shardId: string; readonly resumeFrom: Position }
   /** All user records of one read are completed. Empty reads count too, since they tell the lag. */
@@ -97,10 +101,17 @@ export interface WorkerSnapshot extends ReadSnapshot {
   readonly generation: number
   /** The last record completed without a gap, or where reading began. Automatic checkpoints: the lease's next write carries it. */
   readonly completed: Position
+  /** The record at which `onFailure: 'stop-shard'` stopped the shard. */
+  readonly blockedAt: RecordPosition | undefined
   /** Records that this worker did not hand over, as copies of what was completed before: `dedupe`. */
   readonly duplicates: number
   /** The next read waits until records in hand are completed, of this shard or others: `maxBufferedBytes`. */
   readonly waitingForMemory: boolean
+}
+
+interface ReadBatch extends FetchedBatch {
+  /** Epoch milliseconds. */
+  readonly readAt: number
 }
 
 /** What may lie in memory, uncompleted, before a read ahead begins: with one read on top, no more than about 18 MiB a shard. */
@@ -120,6 +131,7 @@ export class ShardWorker {
   /** Aborts as soon as nothing new may begin. */
   readonly #halt = sharedAbort()
   readonly #permit: HandlerPermit
+  readonly #processor: ProcessorCalls | undefined
   readonly #progress = new ReadProgress()
   #duplicates = 0
   #abandoned = false
@@ -127,8 +139,8 @@ export class ShardWorker {
 
   constructor(options: ShardWorkerOptions) {
     this.#options = options
-    const { lease, handlers, recordIds, run, pulled, handlerBackoff, gates, checkpointWriteAfterMs, clock, random, emit } =
-      options
+    const { stream, lease, handlers, recordIds, run, pulled, handlerBackoff, gates } = options
+    const { checkpointWriteAfterMs, clock, random, emit } = options
     this.#records = this.#recordsAfter(lease.resumeFrom)
     const { concurrency } = run
     this.#checkpointer = new Checkpointer({
@@ -143,17 +155,15 @@ export class ShardWorker {
       sideBySide: concurrency > 1,
     })
     this.#permit = new HandlerPermit({ lease, gates, halt: this.#halt.signal })
+    const calls = { checkpoints: this.#checkpoints, backoff: handlerBackoff, clock, random, halt: this.#halt.signal, emit }
+    const { shardRecordProcessor: factory } = handlers
+    this.#processor = factory && new ProcessorCalls({ ...calls, stream, factory, lease, permit: this.#permit })
     const delivery = {
+      ...calls,
       lease: this.#permit,
-      handlers,
+      handlers: handlers.shardRecordProcessor === undefined ? handlers : this.#processor!.handlers,
       recordIds,
       onFailure: run.onFailure,
-      backoff: handlerBackoff,
-      clock,
-      random,
-      halt: this.#halt.signal,
-      checkpoints: this.#checkpoints,
-      emit,
     }
     if (pulled !== undefined) {
       const pull = new PulledDelivery(delivery)
@@ -171,6 +181,7 @@ export class ShardWorker {
       state: this.#state,
       generation: this.#options.lease.generation,
       completed: this.#checkpoints.end,
+      blockedAt: this.#delivery.blockedAt,
       duplicates: this.#duplicates,
       waitingForMemory: this.#options.room.waiting,
       ...this.#progress.snapshot(),
@@ -242,8 +253,9 @@ export class ShardWorker {
     this.#take('ready')
     emit({ type: 'shard-started', shardId: lease.shardId, resumeFrom: this.#checkpoints.end })
     lease.renewWhile({ stalledMs: (now) => this.#stalledMs(now) })
-    let reading: Promise<FetchedBatch> | undefined
+    let reading: Promise<ReadBatch> | undefined
     try {
+      if (!(await this.#unlessAbandoned(this.#processor?.begin()))) return undefined
       for (;;) {
         const batch = await this.#await(reading ?? this.#read())
         const readOn = batch.children === undefined && this.#progress.bufferedBytes < PREFETCH_BELOW_BYTES
@@ -269,10 +281,12 @@ export class ShardWorker {
   #confirmed(): Promise<boolean> {
     const { lease, handlerBackoff: backoff, clock, random, emit } = this.#options
     const { shardId } = lease
-    return untilConfirmed({ shardId, checkpoints: this.#checkpoints, backoff, clock, random, halt: this.#halt.signal, emit })
+    const checkpoints = this.#checkpoints
+    const ask = this.#processor && (() => this.#unlessAbandoned(this.#processor?.end()))
+    return untilConfirmed({ shardId, checkpoints, ask, backoff, clock, random, halt: this.#halt.signal, emit })
   }
 
-  async #await(batch: Promise<FetchedBatch>): Promise<FetchedBatch> {
+  async #await(batch: Promise<ReadBatch>): Promise<ReadBatch> {
     const { reading, clock } = this.#options
     reading.waits(clock.now())
     try {
@@ -289,14 +303,15 @@ export class ShardWorker {
     return reading.stalledMs(now)
   }
 
-  async #read(): Promise<FetchedBatch> {
+  async #read(): Promise<ReadBatch> {
     const batch = await this.#options.source.next(this.#halt.signal)
-    this.#progress.read(batch, this.#options.clock.wallTime())
-    return batch
+    const readAt = this.#options.clock.wallTime()
+    this.#progress.read(batch, readAt)
+    return { ...batch, readAt }
   }
 
   /** False also when a stop does not wait any longer: then the handler runs on, and what it does counts for nothing. */
-  #unlessAbandoned(delivery: Promise<boolean>): Promise<boolean> {
+  #unlessAbandoned(work: Promise<boolean> | undefined): Promise<boolean> {
     const { lease, stopLimit, emit } = this.#options
     const { abandoned } = stopLimit
     return new Promise((resolve, reject) => {
@@ -309,7 +324,9 @@ export class ShardWorker {
       }
       if (abandoned.aborted && this.#delivering.size > 0) abandon()
       abandoned.addEventListener('abort', abandon)
-      void delivery.then(resolve, reject).finally(() => abandoned.removeEventListener('abort', abandon))
+      void Promise.resolve(work ?? true)
+        .then(resolve, reject)
+        .finally(() => abandoned.removeEventListener('abort', abandon))
     })
   }
 
@@ -317,7 +334,7 @@ export class ShardWorker {
    * Hands a read over as far as there is room. True when the next may come, or, where none comes, when all of the shard is completed; false
    * when halted before.
    */
-  async #handOver(batch: FetchedBatch): Promise<boolean> {
+  async #handOver(batch: ReadBatch): Promise<boolean> {
     const since = this.#options.clock.now()
     let count = 0
     let outsideShardRange = 0
@@ -335,8 +352,9 @@ export class ShardWorker {
       this.#records.forgetCheckpoint()
       this.#checkpoints.forget()
     }
-    for (const records of this.#records.batches(batch.records)) {
+    for (const [records, last] of withLast(this.#records.batches(batch.records))) {
       if (!(await this.#delivery.room())) return false
+      this.#processor?.reading({ at: batch.readAt, children: last ? batch.children : undefined })
       count += records.length
       for (const record of records) if (record.outsideShardRange) outsideShardRange++
       open++
@@ -388,9 +406,19 @@ export class ShardWorker {
 
   /** Also after a loss: then it is the word that this worker has finished. */
   async #release(): Promise<void> {
+    await this.#unlessAbandoned(this.#farewell())
     if (this.#state === 'draining') this.#take('drained')
     await this.#options.lease.release()
     if (this.#state === 'releasing') this.#take('release-recorded')
+  }
+
+  /** The last callbacks of a record processor come before others may have the shard, and not beside one that is still in hand. */
+  async #farewell(): Promise<boolean> {
+    const { stopLimit } = this.#options
+    if (this.#processor === undefined || this.#abandoned || stopLimit.abandoned.aborted) return true
+    if (this.#state === 'draining') await this.#processor.drain()
+    if (!this.#abandoned) await this.#processor.leave()
+    return true
   }
 
   #take(input: ShardWorkerInput): void {
