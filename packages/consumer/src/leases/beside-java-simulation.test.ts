@@ -7,7 +7,7 @@ import { isServed, type SimulatedShard, type SimulatedWorker } from './testing/s
 
 const FAILOVER_MS = 3_000
 /** Each is another history. SHARDWISE_SEEDS runs more of them. */
-const SEEDS = Array.from({ length: Number(process.env.SHARDWISE_SEEDS ?? 10) }, (_, i) => i + 1)
+const SEEDS = Array.from({ length: Number(process.env.SHARDWISE_SEEDS ?? 4) }, (_, i) => i + 1)
 const EIGHTH = 1n << 125n
 
 function shard(
@@ -32,9 +32,9 @@ function shard(
 /** a splits into d and e, b and c merge into f; g stays. */
 const STREAM = new Map(
   [
-    shard('a', [0, 2], [], 120),
-    shard('b', [2, 4], [], 60),
-    shard('c', [4, 6], [], 150),
+    shard('a', [0, 2], [], 500),
+    shard('b', [2, 4], [], 300),
+    shard('c', [4, 6], [], 700),
     shard('d', [0, 1], ['a']),
     shard('e', [1, 2], ['a']),
     shard('f', [2, 6], ['b', 'c']),
@@ -53,10 +53,11 @@ async function history(world: MixedWorld, layout: Layout): Promise<readonly Simu
   const { random, faults } = world
   const gone = new Set<SimulatedWorker | JavaWorker>()
   if (layout !== 'leases-only') world.setClientVersion('CLIENT_VERSION_3X')
-  world.addWorker()
-  world.addWorker()
   addJava(world, layout)
   addJava(world, layout)
+  await world.pass(FAILOVER_MS * 3)
+  world.addWorker()
+  world.addWorker()
   Object.assign(faults, { lost: 0.03, unanswered: 0.06, late: 0.03 })
   for (let step = 0; step < 30; step++) {
     const ours = world.workers.filter((worker) => !gone.has(worker))
