@@ -1,4 +1,5 @@
-import { describe, expect, test } from 'vitest'
+import { KinesisModelError } from '@shardwise/local/model'
+import { describe, expect, test, vi } from 'vitest'
 import { type Position, SHARD_END, sequencePosition, TRIM_HORIZON } from './checkpoints/position.js'
 import type { Consumer } from './consumer.js'
 import type { ConsumerEvent } from './consumer-events.js'
@@ -383,6 +384,34 @@ describe('a stream that was deleted and created anew', () => {
     await until(() => events.some(({ type }) => type === 'stream-not-found'))
     await clock.advanceAsync(60_000)
     recreate(fleet)
+    await until(() => events.some(({ type }) => type === 'stream-recreated'))
+    await until(() => new Set(received.records.map(numberIn)).size === 30)
+    await settled(Promise.all([one.stop(), run]))
+  })
+
+  test('the worker learns it although nobody can look at the stream when its shards give the only hint', async () => {
+    const fleet = setUp(2)
+    const { consumer, put, until, settled, clock, model } = fleet
+    const one = consumer()
+    const events = recorded(one)
+    const received = new Received()
+    const run = one.run(received.handlers)
+    put(10)
+    await until(() => received.has('flights', 10))
+    model.call('SplitShard', { StreamName: 'flights', ShardToSplit: 'shardId-000000000000', NewStartingHashKey: '5' })
+    await until(() => one.snapshot().shards.some(({ checkpoint }) => checkpoint?.kind === 'shard-end'))
+    model.call('DeleteStream', { StreamName: 'flights' })
+    await until(() => events.some(({ type }) => type === 'stream-not-found'))
+    await clock.advanceAsync(60_000)
+    const answer = model.call.bind(model)
+    const asked = vi.spyOn(model, 'call').mockImplementation((operation, input) => {
+      if (operation === 'DescribeStreamSummary') throw new KinesisModelError('LimitExceededException', 'Rate exceeded')
+      return answer(operation, input)
+    })
+    recreate(fleet)
+    await until(() => events.some(({ type }) => type === 'records-expired'))
+    await clock.advanceAsync(300_000)
+    asked.mockRestore()
     await until(() => events.some(({ type }) => type === 'stream-recreated'))
     await until(() => new Set(received.records.map(numberIn)).size === 30)
     await settled(Promise.all([one.stop(), run]))
