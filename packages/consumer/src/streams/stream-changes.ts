@@ -3,6 +3,7 @@ import type { Random } from '@shardwise/core/random'
 import { backoffDelay } from '../backoff.js'
 import type { LeaseCoordinator } from '../leases/lease-coordinator.js'
 import type { LeaseStore } from '../leases/lease-store.js'
+import { isSameCreation } from '../shards/creation-time.js'
 import type { StartSteps } from '../start-steps.js'
 import type { ConsumedStream } from './consumed-stream.js'
 import type { StreamSet } from './stream-set.js'
@@ -89,7 +90,7 @@ export class StreamChanges {
     if (stream.leaving || stop.aborted || !streams.streams.includes(stream)) return 'same'
     // Rejects also while there is none, or not yet.
     await next.describe({ signal: stop })
-    if (next.createdAt === stream.createdAt) return 'same'
+    if (isSameCreation(next.createdAt, stream.createdAt)) return 'same'
     stream.leaving = true
     await this.#leave(stream)
     streams.add(next)
@@ -107,7 +108,9 @@ export class StreamChanges {
     try {
       await steps.take('list-shards', () => streams.createMissing({ signal: stop }, stream), name)
     } catch (error) {
-      streams.delete(stream)
+      // The table may have had leases of it, free to be taken as soon as it was identified.
+      stream.leaving = true
+      await this.#leave(stream)
       throw error
     }
     coordinator.poke()
