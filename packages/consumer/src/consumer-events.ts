@@ -4,15 +4,30 @@ import type { ShardWorkerEvent } from './shards/shard-worker.js'
 import type { PauseEvent } from './shards/shard-workers.js'
 
 /** All that a consumer announces, for logs, metrics and tests. */
-export type ConsumerEvent = ConsumerLifecycleEvent | LeaseEvent | PauseEvent | ShardWorkerEvent
+export type ConsumerEvent = ConsumerLifecycleEvent | LeaseEvent | OfStream<PauseEvent> | OfStream<ShardWorkerEvent>
+
+/** What happens to a shard says of which stream: by name or ARN, as given in the options. */
+export type OfStream<Event> = Event extends { readonly shardId: string } ? Event & { readonly stream: string } : Event
 
 export type ConsumerLifecycleEvent =
-  /** The stream and the lease table are reachable; shards follow as leases are taken. */
-  | { readonly type: 'consumer-started'; readonly workerId: string; readonly stream: string; readonly applicationName: string }
-  /** A step of the start failed in a way that may pass by itself: it is repeated. */
+  /** The streams and the lease table are reachable; shards follow as leases are taken. */
+  | {
+      readonly type: 'consumer-started'
+      readonly workerId: string
+      readonly streams: readonly string[]
+      readonly applicationName: string
+    }
+  /** By `addStream`: its shards follow as leases are taken. */
+  | { readonly type: 'stream-added'; readonly stream: string }
+  /** By `removeStream`: this consumer does nothing with it any more. */
+  | { readonly type: 'stream-removed'; readonly stream: string; readonly deletedLeases: number }
+  /** The stream was deleted, and there is another of its name: this consumer begins with that at its oldest record. */
+  | { readonly type: 'stream-recreated'; readonly stream: string }
+  /** A step of the start, or of `addStream`, failed in a way that may pass by itself: it is repeated. `stream`: undefined when it is about all of them. */
   | {
       readonly type: 'start-retried'
       readonly step: StartStep
+      readonly stream: string | undefined
       readonly failure: ServiceFailure
       readonly attempt: number
       readonly retryInMs: number

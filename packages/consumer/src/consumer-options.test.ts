@@ -1,7 +1,7 @@
 import { InvalidOptionError } from '@shardwise/core/options'
 import { describe, expect, it } from 'vitest'
-import { type ConsumerOptions, checkHandlers, checkOptions } from './consumer-options.js'
-import type { Handlers } from './delivery/handler.js'
+import { type ConsumerOptions, checkOptions } from './consumer-options.js'
+import { MemoryLeaseStore } from './leases/memory-lease-store.js'
 
 const REQUIRED = { stream: 'flights', applicationName: 'delays' }
 
@@ -13,10 +13,13 @@ describe('checkOptions', () => {
       leaseTable: 'delays',
       workerId: undefined,
       failoverTimeMs: 10_000,
+      handoffTimeoutMs: 30_000,
       initialPosition: 'latest',
       checkpointWriteAfterMs: undefined,
+      checkpointEveryRecords: undefined,
       idleTimeBetweenReadsMs: 500,
       maxRecordsPerRead: 10_000,
+      maxBufferedBytes: 64 * 1024 * 1024,
       handlerBackoff: { baseMs: 200, maxMs: 30_000 },
     })
   })
@@ -44,6 +47,7 @@ describe('checkOptions', () => {
 
   it('lets a short application name pass where it names no table', () => {
     expect(checkOptions({ ...REQUIRED, applicationName: 'a', leaseTable: 'leases' }).leaseTable).toBe('leases')
+    expect(checkOptions({ ...REQUIRED, applicationName: 'a', leaseStore: new MemoryLeaseStore() }).applicationName).toBe('a')
   })
 
   it.each<{ given: object; option: string; message: string }>([
@@ -55,10 +59,19 @@ describe('checkOptions', () => {
     { given: { leaseTable: 'a b c' }, option: 'leaseTable', message: '3 to 255' },
     { given: { workerId: 'a b' }, option: 'workerId', message: 'without blanks' },
     { given: { failoverTimeMs: 999 }, option: 'failoverTimeMs', message: 'from 1000 to 600000' },
+    { given: { handoffTimeoutMs: 0 }, option: 'handoffTimeoutMs', message: 'from 1000 to 3600000' },
+    { given: { leaseStore: 'memory' }, option: 'leaseStore', message: 'as MemoryLeaseStore' },
+    { given: { leaseStore: new MemoryLeaseStore(), leaseTable: 'leases' }, option: 'leaseTable', message: 'absent' },
     { given: { checkpointIntervalMs: 0 }, option: 'checkpointIntervalMs', message: 'from 100' },
+    { given: { checkpointEveryRecords: 0 }, option: 'checkpointEveryRecords', message: 'from 1 to 10000000' },
     { given: { idleTimeBetweenReadsMs: 100 }, option: 'idleTimeBetweenReadsMs', message: 'from 200' },
+    { given: { maxBufferedBytes: 1000 }, option: 'maxBufferedBytes', message: 'from 1048576 to 17179869184' },
     { given: { maxRecordsPerRead: 10_001 }, option: 'maxRecordsPerRead', message: 'from 1 to 10000' },
     { given: { retry: { baseMs: 100, maxMs: 50 } }, option: 'retry.maxMs', message: 'from 100' },
+    { given: { codec: { encode: () => new Uint8Array() } as never }, option: 'codec', message: 'encode and decode' },
+    { given: { dedupe: {} as never }, option: 'dedupe.maxRecordIds', message: 'whole number' },
+    { given: { dedupe: { maxRecordIds: 0 } }, option: 'dedupe.maxRecordIds', message: 'from 1' },
+    { given: { dedupe: { ids: 5 } as never }, option: 'ids', message: 'no such option' },
     { given: { retry: { tries: 5 } }, option: 'tries', message: 'no such option' },
     { given: { initialPosition: 'earliest' }, option: 'initialPosition', message: "'earliest'" },
     { given: { initialPosition: { at: new Date(Number.NaN) } }, option: 'initialPosition', message: '{ at: Date }' },
@@ -68,23 +81,5 @@ describe('checkOptions', () => {
     expect(check).toThrow(InvalidOptionError)
     expect(check).toThrow(message)
     expect(check).toThrow(expect.objectContaining({ option }))
-  })
-})
-
-describe('checkHandlers', () => {
-  it('takes one of the two', () => {
-    expect(() => checkHandlers({ eachRecord: () => {} })).not.toThrow()
-    expect(() => checkHandlers({ eachBatch: () => {} })).not.toThrow()
-  })
-
-  it.each<{ name: string; given: unknown }>([
-    { name: 'nothing', given: undefined },
-    { name: 'a function', given: () => {} },
-    { name: 'none', given: {} },
-    { name: 'both', given: { eachRecord: () => {}, eachBatch: () => {} } },
-    { name: 'another', given: { eachMessage: () => {} } },
-    { name: 'something else than a function', given: { eachRecord: 'print' } },
-  ])('refuses $name', ({ given }) => {
-    expect(() => checkHandlers(given as Handlers)).toThrow(InvalidOptionError)
   })
 })

@@ -228,6 +228,56 @@ describe('Consumer.records', () => {
     await settled(records.return!())
   })
 
+  it.each(Array.from({ length: 25 }, (_, i) => i + 1))(
+    'next, return, throw, stop and abort in any order and at any moment: all settle, and nothing is checkpointed that was not asked past (%i)',
+    async (seed) => {
+      const { leaseStore, consumer, put, clock, settled } = setUp(1)
+      const random = seededRandom(seed)
+      const pick = (count: number): number => Math.floor(random() * count)
+      put(30)
+      const one = consumer({ failoverTimeMs: 3000 })
+      const quit = new AbortController()
+      const records = one.records({ signal: quit.signal })
+      const got: StreamedRecord[] = []
+      const calls: Promise<unknown>[] = []
+      let last = Promise.resolve()
+      /** Completed at most: records after which another was asked for. */
+      let asked = 0
+      const ops: (() => Promise<unknown> | undefined)[] = [
+        ...Array.from({ length: 12 }, () => () => {
+          asked++
+          return records.next().then(({ done, value }) => void (done !== true && got.push(value)))
+        }),
+        () => records.return!(),
+        () => records.throw!(new Error('thrown in')).catch(() => {}),
+        () => one.stop(),
+        () => one.stop({ timeoutMs: 0 }),
+        () => void quit.abort(),
+      ]
+      for (let i = 0; i < 25; i++) {
+        const call = ops[pick(ops.length)]!()
+        if (call !== undefined) calls.push(call)
+        if (call !== undefined && random() < 0.3) last = call.then(() => {})
+        const way = pick(3)
+        if (way === 0) await Promise.race([last, clock.advanceAsync(1 + pick(700))])
+        if (way === 1) await Promise.resolve()
+      }
+      calls.push(records.return!())
+      await settled(Promise.all([...calls, one.stop({ timeoutMs: 0 })]))
+      expect(one.snapshot().state).toBe('stopped')
+      const { leases } = await leaseStore.list()
+      const checkpoint = leases[0]?.checkpoint
+      const numbers = got.map(({ sequenceNumber }) => sequenceNumber)
+      if (checkpoint?.kind === 'sequence') {
+        const index = numbers.indexOf(checkpoint.sequenceNumber)
+        expect(index).toBeGreaterThanOrEqual(0)
+        expect(index).toBeLessThan(asked - 1)
+      }
+      expect(got.map(numberIn)).toEqual(got.map((_, i) => i))
+      expect(leases.every(({ leaseOwner }) => leaseOwner === undefined)).toBe(true)
+    },
+  )
+
   it('does nothing when its signal has aborted, and refuses options that it does not know', async () => {
     const { consumer } = setUp(1)
     expect(await consumer().records({ signal: AbortSignal.abort() }).next()).toEqual({ done: true, value: undefined })

@@ -4,12 +4,13 @@ import type { WorkerSnapshot } from './shards/shard-worker.js'
 
 /** A consumer at one moment. Plain data, which JSON can carry; nothing is asked of the services for it. */
 export interface ConsumerSnapshot {
-  readonly stream: string
+  /** By name or ARN, as given in the options. */
+  readonly streams: readonly string[]
   readonly applicationName: string
   /** As in lease rows. Undefined before `run`. */
   readonly workerId: string | undefined
   readonly state: ConsumerState
-  /** All shards with a lease, as the last scan of the table has shown it, and those that this consumer works on. By lease key. */
+  /** All shards of these streams with a lease, as the last scan of the table has shown it, and those that this consumer works on. By lease key. */
   readonly shards: readonly ShardSnapshot[]
 }
 
@@ -17,6 +18,7 @@ export interface ConsumerSnapshot {
 export type ConsumerState = 'new' | 'starting' | 'running' | 'stopping' | 'stopped'
 
 export interface ShardSnapshot {
+  readonly stream: string
   readonly shardId: string
   readonly leaseKey: string
   /** The worker that reads the shard: this one, or as of the last scan. Undefined: nobody. */
@@ -31,6 +33,7 @@ export interface ShardSnapshot {
 
 /** What this consumer knows of one shard: its row, its own work on it, or both. */
 export interface KnownShard {
+  readonly stream: string
   readonly shardId: string
   readonly leaseKey: string
   readonly lease: Lease | undefined
@@ -38,12 +41,12 @@ export interface KnownShard {
 }
 
 export function shardSnapshot(
-  { shardId, leaseKey, lease, worker }: KnownShard,
+  { stream, shardId, leaseKey, lease, worker }: KnownShard,
   workerId: string | undefined,
   paused: boolean,
 ): ShardSnapshot {
   const scanned = lease === undefined ? undefined : actualOwner(lease)
   // Of its own leases a consumer knows better than the scan, which is older.
   const owner = worker === undefined ? (scanned === workerId ? undefined : scanned) : worker.state === 'lost' ? scanned : workerId
-  return { shardId, leaseKey, owner, checkpoint: lease?.checkpoint, paused, worker }
+  return { stream, shardId, leaseKey, owner, checkpoint: lease?.checkpoint, paused, worker }
 }

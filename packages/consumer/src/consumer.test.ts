@@ -1,11 +1,14 @@
+import { AggregateBuilder } from '@shardwise/aggregation'
 import { sleep } from '@shardwise/core/clock'
+import { json } from '@shardwise/core/codec'
 import { seededRandom } from '@shardwise/core/random'
+import { tagsOf } from '@shardwise/core/record-tags'
 import type { KinesisModel } from '@shardwise/local/model'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { AT_TIMESTAMP } from './checkpoints/position.js'
 import type { Consumer } from './consumer.js'
 import { ConsumerStoppingError } from './consumer-error.js'
-import { type ConsumerOptions, LEASE_STORE } from './consumer-options.js'
+import type { ConsumerOptions } from './consumer-options.js'
 import type { ConsumedRecord } from './delivery/consumed-record.js'
 import { MemoryLeaseStore } from './leases/memory-lease-store.js'
 import { FaultyLeaseStore } from './leases/testing/faulty-lease-store.js'
@@ -138,7 +141,7 @@ describe('Consumer, without real time', () => {
   it('stops in the middle of a start that does not get on', async () => {
     const { consumer, settled, clock } = setUp(1)
     const slow = consumer({
-      [LEASE_STORE]: Object.assign(new MemoryLeaseStore(), {
+      leaseStore: Object.assign(new MemoryLeaseStore(), {
         open: ({ signal }: { signal: AbortSignal }) =>
           new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true })),
       }),
@@ -152,7 +155,7 @@ describe('Consumer, without real time', () => {
   it('stops during an outage of the lease table, also with a checkpoint on its way: its leases expire', async () => {
     const { leaseStore, consumer, put, until, settled, clock } = setUp(1)
     const network = new FaultyLeaseStore(leaseStore)
-    const one = consumer({ [LEASE_STORE]: network.store, failoverTimeMs: 9000, checkpointIntervalMs: 500 })
+    const one = consumer({ leaseStore: network.store, failoverTimeMs: 9000, checkpointIntervalMs: 500 })
     let handled = 0
     const run = one.run({ eachRecord: () => void handled++ })
     await until(() => network.sent.includes('take'))
@@ -168,7 +171,7 @@ describe('Consumer, without real time', () => {
   it('stops while the children of a finished shard cannot be recorded: the next owner does it', async () => {
     const { model, leaseStore, consumer, put, until, settled } = setUp(1)
     const network = new FaultyLeaseStore(leaseStore)
-    const one = consumer({ [LEASE_STORE]: network.store })
+    const one = consumer({ leaseStore: network.store })
     let handled = 0
     const run = one.run({ eachRecord: () => void handled++ })
     put(10)
@@ -192,7 +195,7 @@ describe('Consumer, without real time', () => {
   it('stops while the end of a shard cannot be recorded', async () => {
     const { model, leaseStore, consumer, put, until, settled } = setUp(1)
     const network = new FaultyLeaseStore(leaseStore)
-    const one = consumer({ [LEASE_STORE]: network.store })
+    const one = consumer({ leaseStore: network.store })
     let handled = 0
     const run = one.run({ eachRecord: () => void handled++ })
     put(10)
@@ -254,6 +257,100 @@ describe('Consumer, without real time', () => {
     await again
   })
 
+  it('hands over what the codec makes; what it cannot decode is a failure of the handler, and a dead letter has its bytes', async () => {
+    const { model, consumer, until, settled } = setUp(1)
+    const put = (text: string): void => {
+      model.call('PutRecord', { StreamName: 'flights', PartitionKey: 'k', Data: Buffer.from(text) })
+    }
+    for (const text of ['{"gate":"A1"}', '{"gate"', '{"gate":"B2"}']) put(text)
+    const one = consumer({ codec: json<{ gate: string }>() })
+    const got: string[] = []
+    const dead: string[] = []
+    const errors: unknown[] = []
+    one.events.on('handler-failed', ({ error }) => errors.push((error as Error).message))
+    const run = one.run(
+      { eachRecord: ({ data }) => void got.push(data.gate) },
+      { onFailure: { attempts: 2, giveUp: { deadLetter: ({ bytes }) => void dead.push(Buffer.from(bytes).toString()) } } },
+    )
+    await until(() => got.length === 2)
+    expect([got, dead]).toEqual([['A1', 'B2'], ['{"gate"']])
+    expect(errors).toEqual(
+      Array(2).fill(expect.stringMatching(/^The codec cannot decode record \d+\/0 of shardId-0+ of flights: /)),
+    )
+    await settled(one.stop())
+    await run
+  })
+
+  it('drops copies that it has completed, over all shards, and counts them; not with manual checkpoints', async () => {
+    const { model, consumer, leaseStore, until, settled } = setUp(2)
+    const put = (id: string, key: string): void => {
+      const builder = new AggregateBuilder()
+      builder.tryAdd(key, Buffer.from(id), undefined, tagsOf(id, undefined))
+      model.call('PutRecord', { StreamName: 'flights', PartitionKey: key, Data: Buffer.from(builder.seal().bytes) })
+    }
+    const one = consumer({ dedupe: { maxRecordIds: 100 } })
+    const got: string[] = []
+    const counts: number[] = []
+    one.events.on('batch-completed', ({ duplicates }) => duplicates > 0 && counts.push(duplicates))
+    const manual = one.run({ eachRecord: () => {} }, { checkpoint: 'manual' })
+    await expect(manual).rejects.toThrow('`dedupe`')
+    const run = one.run({ eachRecord: ({ recordId }) => void got.push(recordId!) })
+    for (const id of ['a', 'b', 'a', 'c']) put(id, 'key-1')
+    await until(() => got.length === 3)
+    for (const id of ['c', 'd', 'b']) put(id, 'key-5')
+    await until(() => got.length === 4 && counts.length === 2)
+    expect([got, counts]).toEqual([
+      ['a', 'b', 'c', 'd'],
+      [1, 2],
+    ])
+    const { shards } = one.snapshot()
+    expect(shards.map(({ worker }) => worker?.duplicates).toSorted()).toEqual([1, 2])
+    await settled(one.stop())
+    await run
+    const { leases } = await leaseStore.list()
+    expect(leases.map(({ checkpoint }) => checkpoint.kind)).toEqual(['sequence', 'sequence'])
+  })
+
+  it('many shards, many calls of each, and what handlers begin with their signal: no warning of a leak', async () => {
+    const warnings: string[] = []
+    const warn = (warning: Error): void => void warnings.push(warning.message)
+    process.on('warning', warn)
+    onTestFinished(() => void process.off('warning', warn))
+    const { consumer, put, until, settled, clock } = setUp(20)
+    const one = consumer()
+    let calls = 0
+    const eachRecord = async (_: unknown, { signal }: { readonly signal: AbortSignal }): Promise<void> => {
+      calls++
+      await sleep(clock, 5000, { signal }).catch(() => {})
+    }
+    put(2000)
+    const run = one.run({ eachRecord }, { concurrency: 16, order: 'key' })
+    await until(() => calls >= 32)
+    one.pause()
+    await clock.advanceAsync(6000)
+    await settled(one.stop({ timeoutMs: 100 }))
+    await run
+    expect(warnings).toEqual([])
+  })
+
+  it('handlers that compute and wait for nothing leave the event loop its turns: a stop is heard', async () => {
+    const { consumer, put, until, settled, clock } = setUp(2)
+    const one = consumer()
+    let calls = 0
+    put(400)
+    const busy = (): void => {
+      calls++
+      clock.advance(1)
+    }
+    const run = one.run({ eachRecord: busy })
+    await until(() => calls > 0, 5000)
+    // Both shards together: as much as a spell, not two reads of 200.
+    expect(calls).toBeLessThanOrEqual(150)
+    await settled(one.stop())
+    expect(calls).toBeLessThan(300)
+    await run
+  })
+
   it('pauses a shard or all, those taken later included, keeps the leases meanwhile, and shows it', async () => {
     const { leaseStore, consumer, put, until, settled, clock } = setUp(3)
     const one = consumer({ failoverTimeMs: 3000 })
@@ -297,7 +394,7 @@ describe('Consumer, without real time', () => {
     const { consumer, put, until, settled, clock } = setUp(2)
     const one = consumer({ workerId: 'one' })
     expect(one.snapshot()).toEqual({
-      stream: 'flights',
+      streams: ['flights'],
       applicationName: 'delays',
       workerId: undefined,
       state: 'new',
@@ -319,7 +416,7 @@ describe('Consumer, without real time', () => {
     await until(() => one.snapshot().shards.every(({ checkpoint }) => checkpoint?.kind === 'sequence'))
     const seen = one.snapshot()
     expect(JSON.parse(JSON.stringify(seen))).toEqual(seen)
-    expect(seen).toMatchObject({ state: 'running', stream: 'flights', applicationName: 'delays' })
+    expect(seen).toMatchObject({ state: 'running', streams: ['flights'], applicationName: 'delays' })
     const mine = seen.shards.filter(({ worker }) => worker !== undefined)
     expect(mine).toMatchObject([
       {

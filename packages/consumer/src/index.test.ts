@@ -10,8 +10,10 @@ it('exports exactly this', () => {
     'FailedAtError',
     'LeaseLostError',
     'LeaseTableError',
+    'MemoryLeaseStore',
     'bytes',
     'json',
+    'leaseTableDefinition',
     'stopOnSignals',
     'text',
   ])

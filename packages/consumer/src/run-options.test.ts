@@ -1,22 +1,26 @@
 import { InvalidOptionError } from '@shardwise/core/options'
 import { describe, expect, it } from 'vitest'
-import type { Handlers } from './delivery/handler.js'
+import type { ShardRecordProcessor } from './processors/shard-record-processor.js'
+import type { RunHandlers } from './run-handlers.js'
 import { checkRunOptions, type RunOptions } from './run-options.js'
 
-const eachRecord: Handlers = { eachRecord: () => {} }
-const eachBatch: Handlers = { eachBatch: () => {} }
+const eachRecord: RunHandlers = { eachRecord: () => {} }
+const eachBatch: RunHandlers = { eachBatch: () => {} }
+const processor: RunHandlers = { shardRecordProcessor: () => ({}) as ShardRecordProcessor }
 const deadLetter = (): void => {}
 
 describe('checkRunOptions', () => {
   it('fills in the defaults, where undefined is given too', () => {
     for (const given of [{}, { concurrency: undefined, order: undefined, onFailure: undefined }]) {
-      expect(checkRunOptions(eachRecord, given)).toEqual({ concurrency: 1, onFailure: 'retry' })
+      expect(checkRunOptions(eachRecord, given)).toEqual({ concurrency: 1, onFailure: 'retry', checkpoint: 'auto' })
     }
   })
 
-  it.each<{ given: RunOptions; handlers?: Handlers; expected: object }>([
+  it.each<{ given: RunOptions; handlers?: RunHandlers; expected: object }>([
     { given: { concurrency: 8, order: 'key' }, expected: { concurrency: 8 } },
     { given: { concurrency: 1, order: 'shard' }, handlers: eachBatch, expected: { concurrency: 1 } },
+    { given: {}, handlers: processor, expected: { checkpoint: 'manual', concurrency: 1 } },
+    { given: { checkpoint: 'manual' }, expected: { checkpoint: 'manual' } },
     { given: { onFailure: 'retry' }, expected: { onFailure: 'retry' } },
     { given: { onFailure: { attempts: 1, giveUp: 'skip' } }, expected: { onFailure: { attempts: 1, giveUp: 'skip' } } },
     {
@@ -32,13 +36,16 @@ describe('checkRunOptions', () => {
     expect(checkRunOptions(handlers, given)).toMatchObject(expected)
   })
 
-  it.each<{ given: unknown; handlers?: Handlers; option: string; message: string }>([
+  it.each<{ given: unknown; handlers?: RunHandlers; option: string; message: string }>([
     { given: null, option: 'options', message: 'an object' },
     { given: { parallel: 3 }, option: 'parallel', message: 'no such option' },
     { given: { concurrency: 0, order: 'key' }, option: 'concurrency', message: 'from 1 to 1000' },
     { given: { concurrency: 2 }, option: 'concurrency', message: "unless order is 'key'" },
     { given: { order: 'any' }, option: 'order', message: "'shard' or 'key'" },
     { given: { order: 'key' }, handlers: eachBatch, option: 'order', message: 'eachBatch' },
+    { given: { checkpoint: 'auto' }, handlers: processor, option: 'checkpoint', message: 'makes the checkpoints itself' },
+    { given: { order: 'key' }, handlers: processor, option: 'order', message: 'shardRecordProcessor' },
+    { given: { checkpoint: 'never' }, option: 'checkpoint', message: "'auto' or 'manual'" },
     { given: { onFailure: 'skip' }, option: 'onFailure', message: '{ attempts, giveUp }' },
     { given: { onFailure: { giveUp: 'skip' } }, option: 'onFailure.attempts', message: 'from 1 to 1000' },
     { given: { onFailure: { attempts: 0, giveUp: 'skip' } }, option: 'onFailure.attempts', message: 'from 1 to 1000' },

@@ -11,8 +11,8 @@ const ATTEMPTS = 20
 /** An address that nobody answers at is usually a wrong one, and waiting hides that. */
 const CONNECTION_ATTEMPTS = 3
 const UNREACHED: ReadonlySet<FailureKind> = new Set(['connection', 'timeout'])
-/** Of our own: a reshard under way shows holes in the list of shards until it is done. */
-const PASSING: ReadonlySet<string> = new Set(['IncompleteShardListError'])
+/** Of our own: a reshard under way shows holes in the list of shards until it is done; peers that do not know of a new stream find out. */
+const PASSING: ReadonlySet<string> = new Set(['IncompleteShardListError', 'FormerLeasesError'])
 
 /** Decides after the `attempt`-th failure in a row of one step: what may pass by itself is tried again, what needs a person is reported. */
 export function afterStartFailure(failure: ServiceFailure, attempt: number, random: Random): StartVerdict {

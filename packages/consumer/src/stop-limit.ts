@@ -1,11 +1,13 @@
 import { type Clock, type Scheduled, sleep } from '@shardwise/core/clock'
 import { ConsumerStoppingError } from './consumer-error.js'
+import { sharedAbort } from './shared-abort.js'
 
 /** How long a stop waits for handler calls. Each default holds where the option is absent or undefined. */
 export interface StopOptions {
   /**
-   * Milliseconds for the handler calls in hand. Then `context.signal` of those that are left aborts with ConsumerStoppingError, and a second
-   * later their shards are given back without them, at the last completed record. Default: as long as they last; 0 or more.
+   * Milliseconds for the handler calls in hand. Then `context.signal` of those that are left aborts with ConsumerStoppingError, their
+   * returning completes nothing any more, and a second later their shards are given back without them, at the last completed record.
+   * Default: as long as they last; 0 or more.
    */
   readonly timeoutMs?: number | undefined
   /** As if `timeoutMs` had passed, when it aborts. */
@@ -18,8 +20,8 @@ const GRACE_MS = 1_000
 /** How patient a stop is with handler calls that do not return. */
 export class StopLimit {
   readonly #clock: Clock
-  readonly #expired = new AbortController()
-  readonly #abandoned = new AbortController()
+  readonly #expired = sharedAbort()
+  readonly #abandoned = sharedAbort()
   #grace: Scheduled | undefined
 
   constructor(clock: Clock) {

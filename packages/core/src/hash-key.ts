@@ -55,6 +55,11 @@ export function fromWords(words: Uint32Array): bigint {
   return value
 }
 
+/** Whether each hash key of `whole` lies in one of the ranges. They may overlap, and reach beyond it. */
+export function rangesCover(ranges: Iterable<HashKeyRange>, whole: HashKeyRange): boolean {
+  return !uncovered(ranges).some((hole) => rangesOverlap(hole, whole))
+}
+
 /** The parts of the whole hash space that lie outside every range: the holes, in order. Used to audit shard maps and lease tables. */
 export function uncovered(ranges: Iterable<HashKeyRange>): HashKeyRange[] {
   const sorted = [...ranges].sort((a, b) => (a.start < b.start ? -1 : a.start > b.start ? 1 : 0))

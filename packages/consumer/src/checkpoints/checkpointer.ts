@@ -7,6 +7,8 @@ export interface CheckpointerOptions {
   readonly lease: Pick<HeldLease, 'isOurs' | 'checkpoint' | 'checkpointNow'>
   /** Milliseconds from completion to a write of its own. Undefined: renewals carry checkpoints, and are written anyway. */
   readonly writeAfterMs: number | undefined
+  /** A write of its own also whenever so many records have been completed. */
+  readonly everyRecords: number | undefined
   readonly clock: Clock
 }
 
@@ -17,6 +19,8 @@ export interface CheckpointerOptions {
 export class Checkpointer {
   readonly #options: CheckpointerOptions
   #newest: Position | undefined
+  /** Completed since the last write of its own was begun. */
+  #records = 0
   #timer: Scheduled | undefined
   #writing = false
   #closed = false
@@ -25,12 +29,13 @@ export class Checkpointer {
     this.#options = options
   }
 
-  /** `position` is the last record of the completed prefix. */
-  completed(position: RecordPosition): void {
+  /** `position` is the last record of the completed prefix, of which `records` are new. */
+  completed(position: RecordPosition, records: number): void {
     const newest = sequencePosition(position.sequenceNumber, position.subSequenceNumber)
     this.#newest = newest
+    this.#records += records
     this.#options.lease.checkpoint(newest)
-    this.#arm()
+    this.#follow()
   }
 
   /**
@@ -43,9 +48,16 @@ export class Checkpointer {
     this.#timer = undefined
   }
 
-  #arm(): void {
-    const { writeAfterMs, clock } = this.#options
-    if (writeAfterMs === undefined || this.#closed || this.#timer !== undefined || this.#writing) return
+  #follow(): void {
+    const { writeAfterMs, everyRecords, clock } = this.#options
+    if (this.#closed || this.#writing) return
+    if (everyRecords !== undefined && this.#records >= everyRecords) {
+      this.#timer?.cancel()
+      this.#timer = undefined
+      void this.#write()
+      return
+    }
+    if (writeAfterMs === undefined || this.#timer !== undefined) return
     this.#timer = clock.schedule(writeAfterMs, () => {
       this.#timer = undefined
       void this.#write()
@@ -56,6 +68,7 @@ export class Checkpointer {
     const { lease } = this.#options
     const position = this.#newest!
     this.#writing = true
+    this.#records = 0
     try {
       // In doubt the lease renews by itself first, and that carries the checkpoint.
       if (lease.isOurs()) await lease.checkpointNow(position)
@@ -63,6 +76,6 @@ export class Checkpointer {
       // The lease is lost: its signal says so to everyone concerned.
     }
     this.#writing = false
-    if (position !== this.#newest) this.#arm()
+    if (position !== this.#newest) this.#follow()
   }
 }

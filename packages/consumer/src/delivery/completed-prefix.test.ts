@@ -63,6 +63,19 @@ describe('CompletedPrefix', () => {
     expect(() => prefix.complete(first, count)).toThrow(RangeError)
   })
 
+  it('keeps of what is done ahead no more than where it ends: the records may go while an older one is open', () => {
+    const prefix = new CompletedPrefix()
+    const ahead = positions(1, 3) as { sequenceNumber: string; subSequenceNumber: number }[]
+    prefix.append(positions(0, 1))
+    prefix.append(ahead)
+    prefix.complete(2)
+    prefix.complete(1)
+    prefix.complete(3)
+    for (const each of ahead) each.sequenceNumber = 'gone'
+    prefix.complete(0)
+    expect(prefix.position).toEqual({ sequenceNumber: '103', subSequenceNumber: 0 })
+  })
+
   it('never covers a record that is not done, and covers all before the first gap, for any order of completion', () => {
     fc.assert(
       fc.property(fc.array(fc.nat({ max: 5 }), { minLength: 1, maxLength: 8 }), fc.infiniteStream(fc.nat()), (sizes, picks) => {

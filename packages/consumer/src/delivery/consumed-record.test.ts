@@ -1,14 +1,15 @@
 import { AggregateBuilder, type Tag } from '@shardwise/aggregation'
+import { type Codec, type CodecContext, json } from '@shardwise/core/codec'
 import { tagsOf } from '@shardwise/core/record-tags'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { TRIM_HORIZON } from '../checkpoints/position.js'
 import type { ConsumedRecord } from './consumed-record.js'
 import { UserRecords } from './user-records.js'
 
 const ARN = 'arn:aws:kinesis:us-east-1:123456789012:stream/flights'
 
-function read(data: Uint8Array, stream = 'flights'): ConsumedRecord[] {
-  const records = new UserRecords({ stream, shardId: 'shard-1', range: undefined, resumeFrom: TRIM_HORIZON })
+function read(data: Uint8Array, stream = 'flights', codec?: Codec<unknown>): ConsumedRecord[] {
+  const records = new UserRecords({ stream, shardId: 'shard-1', range: undefined, resumeFrom: TRIM_HORIZON, codec })
   return [...records.batches([{ SequenceNumber: '49', PartitionKey: 'k', Data: data }])].flat()
 }
 
@@ -53,3 +54,78 @@ describe('a consumed record', () => {
     expect({ ...read(Buffer.from('x'))[0]!.headers }).toEqual({})
   })
 })
+
+describe("a record's data", () => {
+  it('are its bytes without a codec, also in a copy', () => {
+    const [record] = read(Buffer.from('x'))
+    expect(record!.data).toBe(record!.bytes)
+    expect({ ...record! }.data).toBe(record!.bytes)
+  })
+
+  it('are decoded when they are asked for, once, with what the codec is told; bytes stay; a copy has them too', () => {
+    const told: CodecContext[] = []
+    const codec = json<unknown>()
+    const decode = vi.fn((bytes: Uint8Array, context: CodecContext) => {
+      told.push(context)
+      return codec.decode(bytes, context)
+    })
+    const [record] = read(Buffer.from('{"a":1}'), ARN, { ...codec, decode })
+    expect(decode).not.toHaveBeenCalled()
+    expect(record!.data).toEqual({ a: 1 })
+    expect(record!.data).toBe(record!.data)
+    expect({ ...record! }.data).toBe(record!.data)
+    expect(decode).toHaveBeenCalledTimes(1)
+    expect(told).toEqual([{ stream: ARN, partitionKey: 'k', headers: undefined }])
+    expect(Buffer.from(record!.bytes).toString()).toBe('{"a":1}')
+  })
+
+  it('undefined is decoded once as well', () => {
+    const decode = vi.fn(() => undefined)
+    const [record] = read(Buffer.from('x'), 'flights', { encode: () => Buffer.from(''), decode })
+    expect([record!.data, record!.data]).toEqual([undefined, undefined])
+    expect(decode).toHaveBeenCalledTimes(1)
+  })
+
+  it('of an aggregate: each member has its own, and its headers', () => {
+    const told: unknown[] = []
+    const codec: Codec<unknown> = {
+      encode: () => Buffer.from(''),
+      decode: (bytes, { headers }) => {
+        told.push(headers)
+        return `${Buffer.from(bytes)}`
+      },
+    }
+    const records = read(aggregate(tagsOf(undefined, { a: '1' }), undefined), 'flights', codec)
+    expect(records.map(({ data }) => data)).toEqual(['x', 'x'])
+    expect(told.map((headers) => headers && { ...headers })).toEqual([{ a: '1' }, undefined])
+  })
+
+  it('that cannot be decoded say which record and codec, and are tried again', () => {
+    class GlueCodec implements Codec<unknown> {
+      calls = 0
+      encode(): Uint8Array {
+        return Buffer.from('')
+      }
+      decode(): unknown {
+        if (this.calls++ === 0) throw new TypeError('no schema 7')
+        return 'fine'
+      }
+    }
+    const [record] = read(Buffer.from('x'), 'flights', new GlueCodec())
+    expect(() => record!.data).toThrow('The codec GlueCodec cannot decode record 49/0 of shard-1 of flights: no schema 7')
+    expect(record!.data).toBe('fine')
+    const plain = read(Buffer.from('{'), 'flights', json())
+    expect(() => plain[0]!.data).toThrow(/^The codec cannot decode record 49\/0 of shard-1 of flights: /)
+    const cause = catching(() => plain[0]!.data).cause
+    expect(cause).toBeInstanceOf(SyntaxError)
+  })
+})
+
+function catching(run: () => unknown): Error {
+  try {
+    run()
+  } catch (error) {
+    return error as Error
+  }
+  throw new Error('nothing was thrown')
+}

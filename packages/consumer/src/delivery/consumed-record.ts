@@ -1,17 +1,23 @@
 import type { DecodedAggregate, Tag } from '@shardwise/aggregation'
+import { bytes, type Codec } from '@shardwise/core/codec'
 import type { KinesisRecord } from '@shardwise/core/kinesis-port'
 import { type Headers, headersOf, recordIdOf } from '@shardwise/core/record-tags'
 
-/** A user record: what a producer put, taken out of its aggregate where it came in one. */
-export interface ConsumedRecord {
+/** A user record: what a producer put, taken out of its aggregate where it came in one. `T` is what the consumer's codec makes of the bytes. */
+export interface ConsumedRecord<T = Uint8Array> {
   /** Name or ARN, as given in the options. */
   readonly stream: string
   readonly shardId: string
   readonly partitionKey: string
   /** Known for members of aggregates only: Kinesis does not give it back. */
   readonly explicitHashKey: string | undefined
-  /** For a member of an aggregate a view of the aggregate's bytes. Copy it to keep it long: the view keeps all of them alive. */
-  readonly data: Uint8Array
+  /**
+   * What the codec makes of `bytes`, decoded when it is first asked for, and once; without a codec these bytes. What the codec throws is
+   * thrown here, with the place of the record: a handler that lets it pass has failed. It is decoded again then when asked for again.
+   */
+  readonly data: T
+  /** As they were put. For a member of an aggregate a view of the aggregate's bytes: copy it to keep it long, for it keeps all of them alive. */
+  readonly bytes: Uint8Array
   /** Of the Kinesis record. Members of one aggregate share it. */
   readonly sequenceNumber: string
   /** Index in the aggregate, from 0; 0 for a record that came alone. */
@@ -39,8 +45,16 @@ export interface ConsumedRecord {
   readonly arrivedAt: Date | undefined
 }
 
-const NO_DATA: Uint8Array = new Uint8Array(0)
+const NO_BYTES: Uint8Array = new Uint8Array(0)
 const NO_TAGS: readonly Tag[] = []
+
+const PLAIN: PropertyDescriptor = { enumerable: true }
+const DECODED: PropertyDescriptor = {
+  enumerable: true,
+  get(this: UserRecord) {
+    return this.decode()
+  },
+}
 
 /** A Kinesis record that came as it was put, or one member of an aggregate. */
 export class UserRecord implements ConsumedRecord {
@@ -48,12 +62,16 @@ export class UserRecord implements ConsumedRecord {
   readonly shardId: string
   readonly partitionKey: string
   readonly explicitHashKey: string | undefined
-  readonly data: Uint8Array
+  /** What the codec makes of it: bytes by its type, since nobody inside looks at it. */
+  declare readonly data: Uint8Array
+  readonly bytes: Uint8Array
   readonly sequenceNumber: string
   readonly subSequenceNumber: number
   readonly aggregated: boolean
   readonly outsideShardRange: boolean
   readonly arrivedAt: Date | undefined
+  readonly #codec: Codec<unknown>
+  #decoded: { readonly data: unknown } | undefined
   readonly #aggregate: DecodedAggregate | undefined
   #headers: Headers | undefined
 
@@ -66,18 +84,27 @@ export class UserRecord implements ConsumedRecord {
     partitionKey: string,
     explicitHashKey: string | undefined,
     outsideShardRange: boolean,
+    codec: Codec<unknown>,
   ) {
     this.stream = stream
     this.shardId = shardId
     this.partitionKey = partitionKey
     this.explicitHashKey = explicitHashKey
-    this.data = aggregate === undefined ? (record.Data ?? NO_DATA) : aggregate.data(index)
+    this.bytes = aggregate === undefined ? (record.Data ?? NO_BYTES) : aggregate.data(index)
     this.sequenceNumber = record.SequenceNumber!
     this.subSequenceNumber = index
     this.aggregated = aggregate !== undefined
     this.outsideShardRange = outsideShardRange
     this.arrivedAt = record.ApproximateArrivalTimestamp
     this.#aggregate = aggregate
+    this.#codec = codec
+    // A property of the record itself, not of its class: a copy of the record has it too.
+    Object.defineProperty(this, 'data', codec === bytes() ? { ...PLAIN, value: this.bytes } : DECODED)
+  }
+
+  decode(): unknown {
+    this.#decoded ??= { data: decode(this.#codec, this) }
+    return this.#decoded.data
   }
 
   get headers(): Headers {
@@ -97,5 +124,18 @@ export class UserRecord implements ConsumedRecord {
 
   #tags(): readonly Tag[] {
     return this.#aggregate?.tags(this.subSequenceNumber) ?? NO_TAGS
+  }
+}
+
+function decode(codec: Codec<unknown>, record: UserRecord): unknown {
+  const { stream, shardId, partitionKey, headers, sequenceNumber, subSequenceNumber } = record
+  try {
+    const isEmpty = Object.keys(headers).length === 0
+    return codec.decode(record.bytes, { stream, partitionKey, headers: isEmpty ? undefined : headers })
+  } catch (cause) {
+    const problem = cause instanceof Error ? cause.message : String(cause)
+    const where = `${sequenceNumber}/${subSequenceNumber} of ${shardId} of ${stream}`
+    const name = codec.constructor?.name ?? 'Object'
+    throw new Error(`The codec${name === 'Object' ? '' : ` ${name}`} cannot decode record ${where}: ${problem}`, { cause })
   }
 }

@@ -11,7 +11,7 @@ interface AboutRecord {
 export type DeliveryEvent =
   /**
    * The handler threw or rejected. `records` are handed to it again, or parts of them; the position is that of the first, or of the one that a
-   * FailedAtError named.
+   * FailedAtError named. 0 `records`: it had checkpointed all of them itself before it failed, and the shard goes on behind them.
    */
   | {
       readonly type: 'handler-failed'

@@ -6,9 +6,9 @@ import type { HandlerContext } from './handler.js'
 /**
  * Takes over a record that the handler could not handle, before the shard goes on without it; `error` is that of the last attempt. A call
  * that throws or rejects is repeated with growing pauses for as long as the lease is held: nothing is skipped. `context.attempt` counts
- * the calls for this record.
+ * the calls for this record. Of a record that the codec could not decode `bytes` are there.
  */
-export type DeadLetter = (record: ConsumedRecord, error: unknown, context: HandlerContext) => unknown
+export type DeadLetter<T = Uint8Array> = (record: ConsumedRecord<T>, error: unknown, context: HandlerContext) => unknown
 
 /**
  * What becomes of records whose handler failed.
@@ -21,9 +21,9 @@ export type DeadLetter = (record: ConsumedRecord, error: unknown, context: Handl
  *   - `'stop-shard'`: no further record of the shard is handed over, and its checkpoint stays before the record. The lease is kept, so
  *     that no other worker comes to fail in the same way.
  */
-export type FailurePolicy =
+export type FailurePolicy<T = Uint8Array> =
   | 'retry'
-  | { readonly attempts: number; readonly giveUp: 'skip' | 'stop-shard' | { readonly deadLetter: DeadLetter } }
+  | { readonly attempts: number; readonly giveUp: 'skip' | 'stop-shard' | { readonly deadLetter: DeadLetter<T> } }
 
 /** Records `from` up to, without, `to` of a batch, which are handed over together. */
 export interface Span {

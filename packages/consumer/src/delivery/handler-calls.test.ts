@@ -7,6 +7,7 @@ import { FailedAtError } from './failed-at-error.js'
 import type { DeadLetter, FailurePolicy } from './failure-policy.js'
 import type { Handlers } from './handler.js'
 import { InOrderDelivery } from './in-order-delivery.js'
+import { completions } from './testing/completions.js'
 import { recordOf } from './testing/record-of.js'
 
 const POISON = new Error('poison')
@@ -45,7 +46,7 @@ function delivery(
     clock,
     random: () => 0,
     halt: halt.signal,
-    completed: ({ sequenceNumber }) => log.push(`completed ${sequenceNumber}`),
+    checkpoints: completions(({ sequenceNumber }) => log.push(`completed ${sequenceNumber}`)),
     emit: (event) => events.push(event),
   })
 }
@@ -73,6 +74,55 @@ const poisonous = (...poison: number[]): Handlers => ({
 const records = (count: number): ConsumedRecord[] => Array.from({ length: count }, (_, i) => recordOf(i))
 const types = (): string[] => events.map(({ type }) => type)
 const at = (sequenceNumber: string): object => ({ shardId: 'shard', sequenceNumber, subSequenceNumber: 0, partitionKey: 'a' })
+
+describe('what the handler has checkpointed itself before it failed is completed', () => {
+  const upTo = (fails: number, mark: number): Handlers => ({
+    eachBatch: async (given, { attempt, checkpoint }) => {
+      log.push(`[${numbers(given)}] ${attempt}`)
+      if (attempt > fails) return
+      const marked = given.find(({ sequenceNumber }) => Number(sequenceNumber) === mark)
+      if (marked !== undefined) await checkpoint(marked)
+      throw POISON
+    },
+  })
+
+  test('the records behind it are handed over again, as a batch that has not failed yet', async () => {
+    const inOrder = delivery(upTo(1, 1), { attempts: 1, giveUp: 'skip' })
+    const delivered = inOrder.deliver(records(4), 0)
+    await clock.advanceAsync(150)
+    expect(await delivered).toBe(true)
+    expect(log).toEqual(['[0 1 2 3] 1', 'completed 1', '[2 3] 2', 'completed 3'])
+    expect(events).toMatchObject([{ type: 'handler-failed', sequenceNumber: '2', records: 2, attempt: 1, retryInMs: 50 }])
+  })
+
+  test('all of them: the failure is announced, and the shard goes on', async () => {
+    const inOrder = delivery(upTo(1, 3), 'retry')
+    expect(await inOrder.deliver(records(4), 0)).toBe(true)
+    expect(log).toEqual(['[0 1 2 3] 1', 'completed 3'])
+    expect(events).toMatchObject([
+      { type: 'handler-failed', sequenceNumber: '3', records: 0, retryInMs: undefined, error: POISON },
+    ])
+    expect(inOrder.outstanding).toBe(0)
+  })
+
+  test('without a record it covers this call alone: of a batch that is halved, the half in hand', async () => {
+    const inOrder = delivery(
+      {
+        eachBatch: async (given, { checkpoint }) => {
+          log.push(`[${numbers(given)}]`)
+          if (given.length > 2) throw POISON
+          await checkpoint()
+          throw POISON
+        },
+      },
+      { attempts: 2, giveUp: 'skip' },
+    )
+    const delivered = inOrder.deliver(records(4), 0)
+    await clock.advanceAsync(1_000)
+    expect(await delivered).toBe(true)
+    expect(log).toEqual(['[0 1 2 3]', '[0 1 2 3]', '[0 1]', 'completed 1', '[2 3]', 'completed 3'])
+  })
+})
 
 describe('a record that fails as often as it may', () => {
   test("'skip': the shard goes on without it, and says so", async () => {
@@ -184,6 +234,15 @@ describe('a record that fails as often as it may', () => {
     expect([types(), log]).toEqual([['handler-failed'], ['0 attempt 1']])
   })
 
+  test('told to give up in a dead letter call, it returns: not completed, since it may have given up', async () => {
+    const gives: DeadLetter = () => {
+      halt.abort()
+      lost.abort()
+    }
+    expect(await delivery(poisonous(0), { attempts: 1, giveUp: { deadLetter: gives } }).deliver(records(1), 0)).toBe(false)
+    expect([types(), log]).toEqual([['handler-failed'], ['0 attempt 1']])
+  })
+
   test('halted in the pause of a dead letter that failed: not completed', async () => {
     const refuses: DeadLetter = () => {
       throw new Error('no letter box')
@@ -275,6 +334,38 @@ describe('a batch that fails', () => {
     }
     expect(await delivery({ eachBatch }, 'retry').deliver(records(3), 0)).toBe(false)
     expect([log, types()]).toEqual([['completed 0'], []])
+  })
+
+  test('one that was told to give up and returns may have done so half-way: none of its records is completed', async () => {
+    const eachBatch: Handlers['eachBatch'] = async (given, { signal }) => {
+      for (const record of given) {
+        if (signal.aborted) return
+        log.push(record.sequenceNumber)
+        if (record.sequenceNumber === '1') {
+          halt.abort()
+          lost.abort()
+        }
+      }
+    }
+    const inOrder = delivery({ eachBatch }, 'retry')
+    expect(await inOrder.deliver(records(3), 0)).toBe(false)
+    expect([log, types(), inOrder.outstanding]).toEqual([['0', '1'], [], 3])
+  })
+
+  test.each<[string, (given: ConsumedRecord[]) => unknown]>([
+    ['empties', (given) => given.splice(0)],
+    ['sorts', (given) => given.reverse()],
+    ['shortens', (given) => given.pop()],
+  ])('what its handler %s is a copy: the records that are completed stay those that were handed over', async (_, change) => {
+    const eachBatch = (given: readonly ConsumedRecord[], { attempt }: { attempt: number }): void => {
+      log.push(numbers(given))
+      change(given as ConsumedRecord[])
+      if (attempt < 4) throw POISON
+    }
+    const delivered = delivery({ eachBatch }, { attempts: 9, giveUp: 'skip' }).deliver(records(4), 0)
+    await clock.advanceAsync(10_000)
+    expect(await delivered).toBe(true)
+    expect(log).toEqual(['0 1 2 3', '0 1 2 3', '0 1', '0 1', 'completed 1', '2 3', '2 3', 'completed 3'])
   })
 
   test('a name that is not of the batch: the whole batch has failed', async () => {

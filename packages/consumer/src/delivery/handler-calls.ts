@@ -1,6 +1,8 @@
 import { type Clock, sleep } from '@shardwise/core/clock'
 import type { Random } from '@shardwise/core/random'
 import { type Backoff, backoffDelay } from '../backoff.js'
+import { comparePositions, type Position, sequencePosition } from '../checkpoints/position.js'
+import type { ShardCheckpoints } from '../checkpoints/shard-checkpoints.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import { CompletedPrefix, type RecordPosition } from './completed-prefix.js'
 import type { ConsumedRecord } from './consumed-record.js'
@@ -8,6 +10,8 @@ import type { DeliveryEvent } from './delivery-event.js'
 import { FailedAtError } from './failed-at-error.js'
 import { afterFailure, type FailurePolicy, type Span } from './failure-policy.js'
 import type { HandlerContext, Handlers } from './handler.js'
+import { LoopTurns } from './loop-turns.js'
+import type { RecordIdWindow } from './record-id-window.js'
 
 export interface HandlerCallsOptions {
   readonly lease: Pick<HeldLease, 'shardId' | 'signal' | 'isOurs' | 'revalidate'>
@@ -16,10 +20,11 @@ export interface HandlerCallsOptions {
   readonly backoff: Backoff
   readonly clock: Clock
   readonly random: Random
+  /** Undefined: duplicates are handed over like other records. */
+  readonly recordIds?: RecordIdWindow | undefined
   /** No further handler call begins once this aborts. */
   readonly halt: AbortSignal
-  /** Called with the end of the completed prefix each time it has moved. */
-  readonly completed: (position: RecordPosition) => void
+  readonly checkpoints: Pick<ShardCheckpoints, 'context' | 'inHand' | 'isAhead' | 'last' | 'completed'>
   readonly emit: (event: DeliveryEvent) => void
 }
 
@@ -30,6 +35,8 @@ export interface Batch {
   readonly first: number
   /** Of a first attempt. */
   readonly context: HandlerContext
+  /** Completed without a call, as copies of what was completed before. */
+  duplicates: number
 }
 
 /**
@@ -38,12 +45,13 @@ export interface Batch {
  */
 export class HandlerCalls {
   readonly #options: HandlerCallsOptions
+  readonly #loop: LoopTurns
   readonly #prefix = new CompletedPrefix()
-  /** `stop-shard` has come to pass. */
   #blocked = false
 
   constructor(options: HandlerCallsOptions) {
     this.#options = options
+    this.#loop = LoopTurns.of(options.clock)
   }
 
   /** Records taken and not completed. */
@@ -52,30 +60,54 @@ export class HandlerCalls {
   }
 
   take(records: readonly ConsumedRecord[], millisBehindLatest: number | undefined): Batch {
-    const { shardId, signal } = this.#options.lease
-    return { records, first: this.#prefix.append(records), context: { shardId, signal, millisBehindLatest, attempt: 1 } }
+    const { lease, checkpoints } = this.#options
+    const { shardId, signal } = lease
+    const context = { shardId, signal, millisBehindLatest, attempt: 1, ...checkpoints.context() }
+    return { records, first: this.#prefix.append(records), context, duplicates: 0 }
   }
 
   /**
    * True when records `from` up to `to` of the batch are completed or given up; false when that is not to be: halted, lease lost, or the
-   * shard is blocked.
+   * shard is blocked. `also-halted`: the call is made when halted too, once, if nothing has to be waited for.
    */
-  async settle(batch: Batch, from: number, to: number): Promise<boolean> {
+  async settle(
+    batch: Batch,
+    from: number,
+    to: number,
+    when: 'unless-halted' | 'also-halted' = 'unless-halted',
+  ): Promise<boolean> {
     /** Still to be handed over, the next at the end. */
     const spans: Span[] = [{ from, to, handed: 0, failures: 0 }]
     for (let span = spans.pop(); span !== undefined; span = spans.pop()) {
+      const { due } = this.#loop
+      if (due !== undefined) await due
       while (this.#goesOn() && !this.#options.lease.isOurs()) if (!(await this.#regain())) return false
-      if (!this.#goesOn()) return false
+      if (!this.#goesOn() && !(when === 'also-halted' && this.#mayCloseGap())) return false
+      if (this.#options.checkpoints.isAhead) {
+        span = this.#withoutCheckpointed(batch, span)
+        if (span.from === span.to) continue
+      }
       // Nothing is awaited between the question and the call: after a pause of the process the lease may belong to someone else.
+      const duplicates = this.#duplicatesIn(batch, span)
       try {
-        await this.#hand(batch, span)
+        await this.#loop.keeping(() => this.#hand(batch, span, duplicates))
       } catch (error) {
-        if (!(await this.#afterFailure(batch, span, error, spans))) return false
+        if (!(await this.#afterFailure(batch, span, error, duplicates, spans))) return false
         continue
       }
-      this.#complete(batch, span.from, span.to)
+      // Told to give up, it may have done so by returning.
+      if (this.#options.lease.signal.aborted) {
+        this.#options.checkpoints.inHand(undefined)
+        return false
+      }
+      this.#handled(batch, span.from, span.to, duplicates)
     }
     return true
+  }
+
+  /** `stop-shard` has come to pass. */
+  get isBlocked(): boolean {
+    return this.#blocked
   }
 
   /** Resolves when halted where the shard is blocked, else at once: a shard that is blocked is kept. */
@@ -89,48 +121,113 @@ export class HandlerCalls {
     return !this.#options.halt.aborted && !this.#blocked
   }
 
-  #hand({ records, context }: Batch, { from, to, handed }: Span): unknown {
-    const { eachRecord, eachBatch } = this.#options.handlers
-    const attempted = handed === 0 ? context : { ...context, attempt: handed + 1 }
+  #mayCloseGap(): boolean {
+    const { lease } = this.#options
+    return !this.#blocked && !lease.signal.aborted && lease.isOurs()
+  }
+
+  /** Indices of records that need not be handed over. */
+  #duplicatesIn({ records }: Batch, { from, to }: Span): ReadonlySet<number> | undefined {
+    const { recordIds } = this.#options
+    if (recordIds === undefined) return undefined
+    const duplicates = new Set<number>()
+    const inCall = new Set<string>()
+    for (let i = from; i < to; i++) {
+      const { recordId } = records[i]!
+      if (recordId === undefined) continue
+      // One call succeeds with all of its records or with none, so that the first copy in it stands for the others.
+      if (inCall.has(recordId) || recordIds.isDuplicate(records[i]!)) duplicates.add(i)
+      inCall.add(recordId)
+    }
+    return duplicates
+  }
+
+  #hand({ records, context }: Batch, { from, to, handed }: Span, duplicates: ReadonlySet<number> | undefined): unknown {
+    const { handlers, checkpoints } = this.#options
+    const { eachRecord, eachBatch } = handlers
+    if (duplicates?.size === to - from) return undefined
+    checkpoints.inHand(records[to - 1]!)
+    const attempted = handed === 0 ? context : { ...context, ...checkpoints.context(), attempt: handed + 1 }
     if (eachBatch === undefined) return eachRecord(records[from]!, attempted)
-    return eachBatch(to - from === records.length ? records : records.slice(from, to), attempted)
+    // A copy: what a handler does to its array must not change which records are completed.
+    const given = records.slice(from, to)
+    return eachBatch(duplicates?.size ? given.filter((_, i) => !duplicates.has(from + i)) : given, attempted)
+  }
+
+  /** The handler has succeeded with these. */
+  #handled(batch: Batch, from: number, to: number, duplicates: ReadonlySet<number> | undefined): void {
+    const { recordIds } = this.#options
+    for (let i = from; recordIds !== undefined && i < to; i++) {
+      if (duplicates?.has(i)) batch.duplicates++
+      else recordIds.completed(batch.records[i]!)
+    }
+    this.#complete(batch, from, to)
   }
 
   #complete({ first }: Batch, from: number, to: number): void {
     if (to === from) return
-    const before = this.#prefix.position
+    const before = this.#prefix.outstanding
     this.#prefix.complete(first + from, to - from)
-    const position = this.#prefix.position
-    if (position !== before) this.#options.completed(position!)
+    const records = before - this.#prefix.outstanding
+    if (records > 0) this.#options.checkpoints.completed(this.#prefix.position!, records)
   }
 
   /** Puts on `spans` what is to be handed over now. False when nothing is any more. */
-  async #afterFailure(batch: Batch, span: Span, error: unknown, spans: Span[]): Promise<boolean> {
-    const { lease, onFailure, backoff, random, emit } = this.#options
+  async #afterFailure(
+    batch: Batch,
+    failed: Span,
+    error: unknown,
+    duplicates: ReadonlySet<number> | undefined,
+    spans: Span[],
+  ): Promise<boolean> {
+    const { lease, checkpoints, onFailure, backoff, random, emit } = this.#options
+    checkpoints.inHand(undefined)
+    const span = this.#withoutCheckpointed(batch, failed)
+    if (span.from === span.to) {
+      if (!lease.signal.aborted) emit(this.#failure(batch, span, span.from - 1, error, undefined))
+      return !lease.signal.aborted
+    }
     const failedAt = namedRecord(error, batch.records, span)
     const verdict = afterFailure(onFailure, span, failedAt, backoff, random)
     const at = failedAt ?? span.from
-    this.#complete(batch, span.from, at)
+    this.#handled(batch, span.from, at, duplicates)
     // Told to give up, it did: that is no failure.
     if (lease.signal.aborted) return false
-    const { sequenceNumber, subSequenceNumber } = batch.records[at]!
-    emit({
-      type: 'handler-failed',
-      shardId: lease.shardId,
-      sequenceNumber,
-      subSequenceNumber,
-      records: span.to - at,
-      error,
-      attempt: span.handed + 1,
-      retryInMs: verdict.givenUp === undefined ? verdict.delayMs : undefined,
-    })
+    emit(this.#failure(batch, span, at, error, verdict.givenUp === undefined ? verdict.delayMs : undefined))
     spans.push(...verdict.spans.toReversed())
     return verdict.givenUp === undefined ? this.#pause(verdict.delayMs) : this.#giveUp(batch, verdict.givenUp.from, error)
   }
 
+  /**
+   * What the handler has checkpointed itself is completed, by its own word, and to hand it over again would make it checkpoint backwards. After a
+   * crash it would not come again either.
+   */
+  #withoutCheckpointed(batch: Batch, span: Span): Span {
+    const { isAhead, last } = this.#options.checkpoints
+    if (!isAhead) return span
+    let from = span.from
+    while (from < span.to && comparePositions(positionOf(batch.records[from]!), last) <= 0) from++
+    this.#complete(batch, span.from, from)
+    return from === span.from ? span : { ...span, from, failures: 0 }
+  }
+
+  #failure(batch: Batch, span: Span, at: number, error: unknown, retryInMs: number | undefined): DeliveryEvent {
+    const { sequenceNumber, subSequenceNumber } = batch.records[at]!
+    return {
+      type: 'handler-failed',
+      shardId: this.#options.lease.shardId,
+      sequenceNumber,
+      subSequenceNumber,
+      records: span.to - Math.max(at, span.from),
+      error,
+      attempt: span.handed + 1,
+      retryInMs,
+    }
+  }
+
   /** False when the record was not given up after all. */
   async #giveUp(batch: Batch, index: number, error: unknown): Promise<boolean> {
-    const { lease, onFailure, backoff, random, emit } = this.#options
+    const { lease, checkpoints, onFailure, backoff, random, emit } = this.#options
     if (onFailure === 'retry') throw new Error('A record cannot be given up where failures are retried')
     const record = batch.records[index]!
     const { sequenceNumber, subSequenceNumber, partitionKey } = record
@@ -149,14 +246,17 @@ export class HandlerCalls {
         break
       }
       try {
+        checkpoints.inHand(record)
         await onFailure.giveUp.deadLetter(record, error, { ...batch.context, attempt })
       } catch (thrown) {
+        checkpoints.inHand(undefined)
         if (lease.signal.aborted) return false
         const retryInMs = backoffDelay(attempt, backoff, random)
         emit({ type: 'dead-letter-failed', ...about, error: thrown, attempt, retryInMs })
         if (!(await this.#pause(retryInMs))) return false
         continue
       }
+      if (lease.signal.aborted) return false
       emit({ type: 'record-dead-lettered', ...about })
       break
     }
@@ -185,6 +285,10 @@ export class HandlerCalls {
       () => false,
     )
   }
+}
+
+function positionOf({ sequenceNumber, subSequenceNumber }: RecordPosition): Position {
+  return sequencePosition(sequenceNumber, subSequenceNumber)
 }
 
 /** The index of the record that the error names, where it is one of the span. */

@@ -1,4 +1,5 @@
 import type { HeldLease } from '../leases/held-lease.js'
+import { sharedAbort } from '../shared-abort.js'
 import type { StartGate } from './start-gate.js'
 
 export interface HandlerPermitOptions {
@@ -11,7 +12,7 @@ export interface HandlerPermitOptions {
 /** What the delivery sees of the lease of its shard: whether a handler call may begin, by the lease and by all gates. */
 export class HandlerPermit implements Pick<HeldLease, 'shardId' | 'signal' | 'isOurs' | 'revalidate'> {
   readonly #options: HandlerPermitOptions
-  readonly #revoked = new AbortController()
+  readonly #revoked = sharedAbort()
 
   constructor(options: HandlerPermitOptions) {
     this.#options = options

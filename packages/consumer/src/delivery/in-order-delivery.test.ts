@@ -6,6 +6,7 @@ import type { ConsumedRecord } from './consumed-record.js'
 import type { DeliveryEvent } from './delivery-event.js'
 import type { HandlerContext, Handlers } from './handler.js'
 import { InOrderDelivery } from './in-order-delivery.js'
+import { completions } from './testing/completions.js'
 import { recordOf } from './testing/record-of.js'
 
 const name = ({ sequenceNumber, subSequenceNumber }: ConsumedRecord): string => `${sequenceNumber}/${subSequenceNumber}`
@@ -52,7 +53,9 @@ function delivery(handlers: Handlers): InOrderDelivery {
     clock,
     random: () => 0,
     halt: halt.signal,
-    completed: ({ sequenceNumber, subSequenceNumber }) => log.push(`completed ${sequenceNumber}/${subSequenceNumber}`),
+    checkpoints: completions(({ sequenceNumber, subSequenceNumber }) =>
+      log.push(`completed ${sequenceNumber}/${subSequenceNumber}`),
+    ),
     emit: (event) => events.push(event),
   })
 }
@@ -111,7 +114,9 @@ test('what the handler is told', async () => {
   await clock.advanceAsync(50)
   expect(await delivered).toBe(true)
   await inOrder.deliver([recordOf(2)], undefined)
-  const context = { shardId: 'shard', signal: lost.signal, millisBehindLatest: 250 }
+  const checkpointing = { generation: 1, pendingCheckpoint: undefined }
+  const calls = { checkpoint: expect.any(Function), prepareCheckpoint: expect.any(Function) }
+  const context = { shardId: 'shard', signal: lost.signal, millisBehindLatest: 250, ...checkpointing, ...calls }
   expect(told).toEqual([
     { ...context, attempt: 1 },
     { ...context, attempt: 2 },
@@ -288,7 +293,7 @@ describe('in doubt whether the lease is ours', () => {
       clock,
       random: () => 0,
       halt: halt.signal,
-      completed: () => {},
+      checkpoints: completions(() => {}),
       emit: () => {},
     })
     const delivered = inOrder.deliver([recordOf(1), recordOf(2)], 0)
@@ -306,7 +311,7 @@ test('property: whatever fails and whenever it is halted, calls and completions 
     const calls: number[] = []
     const completed: number[] = []
     const inOrder = new InOrderDelivery({
-      lease: { shardId: 'shard', signal: stop.signal, isOurs: () => true, revalidate: async () => true },
+      lease: { shardId: 'shard', signal: new AbortController().signal, isOurs: () => true, revalidate: async () => true },
       handlers: {
         eachRecord: async ({ sequenceNumber }, { attempt }) => {
           calls.push(Number(sequenceNumber))
@@ -319,7 +324,7 @@ test('property: whatever fails and whenever it is halted, calls and completions 
       clock: time,
       random: () => 0,
       halt: stop.signal,
-      completed: ({ sequenceNumber }) => completed.push(Number(sequenceNumber)),
+      checkpoints: completions(({ sequenceNumber }) => completed.push(Number(sequenceNumber))),
       emit: () => {},
     })
     const expected = failures.flatMap((times, i) => Array.from({ length: times + 1 }, () => i)).slice(0, haltAfter)

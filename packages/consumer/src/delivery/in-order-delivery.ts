@@ -1,23 +1,36 @@
 import type { ConsumedRecord } from './consumed-record.js'
+import type { Completed, Delivery } from './delivery.js'
 import { HandlerCalls, type HandlerCallsOptions } from './handler-calls.js'
 
 /** Calls the handler for one shard, one call at a time, in order. */
-export class InOrderDelivery {
+export class InOrderDelivery implements Delivery {
   readonly #calls: HandlerCalls
   readonly #inBatches: boolean
+  #last: Promise<boolean> = Promise.resolve(true)
 
   constructor(options: HandlerCallsOptions) {
     this.#calls = new HandlerCalls(options)
     this.#inBatches = options.handlers.eachBatch !== undefined
   }
 
-  /** Records handed in and not completed. */
   get outstanding(): number {
     return this.#calls.outstanding
   }
 
-  /** True when all records are completed or given up, false when halted before. */
-  async deliver(records: readonly ConsumedRecord[], millisBehindLatest: number | undefined): Promise<boolean> {
+  deliver(records: readonly ConsumedRecord[], millisBehindLatest: number | undefined, completed?: Completed): Promise<boolean> {
+    this.#last = this.#deliver(records, millisBehindLatest, completed)
+    return this.#last
+  }
+
+  room(): Promise<boolean> {
+    return this.#last
+  }
+
+  async #deliver(
+    records: readonly ConsumedRecord[],
+    millisBehindLatest: number | undefined,
+    completed: Completed | undefined,
+  ): Promise<boolean> {
     const batch = this.#calls.take(records, millisBehindLatest)
     const step = this.#inBatches ? records.length : 1
     for (let from = 0; from < records.length; from += step) {
@@ -25,6 +38,7 @@ export class InOrderDelivery {
       await this.#calls.whileBlocked()
       return false
     }
+    completed?.(batch.duplicates)
     return true
   }
 }

@@ -1,59 +1,124 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { KeySchedule } from './key-schedule.js'
+import { type Keyed, KeySchedule } from './key-schedule.js'
+
+/** One for each letter, numbered on from `first`. */
+const items = (keys: string, first = 0): Keyed[] => [...keys].map((key, i) => ({ key, number: first + i }))
+
+function scheduleOf(keys: string): {
+  schedule: KeySchedule<Keyed>
+  take: () => number | undefined
+  after: (n: number) => number | undefined
+} {
+  const schedule = new KeySchedule<Keyed>()
+  const all = items(keys)
+  schedule.append([...all])
+  return { schedule, take: () => schedule.take()?.number, after: (n) => schedule.after(all[n]!)?.number }
+}
 
 test('the oldest of each key first, and what waits when its key is free', () => {
-  const schedule = new KeySchedule(['a', 'a', 'b', 'a', 'c'])
-  expect([schedule.take(), schedule.take(), schedule.take(), schedule.take()]).toEqual([0, 2, 4, undefined])
-  expect(schedule.after(2)).toBeUndefined()
-  expect(schedule.after(0)).toBe(1)
-  expect(schedule.after(1)).toBe(3)
-  expect(schedule.after(3)).toBeUndefined()
-  expect(schedule.after(4)).toBeUndefined()
+  const { take, after } = scheduleOf('aabac')
+  expect([take(), take(), take(), take()]).toEqual([0, 2, 4, undefined])
+  expect(after(2)).toBeUndefined()
+  expect(after(0)).toBe(1)
+  expect(after(1)).toBe(3)
+  expect(after(3)).toBeUndefined()
+  expect(after(4)).toBeUndefined()
 })
 
 test('a key whose records are done is free for those that come later', () => {
-  const schedule = new KeySchedule(['a', 'b', 'a'])
-  expect(schedule.take()).toBe(0)
-  expect(schedule.after(0)).toBe(1)
-  expect(schedule.take()).toBe(2)
+  const { take, after } = scheduleOf('aba')
+  expect(take()).toBe(0)
+  expect(after(0)).toBe(1)
+  expect(take()).toBe(2)
 })
 
-test('closed: gives out nothing more', () => {
-  const schedule = new KeySchedule(['a', 'a', 'b'])
-  schedule.take()
-  schedule.close()
-  expect([schedule.take(), schedule.after(0)]).toEqual([undefined, undefined])
+test('what is appended waits behind its key, and comes after all that was there before', () => {
+  const { schedule, take, after } = scheduleOf('ab')
+  expect(take()).toBe(0)
+  schedule.append(items('ac', 2))
+  schedule.append([])
+  expect([take(), take(), take()]).toEqual([1, 3, undefined])
+  expect(after(0)).toBe(2)
+})
+
+test('closing gaps: only what lies before something that was given out', () => {
+  const { schedule, take, after } = scheduleOf('aabcad')
+  expect([take(), take()]).toEqual([0, 2])
+  schedule.closeGaps()
+  expect([take(), after(2)]).toEqual([undefined, undefined])
+  expect(after(0)).toBe(1)
+  expect(after(1)).toBeUndefined()
+})
+
+test('an end: nothing behind it, whatever was given out', () => {
+  const { schedule, take, after } = scheduleOf('aabcad')
+  expect([take(), take(), take(), take()]).toEqual([0, 2, 3, 5])
+  schedule.closeGaps()
+  schedule.endBefore(3)
+  schedule.endBefore(4)
+  expect(after(0)).toBe(1)
+  expect(after(1)).toBeUndefined()
 })
 
 test('property: lanes that stop when there is nothing give out every record once, no key twice at a time, each key in order', () => {
-  const keys = fc.array(fc.constantFrom('a', 'b', 'c', 'd'), { maxLength: 40 })
+  const reads = fc.array(fc.array(fc.constantFrom('a', 'b', 'c', 'd'), { maxLength: 15 }), { maxLength: 5 })
+  const limits = fc.integer({ min: 1, max: 6 })
   fc.assert(
-    fc.property(keys, fc.integer({ min: 1, max: 6 }), fc.infiniteStream(fc.nat()), (given, limit, lots) => {
-      const schedule = new KeySchedule(given)
-      const inHand = new Set<number>()
-      const done: number[] = []
-      const start = (index: number | undefined): void => {
-        if (index === undefined) return
-        expect([...inHand].map((other) => given[other])).not.toContain(given[index])
-        inHand.add(index)
+    fc.property(reads, limits, fc.infiniteStream(fc.nat()), fc.option(fc.nat(60)), (given, limit, lots, closeAfter) => {
+      const schedule = new KeySchedule<Keyed>()
+      const queue = [...given]
+      const known: Keyed[] = []
+      const inHand = new Map<number, Keyed>()
+      const begun: number[] = []
+      const done = new Set<number>()
+      let closed = false
+      const start = (item: Keyed | undefined): void => {
+        if (item === undefined) return
+        expect([...inHand.values()].map(({ key }) => key)).not.toContain(item.key)
+        if (closed) expect(item.number).toBeLessThan(Math.max(...begun))
+        inHand.set(item.number, item)
+        begun.push(item.number)
       }
-      for (let lane = 0; lane < limit; lane++) start(schedule.take())
-      while (inHand.size > 0) {
+      const append = (): void => {
+        const more = items((queue.shift() ?? []).join(''), known.length)
+        known.push(...more)
+        schedule.append(more)
+        while (inHand.size < limit) {
+          const item = schedule.take()
+          if (item === undefined) break
+          start(item)
+        }
+      }
+      append()
+      while (inHand.size > 0 || (queue.length > 0 && !closed)) {
+        if (!closed && done.size === closeAfter) {
+          closed = true
+          schedule.closeGaps()
+        }
+        const lot = lots.next().value!
+        if (inHand.size === 0 || (!closed && queue.length > 0 && lot % 4 === 0)) {
+          append()
+          continue
+        }
         expect(inHand.size).toBeLessThanOrEqual(limit)
-        const index = [...inHand][lots.next().value! % inHand.size]!
-        inHand.delete(index)
-        done.push(index)
-        start(schedule.after(index))
+        const item = [...inHand.values()][lot % inHand.size]!
+        inHand.delete(item.number)
+        done.add(item.number)
+        start(schedule.after(item))
+        if (closed) continue
         // As many in hand as there are keys left, up to the limit.
-        const left = new Set(given.filter((_, i) => !done.includes(i)))
+        const left = new Set(known.flatMap(({ key, number }) => (done.has(number) ? [] : [key])))
         expect(inHand.size).toBe(Math.min(limit, left.size))
       }
-      expect(done.toSorted((a, b) => a - b)).toEqual(given.map((_, i) => i))
-      for (const key of new Set(given)) {
-        const ofKey = done.filter((index) => given[index] === key)
+      // Without a gap: all that is known, or as far as anything was begun when it was closed.
+      const end = closed ? Math.max(-1, ...begun) + 1 : known.length
+      expect([...done].toSorted((a, b) => a - b)).toEqual(Array.from({ length: end }, (_, i) => i))
+      for (const each of new Set(known.map(({ key }) => key))) {
+        const ofKey = begun.filter((number) => known[number]!.key === each)
         expect(ofKey).toEqual(ofKey.toSorted((a, b) => a - b))
       }
     }),
+    { numRuns: 500 },
   )
 })

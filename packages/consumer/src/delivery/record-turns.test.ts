@@ -1,9 +1,11 @@
+import { ManualClock } from '@shardwise/core/clock'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { ConsumedRecord } from './consumed-record.js'
 import { HandlerPermit } from './handler-permit.js'
 import { PausedShards } from './paused-shards.js'
 import { type GivenRecord, RecordTurns } from './record-turns.js'
+import { completions } from './testing/completions.js'
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
@@ -26,7 +28,8 @@ function shard(shardId: string, turns: RecordTurns, paused: PausedShards) {
       while (!halt.signal.aborted && !permit.isOurs()) if (!(await permit.revalidate())) return
       if (halt.signal.aborted) return
       const record = { shardId, sequenceNumber: String(n) } as ConsumedRecord
-      await turns.handlers.eachRecord!(record, { shardId, signal: permit.signal, millisBehindLatest: 0, attempt: 1 })
+      const context = { shardId, signal: permit.signal, millisBehindLatest: 0, attempt: 1, ...completions(() => {}).context() }
+      await turns.handlers.eachRecord!(record, context)
     }
   }
   const finished = run()
@@ -46,7 +49,7 @@ function shard(shardId: string, turns: RecordTurns, paused: PausedShards) {
 }
 
 it('shards take turns', async () => {
-  const turns = new RecordTurns()
+  const turns = new RecordTurns(new ManualClock())
   const shards = ['a', 'b', 'c'].map((id) => shard(id, turns, new PausedShards()))
   const got: string[] = []
   for (let i = 0; i < 7; i++) {
@@ -68,7 +71,7 @@ it('whatever is halted, paused and doubted at any moment, a record of a shard th
   })
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
-      const turns = new RecordTurns()
+      const turns = new RecordTurns(new ManualClock())
       const paused = new PausedShards()
       const shards = ['a', 'b', 'c', 'd'].map((id) => shard(id, turns, paused))
       const got = new Map<string, number>()

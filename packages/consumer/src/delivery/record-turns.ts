@@ -1,9 +1,11 @@
+import type { Clock } from '@shardwise/core/clock'
 import type { ConsumedRecord } from './consumed-record.js'
 import type { HandlerContext, Handlers } from './handler.js'
+import { LoopTurns } from './loop-turns.js'
 import type { StartGate } from './start-gate.js'
 
 /** A record in the body of a loop over `consumer.records()`. */
-export interface StreamedRecord extends ConsumedRecord {
+export interface StreamedRecord<T = Uint8Array> extends ConsumedRecord<T> {
   /** As for a handler: `signal` aborts when the shard is lost while the body works on the record. */
   readonly context: HandlerContext
 }
@@ -35,9 +37,21 @@ export class RecordTurns implements StartGate {
   #granted: Turn | undefined
   #asking: ((given: GivenRecord | undefined) => void) | undefined
   #over = false
+  readonly #clock: Clock
+  readonly #loop: LoopTurns
+  /** When the record in hand was given. */
+  #givenAt: number | undefined
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.#loop = LoopTurns.of(clock)
+  }
 
   /** The next record, or undefined when there will be none. Ask again only after the answer. */
   ask(): Promise<GivenRecord | undefined> {
+    // How much of it the body waited is not known. Too many turns cost little.
+    if (this.#givenAt !== undefined) this.#loop.kept(this.#clock.now() - this.#givenAt)
+    this.#givenAt = undefined
     if (this.#over) return Promise.resolve(undefined)
     return new Promise((resolve) => {
       this.#asking = resolve
@@ -97,6 +111,7 @@ export class RecordTurns implements StartGate {
     if (this.#granted === undefined || give === undefined) throw new Error(`No record of ${context.shardId} was asked for`)
     this.#granted = undefined
     this.#asking = undefined
+    this.#givenAt = this.#clock.now()
     return new Promise((resolve, reject) => {
       const streamed: StreamedRecord = Object.assign(record, { context })
       give({ record: streamed, complete: resolve, leave: () => reject(context.signal.reason) })

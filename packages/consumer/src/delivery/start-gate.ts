@@ -7,3 +7,16 @@ export interface StartGate {
   /** The gate was open for this shard and no call begins after all: what was meant for it goes to another. */
   passUp?(shardId: string): void
 }
+
+/** A gate for the shards of several streams, where two may have one id. */
+export function gateOf(
+  gate: StartGate,
+  { leaseKey, shardId }: { readonly leaseKey: string; readonly shardId: string },
+): StartGate {
+  if (leaseKey === shardId) return gate
+  return {
+    isOpen: () => gate.isOpen(leaseKey),
+    opened: (_shardId, halt) => gate.opened(leaseKey, halt),
+    passUp: () => gate.passUp?.(leaseKey),
+  }
+}

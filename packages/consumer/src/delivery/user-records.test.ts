@@ -43,6 +43,7 @@ describe('UserRecords', () => {
         partitionKey: 'key',
         explicitHashKey: undefined,
         data,
+        bytes: data,
         sequenceNumber: '7',
         subSequenceNumber: 0,
         aggregated: false,

@@ -1,4 +1,5 @@
 import { type DecodedAggregate, decodeAggregate } from '@shardwise/aggregation'
+import { bytes, type Codec } from '@shardwise/core/codec'
 import { type HashKeyRange, hashKeyWords, parseHashKey, toWords } from '@shardwise/core/hash-key'
 import type { KinesisRecord } from '@shardwise/core/kinesis-port'
 import { compareSequenceNumbers, type Position } from '../checkpoints/position.js'
@@ -18,6 +19,7 @@ export class UserRecords {
   readonly #range: { readonly start: Uint32Array; readonly end: Uint32Array } | undefined
   readonly #words: Uint32Array = new Uint32Array(4)
   readonly #outside: Map<string, boolean> = new Map()
+  readonly #codec: Codec<unknown>
   #completed: Extract<Position, { kind: 'sequence' }> | undefined
 
   constructor(options: {
@@ -25,9 +27,12 @@ export class UserRecords {
     readonly shardId: string
     readonly range: HashKeyRange | undefined
     readonly resumeFrom: Position
+    /** Default: bytes as they are. */
+    readonly codec?: Codec<unknown> | undefined
   }) {
     this.#stream = options.stream
     this.#shardId = options.shardId
+    this.#codec = options.codec ?? bytes()
     this.#range = options.range === undefined ? undefined : { start: words(options.range.start), end: words(options.range.end) }
     this.#completed = options.resumeFrom.kind === 'sequence' ? options.resumeFrom : undefined
   }
@@ -67,7 +72,17 @@ export class UserRecords {
     const partitionKey = aggregate === undefined ? (record.PartitionKey ?? '') : aggregate.partitionKey(index)
     const explicitHashKey = aggregate?.explicitHashKey(index)
     const outside = aggregate !== undefined && this.#isOutside(partitionKey, explicitHashKey)
-    return new UserRecord(this.#stream, this.#shardId, record, aggregate, index, partitionKey, explicitHashKey, outside)
+    return new UserRecord(
+      this.#stream,
+      this.#shardId,
+      record,
+      aggregate,
+      index,
+      partitionKey,
+      explicitHashKey,
+      outside,
+      this.#codec,
+    )
   }
 
   #isOutside(partitionKey: string, explicitHashKey: string | undefined): boolean {

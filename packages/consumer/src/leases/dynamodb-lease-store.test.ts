@@ -1,18 +1,17 @@
 import {
   type AttributeValue,
-  CreateTableCommand,
   DeleteTableCommand,
-  DescribeTableCommand,
   GetItemCommand,
   PutItemCommand,
   UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb'
-import { ManualClock, systemClock } from '@shardwise/core/clock'
+import { systemClock } from '@shardwise/core/clock'
 import { connectDynamoDB, type DynamoDBConnection } from '@shardwise/core/transport/dynamodb'
 import { type LocalServices, startLocal } from '@shardwise/local'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
-import { DynamoDBLeaseStore, type DynamoDBPort } from './dynamodb-lease-store.js'
+import { DynamoDBLeaseStore } from './dynamodb-lease-store.js'
+import type { DynamoDBPort } from './dynamodb-port.js'
 import { leaseStoreSuite } from './lease-store.suite.js'
 import { aLease } from './testing/lease-rows.js'
 
@@ -50,7 +49,81 @@ async function put(row: Record<string, AttributeValue>): Promise<void> {
   await dynamodb.send(new PutItemCommand({ TableName: tableName, Item: row }))
 }
 
+async function openedForSeveral(): Promise<DynamoDBLeaseStore> {
+  const store = new DynamoDBLeaseStore({ dynamodb, tableName, streamName: undefined, clock: systemClock })
+  await store.open()
+  return store
+}
+
+const STREAM_ID = '123456789012:flights:1763718000'
+
 leaseStoreSuite('DynamoDB', opened)
+leaseStoreSuite('DynamoDB, several streams', openedForSeveral, { streamId: STREAM_ID, streamCreatedAt: 1_763_718_000_000 })
+
+describe('several streams: the row is KCL’s', () => {
+  const shardId = 'shardId-000000000003'
+  const leaseKey = `${STREAM_ID}:${shardId}`
+
+  test('at creation', async () => {
+    const store = await openedForSeveral()
+    const rest = { parentShardIds: ['shardId-000000000001'], range: undefined, startAt: undefined }
+    await store.create({ leaseKey, streamId: STREAM_ID, streamCreatedAt: 1_763_718_000_000, checkpoint: TRIM_HORIZON, ...rest })
+    expect(await rowOf(leaseKey)).toEqual({
+      leaseKey: { S: leaseKey },
+      streamName: { S: STREAM_ID },
+      shardId: { S: shardId },
+      entityType: { S: 'LEASE' },
+      swStreamCreated: { N: '1763718000000' },
+      leaseCounter: { N: '0' },
+      ownerSwitchesSinceCheckpoint: { N: '0' },
+      checkpoint: { S: 'TRIM_HORIZON' },
+      checkpointSubSequenceNumber: { N: '0' },
+      parentShardId: { SS: ['shardId-000000000001'] },
+    })
+  })
+
+  test('made by KCL: it keeps its stream and its shard through our writes', async () => {
+    const store = await openedForSeveral()
+    const names = { leaseKey: { S: leaseKey }, streamName: { S: STREAM_ID }, shardId: { S: shardId } }
+    const counts = { leaseCounter: { N: '41' }, ownerSwitchesSinceCheckpoint: { N: '0' } }
+    await put({ ...names, ...counts, checkpoint: { S: '8' }, checkpointSubSequenceNumber: { N: '3' }, leaseOwner: { S: 'java' } })
+    const { leases } = await store.list()
+    expect(leases).toMatchObject([{ leaseKey, shardId, streamId: STREAM_ID, streamCreatedAt: undefined, leaseOwner: 'java' }])
+    await store.take(leases[0]!, 'me')
+    expect(await rowOf(leaseKey)).toMatchObject({ ...names, leaseOwner: { S: 'me' }, leaseCounter: { N: '42' } })
+  })
+
+  test.each([
+    [
+      'a row of one stream',
+      undefined,
+      { leaseKey: { S: 's1' } },
+      /lease s1 of an application that reads one stream, and cannot hold/,
+    ],
+    ['that row of ours', undefined, { leaseKey: { S: 's1' }, swStream: { S: 'weather' } }, /one stream \(weather\)/],
+    [
+      'a row of several streams',
+      'flights',
+      { leaseKey: { S: leaseKey }, streamName: { S: STREAM_ID } },
+      /several streams, and .* stream flights/,
+    ],
+  ])('%s is refused by the other kind', async (_name, streamName, row, message) => {
+    const store = streamName === undefined ? await openedForSeveral() : await opened()
+    await put({ ...row, leaseCounter: { N: '1' }, checkpoint: { S: 'TRIM_HORIZON' } })
+    await expect(store.list()).rejects.toThrow(message)
+    await expect(store.list()).rejects.toThrow('`applicationName` or `leaseTable` of its own')
+  })
+
+  test('a key that is not made of its stream and its shard cannot be used', async () => {
+    const store = await openedForSeveral()
+    const row = { leaseKey: { S: 'elsewhere' }, streamName: { S: STREAM_ID }, shardId: { S: shardId } }
+    await put({ ...row, leaseCounter: { N: '1' }, checkpoint: { S: 'TRIM_HORIZON' } })
+    expect(await store.list()).toMatchObject({
+      leases: [],
+      malformed: [{ leaseKey: 'elsewhere', reason: expect.stringContaining(leaseKey) }],
+    })
+  })
+})
 
 describe('the row is KCL’s', () => {
   test('at creation', async () => {
@@ -178,70 +251,10 @@ describe('the row is KCL’s', () => {
   })
 })
 
-describe('the table', () => {
-  const describeTable = async (): Promise<string | undefined> =>
-    (await dynamodb.send(new DescribeTableCommand({ TableName: tableName }))).Table?.BillingModeSummary?.BillingMode
-
-  test('is made on demand, by several workers at once', async () => {
-    await Promise.all([opened(), opened(), opened()])
-    expect(await describeTable()).toBe('PAY_PER_REQUEST')
-  })
-
-  test('that exists is used as it is, whatever its capacity', async () => {
-    await dynamodb.send(
-      new CreateTableCommand({
-        TableName: tableName,
-        AttributeDefinitions: [{ AttributeName: 'leaseKey', AttributeType: 'S' }],
-        KeySchema: [{ AttributeName: 'leaseKey', KeyType: 'HASH' }],
-        ProvisionedThroughput: { ReadCapacityUnits: 1, WriteCapacityUnits: 1 },
-      }),
-    )
-    expect(await (await opened()).list()).toEqual({ leases: [], malformed: [] })
-    expect(await describeTable()).not.toBe('PAY_PER_REQUEST')
-  })
-
-  test.each([
-    [[['id', 'HASH', 'S']], 'id (HASH)'],
-    [[['leaseKey', 'HASH', 'N']], 'leaseKey (HASH)'],
-    [
-      [
-        ['leaseKey', 'HASH', 'S'],
-        ['at', 'RANGE', 'N'],
-      ],
-      'leaseKey (HASH), at (RANGE)',
-    ],
-  ] as const)('with another key is refused: %j', async (attributes, shown) => {
-    await dynamodb.send(
-      new CreateTableCommand({
-        TableName: tableName,
-        AttributeDefinitions: attributes.map(([AttributeName, , AttributeType]) => ({ AttributeName, AttributeType })),
-        KeySchema: attributes.map(([AttributeName, KeyType]) => ({ AttributeName, KeyType })),
-        BillingMode: 'PAY_PER_REQUEST',
-      }),
-    )
-    await expect(opened()).rejects.toMatchObject({ name: 'LeaseTableError', tableName, message: expect.stringContaining(shown) })
-  })
-
-  test('that goes away fails as the service says', async () => {
-    const store = await opened()
-    await dynamodb.send(new DeleteTableCommand({ TableName: tableName }))
-    await expect(store.list()).rejects.toMatchObject({ name: 'ResourceNotFoundException' })
-  })
-
-  test.each([
-    ['DELETING', 'is being deleted'],
-    ['CREATING', 'still not ACTIVE after 180 s'],
-  ])('that stays %s is an error with advice', async (TableStatus, message) => {
-    const clock = new ManualClock()
-    const port = { send: async () => ({ Table: { TableStatus } }) } as unknown as DynamoDBPort
-    const outcome = new DynamoDBLeaseStore({ dynamodb: port, tableName, streamName: 'flights', clock }).open().then(
-      () => 'opened',
-      (error: Error) => error.message,
-    )
-    await clock.advanceAsync(200_000)
-    expect(await outcome).toContain(message)
-    expect(clock.pendingTimers).toBe(0)
-  })
+test('a table that goes away fails as the service says', async () => {
+  const store = await opened()
+  await dynamodb.send(new DeleteTableCommand({ TableName: tableName }))
+  await expect(store.list()).rejects.toMatchObject({ name: 'ResourceNotFoundException' })
 })
 
 test('the row that failed a condition is used when DynamoDB sends it, without another read', async () => {

@@ -1,91 +1,65 @@
 import {
-  CreateTableCommand,
-  type CreateTableCommandOutput,
-  DescribeTableCommand,
-  type DescribeTableCommandOutput,
+  DeleteItemCommand,
   GetItemCommand,
-  type GetItemCommandOutput,
   PutItemCommand,
-  type PutItemCommandOutput,
   ScanCommand,
   type ScanCommandOutput,
-  type TableDescription,
   UpdateItemCommand,
-  type UpdateItemCommandOutput,
 } from '@aws-sdk/client-dynamodb'
-import { type Clock, sleep } from '@shardwise/core/clock'
+import type { Clock } from '@shardwise/core/clock'
+import type { HashKeyRange } from '@shardwise/core/hash-key'
 import type { CallOptions } from '@shardwise/core/kinesis-port'
-import type { Position } from '../checkpoints/position.js'
+import type { DynamoDBPort } from './dynamodb-port.js'
 import type { Lease, NewLease } from './lease.js'
-import { newRow, parseRow, type Row, updateExpressions } from './lease-row.js'
-import type { LeaseListing, LeaseStore, LeaseWrite, MalformedLease } from './lease-store.js'
+import { conditionExpression, newRow, parseRow, type Row, updateExpressions } from './lease-row.js'
+import type {
+  LeaseDeletion,
+  LeaseHandOver,
+  LeaseListing,
+  LeaseRenewal,
+  LeaseStore,
+  LeaseWrite,
+  MalformedLease,
+} from './lease-store.js'
+import { LeaseTable } from './lease-table.js'
 import { LeaseTableError } from './lease-table-error.js'
+import { checkLeaseTableOptions, type LeaseTableSettings } from './lease-table-options.js'
 import {
   endChange,
+  fillRangeChange,
   handOverChange,
   type LeaseChange,
   renewChange,
   requestHandoffChange,
   takeChange,
+  untouchedCondition,
   withdrawHandoffChange,
 } from './lease-writes.js'
-
-/** The narrow port to DynamoDB (decision 22). One attempt per call: a hidden retry would meet its own first attempt. */
-export interface DynamoDBPort {
-  send(command: CreateTableCommand, options?: CallOptions): Promise<CreateTableCommandOutput>
-  send(command: DescribeTableCommand, options?: CallOptions): Promise<DescribeTableCommandOutput>
-  send(command: GetItemCommand, options?: CallOptions): Promise<GetItemCommandOutput>
-  send(command: PutItemCommand, options?: CallOptions): Promise<PutItemCommandOutput>
-  send(command: ScanCommand, options?: CallOptions): Promise<ScanCommandOutput>
-  send(command: UpdateItemCommand, options?: CallOptions): Promise<UpdateItemCommandOutput>
-}
-
-/** AWS makes a table in seconds. Longer means that somebody should look. */
-const TABLE_PATIENCE_MS = 180_000
-const FIRST_LOOK_MS = 50
-const LATER_LOOKS_MS = 1_000
 
 /** Leases in a DynamoDB table with the KCL's schema. The table may be shared with other row types, which are left alone. */
 export class DynamoDBLeaseStore implements LeaseStore {
   readonly #dynamodb: DynamoDBPort
   readonly #tableName: string
-  readonly #streamName: string
-  readonly #clock: Clock
+  readonly #streamName: string | undefined
+  readonly #table: LeaseTable
 
   constructor(options: {
     readonly dynamodb: DynamoDBPort
     readonly tableName: string
-    readonly streamName: string
+    /** The one stream whose leases the table holds. Undefined: those of several, in KCL's multi-stream rows. */
+    readonly streamName: string | undefined
+    /** Default: a missing table is made on demand. */
+    readonly table?: LeaseTableSettings
     readonly clock: Clock
   }) {
     this.#dynamodb = options.dynamodb
     this.#tableName = options.tableName
     this.#streamName = options.streamName
-    this.#clock = options.clock
+    this.#table = new LeaseTable({ ...options, settings: options.table ?? checkLeaseTableOptions() })
   }
 
-  /** A missing table is made, on demand (PAY_PER_REQUEST). An existing one is used as it is, if its key fits. */
-  async open(options: CallOptions = {}): Promise<void> {
-    const deadline = this.#clock.now() + TABLE_PATIENCE_MS
-    let pause = FIRST_LOOK_MS
-    for (;;) {
-      const table = await this.#describe(options)
-      if (table === undefined) await this.#createTable(options)
-      else if (table.TableStatus === 'DELETING') {
-        throw new LeaseTableError(this.#tableName, 'is being deleted. Wait until it is gone, or name another table')
-      } else if (table.TableStatus !== 'CREATING') {
-        this.#checkKey(table)
-        return
-      }
-      if (this.#clock.now() > deadline) {
-        throw new LeaseTableError(
-          this.#tableName,
-          `is still not ACTIVE after ${TABLE_PATIENCE_MS / 1000} s. Look at it in the DynamoDB console`,
-        )
-      }
-      await sleep(this.#clock, pause, { signal: options.signal })
-      pause = Math.min(pause * 2, LATER_LOOKS_MS)
-    }
+  open(options: CallOptions = {}): Promise<void> {
+    return this.#table.open(options)
   }
 
   /**
@@ -133,25 +107,27 @@ export class DynamoDBLeaseStore implements LeaseStore {
     }
   }
 
+  async replace(lease: Lease, by: NewLease, options: CallOptions = {}): Promise<LeaseWrite> {
+    const Item = newRow(by, this.#streamName, lease.leaseCounter + 1)
+    const input = { TableName: this.#tableName, Item, ...conditionExpression(untouchedCondition(lease)) }
+    const returns = { ReturnValuesOnConditionCheckFailure: 'ALL_OLD' } as const
+    try {
+      await this.#dynamodb.send(new PutItemCommand({ ...input, ...returns }), options)
+      return { done: true, lease: this.#parse(Item) }
+    } catch (error) {
+      return { done: false, lease: await this.#found(error, lease.leaseKey, options) }
+    }
+  }
+
   take(lease: Lease, workerId: string, options: CallOptions = {}): Promise<LeaseWrite> {
     return this.#update(takeChange(lease, workerId), options)
   }
 
-  renew(
-    lease: Lease,
-    workerId: string,
-    progress: { readonly checkpoint?: Position | undefined },
-    options: CallOptions = {},
-  ): Promise<LeaseWrite> {
-    return this.#update(renewChange(lease, workerId, progress.checkpoint), options)
+  renew(lease: Lease, workerId: string, progress: LeaseRenewal, options: CallOptions = {}): Promise<LeaseWrite> {
+    return this.#update(renewChange(lease, workerId, progress), options)
   }
 
-  handOver(
-    lease: Lease,
-    workerId: string,
-    last: { readonly to: string | undefined; readonly checkpoint?: Position | undefined },
-    options: CallOptions = {},
-  ): Promise<LeaseWrite> {
+  handOver(lease: Lease, workerId: string, last: LeaseHandOver, options: CallOptions = {}): Promise<LeaseWrite> {
     return this.#update(handOverChange(lease, workerId, last), options)
   }
 
@@ -167,6 +143,23 @@ export class DynamoDBLeaseStore implements LeaseStore {
     return this.#update(withdrawHandoffChange(lease, to), options)
   }
 
+  fillRange(lease: Lease, range: HashKeyRange, options: CallOptions = {}): Promise<LeaseWrite> {
+    return this.#update(fillRangeChange(lease, range), options)
+  }
+
+  async delete(lease: Lease, options: CallOptions = {}): Promise<LeaseDeletion> {
+    const { leaseKey } = lease
+    const condition = conditionExpression(untouchedCondition(lease))
+    const input = { TableName: this.#tableName, Key: { leaseKey: { S: leaseKey } }, ...condition }
+    const returns = { ReturnValuesOnConditionCheckFailure: 'ALL_OLD' } as const
+    try {
+      await this.#dynamodb.send(new DeleteItemCommand({ ...input, ...returns }), options)
+      return { done: true }
+    } catch (error) {
+      return { done: false, lease: await this.#found(error, leaseKey, options) }
+    }
+  }
+
   async #get(leaseKey: string, options: CallOptions): Promise<Row | undefined> {
     const input = { TableName: this.#tableName, Key: { leaseKey: { S: leaseKey } }, ConsistentRead: true }
     return (await this.#dynamodb.send(new GetItemCommand(input), options)).Item
@@ -179,12 +172,17 @@ export class DynamoDBLeaseStore implements LeaseStore {
       const { Attributes } = await this.#dynamodb.send(new UpdateItemCommand({ ...input, ...returns }), options)
       return { done: true, lease: this.#parse(Attributes ?? {}) }
     } catch (error) {
-      if (!isNamed(error, 'ConditionalCheckFailedException')) throw error
-      // DynamoDB sends the row that failed the condition along; some local servers do not.
-      const row = (error as { readonly Item?: Row }).Item ?? (await this.#get(change.leaseKey, options))
-      const parsed = row && parseRow(row, this.#streamName)
-      return { done: false, lease: parsed?.kind === 'lease' ? parsed.lease : undefined }
+      return { done: false, lease: await this.#found(error, change.leaseKey, options) }
     }
+  }
+
+  /** The row that failed a condition. Throws what is another failure. */
+  async #found(error: unknown, leaseKey: string, options: CallOptions): Promise<Lease | undefined> {
+    if (!isNamed(error, 'ConditionalCheckFailedException')) throw error
+    // DynamoDB sends the row that failed the condition along; some local servers do not.
+    const row = (error as { readonly Item?: Row }).Item ?? (await this.#get(leaseKey, options))
+    const parsed = row && parseRow(row, this.#streamName)
+    return parsed?.kind === 'lease' ? parsed.lease : undefined
   }
 
   #parse(row: Row): Lease {
@@ -198,43 +196,13 @@ export class DynamoDBLeaseStore implements LeaseStore {
   #foreign({ leaseKey, of }: { readonly leaseKey: string; readonly of: string }): LeaseTableError {
     return new LeaseTableError(
       this.#tableName,
-      `has the lease ${leaseKey} of ${of}, and cannot hold those of stream ${this.#streamName} too. Give each stream an \`applicationName\` or ` +
-        '`leaseTable` of its own',
+      `has the lease ${leaseKey} of ${of}, and cannot hold those of ${this.#purpose} too. Give each an \`applicationName\` or \`leaseTable\` of ` +
+        'its own',
     )
   }
 
-  async #describe(options: CallOptions): Promise<TableDescription | undefined> {
-    try {
-      return (await this.#dynamodb.send(new DescribeTableCommand({ TableName: this.#tableName }), options)).Table
-    } catch (error) {
-      if (isNamed(error, 'ResourceNotFoundException')) return undefined
-      throw error
-    }
-  }
-
-  async #createTable(options: CallOptions): Promise<void> {
-    const command = new CreateTableCommand({
-      TableName: this.#tableName,
-      AttributeDefinitions: [{ AttributeName: 'leaseKey', AttributeType: 'S' }],
-      KeySchema: [{ AttributeName: 'leaseKey', KeyType: 'HASH' }],
-      BillingMode: 'PAY_PER_REQUEST',
-    })
-    try {
-      await this.#dynamodb.send(command, options)
-    } catch (error) {
-      // Another worker was faster.
-      if (!isNamed(error, 'ResourceInUseException')) throw error
-    }
-  }
-
-  #checkKey({ KeySchema = [], AttributeDefinitions = [] }: TableDescription): void {
-    const type = AttributeDefinitions.find((attribute) => attribute.AttributeName === 'leaseKey')?.AttributeType
-    if (KeySchema.length === 1 && KeySchema[0]?.AttributeName === 'leaseKey' && type === 'S') return
-    const found = KeySchema.map((key) => `${key.AttributeName} (${key.KeyType})`).join(', ')
-    throw new LeaseTableError(
-      this.#tableName,
-      `must have the one partition key leaseKey of type S and no sort key, but its key is ${found}. Name another table for the leases`,
-    )
+  get #purpose(): string {
+    return this.#streamName === undefined ? 'an application that reads several streams' : `stream ${this.#streamName}`
   }
 }
 

@@ -14,6 +14,7 @@ import { MemoryLeaseStore } from './memory-lease-store.js'
 import { FaultyLeaseStore } from './testing/faulty-lease-store.js'
 
 const FAILOVER = 9_000
+const HANDOFF = 30_000
 
 let clock: ManualClock
 let table: MemoryLeaseStore
@@ -60,6 +61,7 @@ class Worker {
       },
       workerId: id,
       failoverTimeMs: FAILOVER,
+      handoffTimeoutMs: HANDOFF,
       clock,
       random: seededRandom(1),
       onHeld: (lease) => this.#serve(lease, options.drainMs ?? 0),
@@ -153,13 +155,30 @@ describe('taking and giving', () => {
     expect(a.count('lease-taken')).toBe(6)
   })
 
-  test('an owner that does not drain keeps its leases', async () => {
+  test('an owner that does not drain keeps its lease as long as a handoff may take, and a second', async () => {
     await leases(2)
     const a = await started(new Worker('a', { obedient: false }))
     const b = await started(new Worker('b'))
-    await clock.advanceAsync(FAILOVER * 5)
+    await clock.advanceAsync(HANDOFF)
     expect([a.keys.length, b.keys.length]).toEqual([2, 0])
-    expect([...a.held.values()].filter((lease) => lease.drain.aborted)).toHaveLength(1)
+    const [wanted] = [...a.held.values()].filter((lease) => lease.drain.aborted)
+    wanted!.checkpoint(sequencePosition('7'))
+    await clock.advanceAsync(1_000)
+    expect(wanted!.signal.reason).toMatchObject({ name: 'LeaseLostError', owner: 'b' })
+    expect(a.events).toContainEqual(
+      expect.objectContaining({ type: 'lease-handoff-forced', leaseKey: wanted!.leaseKey, to: 'b' }),
+    )
+    await clock.advanceAsync(3_000)
+    expect([a.keys.length, b.keys]).toEqual([1, [wanted!.leaseKey]])
+    expect(b.held.get(wanted!.leaseKey)).toMatchObject({ resumeFrom: sequencePosition('7') })
+    expect(a.count('lease-handoff-forced') + a.count('lease-lost')).toBe(1)
+    // Its worker has not returned yet: this process does not take the shard again.
+    void b.coordinator.stop()
+    await clock.advanceAsync(FAILOVER * 3)
+    expect(a.keys).toHaveLength(1)
+    await wanted!.release()
+    await clock.advanceAsync(3_000)
+    expect(a.keys).toEqual(['s1', 's2'])
   })
 
   test('after a graceful stop the others go on within two scans', async () => {
@@ -419,8 +438,10 @@ describe('start and stop', () => {
 test.each([
   [1, 10_000, 1_000],
   [500, 10_000, 1_000],
-  [501, 10_000, 2_000],
-  [10_000, 30_000, 6_000],
+  [1_000, 10_000, 2_000],
+  [10_000, 10_000, 20_000],
+  [10_000, 30_000, 20_000],
+  [50, 1_000, 200],
   [1, 1_000, 200],
 ])('%d leases, failover %d ms: a scan every %d ms', (count, failover, expected) => {
   expect(scanIntervalMs(count, failover)).toBe(expected)
@@ -453,7 +474,7 @@ test('on DynamoDB, in real time: two workers share, one dies, the other goes on'
       events.emit({ type: 'held', by: id })
     }
     const discovery = { createMissing, childrenOf: async () => [] }
-    const timing = { failoverTimeMs: 600, clock: systemClock, random: seededRandom(1) }
+    const timing = { failoverTimeMs: 600, handoffTimeoutMs: 30_000, clock: systemClock, random: seededRandom(1) }
     return {
       coordinator: new LeaseCoordinator({ store: network.store, discovery, workerId: id, ...timing, onHeld, emit: () => {} }),
       network,

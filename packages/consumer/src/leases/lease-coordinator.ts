@@ -1,30 +1,40 @@
 import type { Clock } from '@shardwise/core/clock'
 import type { ChildShard } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
-import { classifyFailure } from '@shardwise/core/service-error'
 import { backoffDelay } from '../backoff.js'
 import { createChildLeases } from '../shards/child-leases.js'
+import type { LeasedShards } from '../shards/leased-shards.js'
 import { ShardAudit } from '../shards/shard-audit.js'
-import type { ShardDiscovery } from '../shards/shard-discovery.js'
+import { Alarm } from './alarm.js'
+import { assignedLeases } from './assigned-leases.js'
+import { ChangedRows } from './changed-rows.js'
+import { Departure } from './departure.js'
+import { EventLoopWatch } from './event-loop-watch.js'
 import type { HeldLease } from './held-lease.js'
-import { actualOwner, hasEnded, type Lease } from './lease.js'
-import type { LeaseEvent, LeaseOperation } from './lease-event.js'
-import { LeaseObserver } from './lease-observer.js'
+import type { KclFleet } from './kcl-fleet.js'
+import { actualOwner, type Lease, leaseKeyOf } from './lease.js'
+import { inTurns, LeaseCalls } from './lease-calls.js'
+import type { LeaseEvent } from './lease-event.js'
 import { planLeases } from './lease-planner.js'
-import type { LeaseStore, LeaseWrite } from './lease-store.js'
+import type { LeaseStore } from './lease-store.js'
 import { LeaseTenure } from './lease-tenure.js'
-import { withinTime } from './time-limit.js'
+import { LeaseView } from './lease-view.js'
+import { parentsEnd } from './parents-awaited.js'
 import { momentOf } from './trust-window.js'
 
 export interface LeaseCoordinatorOptions {
   readonly store: LeaseStore
-  readonly discovery: Pick<ShardDiscovery, 'createMissing' | 'childrenOf'>
+  readonly discovery: LeasedShards
   /** Of this process alone: see uniqueWorkerId. */
   readonly workerId: string
   /** Milliseconds. The same for all workers on a table. */
   readonly failoverTimeMs: number
+  /** Milliseconds. See LeaseTenureOptions. */
+  readonly handoffTimeoutMs: number
   readonly clock: Clock
   readonly random: Random
+  /** Java's KCL on the same table. Undefined: it is not looked for. */
+  readonly kcl?: KclFleet | undefined
   /** A lease is ours: start working on its shard. Must not throw. */
   readonly onHeld: (lease: HeldLease) => void
   readonly emit: (event: LeaseEvent) => void
@@ -35,50 +45,64 @@ type CoordinatorState =
   | { readonly is: 'running' }
   | { readonly is: 'stopping'; readonly stopped: Promise<void> }
 
-const SMALL_TABLE_LEASES = 500
+/** About 256 KB, hence 32 read units a second: what a worker's scans may cost, however large the table. */
+const LEASES_SCANNED_PER_SECOND = 500
 const SCAN_SMALL_TABLE_MS = 1_000
-const WRITES_AT_ONCE = 16
-/** A call that hangs must not hold up the others for longer. */
-const SCAN_LIMIT_MS = 10_000
-const LEAST_WRITE_LIMIT_MS = 1_000
+/** How often all of it is read where that is only for the audit. */
+const WHOLE_TABLE_MS = 60_000
 
 /** How far apart scans are: docs/lease-protocol.md, "Expiry". */
 export function scanIntervalMs(leases: number, failoverTimeMs: number): number {
-  const patient = failoverTimeMs / 5
-  return leases <= SMALL_TABLE_LEASES ? Math.min(SCAN_SMALL_TABLE_MS, patient) : patient
+  return Math.max(Math.min(SCAN_SMALL_TABLE_MS, failoverTimeMs / 5), (leases / LEASES_SCANNED_PER_SECOND) * 1_000)
 }
 
 /** Gets this worker its share of the leases and keeps them. What it decides is decided in the planner and the observer; here it is done. */
 export class LeaseCoordinator {
   readonly #options: LeaseCoordinatorOptions
-  readonly #observer: LeaseObserver
+  readonly #calls: LeaseCalls
+  readonly #view: LeaseView
+  readonly #changed: ChangedRows
+  readonly #audit: ShardAudit
+  readonly #departure: Departure
+  readonly #loopWatch: EventLoopWatch
+  readonly #alarm: Alarm
   readonly #tenures = new Map<string, LeaseTenure>()
   readonly #running = new Set<Promise<void>>()
-  readonly #malformed = new Set<string>()
   /** Leases whose children may not all have a lease yet. */
   readonly #incomplete = new Set<string>()
-  readonly #audit: ShardAudit
+  /** Lease keys, by that of their parent, whose shard is being ended. */
+  readonly #children = new Map<string, readonly string[]>()
+  /** Children of shards that were read to their end here, until somebody has taken them. */
+  readonly #successors = new Set<string>()
+  /** Nothing is taken any more. */
   readonly #halt = new AbortController()
+  /** Nothing is held any more either. */
+  readonly #empty = new AbortController()
   #state: CoordinatorState = { is: 'new' }
-  /** The table as last scanned, with what our own writes have shown since. */
-  #leases = new Map<string, Lease>()
-  /**
-   * Leases with a write of ours of unknown outcome: to be left alone until the next scan. Their rows stay in `#leases`, since a parent
-   * without a row counts as gone, and its children could be taken before it has been read.
-   */
-  readonly #unsure = new Set<string>()
+  #acting: Promise<void> = Promise.resolve()
   #late = false
   /** Scan at once, with a consistent read. */
   #poked = false
-  #wake: (() => void) | undefined
   #scans = 0
   #scanFailures = 0
+  #sawAllAt = Number.NEGATIVE_INFINITY
+  #tookFromLiveAt = Number.NEGATIVE_INFINITY
 
   constructor(options: LeaseCoordinatorOptions) {
     this.#options = options
-    const { failoverTimeMs } = options
+    const { clock, failoverTimeMs } = options
+    this.#calls = new LeaseCalls(options)
+    this.#view = new LeaseView({ failoverTimeMs, scanIntervalMs: scanIntervalMs(0, failoverTimeMs) })
+    this.#changed = new ChangedRows(options, this.#calls, this.#view)
     this.#audit = new ShardAudit(options)
-    this.#observer = new LeaseObserver({ failoverTimeMs, scanIntervalMs: scanIntervalMs(0, failoverTimeMs) })
+    this.#departure = new Departure(options, this.#view, this.#calls)
+    this.#loopWatch = new EventLoopWatch(failoverTimeMs, (blockedMs) => this.#blocked(blockedMs))
+    this.#alarm = new Alarm(clock, this.#loopWatch)
+  }
+
+  /** The lease table as last seen here, for display: no I/O. */
+  get leases(): readonly Lease[] {
+    return this.#view.leases
   }
 
   /**
@@ -95,17 +119,19 @@ export class LeaseCoordinator {
   }
 
   async #open(): Promise<void> {
-    const { store, discovery } = this.#options
+    const { store, discovery, kcl } = this.#options
     const { signal } = this.#halt
     try {
       await store.open({ signal })
-      await discovery.createMissing({ signal })
+      await discovery.createMissing({ signal, atStart: true })
+      await kcl?.probe()
     } catch (error) {
       if (signal.aborted) return
       this.#state = { is: 'new' }
       throw error
     }
     if (signal.aborted) return
+    if (kcl !== undefined) this.#track(kcl.run(signal))
     this.#track(this.#scanning())
     this.#track(this.#audit.run(signal))
   }
@@ -120,12 +146,37 @@ export class LeaseCoordinator {
   }
 
   async #finish(): Promise<void> {
+    this.#departure.begin()
     this.#halt.abort()
-    this.#wake?.()
+    this.#alarm.ring()
+    if (this.#tenures.size === 0) this.#empty.abort()
     for (const tenure of this.#tenures.values()) tenure.requestDrain()
     if (this.#running.size === 0) return
     while (this.#running.size > 0) await Promise.all(this.#running)
-    await this.#cleanUp()
+    await this.#departure.cleanUp()
+  }
+
+  /** Scans at once: the table has more to take, or less. */
+  poke(): void {
+    this.#poked = true
+    this.#alarm.ring()
+  }
+
+  /**
+   * Gives these leases up, which `discovery.reads` must not include any more: asks their workers to drain and waits for them. Resolves when
+   * nothing of this coordinator works on them and none of their rows names this worker.
+   */
+  async giveUp(leases: (lease: Pick<Lease, 'streamId'>) => boolean): Promise<void> {
+    await this.#acting
+    const tenures = [...this.#tenures.values()].filter(leases)
+    for (const tenure of tenures) tenure.requestDrain()
+    await Promise.all(tenures.map((tenure) => this.#vacancy(tenure)))
+    if (!this.#halt.signal.aborted) await this.#departure.cleanUp(leases)
+  }
+
+  /** Takes no more leases of this stream, or none at all. */
+  #isLeaving(lease: Lease): boolean {
+    return this.#halt.signal.aborted || this.#options.discovery.reads?.(lease) === false
   }
 
   #track(run: Promise<void>): void {
@@ -133,58 +184,95 @@ export class LeaseCoordinator {
     void run.then(() => this.#running.delete(run))
   }
 
+  /** Goes on while a stop waits for workers, so that their leases go to somebody who is there. */
   async #scanning(): Promise<void> {
-    const { signal } = this.#halt
+    const { clock } = this.#options
+    const { signal } = this.#empty
     while (!signal.aborted) {
       const scanAt = await this.#scan()
       do {
-        await this.#act()
-        await this.#pause(Math.min(scanAt, this.#nextExpiry()))
-      } while (!signal.aborted && this.#options.clock.now() < scanAt && !this.#poked)
+        if (this.#changed.any) await this.#changed.read(signal)
+        await this.#actOnce()
+        if (!this.#poked && !this.#changed.any && !signal.aborted) {
+          await this.#alarm.wait(Math.min(scanAt, this.#view.nextExpiry(clock.now(), this.#tenures)))
+        }
+      } while (!signal.aborted && clock.now() < scanAt && !this.#poked)
     }
   }
 
   /** Reads the table. Returns when to read it again. */
   async #scan(): Promise<number> {
-    const { store, clock, failoverTimeMs, random } = this.#options
+    const { store, clock, failoverTimeMs, random, emit, kcl } = this.#options
     const began = clock.now()
-    // The first sight must show what the discovery has just found, and one after the end of a shard its children.
+    // Beside a leader of KCL's, which assigns, there is little to know but what it has assigned to us.
+    const isAssigned = kcl?.role === 'worker'
+    const isWhole = !isAssigned || began - this.#sawAllAt >= WHOLE_TABLE_MS
+    // The first sight must show what the discovery has just found.
     const consistent = this.#scans++ === 0 || this.#poked
     this.#poked = false
     try {
-      const { leases, malformed } = await this.#call('scan', undefined, (signal) => store.list({ signal, consistent }))
+      const list = (signal: AbortSignal) => (isWhole ? store.list({ signal, consistent }) : kcl!.assigned(this.#tenures, signal))
+      const listing = await this.#calls.send('scan', undefined, list, this.#empty.signal)
       this.#scanFailures = 0
-      this.#leases = new Map(leases.map((lease) => [lease.leaseKey, lease]))
-      this.#unsure.clear()
-      this.#observer.observe(leases, clock.now())
-      for (const lease of leases) this.#tenures.get(lease.leaseKey)?.observe(lease)
-      for (const { leaseKey, reason } of malformed) this.#report(leaseKey, reason)
-      return began + scanIntervalMs(leases.length, failoverTimeMs)
+      const interval = Math.max(scanIntervalMs(listing.leases.length, failoverTimeMs), isAssigned ? failoverTimeMs / 5 : 0)
+      for (const row of this.#view.scanned(listing, clock.now(), interval)) emit({ type: 'lease-malformed', ...row })
+      for (const lease of listing.leases) {
+        this.#tenures.get(lease.leaseKey)?.observe(lease)
+        if (lease.leaseOwner !== undefined) this.#successors.delete(lease.leaseKey)
+      }
+      if (isWhole) {
+        this.#sawAllAt = began
+        this.#audit.scanned(listing.leases)
+        kcl?.observe(listing.leases)
+      }
+      return began + interval
     } catch {
-      const interval = scanIntervalMs(this.#leases.size, failoverTimeMs)
-      this.#leases.clear()
+      this.#view.scanFailed()
       this.#scanFailures++
-      return clock.now() + backoffDelay(this.#scanFailures, { baseMs: interval, maxMs: failoverTimeMs / 3 }, random)
+      const baseMs = scanIntervalMs(this.#view.size, failoverTimeMs)
+      return clock.now() + backoffDelay(this.#scanFailures, { baseMs, maxMs: failoverTimeMs / 3 }, random)
     }
+  }
+
+  /** Waits until nothing is being taken or asked for by an older plan. */
+  #actOnce(): Promise<void> {
+    this.#acting = this.#act()
+    return this.#acting
   }
 
   /** Takes and asks for what the plan says. */
   async #act(): Promise<void> {
-    const { clock, workerId, random } = this.#options
-    if (this.#halt.signal.aborted || this.#cannotRenew()) return
+    const { clock, workerId, random, discovery, kcl } = this.#options
+    if (this.#halt.signal.aborted || this.#cannotRenew() || !this.#view.isCurrent) return
     const now = clock.now()
+    const { leases, observer, unsure, leavers, earliestStarts } = this.#view
+    const busy = new Set([...this.#tenures.keys(), ...unsure])
+    const take = (lease: Lease): Promise<void> => this.#take(lease, earliestStarts.get(lease.streamId))
+    if (kcl?.role === 'worker') return inTurns(assignedLeases(leases, workerId, busy), take)
     const plan = planLeases({
-      leases: [...this.#leases.values()],
+      leases,
       workerId,
-      hasExpired: (lease) => this.#observer.hasExpired(lease, now),
-      isOverdue: (lease) => this.#observer.isOverdue(lease, now),
-      busy: new Set([...this.#tenures.keys(), ...this.#unsure]),
+      reads: (lease) => discovery.reads?.(lease) ?? true,
+      hasExpired: (lease) => observer.hasExpired(lease, now),
+      isOverdue: (lease) => observer.isOverdue(lease, now),
+      busy,
+      mayTakeFrom: (lease) => kcl?.mayTakeFrom(lease) === true,
+      leavers,
+      successors: this.#successors,
       random,
     })
-    const startAts = [...this.#leases.values()].flatMap(({ startAt }) => startAt ?? [])
-    const earliest = startAts.length > 0 ? Math.min(...startAts) : undefined
-    await this.#inTurns(plan.take, (lease) => this.#take(lease, earliest))
-    await this.#inTurns(plan.request, (lease) => this.#request(lease))
+    await inTurns(plan.take, take)
+    await inTurns(plan.request, (lease) => this.#request(lease))
+    await this.#takeFromLive(plan.takeFromLive, take)
+  }
+
+  /** One at a time: what its owner has in hand is delivered again. */
+  async #takeFromLive(leases: readonly Lease[], take: (lease: Lease) => Promise<void>): Promise<void> {
+    const { clock, failoverTimeMs } = this.#options
+    const [lease] = leases
+    if (lease === undefined || clock.now() - this.#tookFromLiveAt < failoverTimeMs / 3) return
+    this.#tookFromLiveAt = clock.now()
+    await take(lease)
   }
 
   /**
@@ -193,132 +281,95 @@ export class LeaseCoordinator {
    */
   #cannotRenew(): boolean {
     const late = [...this.#tenures.values()].some((tenure) => tenure.isLate())
-    if (late || this.#late) this.#observer.reset()
+    if (late || this.#late) this.#view.observer.reset()
     this.#late = late
     return late
   }
 
   async #take(seen: Lease, earliest: number | undefined): Promise<void> {
-    const { store, workerId, clock, onHeld, emit } = this.#options
+    const { store, workerId, clock, emit } = this.#options
     const { leaseKey } = seen
-    if (this.#halt.signal.aborted || this.#tenures.has(leaseKey)) return
+    if (!(await this.#changed.isFree(seen, this.#halt.signal))) return
+    if (this.#isLeaving(seen) || this.#tenures.has(leaseKey)) return
     const sent = momentOf(clock)
-    const write = await this.#call('take', leaseKey, (signal) => store.take(seen, workerId, { signal })).catch(() => undefined)
-    this.#remember(leaseKey, write)
+    const write = await this.#calls
+      .send('take', leaseKey, (signal) => store.take(seen, workerId, { signal }))
+      .catch(() => undefined)
+    this.#view.remember(leaseKey, write)
     // Stopped meanwhile: the clean-up gives it back.
-    if (write?.done !== true || this.#halt.signal.aborted) return
+    if (write?.done !== true || this.#isLeaving(seen)) return
     const { lease } = write
     const timed = lease.checkpoint.kind === 'latest' || lease.checkpoint.kind === 'at-timestamp'
     const startAt = lease.checkpoint.kind === 'latest' && lease.startAt !== undefined ? earliest : lease.startAt
     const createChildren = this.#createChildren.bind(this)
-    const tenure = new LeaseTenure({ ...this.#options, lease, sent, startAt: timed ? startAt : undefined, createChildren })
+    const parts = { departure: this.#departure, loopWatch: this.#loopWatch, createChildren }
+    const tenure = new LeaseTenure({ ...this.#options, ...parts, lease, sent, startAt: timed ? startAt : undefined })
     this.#tenures.set(leaseKey, tenure)
     tenure.vacated.addEventListener('abort', () => this.#vacated(tenure), { once: true })
     this.#track(this.#serve(tenure))
     emit({ type: 'lease-taken', leaseKey, from: actualOwner(seen), resumeFrom: lease.checkpoint })
     if (lease.checkpoint.kind === 'latest' && startAt === undefined) emit({ type: 'lease-starts-at-tip', leaseKey })
+    this.#track(this.#begin(tenure, lease))
+  }
+
+  /** Beside a leader of KCL's the shard's turn may be yet to come (docs/lease-protocol.md, "A child before its parents"). */
+  async #begin(tenure: LeaseTenure, lease: Lease): Promise<void> {
+    const { onHeld, kcl } = this.#options
+    if (kcl?.role === 'worker' && !(await parentsEnd(this.#options, lease, tenure))) return tenure.release()
     onHeld(tenure)
   }
 
   async #serve(tenure: LeaseTenure): Promise<void> {
     await tenure.run()
-    if (tenure.vacated.aborted) return
-    await new Promise((resolve) => tenure.vacated.addEventListener('abort', resolve, { once: true }))
+    await this.#vacancy(tenure)
+  }
+
+  async #vacancy({ vacated }: LeaseTenure): Promise<void> {
+    if (!vacated.aborted) await new Promise((resolve) => vacated.addEventListener('abort', resolve, { once: true }))
   }
 
   #vacated(tenure: LeaseTenure): void {
     this.#tenures.delete(tenure.leaseKey)
+    if (this.#halt.signal.aborted && this.#tenures.size === 0) {
+      this.#empty.abort()
+      this.#alarm.ring()
+    }
+    const children = this.#children.get(tenure.leaseKey) ?? []
+    this.#children.delete(tenure.leaseKey)
     if (!tenure.hasEnded()) return
     // The children are free now, and nobody is nearer to them.
-    this.#poked = true
-    this.#wake?.()
+    this.#changed.add(tenure.leaseKey, ...children)
+    this.#alarm.ring()
     if (this.#incomplete.delete(tenure.leaseKey)) this.#audit.soon()
+  }
+
+  #blocked(blockedMs: number): void {
+    const held = [...this.#tenures.values()].filter((tenure) => tenure.isHeld())
+    const leasesInDoubt = held.filter((tenure) => !tenure.isTrusted()).length
+    this.#options.emit({ type: 'event-loop-blocked', blockedMs, leasesHeld: held.length, leasesInDoubt })
   }
 
   async #request(lease: Lease): Promise<void> {
     const { store, workerId, emit } = this.#options
     const { leaseKey } = lease
-    if (this.#halt.signal.aborted) return
+    if (this.#isLeaving(lease)) return
     const send = (signal: AbortSignal) => store.requestHandoff(lease, workerId, { signal })
-    const write = await this.#call('request-handoff', leaseKey, send).catch(() => undefined)
-    this.#remember(leaseKey, write)
+    const write = await this.#calls.send('request-handoff', leaseKey, send).catch(() => undefined)
+    this.#view.remember(leaseKey, write)
     if (write?.done === true) emit({ type: 'lease-requested', leaseKey, from: lease.leaseOwner })
   }
 
-  async #createChildren(lease: Lease, named: readonly ChildShard[], signal: AbortSignal): Promise<readonly string[]> {
-    const { childShardIds, complete } = await createChildLeases(this.#options, lease, named, signal)
-    if (!complete) this.#incomplete.add(lease.leaseKey)
-    return childShardIds
-  }
-
-  /** What was handed to us, or asked for by us, and not taken up: peers shall not wait for it. */
-  async #cleanUp(): Promise<void> {
-    const { store, workerId } = this.#options
-    try {
-      const { leases } = await this.#call('clean-up', undefined, (signal) => store.list({ signal, consistent: true }))
-      await this.#inTurns(
-        leases.filter((lease) => lease.leaseOwner === workerId && !hasEnded(lease)),
-        async (lease) => {
-          const giveBack = (signal: AbortSignal) =>
-            lease.checkpointOwner === undefined
-              ? store.handOver(lease, workerId, { to: undefined }, { signal })
-              : store.withdrawHandoff(lease, workerId, { signal })
-          await this.#call('clean-up', lease.leaseKey, giveBack)
-        },
-      )
-    } catch {
-      // Reported by #call. They expire.
-    }
-  }
-
-  async #call<T>(operation: LeaseOperation, leaseKey: string | undefined, send: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const { clock, emit, failoverTimeMs } = this.#options
-    const limitMs = leaseKey === undefined ? SCAN_LIMIT_MS : Math.max(failoverTimeMs / 3, LEAST_WRITE_LIMIT_MS)
-    try {
-      return await withinTime(clock, limitMs, send)
-    } catch (error) {
-      emit({ type: 'lease-store-failed', operation, leaseKey, failure: classifyFailure(error) })
-      throw error
-    }
-  }
-
-  async #inTurns(leases: readonly Lease[], act: (lease: Lease) => Promise<void>): Promise<void> {
-    for (let i = 0; i < leases.length; i += WRITES_AT_ONCE) await Promise.all(leases.slice(i, i + WRITES_AT_ONCE).map(act))
-  }
-
-  #remember(leaseKey: string, write: LeaseWrite | undefined): void {
-    if (write === undefined) this.#unsure.add(leaseKey)
-    else if (write.lease === undefined) this.#leases.delete(leaseKey)
-    else this.#leases.set(leaseKey, write.lease)
-  }
-
-  #report(leaseKey: string, reason: string): void {
-    if (this.#malformed.has(leaseKey)) return
-    this.#malformed.add(leaseKey)
-    this.#options.emit({ type: 'lease-malformed', leaseKey, reason })
-  }
-
-  /** When the next lease of somebody else expires if its counter stays. */
-  #nextExpiry(): number {
-    const now = this.#options.clock.now()
-    let next = Number.POSITIVE_INFINITY
-    for (const lease of this.#leases.values()) {
-      const at = hasEnded(lease) || this.#tenures.has(lease.leaseKey) ? undefined : this.#observer.expiresAt(lease)
-      if (at !== undefined && at >= now) next = Math.min(next, at + 1)
-    }
-    return next
-  }
-
-  #pause(until: number): Promise<void> {
-    const { clock } = this.#options
-    if (this.#poked || this.#halt.signal.aborted) return Promise.resolve()
-    return new Promise((resolve) => {
-      const timer = clock.schedule(until - clock.now(), () => this.#wake?.())
-      this.#wake = () => {
-        timer.cancel()
-        this.#wake = undefined
-        resolve()
-      }
-    })
+  async #createChildren(
+    lease: Lease,
+    named: readonly ChildShard[],
+    signal: AbortSignal,
+    isOurs: () => boolean,
+  ): Promise<readonly string[] | undefined> {
+    const children = await createChildLeases(this.#options, lease, named, signal, isOurs)
+    if (children?.complete === false) this.#incomplete.add(lease.leaseKey)
+    const keys = children?.childShardIds.map((id) => leaseKeyOf(lease.streamId, id)) ?? []
+    for (const key of keys) this.#successors.add(key)
+    this.#children.set(lease.leaseKey, keys)
+    return children?.childShardIds
   }
 }

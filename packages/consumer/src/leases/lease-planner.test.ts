@@ -17,7 +17,7 @@ function ownedBy(owner: string, ...keys: string[]): Lease[] {
 function plan(
   workerId: string,
   leases: readonly Lease[],
-  more: { expired?: string[]; overdue?: string[]; busy?: string[] } = {},
+  more: { expired?: string[]; overdue?: string[]; busy?: string[]; leavers?: string[]; successors?: string[] } = {},
 ): LeasePlan {
   return planLeases({
     workerId,
@@ -25,6 +25,8 @@ function plan(
     hasExpired: (lease) => more.expired?.includes(lease.leaseKey) === true,
     isOverdue: (lease) => more.overdue?.includes(lease.leaseKey) === true,
     busy: new Set(more.busy ?? leases.filter((lease) => lease.leaseOwner === workerId).map((lease) => lease.leaseKey)),
+    leavers: new Set(more.leavers ?? []),
+    successors: new Set(more.successors ?? []),
     random: () => 0.999,
   })
 }
@@ -78,6 +80,42 @@ describe('taking', () => {
     ],
     ['not what it holds, even if its renewals stand still', 'a', ownedBy('a', '1'), { busy: ['1'], expired: ['1'] }, []],
     ['not what its last worker has not left', 'a', [free('1')], { busy: ['1'] }, []],
+    [
+      'what was offered to it, whatever its share',
+      'a',
+      [...ownedBy('a', '1', '2', '3'), aLease('4', { leaseOwner: 'a', nextOwner: 'a', shardwiseOwner: 'b' })],
+      { busy: ['1', '2', '3'] },
+      ['4'],
+    ],
+    ['not what was offered to another', 'a', [aLease('1', { leaseOwner: 'b', nextOwner: 'b', shardwiseOwner: 'c' })], {}, []],
+    [
+      'what was offered to another that does not take it',
+      'a',
+      [aLease('1', { leaseOwner: 'b', nextOwner: 'b', shardwiseOwner: 'c' })],
+      { expired: ['1'] },
+      ['1'],
+    ],
+    [
+      'more than half, when the other leaves',
+      'a',
+      [...ownedBy('b', '1'), ...ownedBy('a', '2'), free('3'), free('4')],
+      { leavers: ['b'] },
+      ['3', '4'],
+    ],
+    [
+      'all that is free, when the other lets leases expire',
+      'a',
+      [...ownedBy('b', '1', '2', '3'), ...ownedBy('a', '4', '5')],
+      { expired: ['1', '2'] },
+      ['1', '2'],
+    ],
+    [
+      'the children of what it has just read, above its share',
+      'a',
+      [...ownedBy('a', '1', '2'), ...ownedBy('b', '3'), free('4'), free('5')],
+      { successors: ['4', '5'] },
+      ['4', '5'],
+    ],
     ['not yet what is being handed to it', 'a', [aLease('1', { leaseOwner: 'a', checkpointOwner: 'b' })], { busy: [] }, []],
   ])('%s', (_name, workerId, leases, more, expected) => {
     expect(keys(plan(workerId, leases, more).take)).toEqual(expected)
@@ -114,6 +152,12 @@ describe('asking for a handoff', () => {
       'a pending handoff counts for its next owner',
       'new',
       [...ownedBy('a', '1', '2'), aLease('3', { leaseOwner: 'new', checkpointOwner: 'a' })],
+      [],
+    ],
+    [
+      'not what was offered and is not taken yet',
+      'new',
+      ['1', '2', '3'].map((key) => aLease(key, { leaseOwner: 'a', nextOwner: 'a', shardwiseOwner: 'a' })),
       [],
     ],
     ['not a KCL worker', 'new', ['1', '2', '3'].map((key) => aLease(key, { leaseOwner: 'java', leaseCounter: 5 })), []],
@@ -159,6 +203,8 @@ class Fleet {
         hasExpired,
         isOverdue: () => false,
         busy: new Set(busy),
+        leavers: new Set(),
+        successors: new Set(),
         random: this.#random,
       })
       for (const lease of take) {

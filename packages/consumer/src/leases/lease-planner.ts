@@ -1,15 +1,26 @@
 import type { Random } from '@shardwise/core/random'
 import { parentsHaveEnded } from '../shards/shard-lineage.js'
-import { actualOwner, hasEnded, type Lease, pendingHandoff } from './lease.js'
+import { actualOwner, hasEnded, type Lease } from './lease.js'
+import { requestsOf } from './lease-requests.js'
+import { shareOf } from './lease-shares.js'
 
 export interface LeasePlanInput {
+  /** The whole table. */
   readonly leases: readonly Lease[]
   readonly workerId: string
+  /** Whether this worker reads the stream of this lease. Default: all. The others' streams are not known, except by what they hold. */
+  readonly reads?: (lease: Lease) => boolean
   readonly hasExpired: (lease: Lease) => boolean
-  /** Free for so long that whoever should have taken it does not: anyone may, above the fair share too. */
+  /** Free for so long that whoever should have taken it does not: anyone may, above its share too. */
   readonly isOverdue: (lease: Lease) => boolean
   /** Leases that this process must not take now: it holds them, or its worker on the shard has not finished yet. */
   readonly busy: ReadonlySet<string>
+  /** Owned by a live worker of KCL 2.x, which takes from the living and may be taken from. Default: none is. */
+  readonly mayTakeFrom?: (lease: Lease) => boolean
+  /** Workers that are stopping: they take nothing, and give what they have by themselves. */
+  readonly leavers?: ReadonlySet<string>
+  /** Leases of shards whose parents this worker has just read to their end. Nobody is nearer: taken above the share too. */
+  readonly successors?: ReadonlySet<string>
   readonly random: Random
 }
 
@@ -18,67 +29,66 @@ export interface LeasePlan {
   readonly take: readonly Lease[]
   /** Leases of live Shardwise workers: ask for a handoff to us. Never taken by force. */
   readonly request: readonly Lease[]
+  /** Leases of live KCL 2.x workers, which know no handoff: take them, not all at once. */
+  readonly takeFromLive: readonly Lease[]
 }
 
 /** What this worker should do about leases that it does not hold. Pure. docs/lease-protocol.md, "Who takes what". */
 export function planLeases(input: LeasePlanInput): LeasePlan {
-  const { leases, workerId, hasExpired, isOverdue, busy, random } = input
+  const { leases, workerId, reads = () => true, hasExpired, isOverdue, busy, random } = input
+  const { mayTakeFrom = () => false, leavers = new Set<string>(), successors = new Set<string>() } = input
   const byKey = new Map(leases.map((lease) => [lease.leaseKey, lease]))
   const free: Lease[] = []
   const mine: Lease[] = []
   const owned = new Map<string, Lease[]>([[workerId, []]])
+  const peers = new Set([workerId])
+  /** Who let a lease expire, or did not take what was offered: whatever else they have is about to expire, and they take nothing. */
+  const silent = new Set<string>()
   for (const lease of leases) {
     if (hasEnded(lease)) continue
     const owner = lease.leaseOwner
-    if (owner === workerId && lease.checkpointOwner === undefined && !busy.has(lease.leaseKey)) mine.push(lease)
+    const readable = reads(lease)
+    if (readable && owner === workerId && lease.checkpointOwner === undefined && !busy.has(lease.leaseKey)) mine.push(lease)
     else if (owner === undefined || (hasExpired(lease) && !busy.has(lease.leaseKey))) {
-      if (parentsHaveEnded(lease, byKey)) free.push(lease)
+      if (readable && parentsHaveEnded(lease, byKey)) free.push(lease)
+      const current = actualOwner(lease)
+      if (current !== undefined && current !== workerId) silent.add(current)
       continue
     }
     // During a handoff the lease counts for its next owner, and both are members.
-    owned.set(owner, [...(owned.get(owner) ?? []), lease])
+    const theirs = owned.get(owner)
+    if (theirs === undefined) owned.set(owner, [lease])
+    else theirs.push(lease)
     const current = actualOwner(lease)
     if (current !== undefined && !owned.has(current)) owned.set(current, [])
+    if (readable) for (const id of [owner, current]) if (id !== undefined) peers.add(id)
   }
-  const live = free.length + [...owned.values()].reduce((sum, each) => sum + each.length, 0)
-  const room = Math.ceil(live / owned.size) - owned.get(workerId)!.length
-  if (free.length === 0) return { take: mine, request: requests(owned, workerId) }
-  const takeable = shuffled(
-    free.filter((lease) => !busy.has(lease.leaseKey)),
-    random,
-  )
-  const share = takeable.slice(0, Math.max(0, room))
-  return { take: [...mine, ...share, ...takeable.slice(share.length).filter(isOverdue)], request: [] }
+  // With the others this worker shares nothing.
+  for (const id of owned.keys()) if (!peers.has(id)) owned.delete(id)
+  for (const id of [...leavers, ...silent]) owned.delete(id)
+  if (free.length === 0) {
+    const isMovable = (lease: Lease): boolean => isOfOurs(lease) || (mayTakeFrom(lease) && parentsHaveEnded(lease, byKey))
+    const wanted = requestsOf(workerId, owned, reads, isMovable)
+    return { take: mine, request: wanted.filter(isOfOurs), takeFromLive: wanted.filter((lease) => !isOfOurs(lease)) }
+  }
+  const nearest = free.filter((lease) => successors.has(lease.leaseKey))
+  owned.set(workerId, [...owned.get(workerId)!, ...nearest])
+  const share = new Set([
+    ...nearest,
+    ...shareOf(
+      workerId,
+      free.filter((lease) => !successors.has(lease.leaseKey)),
+      owned,
+    ),
+  ])
+  const wanted = free.filter((lease) => !busy.has(lease.leaseKey) && (share.has(lease) || isOverdue(lease)))
+  // Several that start at once do not know of each other, and want the same: each shall win some.
+  return { take: [...mine, ...shuffled(wanted, random)], request: [], takeFromLive: [] }
 }
 
-/**
- * The moves that bring all counts within one of each other, as few as possible, and of these the ones that end here. No chance in it: every
- * worker that sees the same table makes the same plan. Only a lease whose owner is a Shardwise worker, and for which nothing is pending,
- * can be asked for.
- */
-function requests(owned: ReadonlyMap<string, readonly Lease[]>, workerId: string): Lease[] {
-  const members = [...owned].map(([id, leases]) => ({
-    id,
-    count: leases.length,
-    movable: leases
-      .filter((lease) => pendingHandoff(lease) === undefined && lease.shardwiseOwner === id)
-      .sort((a, b) => (a.leaseKey < b.leaseKey ? 1 : -1)),
-  }))
-  members.sort((a, b) => (a.id < b.id ? -1 : 1))
-  const wanted: Lease[] = []
-  for (;;) {
-    const receiver = members.reduce((least, each) => (each.count < least.count ? each : least))
-    const donors = members.filter((each) => each.movable.length > 0)
-    const donor = donors.reduce<(typeof members)[number] | undefined>(
-      (most, each) => (most && most.count >= each.count ? most : each),
-      undefined,
-    )
-    if (donor === undefined || donor.count - receiver.count < 2) return wanted
-    const lease = donor.movable.pop()!
-    donor.count--
-    receiver.count++
-    if (receiver.id === workerId) wanted.push(lease)
-  }
+/** The owner is a Shardwise worker. */
+function isOfOurs(lease: Lease): boolean {
+  return lease.shardwiseOwner === lease.leaseOwner
 }
 
 function shuffled<T>(items: readonly T[], random: Random): T[] {

@@ -52,6 +52,25 @@ describe('a row', () => {
     ],
     ['with half of a range', { startingHashKey: { S: '0' } }, {}],
     ['with a range that is none', { startingHashKey: { S: '0' }, endingHashKey: { S: `${MAX_HASH_KEY + 1n}` } }, {}],
+    [
+      'with a prepared checkpoint',
+      {
+        ...{ pendingCheckpoint: { S: '43' }, pendingCheckpointSubSequenceNumber: { N: '7' } },
+        pendingCheckpointState: { B: new Uint8Array([1, 2]) },
+      },
+      { pendingCheckpoint: { position: sequencePosition('43', 7), state: new Uint8Array([1, 2]) } },
+    ],
+    [
+      'with one at the end of the shard, as KCL prepares it there',
+      { pendingCheckpoint: { S: 'SHARD_END' }, pendingCheckpointSubSequenceNumber: { N: '0' } },
+      { pendingCheckpoint: { position: SHARD_END, state: undefined } },
+    ],
+    [
+      'with a number for its state, as KCL creates it',
+      { pendingCheckpoint: { S: '43' }, pendingCheckpointState: { N: '3' } },
+      { pendingCheckpoint: { position: sequencePosition('43'), state: undefined } },
+    ],
+    ['with none', { pendingCheckpoint: { NULL: true }, pendingCheckpointState: { B: new Uint8Array([1]) } }, {}],
     ['with a count of switches that is none', { ownerSwitchesSinceCheckpoint: { N: '-1' } }, {}],
   ])('%s', (_name, attributes, changes) => {
     expect(parseRow({ ...ROW, ...attributes }, STREAM)).toEqual({ kind: 'lease', lease: { ...LEASE, ...changes } })
@@ -67,6 +86,8 @@ describe('a row', () => {
     ['a sentinel in the wrong case', { checkpoint: { S: 'latest' } }],
     ['the name of what every object has', { checkpoint: { S: 'constructor' } }],
     ['a sub-sequence number below 0', { checkpointSubSequenceNumber: { N: '-1' } }],
+    ['a prepared checkpoint that is no position', { pendingCheckpoint: { S: 'soon' } }],
+    ['a prepared checkpoint that is no text', { pendingCheckpoint: { N: '43' } }],
     ['a fraction of a sub-sequence number', { checkpointSubSequenceNumber: { N: '0.5' } }],
   ])('that cannot be used, and says what is wrong: %s', (_name, attributes) => {
     const [attribute, value] = Object.entries(attributes)[0]!
@@ -74,7 +95,7 @@ describe('a row', () => {
     expect(parsed).toMatchObject({ kind: 'malformed', malformed: { leaseKey: 's1' } })
     const reason = parsed.kind === 'malformed' ? parsed.malformed.reason : ''
     expect(reason).toContain(JSON.stringify(value))
-    expect(reason).toContain(attribute === 'leaseCounter' ? 'leaseCounter' : 'checkpoint')
+    expect(reason).toMatch(attribute.startsWith('checkpoint') ? 'checkpoint' : attribute)
   })
 
   test.each<[string, Row]>([
@@ -147,6 +168,9 @@ const NAMES = [
   'startingHashKey',
   'endingHashKey',
   'entityType',
+  'pendingCheckpoint',
+  'pendingCheckpointSubSequenceNumber',
+  'pendingCheckpointState',
   'streamName',
   'swStartAt',
   'swOwner',
@@ -191,10 +215,19 @@ describe('a write, as DynamoDB is told', () => {
   const changes = {
     'take of a free lease': takeChange(aLease('s1'), 'b'),
     'take in a handoff': takeChange(asked, 'c'),
-    renew: renewChange(owned, 'a', undefined),
-    'renew with a checkpoint': renewChange(owned, 'a', at),
+    renew: renewChange(owned, 'a', {}),
+    'renew with a checkpoint': renewChange(owned, 'a', { checkpoint: at }),
+    prepare: renewChange(owned, 'a', { pending: { position: at, state: new Uint8Array([1]) } }),
+    'prepare without a state': renewChange(owned, 'a', { pending: { position: at, state: undefined } }),
+    discard: renewChange(owned, 'a', { pending: null }),
     'hand over to nobody': handOverChange(owned, 'a', { to: undefined, checkpoint: at }),
     'hand over': handOverChange(asked, 'a', { to: 'b' }),
+    'hand over to one that has not asked, by one that leaves': handOverChange(owned, 'a', {
+      to: 'b',
+      offer: true,
+      leaving: true,
+    }),
+    'renew, leaving': renewChange(owned, 'a', { leaving: true }),
     end: endChange(owned, 'a', ['s2']),
     'end without children': endChange(owned, 'a', []),
     request: requestHandoffChange(owned, 'b'),
@@ -216,11 +249,24 @@ describe('a write, as DynamoDB is told', () => {
     },
   )
 
-  test('a checkpoint ends a checkpoint that KCL had begun, nothing else does', () => {
+  test('a checkpoint removes all of what was prepared, and so does discarding; nothing else does', () => {
     for (const [name, change] of Object.entries(changes)) {
       const removed = updateExpressions(change).UpdateExpression.split(' REMOVE ')[1] ?? ''
-      expect([name, /pendingCheckpoint/.test(removed)]).toEqual([name, change.set.checkpoint !== undefined])
+      const count = removed.match(/pendingCheckpoint/g)?.length ?? 0
+      const all = change.set.checkpoint !== undefined || name === 'discard'
+      expect([name, count]).toEqual([name, all ? 3 : name === 'prepare without a state' ? 1 : 0])
     }
+  })
+
+  test('what is prepared is in KCL’s attributes and types, the sub-sequence number included; a state of before does not stay', () => {
+    const { UpdateExpression, ExpressionAttributeValues: values } = updateExpressions(changes.prepare)
+    expect(UpdateExpression).not.toContain('REMOVE')
+    expect(values).toMatchObject({
+      ':new_pendingCheckpoint': { S: '77' },
+      ':new_pendingCheckpointSubSequenceNumber': { N: '2' },
+      ':new_pendingCheckpointState': { B: new Uint8Array([1]) },
+    })
+    expect(updateExpressions(changes['prepare without a state']).UpdateExpression).toMatch(/ REMOVE #pendingCheckpointState$/)
   })
 
   test('renew with a checkpoint, in full', () => {

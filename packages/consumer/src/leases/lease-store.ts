@@ -1,6 +1,7 @@
+import type { HashKeyRange } from '@shardwise/core/hash-key'
 import type { CallOptions } from '@shardwise/core/kinesis-port'
-import type { Position } from '../checkpoints/position.js'
 import type { Lease, NewLease } from './lease.js'
+import type { LeaseProgress } from './lease-progress.js'
 
 /**
  * Where leases live. Every write is one atomic conditional write; docs/lease-protocol.md says for each what its condition protects.
@@ -20,35 +21,50 @@ export interface LeaseStore {
   create(lease: NewLease, options?: CallOptions): Promise<boolean>
   /** Makes `workerId` the owner, provided that counter and owners are still those of `lease`. */
   take(lease: Lease, workerId: string, options?: CallOptions): Promise<LeaseWrite>
-  /** Moves the counter and, when given, the checkpoint, provided that the counter is that of `lease` and `workerId` the actual owner. */
-  renew(
-    lease: Lease,
-    workerId: string,
-    progress: { readonly checkpoint?: Position | undefined },
-    options?: CallOptions,
-  ): Promise<LeaseWrite>
+  /** Moves the counter and writes `progress`, provided that the counter is that of `lease` and `workerId` the actual owner. */
+  renew(lease: Lease, workerId: string, progress: LeaseRenewal, options?: CallOptions): Promise<LeaseWrite>
   /**
-   * Gives up ownership, with a last checkpoint: to `to`, or to nobody. The condition of `renew`, and that the pending handoff is to `to`
-   * (with `to` undefined: that none is pending).
+   * Gives up ownership, with the last progress: to the worker that has asked for it, to one that has not, or to nobody. The condition of
+   * `renew`, and that the pending handoff is to `to` (with `offer`, or `to` undefined: that none is pending).
    */
-  handOver(
-    lease: Lease,
-    workerId: string,
-    last: { readonly to: string | undefined; readonly checkpoint?: Position | undefined },
-    options?: CallOptions,
-  ): Promise<LeaseWrite>
-  /** SHARD_END: no owner any more. The condition of `renew`. */
+  handOver(lease: Lease, workerId: string, last: LeaseHandOver, options?: CallOptions): Promise<LeaseWrite>
+  /** SHARD_END: no owner, and nothing pending, any more. The condition of `renew`. */
   end(lease: Lease, workerId: string, childShardIds: readonly string[], options?: CallOptions): Promise<LeaseWrite>
   /** Asks the owner of `lease`, a Shardwise worker, to hand it over to `to`. The counter stays. */
   requestHandoff(lease: Lease, to: string, options?: CallOptions): Promise<LeaseWrite>
   /** Takes such a request back, provided that it is still pending. The counter stays. */
   withdrawHandoff(lease: Lease, to: string, options?: CallOptions): Promise<LeaseWrite>
+  /** Writes the hash key range where the row exists and has none. The counter stays. Not for a range of one hash key. */
+  fillRange(lease: Lease, range: HashKeyRange, options?: CallOptions): Promise<LeaseWrite>
+  /**
+   * Begins anew with this key: nothing of the row remains but its counter, moved by one, so that whoever owned it has lost it. Provided that
+   * counter, owners and checkpoint are still those of `lease`.
+   */
+  replace(lease: Lease, by: NewLease, options?: CallOptions): Promise<LeaseWrite>
+  /** Deletes the row, provided that counter, owners and checkpoint are still those of `lease`. */
+  delete(lease: Lease, options?: CallOptions): Promise<LeaseDeletion>
+}
+
+/** What an owner's write carries. */
+export interface LeaseRenewal extends LeaseProgress {
+  /** The owner stops: others shall give it nothing more, and not count on it. */
+  readonly leaving?: boolean | undefined
+}
+
+export interface LeaseHandOver extends LeaseRenewal {
+  /** Undefined: to nobody. */
+  readonly to: string | undefined
+  /** `to` has not asked for it: a Shardwise worker that the owner names. */
+  readonly offer?: boolean | undefined
 }
 
 /** `lease` is the row after the write, or, where the condition did not hold, the row that was found (undefined: no such row). */
 export type LeaseWrite =
   | { readonly done: true; readonly lease: Lease }
   | { readonly done: false; readonly lease: Lease | undefined }
+
+/** Where the condition did not hold `lease` is the row that was found; undefined: no such row. */
+export type LeaseDeletion = { readonly done: true } | { readonly done: false; readonly lease: Lease | undefined }
 
 export interface LeaseListing {
   readonly leases: readonly Lease[]

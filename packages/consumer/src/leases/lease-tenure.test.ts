@@ -2,6 +2,7 @@ import { ManualClock } from '@shardwise/core/clock'
 import type { ChildShard } from '@shardwise/core/kinesis-port'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { SHARD_END, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
+import { EventLoopWatch } from './event-loop-watch.js'
 import type { Lease } from './lease.js'
 import type { LeaseEvent } from './lease-event.js'
 import { LeaseTenure } from './lease-tenure.js'
@@ -11,6 +12,7 @@ import { momentOf } from './trust-window.js'
 
 const FAILOVER = 9_000
 const TICK = 3_000
+const HANDOFF = 20_000
 const at = (number: number): ReturnType<typeof sequencePosition> => sequencePosition(`${number}`)
 
 let clock: ManualClock
@@ -19,6 +21,8 @@ let network: FaultyLeaseStore
 let events: LeaseEvent[]
 let tenure: LeaseTenure
 let running: Promise<void>
+let departure: { isLeaving: boolean; successorOf: () => string | undefined }
+let blocked: number[]
 let createChildren: (children: readonly ChildShard[]) => Promise<readonly string[]>
 
 beforeEach(async () => {
@@ -26,6 +30,8 @@ beforeEach(async () => {
   table = new MemoryLeaseStore()
   network = new FaultyLeaseStore(table)
   events = []
+  blocked = []
+  departure = { isLeaving: false, successorOf: () => undefined }
   createChildren = async (children) => children.map(({ ShardId }) => ShardId!)
   await table.create({ leaseKey: 's1', checkpoint: TRIM_HORIZON, parentShardIds: [], range: undefined, startAt: undefined })
   const lease = (await table.take(await row(), 'me')).lease!
@@ -38,6 +44,9 @@ beforeEach(async () => {
     failoverTimeMs: FAILOVER,
     clock,
     random: () => 0.5,
+    departure,
+    loopWatch: new EventLoopWatch(FAILOVER, (blockedMs) => blocked.push(blockedMs)),
+    handoffTimeoutMs: HANDOFF,
     createChildren: (_lease, children) => createChildren(children),
     emit: (event) => events.push(event),
   })
@@ -196,6 +205,128 @@ describe('unknown outcomes', () => {
   })
 })
 
+describe('prepare and commit', () => {
+  const state = new Uint8Array([1, 2])
+  const prepared = (number: number) => ({ position: at(number), state })
+
+  test('prepared at once, the checkpoint stays; committed at once, nothing is pending', async () => {
+    const preparing = watch(tenure.checkpointNow(TRIM_HORIZON, prepared(5)))
+    await clock.advanceAsync(0)
+    expect(preparing.outcome).toBe('done')
+    expect(await row()).toMatchObject({ leaseCounter: 2, checkpoint: TRIM_HORIZON, pendingCheckpoint: prepared(5) })
+    const committing = watch(tenure.checkpointNow(at(5)))
+    await clock.advanceAsync(0)
+    expect(committing.outcome).toBe('done')
+    expect(await row()).toMatchObject({ leaseCounter: 3, checkpoint: at(5), pendingCheckpoint: undefined })
+    await clock.advanceAsync(TICK)
+    expect(await row()).toMatchObject({ leaseCounter: 4, checkpoint: at(5), pendingCheckpoint: undefined })
+  })
+
+  test('a checkpoint that is remembered removes what was prepared, with the next renewal', async () => {
+    await Promise.all([tenure.checkpointNow(TRIM_HORIZON, prepared(5)), clock.advanceAsync(0)])
+    tenure.checkpoint(at(3))
+    expect((await row()).pendingCheckpoint).toEqual(prepared(5))
+    await clock.advanceAsync(TICK)
+    expect(await row()).toMatchObject({ checkpoint: at(3), pendingCheckpoint: undefined })
+  })
+
+  test('the answer to the commit was lost: the row shows that it landed, and it is not sent again', async () => {
+    await Promise.all([tenure.checkpointNow(TRIM_HORIZON, prepared(5)), clock.advanceAsync(0)])
+    network.next('renew', 'unanswered')
+    const committing = watch(tenure.checkpointNow(at(5)))
+    await clock.advanceAsync(100)
+    expect(committing.outcome).toBe('done')
+    expect(await row()).toMatchObject({ leaseCounter: 3, checkpoint: at(5), pendingCheckpoint: undefined })
+  })
+
+  test('prepare landed without an answer, and was committed meanwhile: the commit is sent from there', async () => {
+    network.next('renew', 'unanswered')
+    const preparing = watch(tenure.checkpointNow(TRIM_HORIZON, prepared(5)))
+    await clock.advanceAsync(0)
+    const committing = watch(tenure.checkpointNow(at(5)))
+    await clock.advanceAsync(100)
+    expect([preparing.outcome, committing.outcome]).toEqual(['done', 'done'])
+    expect(await row()).toMatchObject({ leaseCounter: 3, checkpoint: at(5), pendingCheckpoint: undefined })
+  })
+
+  test('prepare, commit, prepare: a late packet of the first leaves the second alone', async () => {
+    network.next('renew', 'late')
+    const first = watch(tenure.checkpointNow(TRIM_HORIZON, prepared(5)))
+    await clock.advanceAsync(TICK + 100)
+    expect(first.outcome).toBe('done')
+    await Promise.all([tenure.checkpointNow(at(5)), clock.advanceAsync(0)])
+    await Promise.all([tenure.checkpointNow(at(5), prepared(9)), clock.advanceAsync(0)])
+    const before = await row()
+    expect(before).toMatchObject({ checkpoint: at(5), pendingCheckpoint: prepared(9) })
+    await network.deliverLate()
+    expect(await row()).toEqual(before)
+  })
+
+  test('discarded while the outcome of prepare was unknown: done only once the row cannot become pending any more', async () => {
+    network.next('renew', 'late')
+    void tenure.checkpointNow(TRIM_HORIZON, prepared(5))
+    await clock.advanceAsync(0)
+    const discarding = watch(tenure.checkpointNow(TRIM_HORIZON))
+    await table.requestHandoff(await row(), 'peer')
+    await clock.advanceAsync(TICK - 1)
+    expect(discarding.outcome).toBe('pending')
+    await clock.advanceAsync(200)
+    expect(discarding.outcome).toBe('done')
+    const before = await row()
+    await network.deliverLate()
+    expect(await row()).toEqual(before)
+    expect(before.pendingCheckpoint).toBe(undefined)
+  })
+
+  test('what was replaced before it was written counts as landed with what took its place', async () => {
+    const first = watch(tenure.checkpointNow(TRIM_HORIZON, prepared(5)))
+    const second = watch(tenure.checkpointNow(TRIM_HORIZON, prepared(6)))
+    await clock.advanceAsync(0)
+    expect([first.outcome, second.outcome]).toEqual(['done', 'done'])
+    expect(network.sent).toEqual(['renew'])
+    expect((await row()).pendingCheckpoint).toEqual(prepared(6))
+  })
+
+  test('lost: the new owner has found what was prepared, and neither prepare nor commit lands any more', async () => {
+    await Promise.all([tenure.checkpointNow(TRIM_HORIZON, prepared(5)), clock.advanceAsync(0)])
+    await stolen()
+    const committing = watch(tenure.checkpointNow(at(5)))
+    await clock.advanceAsync(0)
+    expect(committing.outcome).toBe('LeaseLostError')
+    await expect(tenure.checkpointNow(at(5), prepared(6))).rejects.toThrow('another worker has taken it')
+    expect(await row()).toMatchObject({ leaseOwner: 'thief', checkpoint: TRIM_HORIZON, pendingCheckpoint: prepared(5) })
+  })
+
+  test('given up: what is prepared goes to the next owner in the same write', async () => {
+    const preparing = watch(tenure.checkpointNow(TRIM_HORIZON, prepared(5)))
+    void tenure.release()
+    await clock.advanceAsync(0)
+    expect(preparing.outcome).toBe('done')
+    expect(await row()).toMatchObject({ leaseOwner: undefined, pendingCheckpoint: prepared(5) })
+    expect(network.sent).toEqual(['release'].map(() => 'handOver'))
+    await expect(tenure.checkpointNow(at(5))).rejects.toThrow('given up before this checkpoint')
+  })
+
+  test('what an owner before us has prepared is there from the start', async () => {
+    expect(tenure.pendingCheckpoint).toBe(undefined)
+    const mine = await row()
+    await table.renew(mine, 'me', { pending: prepared(5) })
+    const lease = (await table.take(await row(), 'next')).lease!
+    const next = new LeaseTenure({
+      ...{ store: table, lease, startAt: undefined, sent: momentOf(clock), workerId: 'next', failoverTimeMs: FAILOVER },
+      ...{ clock, random: () => 0.5, createChildren: async () => [], emit: () => {} },
+      ...{ departure, loopWatch: new EventLoopWatch(FAILOVER, () => {}), handoffTimeoutMs: HANDOFF },
+    })
+    expect(next.pendingCheckpoint).toEqual(prepared(5))
+    const run = next.run()
+    await clock.advanceAsync(TICK)
+    expect((await row()).pendingCheckpoint).toEqual(prepared(5))
+    void next.release()
+    await clock.advanceAsync(0)
+    await run
+  })
+})
+
 describe('trust', () => {
   test('ends by itself when renewals fail: nothing may be delivered, though nobody has taken the lease', async () => {
     network.outage = 'lost'
@@ -344,6 +475,20 @@ describe('giving up', () => {
     expect(released.outcome).toBe('done')
   })
 
+  test('after an outage longer than the failover time, asked for meanwhile: it hands over all the same, with its checkpoint', async () => {
+    tenure.checkpoint(at(8))
+    network.outage = 'lost'
+    await clock.advanceAsync(FAILOVER + TICK)
+    await table.requestHandoff(await row(), 'next')
+    network.outage = undefined
+    // No renewal has told of the request: the release is the first to find it.
+    const released = watch(tenure.release())
+    await clock.advanceAsync(TICK)
+    expect(released.outcome).toBe('done')
+    expect(await row()).toMatchObject({ leaseOwner: 'next', checkpointOwner: undefined, checkpoint: at(8) })
+    expect(events.at(-1)).toMatchObject({ type: 'lease-released', to: 'next' })
+  })
+
   test('after a loss it is only the word that the worker has finished', async () => {
     await stolen()
     await clock.advanceAsync(TICK)
@@ -359,6 +504,149 @@ describe('giving up', () => {
     await clock.advanceAsync(0)
     expect(released.outcome).toBe('done')
     expect(events).toMatchObject([{ type: 'lease-lost' }])
+  })
+})
+
+describe('leaving', () => {
+  beforeEach(() => {
+    departure.isLeaving = true
+  })
+
+  test('names a successor in the write that carries the last checkpoint', async () => {
+    departure.successorOf = () => 'peer'
+    tenure.checkpoint(at(5))
+    void tenure.release()
+    await clock.advanceAsync(0)
+    expect(network.sent).toEqual(['handOver'])
+    expect(await row()).toMatchObject({ leaseOwner: 'peer', nextOwner: 'peer', leaver: 'me', checkpoint: at(5), leaseCounter: 2 })
+    expect(events).toEqual([{ type: 'lease-released', leaseKey: 's1', to: 'peer' }])
+  })
+
+  test('who has asked comes first', async () => {
+    departure.successorOf = () => 'peer'
+    await table.requestHandoff(await row(), 'next')
+    void tenure.release()
+    await clock.advanceAsync(0)
+    expect(await row()).toMatchObject({ leaseOwner: 'next', leaver: 'me' })
+  })
+
+  test('nobody to name: free, and marked', async () => {
+    void tenure.release()
+    await clock.advanceAsync(0)
+    expect(await row()).toMatchObject({ leaseOwner: undefined, nextOwner: undefined, leaver: 'me' })
+  })
+
+  test('the answer was lost: given once, to one', async () => {
+    const peers = ['one', 'two']
+    departure.successorOf = () => peers.shift()
+    network.next('handOver', 'unanswered')
+    const released = watch(tenure.release())
+    await clock.advanceAsync(100)
+    expect(released.outcome).toBe('done')
+    expect(await row()).toMatchObject({ leaseOwner: 'one', leaseCounter: 2 })
+    expect(events.at(-1)).toEqual({ type: 'lease-released', leaseKey: 's1', to: 'one' })
+  })
+
+  test('a slow worker: its renewals say that we leave', async () => {
+    tenure.requestDrain()
+    await clock.advanceAsync(TICK)
+    expect(await row()).toMatchObject({ leaseOwner: 'me', leaver: 'me', leaseCounter: 2 })
+    expect(tenure.isOurs()).toBe(true)
+  })
+
+  test('the time limit of handoffs is none of a stop’s', async () => {
+    tenure.requestDrain()
+    await clock.advanceAsync(HANDOFF * 3)
+    expect(tenure.isOurs()).toBe(true)
+  })
+})
+
+describe('the time limit of a handoff', () => {
+  beforeEach(async () => {
+    await table.requestHandoff(await row(), 'next')
+    await clock.advanceAsync(TICK)
+  })
+
+  test('cut off: told, nothing more begins; a second later handed over at the completed record', async () => {
+    tenure.checkpoint(at(5))
+    await clock.advanceAsync(HANDOFF - 1)
+    expect([tenure.isOurs(), tenure.signal.aborted]).toEqual([true, false])
+    await clock.advanceAsync(1)
+    expect([tenure.isOurs(), tenure.signal.aborted]).toEqual([false, true])
+    expect(await tenure.revalidate()).toBe(false)
+    expect((await row()).checkpointOwner).toBe('me')
+    await clock.advanceAsync(1_000)
+    expect(await row()).toMatchObject({ leaseOwner: 'next', checkpointOwner: undefined, checkpoint: at(5) })
+    expect(events.map(({ type }) => type)).toEqual(['lease-handoff-forced', 'lease-released'])
+    expect(tenure.vacated.aborted).toBe(false)
+    const sent = network.sent.length
+    await clock.advanceAsync(TICK * 3)
+    expect(network.sent).toHaveLength(sent)
+    await tenure.release()
+    expect(tenure.vacated.aborted).toBe(true)
+  })
+
+  test('a worker that finishes within the second hands over by itself', async () => {
+    await clock.advanceAsync(HANDOFF + 500)
+    await tenure.release()
+    expect(await row()).toMatchObject({ leaseOwner: 'next', checkpointOwner: undefined })
+    expect(tenure.vacated.aborted).toBe(true)
+  })
+
+  test('a worker that finishes in time is not cut off, also when its write takes long', async () => {
+    await clock.advanceAsync(HANDOFF - 100)
+    network.next('handOver', 'lost', 'lost')
+    const released = watch(tenure.release())
+    await clock.advanceAsync(TICK)
+    expect(released.outcome).toBe('done')
+    expect(tenure.signal.aborted).toBe(false)
+    expect(events.map(({ type }) => type)).not.toContain('lease-handoff-forced')
+  })
+
+  test('at the end of the shard, whose children cannot be created', async () => {
+    createChildren = async () => {
+      throw Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' })
+    }
+    const ended = watch(tenure.endShard([{ ShardId: 's2' }]))
+    await clock.advanceAsync(HANDOFF + TICK)
+    // The drain asks for no more attempts.
+    expect(ended.outcome).toBe(false)
+    expect(await row()).toMatchObject({ checkpointOwner: undefined, leaseOwner: 'next' })
+  })
+
+  test('at the end of the shard, whose children’s creation hangs', async () => {
+    createChildren = () => new Promise(() => {})
+    const ended = watch(tenure.endShard([{ ShardId: 's2' }]))
+    await clock.advanceAsync(HANDOFF + 1_000 + TICK)
+    expect(await row()).toMatchObject({ checkpointOwner: undefined, leaseOwner: 'next' })
+    await clock.advanceAsync(30_000)
+    expect(ended.outcome).not.toBe('pending')
+  })
+
+  test('during an outage it ends with the failover time', async () => {
+    await clock.advanceAsync(HANDOFF)
+    network.outage = 'lost'
+    await clock.advanceAsync(FAILOVER + TICK * 2)
+    expect(tenure.isHeld()).toBe(false)
+  })
+})
+
+describe('a stalled reader', () => {
+  test('is not renewed: the lease goes to a named peer, the worker is told', async () => {
+    let stalledMs: number | undefined
+    tenure.renewWhile({ stalledMs: () => stalledMs })
+    departure.successorOf = () => 'peer'
+    await clock.advanceAsync(TICK * 5)
+    expect(tenure.isOurs()).toBe(true)
+    stalledMs = 130_000
+    await clock.advanceAsync(TICK)
+    expect(tenure.signal.reason).toMatchObject({ name: 'LeaseLostError' })
+    expect(await row()).toMatchObject({ leaseOwner: 'peer', nextOwner: 'peer', leaver: undefined })
+    expect(events).toMatchObject([
+      { type: 'lease-reader-stalled', leaseKey: 's1', stalledMs: 130_000 },
+      { type: 'lease-released', to: 'peer' },
+    ])
+    expect(tenure.vacated.aborted).toBe(false)
   })
 })
 

@@ -1,24 +1,41 @@
-import { type Scheduled, sleep } from '@shardwise/core/clock'
 import type { HashKeyRange } from '@shardwise/core/hash-key'
 import type { ChildShard } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
-import { classifyFailure, type ServiceFailure } from '@shardwise/core/service-error'
+import type { ServiceFailure } from '@shardwise/core/service-error'
 import { backoffDelay } from '../backoff.js'
-import { comparePositions, formatPosition, type Position } from '../checkpoints/position.js'
+import type { PendingCheckpoint } from '../checkpoints/pending-checkpoint.js'
+import { formatPosition, type Position } from '../checkpoints/position.js'
+import type { ReadWatch } from '../shards/read-watch.js'
+import { Alarm } from './alarm.js'
+import { createChildrenPatiently } from './children-creation.js'
+import type { Departure } from './departure.js'
+import type { EventLoopWatch } from './event-loop-watch.js'
+import { HandoffLimit } from './handoff-limit.js'
 import type { HeldLease } from './held-lease.js'
-import { hasEnded, type Lease, pendingHandoff } from './lease.js'
+import { hasEnded, isHeldBy, type Lease, pendingHandoff } from './lease.js'
 import type { LeaseEvent, LeaseOperation } from './lease-event.js'
 import { LeaseLostError } from './lease-lost-error.js'
+import type { LeaseProgress } from './lease-progress.js'
 import type { LeaseStore } from './lease-store.js'
 import { OwnedRow, type OwnedRowOptions, type WriteOutcome } from './owned-row.js'
 import { TenureWaiters } from './tenure-waiters.js'
+import { WantedProgress } from './wanted-progress.js'
 
 export interface LeaseTenureOptions extends OwnedRowOptions {
   readonly store: LeaseStore
   readonly startAt: number | undefined
   readonly random: Random
+  readonly departure: Pick<Departure, 'isLeaving' | 'successorOf'>
+  readonly loopWatch: EventLoopWatch
+  /** Milliseconds that the worker has for finishing when another one asks for the lease. Then it is cut off, and a second later the lease goes. */
+  readonly handoffTimeoutMs: number
   /** Creates the leases of the children. May be called again after a failure. */
-  readonly createChildren: (lease: Lease, children: readonly ChildShard[], signal: AbortSignal) => Promise<readonly string[]>
+  readonly createChildren: (
+    lease: Lease,
+    children: readonly ChildShard[],
+    signal: AbortSignal,
+    isOurs: () => boolean,
+  ) => Promise<readonly string[] | undefined>
   readonly emit: (event: LeaseEvent) => void
 }
 
@@ -34,6 +51,9 @@ interface Ending {
   readonly reject: (error: unknown) => void
 }
 
+/** Below every version of what is wanted. */
+const NOTHING = -1
+
 /** Renewals a failover time. Three leave room for two that fail. */
 const TICKS = 3
 
@@ -44,7 +64,9 @@ const TICKS = 3
 export class LeaseTenure implements HeldLease {
   readonly leaseKey: string
   readonly shardId: string
+  readonly streamId: string | undefined
   readonly resumeFrom: Position
+  readonly pendingCheckpoint: PendingCheckpoint | undefined
   readonly startAt: number | undefined
   readonly range: HashKeyRange | undefined
   readonly generation: number
@@ -55,25 +77,32 @@ export class LeaseTenure implements HeldLease {
   readonly #vacated = new AbortController()
   #state: TenureState = { is: 'held' }
   readonly #owned: OwnedRow
+  readonly #wanted: WantedProgress
   #failures = 0
   #inDoubt = false
-  #pending: Position | undefined
   #dueAt: number
-  #timer: Scheduled | undefined
-  #wake: (() => void) | undefined
+  readonly #alarm: Alarm
   readonly #waiters = new TenureWaiters()
+  readonly #limit: HandoffLimit
+  #reading: Pick<ReadWatch, 'stalledMs'> | undefined
   #ending: Ending | undefined
+  #successor: string | undefined
 
   constructor(options: LeaseTenureOptions) {
-    const { lease, startAt, sent, failoverTimeMs } = options
+    const { lease, startAt, sent, failoverTimeMs, clock, loopWatch, handoffTimeoutMs } = options
     this.#options = options
     this.leaseKey = lease.leaseKey
     this.shardId = lease.shardId
+    this.streamId = lease.streamId
     this.resumeFrom = lease.checkpoint
+    this.pendingCheckpoint = lease.pendingCheckpoint
     this.startAt = startAt
     this.range = lease.range
     this.generation = lease.leaseCounter
     this.#owned = new OwnedRow(options)
+    this.#wanted = new WantedProgress(lease)
+    this.#alarm = new Alarm(clock, loopWatch)
+    this.#limit = new HandoffLimit(handoffTimeoutMs)
     this.#tickMs = failoverTimeMs / TICKS
     this.#dueAt = sent.now + this.#tickMs
   }
@@ -93,8 +122,17 @@ export class LeaseTenure implements HeldLease {
 
   isOurs(): boolean {
     // Once the write that gives the lease away is on its way, another may have it before the answer is here.
-    const giving = this.#waiters.releasing || this.#ending !== undefined
-    return this.#state.is === 'held' && !giving && this.#owned.isTrusted()
+    const giving = this.#waiters.releasing || this.#ending !== undefined || this.#limit.isCutOff
+    return this.isHeld() && !giving && this.isTrusted()
+  }
+
+  isHeld(): boolean {
+    return this.#state.is === 'held'
+  }
+
+  /** Nobody else can have taken it yet. */
+  isTrusted(): boolean {
+    return this.#owned.isTrusted()
   }
 
   /** No renewal has succeeded for half of the failover time: more than one was missed. */
@@ -109,9 +147,14 @@ export class LeaseTenure implements HeldLease {
   }
 
   revalidate(): Promise<boolean> {
-    if (this.#state.is !== 'held' || this.isOurs()) return Promise.resolve(this.#state.is === 'held')
+    if (!this.isHeld() || this.#limit.isCutOff) return Promise.resolve(false)
+    if (this.isOurs()) return Promise.resolve(true)
     this.#writeSoon()
     return this.#waiters.trusted()
+  }
+
+  renewWhile(reading: Pick<ReadWatch, 'stalledMs'>): void {
+    this.#reading = reading
   }
 
   checkpoint(position: Position): void {
@@ -120,17 +163,17 @@ export class LeaseTenure implements HeldLease {
         `A checkpoint must be a sequence number, got ${formatPosition(position).checkpoint}; endShard ends a shard`,
       )
     }
-    if (this.#state.is === 'held' && comparePositions(position, this.#pending ?? this.#owned.row.checkpoint) > 0)
-      this.#pending = position
+    if (this.#state.is === 'held') this.#wanted.advance(position)
   }
 
-  checkpointNow(position: Position): Promise<void> {
-    this.checkpoint(position)
+  checkpointNow(position: Position, pending: PendingCheckpoint | null = null): Promise<void> {
     if (this.#state.is === 'lost') return Promise.reject(this.#state.error)
     if (this.#state.is === 'given-up') return Promise.reject(this.#lossBecause('it was given up before this checkpoint'))
-    if (comparePositions(position, this.#owned.row.checkpoint) <= 0) return Promise.resolve()
+    if (this.#limit.isCutOff) return Promise.reject(this.signal.reason ?? this.#lossBecause('it is being given up'))
+    const changed = this.#wanted.set(position, pending)
+    if (!changed && this.#wanted.missingIn(this.#owned.row) === undefined) return Promise.resolve()
     this.#writeSoon()
-    return this.#waiters.landed(position)
+    return this.#waiters.landed(this.#wanted.version)
   }
 
   async endShard(children: readonly ChildShard[]): Promise<boolean> {
@@ -138,16 +181,17 @@ export class LeaseTenure implements HeldLease {
       const childShardIds = await this.#withChildren(children)
       if (childShardIds === undefined) return false
       const recorded = await new Promise<boolean>((resolve, reject) => {
-        if (this.#state.is !== 'held') throw this.#lossBecause('it was given up before its end')
+        // The write that gives it away may be under way.
+        if (!this.isHeld() || this.#limit.isCutOff) throw this.#lossBecause('it was given up before its end')
         this.#ending = { childShardIds, resolve, reject }
         this.#writeSoon()
       })
       if (recorded) this.#vacated.abort()
       return recorded
     } catch (error) {
-      if (this.#state.is !== 'lost') throw error
-      this.#vacated.abort()
-      throw this.#state.error
+      if (this.isHeld() && !this.signal.aborted) throw error
+      await this.release()
+      throw this.signal.aborted ? this.signal.reason : error
     }
   }
 
@@ -166,39 +210,46 @@ export class LeaseTenure implements HeldLease {
 
   /** What a scan has shown of our row. It may be stale: a hint, never a proof. */
   observe(row: Lease): void {
-    if (pendingHandoff(row)?.from === this.#options.workerId) this.requestDrain()
+    this.#heedRequest(row)
     // Somebody else has written: find out at once, instead of at the next tick.
-    if (row.leaseCounter > this.#owned.row.leaseCounter + 1) this.#writeSoon()
+    const ahead = row.leaseCounter - this.#owned.row.leaseCounter
+    if (ahead > 1 || (ahead === 1 && !isHeldBy(row, this.#options.workerId))) this.#writeSoon()
   }
 
   /** Renews until the lease is given up or lost. Resolves when nothing of it runs. */
   async run(): Promise<void> {
     while (this.#state.is === 'held') {
-      const { clock } = this.#options
-      if (clock.now() < this.#dueAt) await this.#idle()
+      const now = this.#options.clock.now()
+      const { nextAt } = this.#limit
+      if (now >= nextAt) this.#passLimit(now)
+      else if (now < this.#dueAt) await this.#alarm.wait(Math.min(this.#dueAt, nextAt))
       else if (this.#ending !== undefined) await this.#end(this.#ending)
-      else if (this.#waiters.releasing) await this.#handOver()
-      else await this.#renew()
+      else if (this.#waiters.releasing || this.#limit.isForced) await this.#handOver()
+      else if (!this.#isStalled(now)) await this.#renew()
     }
   }
 
   async #renew(): Promise<void> {
-    const { store, workerId } = this.#options
-    const checkpoint = this.#unwritten()
-    const outcome = await this.#attempt('renew', (row, signal) => store.renew(row, workerId, { checkpoint }, { signal }))
+    const { store, workerId, departure } = this.#options
+    const progress = { ...this.#unwritten(), leaving: departure.isLeaving }
+    const outcome = await this.#attempt('renew', (row, signal) => store.renew(row, workerId, progress, { signal }))
     if (outcome.is === 'refused') this.#lose(outcome.found)
   }
 
   async #handOver(): Promise<void> {
-    const { store, workerId, clock, failoverTimeMs, emit } = this.#options
-    const to = pendingHandoff(this.#owned.row)?.to
-    const checkpoint = this.#unwritten()
-    const outcome = await this.#attempt('release', (row, signal) => store.handOver(row, workerId, { to, checkpoint }, { signal }))
+    const { store, workerId, clock, failoverTimeMs, departure, emit } = this.#options
+    const { isLeaving } = departure
+    const asked = pendingHandoff(this.#owned.row)?.to
+    // Named once: an attempt of unknown outcome may have told so.
+    if (asked === undefined && (isLeaving || this.#limit.isForced)) this.#successor ??= departure.successorOf(this.#owned.row)
+    const to = asked ?? this.#successor
+    const last = { to, offer: asked === undefined && to !== undefined, leaving: isLeaving, ...this.#unwritten() }
+    const outcome = await this.#attempt('release', (row, signal) => store.handOver(row, workerId, last, { signal }))
     if (outcome.is === 'refused' && !outcome.uncertain) this.#lose(outcome.found)
     else if (outcome.is === 'refused' || outcome.is === 'landed') {
       emit({ type: 'lease-released', leaseKey: this.leaseKey, to })
       this.#giveUp()
-    } else if (clock.now() - this.#owned.confirmedAt > failoverTimeMs) this.#giveUp()
+    } else if (outcome.is === 'failed' && clock.now() - this.#owned.confirmedAt > failoverTimeMs) this.#giveUp()
   }
 
   async #end(ending: Ending): Promise<void> {
@@ -219,8 +270,10 @@ export class LeaseTenure implements HeldLease {
   }
 
   async #attempt(operation: LeaseOperation, send: Parameters<OwnedRow['attempt']>[1]): Promise<WriteOutcome> {
-    const { clock, workerId } = this.#options
+    const { clock } = this.#options
     this.#dueAt = clock.now() + this.#tickMs
+    const { version } = this.#wanted
+    const { leaseCounter } = this.#owned.row
     const outcome = await this.#owned.attempt(this.#tickMs, send)
     if (outcome.is === 'failed') {
       this.#failed(operation, outcome.failure)
@@ -230,9 +283,13 @@ export class LeaseTenure implements HeldLease {
     if (outcome.is === 'refused') return outcome
     this.#inDoubt = false
     // An earlier renewal that turns out to have landed is as good as this one, unless there is more to write.
-    if (outcome.is === 'changed' && (operation !== 'renew' || this.#unwritten() !== undefined)) this.#dueAt = clock.now()
-    if (pendingHandoff(this.#owned.row)?.from === workerId) this.requestDrain()
-    if (this.#waiters.settle(this.#owned.row.checkpoint, this.isOurs())) this.#dueAt = clock.now()
+    const incomplete = this.#wanted.missingIn(this.#owned.row) !== undefined
+    if (outcome.is === 'changed' && (operation !== 'renew' || incomplete)) this.#dueAt = clock.now()
+    this.#heedRequest(this.#owned.row)
+    // While the counter stands, an attempt of before may still land, with what was wanted then.
+    const covered = incomplete ? (outcome.is === 'landed' ? version : NOTHING) : this.#wanted.version
+    const proven = this.#owned.row.leaseCounter > leaseCounter
+    if (this.#waiters.settle(proven ? covered : NOTHING, this.isOurs())) this.#dueAt = clock.now()
     return outcome
   }
 
@@ -246,10 +303,36 @@ export class LeaseTenure implements HeldLease {
     emit({ type: 'lease-in-doubt', leaseKey: this.leaseKey })
   }
 
-  #unwritten(): Position | undefined {
-    return this.#pending !== undefined && comparePositions(this.#pending, this.#owned.row.checkpoint) > 0
-      ? this.#pending
-      : undefined
+  #heedRequest(row: Lease): void {
+    if (pendingHandoff(row)?.from !== this.#options.workerId) return
+    this.requestDrain()
+    this.#limit.requested(this.#options.clock.now())
+    this.#alarm.ring()
+  }
+
+  #passLimit(now: number): void {
+    const waitedMs = this.#limit.pass(now)
+    if (this.#limit.isForced) this.#dueAt = now
+    // The worker has finished by itself.
+    if (waitedMs === undefined || this.#waiters.releasing || this.#ending !== undefined) return
+    const to = pendingHandoff(this.#owned.row)?.to
+    this.#options.emit({ type: 'lease-handoff-forced', leaseKey: this.leaseKey, to, waitedMs })
+    this.#lost.abort(
+      this.#lossBecause(`another worker waits for it, and this one has not finished in ${Math.round(waitedMs)} ms`, to),
+    )
+  }
+
+  #isStalled(now: number): boolean {
+    const stalledMs = this.#reading?.stalledMs(now)
+    if (stalledMs === undefined) return false
+    this.#options.emit({ type: 'lease-reader-stalled', leaseKey: this.leaseKey, stalledMs })
+    this.#limit.force()
+    this.#lost.abort(this.#lossBecause(`its reading has stood still for ${Math.round(stalledMs)} ms`))
+    return true
+  }
+
+  #unwritten(): LeaseProgress {
+    return this.#wanted.missingIn(this.#owned.row) ?? {}
   }
 
   #giveUp(): void {
@@ -271,37 +354,29 @@ export class LeaseTenure implements HeldLease {
     return new LeaseLostError(this.leaseKey, this.#options.workerId, why, { owner })
   }
 
-  /** The renewals go on meanwhile. Undefined: not created, and we are to finish. */
-  async #withChildren(children: readonly ChildShard[]): Promise<readonly string[] | undefined> {
+  /** The renewals go on meanwhile. */
+  #withChildren(children: readonly ChildShard[]): Promise<readonly string[] | undefined> {
     const { createChildren, clock, random, emit } = this.#options
-    for (let failures = 1; ; failures++) {
-      try {
-        return await createChildren(this.#owned.row, children, this.signal)
-      } catch (error) {
-        const failure = classifyFailure(error)
-        if (this.#state.is !== 'held' || failure.kind === 'unknown') throw error
-        emit({ type: 'lease-store-failed', operation: 'create-children', leaseKey: this.leaseKey, failure })
-        if (this.#drain.signal.aborted) return undefined
-        await sleep(clock, backoffDelay(failures, { baseMs: 100, maxMs: this.#tickMs }, random), { signal: this.signal })
-      }
-    }
+    return createChildrenPatiently({
+      leaseKey: this.leaseKey,
+      create: (signal) => {
+        const either = AbortSignal.any([signal, this.signal])
+        return createChildren(this.#owned.row, children, either, () => this.isOurs())
+      },
+      isHeld: () => this.#state.is === 'held',
+      renew: () => this.#writeSoon(),
+      lost: this.signal,
+      drain: this.drain,
+      longestPauseMs: this.#tickMs,
+      clock,
+      random,
+      emit,
+    })
   }
 
   #writeSoon(): void {
     // While a failing write waits for its next attempt, more callers must not shorten the pause.
     if (this.#failures === 0) this.#dueAt = this.#options.clock.now()
-    this.#wake?.()
-  }
-
-  #idle(): Promise<void> {
-    const { clock } = this.#options
-    return new Promise((resolve) => {
-      this.#wake = () => {
-        this.#timer?.cancel()
-        this.#wake = undefined
-        resolve()
-      }
-      this.#timer = clock.schedule(this.#dueAt - clock.now(), () => this.#wake?.())
-    })
+    this.#alarm.ring()
   }
 }

@@ -14,6 +14,7 @@ import {
 import { aLease } from './testing/lease-rows.js'
 
 const at = sequencePosition('77')
+const PREPARED = { position: sequencePosition('99', 4), state: new Uint8Array([1, 2]) }
 const free = aLease('s1', { leaseCounter: 7, ownerSwitchesSinceCheckpoint: 2 })
 const mine = aLease('s1', { ...free, leaseOwner: 'me', shardwiseOwner: 'me' })
 const theirs = aLease('s1', { ...free, leaseOwner: 'them', shardwiseOwner: 'them' })
@@ -28,7 +29,14 @@ describe('the writes', () => {
       takeChange(free, 'me'),
       {
         where: { leaseCounter: 7, leaseOwner: undefined, checkpointOwner: undefined },
-        set: { leaseOwner: 'me', shardwiseOwner: 'me', checkpointOwner: undefined, leaseCounter: 8 },
+        set: {
+          leaseOwner: 'me',
+          shardwiseOwner: 'me',
+          checkpointOwner: undefined,
+          nextOwner: undefined,
+          leaver: undefined,
+          leaseCounter: 8,
+        },
       },
     ],
     [
@@ -40,18 +48,50 @@ describe('the writes', () => {
           leaseOwner: 'third',
           shardwiseOwner: 'third',
           checkpointOwner: undefined,
+          nextOwner: undefined,
+          leaver: undefined,
           leaseCounter: 8,
           ownerSwitchesSinceCheckpoint: 3,
         },
       },
     ],
-    ['renew', renewChange(mine, 'me', undefined), { where: { leaseCounter: 7, actualOwner: 'me' }, set: { leaseCounter: 8 } }],
+    ['renew', renewChange(mine, 'me', {}), { where: { leaseCounter: 7, actualOwner: 'me' }, set: { leaseCounter: 8 } }],
     [
       'renew with a checkpoint',
-      renewChange(mine, 'me', at),
+      renewChange(mine, 'me', { checkpoint: at }),
       {
         where: { leaseCounter: 7, actualOwner: 'me' },
-        set: { leaseCounter: 8, checkpoint: at, ownerSwitchesSinceCheckpoint: 0 },
+        set: { leaseCounter: 8, checkpoint: at, pendingCheckpoint: undefined, ownerSwitchesSinceCheckpoint: 0 },
+      },
+    ],
+    [
+      'prepare: a renewal that leaves the checkpoint, and its count of owners',
+      renewChange(mine, 'me', { pending: PREPARED }),
+      { where: { leaseCounter: 7, actualOwner: 'me' }, set: { leaseCounter: 8, pendingCheckpoint: PREPARED } },
+    ],
+    [
+      'discard what is prepared',
+      renewChange(mine, 'me', { pending: null }),
+      { where: { leaseCounter: 7, actualOwner: 'me' }, set: { leaseCounter: 8, pendingCheckpoint: undefined } },
+    ],
+    [
+      'commit before a later one that was prepared',
+      renewChange(mine, 'me', { checkpoint: at, pending: PREPARED }),
+      {
+        where: { leaseCounter: 7, actualOwner: 'me' },
+        set: { leaseCounter: 8, checkpoint: at, pendingCheckpoint: PREPARED, ownerSwitchesSinceCheckpoint: 0 },
+      },
+    ],
+    [
+      'hand over with what is prepared',
+      handOverChange(mine, 'me', { to: undefined, pending: PREPARED }),
+      {
+        where: { leaseCounter: 7, leaseOwner: 'me', checkpointOwner: undefined },
+        set: {
+          ...{ leaseOwner: undefined, checkpointOwner: undefined, leaseCounter: 8, ownerSwitchesSinceCheckpoint: 2 },
+          pendingCheckpoint: PREPARED,
+          nextOwner: undefined,
+        },
       },
     ],
     [
@@ -59,7 +99,28 @@ describe('the writes', () => {
       handOverChange(mine, 'me', { to: undefined }),
       {
         where: { leaseCounter: 7, leaseOwner: 'me', checkpointOwner: undefined },
-        set: { leaseOwner: undefined, checkpointOwner: undefined, leaseCounter: 8, ownerSwitchesSinceCheckpoint: 2 },
+        set: {
+          leaseOwner: undefined,
+          checkpointOwner: undefined,
+          leaseCounter: 8,
+          ownerSwitchesSinceCheckpoint: 2,
+          nextOwner: undefined,
+        },
+      },
+    ],
+    [
+      'hand over to one that has not asked: none is pending',
+      handOverChange(mine, 'me', { to: 'them', offer: true, leaving: true }),
+      {
+        where: { leaseCounter: 7, leaseOwner: 'me', checkpointOwner: undefined },
+        set: {
+          leaseOwner: 'them',
+          checkpointOwner: undefined,
+          leaseCounter: 8,
+          ownerSwitchesSinceCheckpoint: 3,
+          nextOwner: 'them',
+          leaver: 'me',
+        },
       },
     ],
     [
@@ -67,8 +128,16 @@ describe('the writes', () => {
       handOverChange(asked, 'them', { to: 'me', checkpoint: at }),
       {
         where: { leaseCounter: 7, leaseOwner: 'me', checkpointOwner: 'them' },
-        set: { leaseOwner: 'me', checkpointOwner: undefined, leaseCounter: 8, ownerSwitchesSinceCheckpoint: 1, checkpoint: at },
+        set: {
+          ...{ leaseOwner: 'me', checkpointOwner: undefined, leaseCounter: 8 },
+          ...{ ownerSwitchesSinceCheckpoint: 1, checkpoint: at, pendingCheckpoint: undefined },
+        },
       },
+    ],
+    [
+      'renew, leaving',
+      renewChange(mine, 'me', { leaving: true }),
+      { where: { leaseCounter: 7, actualOwner: 'me' }, set: { leaseCounter: 8, leaver: 'me' } },
     ],
     [
       'end',
@@ -81,7 +150,10 @@ describe('the writes', () => {
           leaseCounter: 8,
           ownerSwitchesSinceCheckpoint: 0,
           checkpoint: SHARD_END,
+          pendingCheckpoint: undefined,
           childShardIds: ['s2', 's3'],
+          nextOwner: undefined,
+          leaver: undefined,
         },
       },
     ],
@@ -90,13 +162,16 @@ describe('the writes', () => {
       requestHandoffChange(theirs, 'me'),
       {
         where: { leaseOwner: 'them', checkpointOwner: undefined, shardwiseOwner: 'them', ended: false },
-        set: { leaseOwner: 'me', checkpointOwner: 'them' },
+        set: { leaseOwner: 'me', checkpointOwner: 'them', nextOwner: 'me' },
       },
     ],
     [
       'withdraw it',
       withdrawHandoffChange(asked, 'me'),
-      { where: { leaseOwner: 'me', checkpointOwner: 'them' }, set: { leaseOwner: 'them', checkpointOwner: undefined } },
+      {
+        where: { leaseOwner: 'me', checkpointOwner: 'them' },
+        set: { leaseOwner: 'them', checkpointOwner: undefined, nextOwner: undefined },
+      },
     ],
   ])('%s', (_name, change, expected) => {
     // A key that is undefined says "absent" or "removed", one that is missing says nothing.
@@ -139,8 +214,9 @@ test('property: what moves the counter moves it by one, from the one that was se
     fc.property(anyLease, worker, fc.option(worker, { nil: undefined }), (lease, me, to) => {
       const changes = [
         takeChange(lease, me),
-        renewChange(lease, me, at),
+        renewChange(lease, me, { checkpoint: at }),
         handOverChange(lease, me, { to, checkpoint: at }),
+        handOverChange(lease, me, { to, offer: true, leaving: true }),
         endChange(lease, me, []),
       ]
       for (const { where, set } of changes) {

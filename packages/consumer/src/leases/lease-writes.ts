@@ -1,5 +1,8 @@
+import type { HashKeyRange } from '@shardwise/core/hash-key'
 import { type Position, SHARD_END } from '../checkpoints/position.js'
 import type { Lease } from './lease.js'
+import type { LeaseProgress } from './lease-progress.js'
+import type { LeaseHandOver, LeaseRenewal } from './lease-store.js'
 
 /**
  * One conditional write as data. What each protects is written in docs/lease-protocol.md; the stores only carry them out.
@@ -17,8 +20,12 @@ export type ChangeableAttribute =
   | 'leaseCounter'
   | 'ownerSwitchesSinceCheckpoint'
   | 'checkpoint'
+  | 'pendingCheckpoint'
   | 'childShardIds'
   | 'shardwiseOwner'
+  | 'nextOwner'
+  | 'leaver'
+  | 'range'
 
 /** All of these hold. An owner that is present and undefined must be absent from the row. */
 export interface LeaseCondition {
@@ -28,6 +35,10 @@ export interface LeaseCondition {
   readonly shardwiseOwner?: string | undefined
   readonly actualOwner?: string
   readonly ended?: false
+  /** Without the sub-sequence number: whoever moves that, moves the counter. */
+  readonly checkpoint?: Position
+  /** Present: the row has none. */
+  readonly range?: undefined
 }
 
 export function takeChange(lease: Lease, workerId: string): LeaseChange {
@@ -40,28 +51,31 @@ export function takeChange(lease: Lease, workerId: string): LeaseChange {
       leaseOwner: workerId,
       shardwiseOwner: workerId,
       checkpointOwner: undefined,
+      nextOwner: undefined,
+      leaver: undefined,
       leaseCounter: lease.leaseCounter + 1,
       ...(switches && { ownerSwitchesSinceCheckpoint: lease.ownerSwitchesSinceCheckpoint + 1 }),
     },
   }
 }
 
-export function renewChange(lease: Lease, workerId: string, checkpoint: Position | undefined): LeaseChange {
+export function renewChange(lease: Lease, workerId: string, progress: LeaseRenewal): LeaseChange {
   return {
     leaseKey: lease.leaseKey,
     where: { leaseCounter: lease.leaseCounter, actualOwner: workerId },
-    set: { leaseCounter: lease.leaseCounter + 1, ...(checkpoint && { checkpoint, ownerSwitchesSinceCheckpoint: 0 }) },
+    set: {
+      leaseCounter: lease.leaseCounter + 1,
+      ...(progress.checkpoint && { ownerSwitchesSinceCheckpoint: 0 }),
+      ...written(progress),
+      ...(progress.leaving === true && { leaver: workerId }),
+    },
   }
 }
 
-export function handOverChange(
-  lease: Lease,
-  workerId: string,
-  last: { readonly to: string | undefined; readonly checkpoint?: Position | undefined },
-): LeaseChange {
-  const { to, checkpoint } = last
-  const owners =
-    to === undefined ? { leaseOwner: workerId, checkpointOwner: undefined } : { leaseOwner: to, checkpointOwner: workerId }
+export function handOverChange(lease: Lease, workerId: string, last: LeaseHandOver): LeaseChange {
+  const { to, checkpoint, offer = false, leaving = false } = last
+  const unasked = offer || to === undefined
+  const owners = unasked ? { leaseOwner: workerId, checkpointOwner: undefined } : { leaseOwner: to, checkpointOwner: workerId }
   const switches = (checkpoint === undefined ? lease.ownerSwitchesSinceCheckpoint : 0) + (to === undefined ? 0 : 1)
   return {
     leaseKey: lease.leaseKey,
@@ -71,7 +85,10 @@ export function handOverChange(
       checkpointOwner: undefined,
       leaseCounter: lease.leaseCounter + 1,
       ownerSwitchesSinceCheckpoint: switches,
-      ...(checkpoint && { checkpoint }),
+      ...written(last),
+      // Who has asked has named itself already, if it is one of ours.
+      ...(unasked && { nextOwner: to }),
+      ...(leaving && { leaver: workerId }),
     },
   }
 }
@@ -86,9 +103,16 @@ export function endChange(lease: Lease, workerId: string, childShardIds: readonl
       leaseCounter: lease.leaseCounter + 1,
       ownerSwitchesSinceCheckpoint: 0,
       checkpoint: SHARD_END,
+      pendingCheckpoint: undefined,
       childShardIds,
+      nextOwner: undefined,
+      leaver: undefined,
     },
   }
+}
+
+function written({ checkpoint, pending = checkpoint && null }: LeaseProgress): LeaseChange['set'] {
+  return { ...(checkpoint && { checkpoint }), ...(pending !== undefined && { pendingCheckpoint: pending ?? undefined }) }
 }
 
 export function requestHandoffChange(lease: Lease, to: string): LeaseChange {
@@ -96,7 +120,7 @@ export function requestHandoffChange(lease: Lease, to: string): LeaseChange {
   return {
     leaseKey: lease.leaseKey,
     where: { leaseOwner: owner, checkpointOwner: undefined, shardwiseOwner: owner, ended: false },
-    set: { leaseOwner: to, checkpointOwner: owner },
+    set: { leaseOwner: to, checkpointOwner: owner, nextOwner: to },
   }
 }
 
@@ -105,6 +129,16 @@ export function withdrawHandoffChange(lease: Lease, to: string): LeaseChange {
   return {
     leaseKey: lease.leaseKey,
     where: { leaseOwner: to, checkpointOwner: owner },
-    set: { leaseOwner: owner, checkpointOwner: undefined },
+    set: { leaseOwner: owner, checkpointOwner: undefined, nextOwner: undefined },
   }
+}
+
+/** Only where there is none. A range of one hash key must not be written: KCL cannot read it. */
+export function fillRangeChange(lease: Lease, range: HashKeyRange): LeaseChange {
+  return { leaseKey: lease.leaseKey, where: { range: undefined }, set: { range } }
+}
+
+/** What must still be so for the row to be deleted or replaced: nobody has written since it was seen. */
+export function untouchedCondition({ leaseCounter, leaseOwner, checkpointOwner, checkpoint }: Lease): LeaseCondition {
+  return { leaseCounter, leaseOwner, checkpointOwner, checkpoint }
 }

@@ -1,14 +1,17 @@
-import type { Position } from '../checkpoints/position.js'
-import { actualOwner, hasEnded, type Lease, type NewLease } from './lease.js'
-import type { LeaseListing, LeaseStore, LeaseWrite } from './lease-store.js'
+import type { HashKeyRange } from '@shardwise/core/hash-key'
+import { formatPosition, type Position } from '../checkpoints/position.js'
+import { actualOwner, hasEnded, type Lease, type NewLease, shardIdOf } from './lease.js'
+import type { LeaseDeletion, LeaseHandOver, LeaseListing, LeaseRenewal, LeaseStore, LeaseWrite } from './lease-store.js'
 import {
   endChange,
+  fillRangeChange,
   handOverChange,
   type LeaseChange,
   type LeaseCondition,
   renewChange,
   requestHandoffChange,
   takeChange,
+  untouchedCondition,
   withdrawHandoffChange,
 } from './lease-writes.js'
 
@@ -28,32 +31,27 @@ export class MemoryLeaseStore implements LeaseStore {
 
   async create(lease: NewLease): Promise<boolean> {
     if (this.#rows.has(lease.leaseKey)) return false
-    this.#rows.set(lease.leaseKey, {
-      ...lease,
-      shardId: lease.leaseKey,
-      leaseOwner: undefined,
-      checkpointOwner: undefined,
-      shardwiseOwner: undefined,
-      leaseCounter: 0,
-      ownerSwitchesSinceCheckpoint: 0,
-      childShardIds: [],
-    })
+    this.#rows.set(lease.leaseKey, rowOf(lease, 0))
     return true
+  }
+
+  async replace(lease: Lease, by: NewLease): Promise<LeaseWrite> {
+    const row = this.#rows.get(lease.leaseKey)
+    if (row === undefined || !holds(untouchedCondition(lease), row)) return { done: false, lease: row }
+    const replaced = rowOf(by, lease.leaseCounter + 1)
+    this.#rows.set(lease.leaseKey, replaced)
+    return { done: true, lease: replaced }
   }
 
   async take(lease: Lease, workerId: string): Promise<LeaseWrite> {
     return this.#apply(takeChange(lease, workerId))
   }
 
-  async renew(lease: Lease, workerId: string, progress: { readonly checkpoint?: Position | undefined }): Promise<LeaseWrite> {
-    return this.#apply(renewChange(lease, workerId, progress.checkpoint))
+  async renew(lease: Lease, workerId: string, progress: LeaseRenewal): Promise<LeaseWrite> {
+    return this.#apply(renewChange(lease, workerId, progress))
   }
 
-  async handOver(
-    lease: Lease,
-    workerId: string,
-    last: { readonly to: string | undefined; readonly checkpoint?: Position | undefined },
-  ): Promise<LeaseWrite> {
+  async handOver(lease: Lease, workerId: string, last: LeaseHandOver): Promise<LeaseWrite> {
     return this.#apply(handOverChange(lease, workerId, last))
   }
 
@@ -69,12 +67,41 @@ export class MemoryLeaseStore implements LeaseStore {
     return this.#apply(withdrawHandoffChange(lease, to))
   }
 
+  async fillRange(lease: Lease, range: HashKeyRange): Promise<LeaseWrite> {
+    return this.#apply(fillRangeChange(lease, range))
+  }
+
+  async delete(lease: Lease): Promise<LeaseDeletion> {
+    const row = this.#rows.get(lease.leaseKey)
+    if (row === undefined || !holds(untouchedCondition(lease), row)) return { done: false, lease: row }
+    this.#rows.delete(lease.leaseKey)
+    return { done: true }
+  }
+
   #apply({ leaseKey, where, set }: LeaseChange): LeaseWrite {
     const row = this.#rows.get(leaseKey)
     if (row === undefined || !holds(where, row)) return { done: false, lease: row }
     const lease = { ...row, ...set }
     this.#rows.set(leaseKey, lease)
     return { done: true, lease }
+  }
+}
+
+function rowOf(lease: NewLease, leaseCounter: number): Lease {
+  return {
+    ...lease,
+    shardId: shardIdOf(lease),
+    streamId: lease.streamId,
+    streamCreatedAt: lease.streamCreatedAt,
+    leaseOwner: undefined,
+    checkpointOwner: undefined,
+    shardwiseOwner: undefined,
+    nextOwner: undefined,
+    leaver: undefined,
+    leaseCounter,
+    ownerSwitchesSinceCheckpoint: 0,
+    pendingCheckpoint: undefined,
+    childShardIds: [],
   }
 }
 
@@ -85,6 +112,12 @@ function holds(where: LeaseCondition, row: Lease): boolean {
     (!('checkpointOwner' in where) || row.checkpointOwner === where.checkpointOwner) &&
     (!('shardwiseOwner' in where) || row.shardwiseOwner === where.shardwiseOwner) &&
     (where.actualOwner === undefined || actualOwner(row) === where.actualOwner) &&
-    (where.ended === undefined || hasEnded(row) === where.ended)
+    (where.ended === undefined || hasEnded(row) === where.ended) &&
+    (where.checkpoint === undefined || sameCheckpoint(where.checkpoint, row.checkpoint)) &&
+    (!('range' in where) || row.range === undefined)
   )
+}
+
+function sameCheckpoint(a: Position, b: Position): boolean {
+  return formatPosition(a).checkpoint === formatPosition(b).checkpoint
 }

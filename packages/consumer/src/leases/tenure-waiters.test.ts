@@ -1,11 +1,9 @@
 import { expect, test } from 'vitest'
-import { type Position, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
 import { TenureWaiters } from './tenure-waiters.js'
 
-const at = (number: number): Position => sequencePosition(`${number}`)
 const GIVEN_UP = new Error('given up')
 
-type Step = { readonly checkpoint: Position; readonly isOurs: boolean; readonly needed: boolean } | 'end'
+type Step = { readonly version: number; readonly isOurs: boolean; readonly needed: boolean } | 'end'
 
 test.each<{
   waits: string
@@ -15,32 +13,32 @@ test.each<{
   releasing: boolean
 }>([
   {
-    waits: 'for a checkpoint that is written',
-    begin: (waiters) => waiters.landed(at(5)),
-    steps: [{ checkpoint: at(5), isOurs: false, needed: false }],
+    waits: 'for a write that is written',
+    begin: (waiters) => waiters.landed(5),
+    steps: [{ version: 5, isOurs: false, needed: false }],
     answer: undefined,
     releasing: false,
   },
   {
-    waits: 'for a checkpoint that a later one covers',
-    begin: (waiters) => waiters.landed(at(5)),
-    steps: [{ checkpoint: at(6), isOurs: true, needed: false }],
+    waits: 'for a write that a later one covers',
+    begin: (waiters) => waiters.landed(5),
+    steps: [{ version: 6, isOurs: true, needed: false }],
     answer: undefined,
     releasing: false,
   },
   {
-    waits: 'for a checkpoint that is not written yet, ours or not',
-    begin: (waiters) => waiters.landed(at(5)),
+    waits: 'for a write that is not written yet, ours or not',
+    begin: (waiters) => waiters.landed(5),
     steps: [
-      { checkpoint: TRIM_HORIZON, isOurs: true, needed: true },
-      { checkpoint: at(4), isOurs: true, needed: true },
+      { version: -1, isOurs: true, needed: true },
+      { version: 4, isOurs: true, needed: true },
     ],
     answer: 'waits',
     releasing: false,
   },
   {
-    waits: 'for a checkpoint, to the end',
-    begin: (waiters) => waiters.landed(at(5)),
+    waits: 'for a write, to the end',
+    begin: (waiters) => waiters.landed(5),
     steps: ['end'],
     answer: GIVEN_UP,
     releasing: false,
@@ -49,8 +47,8 @@ test.each<{
     waits: 'for trust that comes',
     begin: (waiters) => waiters.trusted(),
     steps: [
-      { checkpoint: at(9), isOurs: false, needed: true },
-      { checkpoint: at(9), isOurs: true, needed: false },
+      { version: 9, isOurs: false, needed: true },
+      { version: 9, isOurs: true, needed: false },
     ],
     answer: true,
     releasing: false,
@@ -58,14 +56,14 @@ test.each<{
   {
     waits: 'for trust that does not come',
     begin: (waiters) => waiters.trusted(),
-    steps: [{ checkpoint: at(9), isOurs: false, needed: true }, 'end'],
+    steps: [{ version: 9, isOurs: false, needed: true }, 'end'],
     answer: false,
     releasing: false,
   },
   {
     waits: 'for the release: no checkpoint is one',
     begin: (waiters) => waiters.released(),
-    steps: [{ checkpoint: at(9), isOurs: true, needed: false }],
+    steps: [{ version: 9, isOurs: true, needed: false }],
     answer: 'waits',
     releasing: true,
   },
@@ -81,7 +79,7 @@ test.each<{
   const waiting = begin(waiters).catch((error: unknown) => error)
   for (const step of steps) {
     if (step === 'end') waiters.end(GIVEN_UP)
-    else expect(waiters.settle(step.checkpoint, step.isOurs)).toBe(step.needed)
+    else expect(waiters.settle(step.version, step.isOurs)).toBe(step.needed)
   }
   expect(waiters.releasing).toBe(releasing)
   // What has been answered comes before what is answered now.
@@ -92,15 +90,15 @@ test('several: each has its own answer, once', async () => {
   const waiters = new TenureWaiters()
   const answers: string[] = []
   for (const number of [5, 3, 8]) {
-    void waiters.landed(at(number)).then(
+    void waiters.landed(number).then(
       () => answers.push(`${number} landed`),
       () => answers.push(`${number} not`),
     )
   }
   const trusted = [waiters.trusted(), waiters.trusted()]
-  expect(waiters.settle(at(5), true)).toBe(true)
+  expect(waiters.settle(5, true)).toBe(true)
   waiters.end(GIVEN_UP)
   expect(await Promise.all(trusted)).toEqual([true, true])
   expect(answers).toEqual(['5 landed', '3 landed', '8 not'])
-  expect(waiters.settle(at(9), true)).toBe(false)
+  expect(waiters.settle(9, true)).toBe(false)
 })

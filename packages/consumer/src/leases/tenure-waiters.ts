@@ -1,7 +1,5 @@
-import { comparePositions, type Position } from '../checkpoints/position.js'
-
 interface Landing {
-  readonly position: Position
+  readonly version: number
   readonly resolve: () => void
   readonly reject: (error: Error) => void
 }
@@ -17,9 +15,9 @@ export class TenureWaiters {
     return this.#releasing.length > 0
   }
 
-  /** Until a checkpoint at or after this one has landed. Rejects when the tenure ends before. */
-  landed(position: Position): Promise<void> {
-    return new Promise((resolve, reject) => this.#landing.push({ position, resolve, reject }))
+  /** Until a write of this version of what is wanted, or a later one, has landed. Rejects when the tenure ends before. */
+  landed(version: number): Promise<void> {
+    return new Promise((resolve, reject) => this.#landing.push({ version, resolve, reject }))
   }
 
   /** Until the lease is known to be ours (true), or is given up or lost (false). */
@@ -32,12 +30,12 @@ export class TenureWaiters {
     return new Promise((resolve) => this.#releasing.push(resolve))
   }
 
-  /** After a write: `checkpoint` stands in the row. True when another write is needed for some that wait. */
-  settle(checkpoint: Position, isOurs: boolean): boolean {
+  /** After a write: `version` stands in the row. True when another write is needed for some that wait. */
+  settle(version: number, isOurs: boolean): boolean {
     const waiting = this.#landing
     this.#landing = []
     for (const each of waiting) {
-      if (comparePositions(each.position, checkpoint) <= 0) each.resolve()
+      if (each.version <= version) each.resolve()
       else this.#landing.push(each)
     }
     if (isOurs) for (const resolve of this.#trusting.splice(0)) resolve(true)

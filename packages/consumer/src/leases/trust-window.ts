@@ -15,6 +15,11 @@ export function momentOf(clock: Clock): Moment {
   return { now: clock.now(), wallTime: clock.wallTime() }
 }
 
+/** By whichever clock says more: the monotonic one stands still while a machine is suspended. */
+export function elapsedMs(from: Moment, to: Moment): number {
+  return Math.max(to.now - from.now, to.wallTime - from.wallTime)
+}
+
 /**
  * Whether a lease may still be trusted at `at` when the last write known to have landed was *sent* at `sent`. Others take it no earlier than
  * the failover time after the write has landed (docs/lease-protocol.md "Trust"). The monotonic clock stands still while a machine is

@@ -1,6 +1,7 @@
 import type { ChildShard } from '@shardwise/core/kinesis-port'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { SHARD_END, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
+import type { Lease } from '../leases/lease.js'
 import type { LeaseEvent } from '../leases/lease-event.js'
 import { MemoryLeaseStore } from '../leases/memory-lease-store.js'
 import { FaultyLeaseStore } from '../leases/testing/faulty-lease-store.js'
@@ -35,15 +36,19 @@ async function leased(...leaseKeys: string[]): Promise<void> {
   }
 }
 
-function endOf(parent: string, named: readonly ChildShard[]): Promise<ChildLeases> {
+function endOf(
+  parent: string,
+  named: readonly ChildShard[],
+  { isOurs = () => true, ...changes }: Partial<Lease> & { readonly isOurs?: () => boolean } = {},
+): Promise<ChildLeases | undefined> {
   const discovery = {
-    childrenOf: async (shardId: string) => {
+    childrenOf: async ({ shardId }: { readonly shardId: string }) => {
       lookedUp.push(shardId)
       return listed
     },
   }
   const options = { store: network.store, discovery, emit: (event: LeaseEvent) => void events.push(event) }
-  return createChildLeases(options, aLease(parent), named, new AbortController().signal)
+  return createChildLeases(options, aLease(parent, changes), named, new AbortController().signal, isOurs)
 }
 
 /** The leases that the table has and events told of. */
@@ -53,7 +58,7 @@ async function created(): Promise<string[]> {
   return keys
 }
 
-describe('which leases the end of p creates', () => {
+describe('KCL scenario 19: the children’s leases come before the parent’s SHARD_END, which of them the end of p creates', () => {
   test.each<{
     what: string
     leases: string[]
@@ -177,8 +182,48 @@ describe('repeated', () => {
   })
 })
 
-test('an answer of the service that is incomplete creates nothing', async () => {
-  await leased('p')
-  await expect(endOf('p', [SPLIT[0]!, { ShardId: 'r', ParentShards: ['p'] }])).rejects.toThrow('HashKeyRange')
-  expect(network.sent).toEqual([])
+describe('KCL scenario 16: children that make no sense at the end of a shard', () => {
+  const BROKEN: [string, ChildShard[]][] = [
+    ['without a range', [SPLIT[0]!, { ShardId: 'r', ParentShards: ['p'] }]],
+    ['without an id', [{ ParentShards: ['p'], HashKeyRange: LEFT }]],
+    ['of another parent', [SPLIT[0]!, { ...SPLIT[1]!, ParentShards: ['q'] }]],
+    ['with an impossible range', [{ ...SPLIT[0]!, HashKeyRange: { StartingHashKey: '9', EndingHashKey: '0' } }]],
+  ]
+
+  test.each(BROKEN)('%s: the list of shards decides', async (_what, named) => {
+    await leased('p')
+    listed = SPLIT
+    expect(await endOf('p', named)).toEqual({ childShardIds: ['l', 'r'], complete: true })
+    expect(await created()).toEqual(['l', 'r'])
+    expect(lookedUp).toEqual(['p'])
+  })
+
+  test.each(BROKEN)('%s, and none is listed either: nothing is created, and the end is not recorded', async (_what, named) => {
+    await leased('p')
+    await expect(endOf('p', named)).rejects.toThrow('A child of shard p must have')
+    expect(network.sent).toEqual([])
+  })
+
+  test('that cover only a part of their parent: they are created, and the audit looks for the rest', async () => {
+    await leased('p')
+    expect(await endOf('p', SPLIT.slice(0, 1), { range: { start: 0n, end: 19n } })).toEqual({
+      childShardIds: ['l'],
+      complete: false,
+    })
+    expect(await endOf('p', SPLIT, { range: { start: 0n, end: 19n } })).toEqual({ childShardIds: ['l', 'r'], complete: true })
+  })
+})
+
+describe('a worker that is not sure to own the parent', () => {
+  test('creates nothing: the child may have been read, and its lease deleted', async () => {
+    await leased('p')
+    expect(await endOf('p', SPLIT, { isOurs: () => false })).toBe(undefined)
+    expect(network.sent).toEqual([])
+  })
+
+  test('in the middle: what is created stays, and no more is', async () => {
+    await leased('p')
+    expect(await endOf('p', SPLIT, { isOurs: () => events.length === 0 })).toBe(undefined)
+    expect(await created()).toEqual(['l'])
+  })
 })

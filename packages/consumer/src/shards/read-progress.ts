@@ -20,6 +20,10 @@ export class ReadProgress {
     this.#bufferedBytes -= bytes
   }
 
+  get bufferedBytes(): number {
+    return this.#bufferedBytes
+  }
+
   snapshot(): ReadSnapshot {
     return {
       millisBehindLatest: this.#millisBehindLatest,

@@ -1,11 +1,12 @@
 import { type Clock, sleep } from '@shardwise/core/clock'
 import type { Random } from '@shardwise/core/random'
 import { classifyFailure } from '@shardwise/core/service-error'
+import type { Lease } from '../leases/lease.js'
 import type { LeaseEvent } from '../leases/lease-event.js'
-import type { ShardDiscovery } from './shard-discovery.js'
+import type { LeasedShards } from './leased-shards.js'
 
 export interface ShardAuditOptions {
-  readonly discovery: Pick<ShardDiscovery, 'createMissing'>
+  readonly discovery: Pick<LeasedShards, 'createMissing' | 'audit' | 'watch'>
   readonly clock: Clock
   readonly random: Random
   readonly emit: (event: LeaseEvent) => void
@@ -18,9 +19,16 @@ const MOST_MS = 120_000
 export class ShardAudit {
   readonly #options: ShardAuditOptions
   #soon = new AbortController()
+  #leases: readonly Lease[] | undefined
 
   constructor(options: ShardAuditOptions) {
     this.#options = options
+  }
+
+  /** What a scan has just shown. */
+  scanned(leases: readonly Lease[]): void {
+    this.#leases = leases
+    if (this.#options.discovery.watch?.(leases) === true) this.soon()
   }
 
   /** Audits at once, or once more when one is under way. */
@@ -37,7 +45,8 @@ export class ShardAudit {
       if (signal.aborted) return
       this.#soon = new AbortController()
       try {
-        await discovery.createMissing({ signal })
+        if (this.#leases === undefined || discovery.audit === undefined) await discovery.createMissing({ signal })
+        else await discovery.audit(this.#leases, { signal })
       } catch (error) {
         if (!signal.aborted) emit({ type: 'shard-audit-failed', failure: classifyFailure(error) })
       }

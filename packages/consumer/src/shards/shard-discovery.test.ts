@@ -3,7 +3,7 @@ import { MAX_HASH_KEY } from '@shardwise/core/hash-key'
 import type { KinesisPort, ShardListing } from '@shardwise/core/kinesis-port'
 import { KinesisModel } from '@shardwise/local/model'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { AT_TIMESTAMP, LATEST, SHARD_END, TRIM_HORIZON } from '../checkpoints/position.js'
+import { AT_TIMESTAMP, LATEST, SHARD_END, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
 import type { Lease } from '../leases/lease.js'
 import type { LeaseEvent } from '../leases/lease-event.js'
 import { MemoryLeaseStore } from '../leases/memory-lease-store.js'
@@ -168,7 +168,7 @@ describe('a table with leases', () => {
   })
 })
 
-describe('a listing with a hole', () => {
+describe('KCL scenario 15: a listing with a hole', () => {
   const withHoles = (times: number): KinesisPort => {
     const { listShards } = aPort()
     let left = times
@@ -205,15 +205,233 @@ describe('a listing with a hole', () => {
     await settled
     expect(clock.pendingTimers).toBe(0)
   })
+
+  test('an empty listing is one hole', async () => {
+    const outcome = discovery('latest', table, aPort({ listShards: async () => ({ Shards: [] }) }))
+      .createMissing()
+      .catch((error: Error) => error.name)
+    await clock.advanceAsync(5_000)
+    expect(await outcome).toBe('IncompleteShardListError')
+  })
+
+  test('shards that overlap, both open, are read again too, and stay an error', async () => {
+    const { listShards } = aPort()
+    let wrong = 2
+    const overlapping = aPort({
+      listShards: async (input) => {
+        const { Shards = [] } = await listShards(input)
+        return { Shards: wrong-- > 0 ? [...Shards, { ...Shards[0]!, ShardId: id(9) }] : Shards }
+      },
+    })
+    const created = discovery('trim-horizon', table, overlapping).createMissing()
+    await clock.advanceAsync(2_000)
+    expect(await created).toEqual([id(0), id(1)])
+    table = new MemoryLeaseStore()
+    wrong = 99
+    const outcome = discovery('trim-horizon', table, overlapping)
+      .createMissing()
+      .catch((error: Error) => error.name)
+    await clock.advanceAsync(5_000)
+    expect(await outcome).toBe('ShardListingError')
+    expect(await numbers()).toEqual([])
+  })
 })
+
+describe('KCL scenario 17: broken off in the middle, and called again', () => {
+  const denied = Object.assign(new Error('Not today'), { name: 'AccessDeniedException' })
+
+  test('ListShards fails: nothing is written, and the next call does it all', async () => {
+    const failing = aPort({ listShards: () => Promise.reject(denied) })
+    await expect(discovery('latest', table, failing).createMissing()).rejects.toBe(denied)
+    await expect(discovery('latest', table, failing).createMissing({ atStart: true })).rejects.toBe(denied)
+    expect(await numbers()).toEqual([])
+    expect(await discovery('latest').createMissing()).toEqual([id(0), id(1)])
+  })
+
+  test.each(['latest', 'trim-horizon'] as const)(
+    '%s: whichever create fails, however, and however often, the table comes out the same',
+    async (position) => {
+      model.call('UpdateShardCount', { ...STREAM, TargetShardCount: 4, ScalingType: 'UNIFORM_SCALING' })
+      clock.advance(60_000)
+      await discovery(position).createMissing()
+      const undisturbed = new Map([...(await rows())].map(([key, row]) => [key, row.checkpoint]))
+      expect(undisturbed.size).toBe(position === 'latest' ? 4 : 2)
+      for (const fault of ['lost', 'unanswered', 'throttled'] as const) {
+        for (let failing = 0; failing < undisturbed.size; failing++) {
+          table = new MemoryLeaseStore()
+          const create = table.create.bind(table)
+          let calls = 0
+          const network = new FaultyLeaseStore(table)
+          table.create = (lease) => {
+            if (calls++ === failing) network.next('create', fault)
+            return create(lease)
+          }
+          let startAt: number | undefined
+          for (let attempt = 0; attempt < 5; attempt++) {
+            await discovery(position, network.store)
+              .createMissing()
+              .catch(() => {})
+            startAt ??= [...(await rows()).values()][0]?.startAt
+            clock.advance(30_000)
+          }
+          expect(new Map([...(await rows())].map(([key, row]) => [key, row.checkpoint]))).toEqual(undisturbed)
+          for (const row of (await rows()).values()) expect(row.startAt).toBe(startAt)
+        }
+      }
+    },
+  )
+
+  test('what a failed call leaves behind is finished before it rejects: nothing runs on', async () => {
+    const network = new FaultyLeaseStore(table)
+    network.next('create', 'lost')
+    await expect(discovery('latest', network.store).createMissing()).rejects.toThrow('socket hang up')
+    expect(await numbers()).toEqual([1])
+    expect(events).toMatchObject([{ type: 'lease-created', leaseKey: id(1) }])
+  })
+})
+
+describe('without ListShards', () => {
+  const failing = (): KinesisPort => aPort({ listShards: () => Promise.reject(new Error('no control plane')) })
+
+  test('a start goes on where the table covers all hash keys, and says so; an audit does not', async () => {
+    await discovery('latest').createMissing()
+    events = []
+    expect(await discovery('latest', table, failing()).createMissing({ atStart: true })).toEqual([])
+    expect(events).toMatchObject([
+      { type: 'shard-audit-failed', failure: { message: expect.stringContaining('no control plane') } },
+    ])
+    await expect(discovery('latest', table, failing()).createMissing()).rejects.toThrow('no control plane')
+  })
+
+  test('it does not go on where a part of the hash keys has no lease, or nobody knows', async () => {
+    await discovery('latest').createMissing()
+    const [row] = (await table.list()).leases
+    await table.delete(row!)
+    await expect(discovery('latest', table, failing()).createMissing({ atStart: true })).rejects.toThrow('no control plane')
+    await table.create({ ...row!, range: undefined })
+    await expect(discovery('latest', table, failing()).createMissing({ atStart: true })).rejects.toThrow('no control plane')
+  })
+})
+
+describe('late creates', () => {
+  test('a listing of more than a minute ago is not acted upon: all is listed again', async () => {
+    model.call('UpdateShardCount', { ...STREAM, TargetShardCount: 4, ScalingType: 'UNIFORM_SCALING' })
+    clock.advance(60_000)
+    const describeStreamSummary: KinesisPort['describeStreamSummary'] = async () => {
+      // Suspended here, the first time. Meanwhile others create the leases, read the shards, and delete the leases.
+      if (calls.filter((call) => call === 'ListShards').length === 1) clock.advance(61_000)
+      return { serviceTime: clock.wallTime() }
+    }
+    await discovery('latest', table, aPort({ describeStreamSummary })).createMissing()
+    expect(calls.filter((call) => call === 'ListShards')).toHaveLength(4)
+    expect(await numbers()).toHaveLength(4)
+  })
+})
+
+describe('audit', () => {
+  test('KCL scenario 18: rows that KCL made without a hash range get it; the counter stays', async () => {
+    for (const leaseKey of [id(0), id(1)]) {
+      await table.create({ leaseKey, checkpoint: TRIM_HORIZON, parentShardIds: [], range: undefined, startAt: undefined })
+    }
+    const taken = (await table.take((await rows()).get(id(0))!, 'java')).lease!
+    await discovery('latest').audit((await table.list()).leases)
+    expect((await rows()).get(id(0))).toEqual({ ...taken, range: { start: 0n, end: MAX_HASH_KEY / 2n } })
+    expect((await rows()).get(id(1))).toMatchObject({ range: { end: MAX_HASH_KEY }, leaseCounter: 0 })
+  })
+
+  test('where nothing is missing in what was scanned, the table is not read', async () => {
+    await discovery('latest').createMissing()
+    const network = new FaultyLeaseStore(table)
+    const { leases } = await table.list()
+    await discovery('latest', network.store).audit(leases)
+    expect(network.sent).toEqual([])
+  })
+
+  test('what seems to be missing is looked up in the table itself', async () => {
+    await discovery('trim-horizon').createMissing()
+    const network = new FaultyLeaseStore(table)
+    await discovery('trim-horizon', network.store).audit([])
+    expect(network.sent).toEqual(['list'])
+    await table.delete((await rows()).get(id(1))!)
+    await discovery('trim-horizon', network.store).audit([])
+    expect(network.sent).toEqual(['list', 'list', 'create'])
+  })
+
+  test('a finished lease that nothing depends on goes after twenty minutes', async () => {
+    const audited = discovery('trim-horizon')
+    await audited.createMissing()
+    split(id(0))
+    await finish(id(0), [id(2), id(3)])
+    await audited.audit((await table.list()).leases)
+    for (const child of [id(2), id(3)]) await begin(child)
+    for (let minute = 0; minute < 20; minute++) {
+      await audited.audit((await table.list()).leases)
+      clock.advance(60_000)
+    }
+    expect(await numbers()).toEqual([0, 1, 2, 3])
+    await audited.audit((await table.list()).leases)
+    expect(await numbers()).toEqual([1, 2, 3])
+    // ListShards goes on listing the closed shard.
+    await audited.audit((await table.list()).leases)
+    await discovery('trim-horizon').createMissing()
+    expect(await numbers()).toEqual([1, 2, 3])
+    expect(events.at(-1)).toEqual({ type: 'lease-deleted', leaseKey: id(0) })
+  })
+
+  test('three scans that show the same hole are told, with the hash keys', async () => {
+    const audited = discovery('latest')
+    await audited.createMissing()
+    events = []
+    const scan = (await table.list()).leases.slice(0, 1)
+    expect([1, 2, 3, 4].map(() => audited.watch(scan))).toEqual([false, false, true, false])
+    expect(events).toEqual([
+      { type: 'hash-range-hole', startingHashKey: `${MAX_HASH_KEY / 2n + 1n}`, endingHashKey: `${MAX_HASH_KEY}` },
+    ])
+  })
+})
+
+describe('an application with a past of which no row tells the beginning (KCL made them)', () => {
+  test('latest is not now: a shard without leased ancestors starts at its oldest record', async () => {
+    split(id(0))
+    for (const leaseKey of [id(1), id(2)]) {
+      await table.create({ leaseKey, checkpoint: TRIM_HORIZON, parentShardIds: [], range: undefined, startAt: undefined })
+    }
+    await begin(id(1))
+    const { listShards } = aPort()
+    // Retention has taken the parent.
+    const expired = aPort({
+      listShards: async (input) => ({ Shards: (await listShards(input)).Shards!.filter(({ ShardId }) => ShardId !== id(0)) }),
+    })
+    await discovery('latest', table, expired).createMissing()
+    expect((await rows()).get(id(3))).toMatchObject({ checkpoint: TRIM_HORIZON, startAt: undefined })
+  })
+
+  test('while nothing has begun it is: KCL itself was about to start at the tip', async () => {
+    await table.create({ leaseKey: id(0), checkpoint: LATEST, parentShardIds: [], range: undefined, startAt: undefined })
+    await discovery('latest').createMissing()
+    expect((await rows()).get(id(1))).toMatchObject({ checkpoint: LATEST, startAt: expect.any(Number) })
+  })
+})
+
+async function begin(leaseKey: string): Promise<Lease> {
+  const taken = (await table.take((await table.read(leaseKey))!, 'me')).lease!
+  const { Shards } = model.call('ListShards', STREAM) as { Shards: ShardListing[] }
+  // A checkpoint before a shard's first record would be of a former stream.
+  const first = Shards.find(({ ShardId }) => ShardId === leaseKey)!.SequenceNumberRange!.StartingSequenceNumber!
+  return (await table.renew(taken, 'me', { checkpoint: sequencePosition(first) })).lease!
+}
+
+async function finish(leaseKey: string, children: readonly string[]): Promise<void> {
+  await table.end(await begin(leaseKey), 'me', children)
+}
 
 test('children of a shard, as ListShards knows them', async () => {
   split(id(1))
-  const children = await discovery('latest').childrenOf(id(1))
+  const children = await discovery('latest').childrenOf({ shardId: id(1) })
   expect(children.map(({ ShardId, ParentShards }) => [ShardId, ParentShards])).toEqual([
     [id(2), [id(1)]],
     [id(3), [id(1)]],
   ])
   expect(children[1]!.HashKeyRange!.EndingHashKey).toBe(`${MAX_HASH_KEY}`)
-  expect(await discovery('latest').childrenOf(id(0))).toEqual([])
+  expect(await discovery('latest').childrenOf({ shardId: id(0) })).toEqual([])
 })

@@ -1,10 +1,18 @@
 import { type Clock, sleep } from '@shardwise/core/clock'
-import type { CallOptions, ChildShard, KinesisPort, StreamReference } from '@shardwise/core/kinesis-port'
-import { listAllShards, type Shard, ShardMap } from '@shardwise/core/shard-map'
-import type { NewLease } from '../leases/lease.js'
+import type { CallOptions, ChildShard, KinesisPort, ShardListing, StreamReference } from '@shardwise/core/kinesis-port'
+import { classifyFailure } from '@shardwise/core/service-error'
+import { listAllShards, type Shard, ShardListingError, ShardMap } from '@shardwise/core/shard-map'
+import { hasBegun, type Lease, type NewLease } from '../leases/lease.js'
+import { inTurns } from '../leases/lease-calls.js'
 import type { LeaseEvent } from '../leases/lease-event.js'
 import type { LeaseStore } from '../leases/lease-store.js'
+import { elapsedMs, momentOf } from '../leases/trust-window.js'
+import { formerLeases, latestCreation } from './former-leases.js'
+import { coverAllHashKeys, HashRangeWatch, missingRanges } from './hash-range-watch.js'
+import { LeaseGarbage } from './lease-garbage.js'
+import { inStream } from './leased-shards.js'
 import { missingLeases, type StartingPoint } from './shard-lineage.js'
+import { Succession } from './succession.js'
 
 /** Where to start on shards without history. `latest`: at the moment when the application first started. */
 export type InitialPosition = 'latest' | 'trim-horizon' | { readonly at: Date }
@@ -14,7 +22,16 @@ export interface ShardDiscoveryOptions {
   readonly stream: StreamReference
   readonly store: LeaseStore
   readonly initialPosition: InitialPosition
+  /** In the leases' keys, where the table holds several streams. */
+  readonly streamId?: string | undefined
+  /** Epoch milliseconds, whole seconds. Undefined where the service does not say. */
+  readonly createdAt?: number | undefined
+  /** The application has read a stream of this name before: of this one nothing is skipped, wherever it would begin otherwise. */
+  readonly succeeds?: boolean
   readonly clock: Clock
+  /** Milliseconds, see LISTING_VALID_MS and LeaseGarbage: less only where time runs otherwise, in the simulation. */
+  readonly listingValidMs?: number | undefined
+  readonly finishedLeaseKeptMs?: number | undefined
   readonly emit: (event: LeaseEvent) => void
 }
 
@@ -29,41 +46,128 @@ const LISTINGS = 4
 const BETWEEN_LISTINGS_MS = 1_000
 const CREATES_AT_ONCE = 16
 
+/**
+ * How old a listing may be when a create that was decided from it is sent: docs/lease-protocol.md, "Resurrection". Longer than any listing takes,
+ * and so much shorter than FINISHED_LEASE_KEPT_MS that the create has landed, or never will, when that is over.
+ */
+const LISTING_VALID_MS = 60_000
+
+export interface CreateMissingOptions extends CallOptions {
+  /** What a scan has shown a moment ago: where nothing is missing by that, the table is not read again. */
+  readonly seen?: readonly Lease[] | undefined
+  /**
+   * When the shards cannot be listed, a table whose leases cover all hash keys will do: whatever comes after them is named by the ends of
+   * their shards. So reading begins in an outage of Kinesis' control plane too, and without the permission for ListShards.
+   */
+  readonly atStart?: boolean | undefined
+}
+
 /** Keeps the lease table complete: compares the shards of the stream with the leases. Any worker may do it at any time. */
 export class ShardDiscovery {
   readonly #options: ShardDiscoveryOptions
+  readonly #garbage: LeaseGarbage
+  readonly #succession: Succession
+  readonly #watch = new HashRangeWatch()
+  /** As last listed without a hole. */
+  #listed: ReadonlyMap<string, Shard> = new Map()
 
   constructor(options: ShardDiscoveryOptions) {
     this.#options = options
+    this.#garbage = new LeaseGarbage(options)
+    this.#succession = new Succession(options)
+  }
+
+  /** True when a scan of the leases shows, for the third time in a row, hash keys that nobody will read. Then audit. */
+  watch(leases: readonly Lease[]): boolean {
+    const hole = this.#watch.observe(leases, this.#listed)
+    if (hole === undefined) return false
+    this.#options.emit({ type: 'hash-range-hole', startingHashKey: `${hole.start}`, endingHashKey: `${hole.end}` })
+    return true
+  }
+
+  /**
+   * Creates what is missing, fills in hash ranges that rows lack, and deletes the leases that nothing depends on. `leases`: as last scanned.
+   * Rejects as createMissing; then repeat it.
+   */
+  async audit(leases: readonly Lease[], options: CallOptions = {}): Promise<void> {
+    const { store } = this.#options
+    await this.createMissing({ ...options, seen: leases })
+    const ranges = missingRanges(leases, this.#listed)
+    await inTurns([...ranges.keys()], async (lease) => {
+      await store.fillRange(lease, ranges.get(lease)!, options)
+    })
+    await this.#garbage.collect(leases, [...this.#listed.values()], options)
   }
 
   /**
    * Creates the leases that the table lacks. Resolves to their keys. Rejects as Kinesis and the store do, or with
-   * IncompleteShardListError; then call again.
+   * IncompleteShardListError; then call again: it goes on where it was.
    */
-  async createMissing(options: CallOptions = {}): Promise<readonly string[]> {
-    const { store, emit } = this.#options
-    // Leases before shards: a child that is created in between has, in our listing, a parent that has not ended, and is left alone.
-    const { leases } = await store.list({ ...options, consistent: true })
-    const shards = await this.#shards(options)
-    const anyMissing = missingLeases({ shards, leases, start: { kind: 'trim-horizon' } }).length > 0
-    if (!anyMissing) return []
-    const known = leases.flatMap(({ startAt }) => startAt ?? [])
-    const start = await this.#startingPoint(known, options)
-    const missing = missingLeases({ shards, leases, start })
-    const created: NewLease[] = []
-    for (let i = 0; i < missing.length; i += CREATES_AT_ONCE) {
-      const create = async (lease: NewLease): Promise<void> => {
-        if (await store.create(lease, options)) created.push(lease)
-      }
-      await Promise.all(missing.slice(i, i + CREATES_AT_ONCE).map(create))
+  async createMissing({ seen, atStart = false, ...options }: CreateMissingOptions = {}): Promise<readonly string[]> {
+    if (seen !== undefined) {
+      const shards = await this.#list(options).catch((error: unknown) => {
+        if (!atStart) throw error
+      })
+      if (shards !== undefined && this.#isComplete(seen, shards)) return []
     }
-    for (const { leaseKey, checkpoint } of created) emit({ type: 'lease-created', leaseKey, checkpoint })
-    return created.map(({ leaseKey }) => leaseKey)
+    const created: string[] = []
+    while (!(await this.#create(created, atStart, options))) {}
+    return created
+  }
+
+  /** False when that took so long that what was listed has become old. */
+  async #create(created: string[], atStart: boolean, options: CallOptions): Promise<boolean> {
+    const { store, clock, listingValidMs = LISTING_VALID_MS, emit } = this.#options
+    const listedAt = momentOf(clock)
+    // Leases before shards: a child that is created in between has, in our listing, a parent that has not ended, and is left alone.
+    const leases = this.#own((await store.list({ ...options, consistent: true })).leases)
+    const stream = this.#stream(leases)
+    const shards = await this.#list(options).catch((error: unknown) => {
+      const former = formerLeases(leases, [], stream.streamCreatedAt).leases.length > 0
+      if (!atStart || options.signal?.aborted === true || former || !coverAllHashKeys(leases)) throw error
+      emit({ type: 'shard-audit-failed', failure: classifyFailure(error) })
+      return undefined
+    })
+    if (shards === undefined || this.#isComplete(leases, shards)) return true
+    const former = formerLeases(leases, shards, stream.streamCreatedAt)
+    const fresh = (): boolean => elapsedMs(listedAt, momentOf(clock)) <= listingValidMs
+    if (former.leases.length > 0) {
+      created.push(...(await this.#succession.advance({ leases, shards, former, stream, fresh }, options)))
+      return false
+    }
+    const start = await this.#startingPoint(leases, options)
+    const missing = missingLeases({ shards, leases, start }).map((lease) => inStream(lease, stream))
+    const create = async (lease: NewLease): Promise<void> => {
+      if (!(await store.create(lease, options))) return
+      created.push(lease.leaseKey)
+      emit({ type: 'lease-created', leaseKey: lease.leaseKey, checkpoint: lease.checkpoint })
+    }
+    for (let i = 0; i < missing.length; i += CREATES_AT_ONCE) {
+      if (!fresh()) return false
+      const outcomes = await Promise.allSettled(missing.slice(i, i + CREATES_AT_ONCE).map(create))
+      for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+    }
+    return true
+  }
+
+  /** Whatever the starting point, the same shards lack a lease, or an ancestor of theirs does. */
+  #isComplete(leases: readonly Lease[], shards: readonly Shard[]): boolean {
+    const { streamCreatedAt } = this.#stream(leases)
+    if (formerLeases(leases, shards, streamCreatedAt).leases.length > 0) return false
+    return missingLeases({ shards, leases, start: { kind: 'trim-horizon' } }).length === 0
+  }
+
+  #own(leases: readonly Lease[]): readonly Lease[] {
+    return leases.filter(({ streamId }) => streamId === this.#options.streamId)
+  }
+
+  #stream(leases: readonly Lease[]): Pick<Lease, 'streamId' | 'streamCreatedAt'> {
+    const { streamId, createdAt } = this.#options
+    return { streamId, streamCreatedAt: latestCreation(leases, createdAt) }
   }
 
   /** For a shard that ended without the service naming its children: those that the stream lists. */
-  async childrenOf(shardId: string, options: CallOptions = {}): Promise<readonly ChildShard[]> {
+  async childrenOf({ shardId }: Pick<Lease, 'shardId'>, options: CallOptions = {}): Promise<readonly ChildShard[]> {
     const { kinesis, stream } = this.#options
     const listing = await listAllShards(kinesis, stream, options)
     return listing.flatMap(({ ShardId, ParentShardId, AdjacentParentShardId, HashKeyRange }) => {
@@ -73,27 +177,45 @@ export class ShardDiscovery {
   }
 
   /** All shards, when the open ones cover the whole hash space. */
-  async #shards(options: CallOptions): Promise<readonly Shard[]> {
+  async #list(options: CallOptions): Promise<readonly Shard[]> {
     const { kinesis, stream, clock } = this.#options
     for (let attempt = 1; ; attempt++) {
-      const listing = await listAllShards(kinesis, stream, options)
-      const map = ShardMap.from(listing)
-      if (map.holes.length === 0) return [...new Set(listing.flatMap(({ ShardId }) => map.get(ShardId ?? '') ?? []))]
-      if (attempt === LISTINGS) {
-        const [hole] = map.holes
-        throw new IncompleteShardListError(
-          `ListShards gave ${map.open.length} open shards of ${stream.StreamName ?? stream.StreamARN}, and none for the hash keys ` +
-            `${hole?.start} to ${hole?.end}, ${LISTINGS} times in a row. No lease was created. If the stream is being created or deleted, ` +
-            'wait until it is ACTIVE',
-        )
+      const shards = this.#complete(await listAllShards(kinesis, stream, options), attempt === LISTINGS)
+      if (shards !== undefined) {
+        this.#listed = new Map(shards.map((shard) => [shard.shardId, shard]))
+        return shards
       }
       await sleep(clock, BETWEEN_LISTINGS_MS, { signal: options.signal })
     }
   }
 
-  async #startingPoint(known: readonly number[], options: CallOptions): Promise<StartingPoint> {
+  /** Undefined when the listing shows a reshard under way: holes, or shards that overlap. Throws when it is the `last` try. */
+  #complete(listing: readonly ShardListing[], last: boolean): readonly Shard[] | undefined {
+    const { stream } = this.#options
+    try {
+      const map = ShardMap.from(listing)
+      const [hole] = map.holes
+      if (hole === undefined) return [...new Set(listing.flatMap(({ ShardId }) => map.get(ShardId ?? '') ?? []))]
+      if (last) {
+        throw new IncompleteShardListError(
+          `ListShards gave ${map.open.length} open shards of ${stream.StreamName ?? stream.StreamARN}, and none for the hash keys ` +
+            `${hole.start} to ${hole.end}, ${LISTINGS} times in a row. No lease was created. If the stream is being created or deleted, ` +
+            'wait until it is ACTIVE',
+        )
+      }
+    } catch (error) {
+      if (last || !(error instanceof ShardListingError)) throw error
+    }
+    return undefined
+  }
+
+  async #startingPoint(leases: readonly Lease[], options: CallOptions): Promise<StartingPoint> {
     const { kinesis, stream, initialPosition } = this.#options
-    if (initialPosition === 'trim-horizon') return { kind: 'trim-horizon' }
+    if (initialPosition === 'trim-horizon' || this.#options.succeeds === true) return { kind: 'trim-horizon' }
+    const known = leases.flatMap(({ startAt }) => startAt ?? [])
+    // An application with a past, and nobody knows since when (KCL made the rows): a shard without leased ancestors, since those have
+    // left the stream or somebody has deleted rows. At the tip it would skip what nobody has read.
+    if (initialPosition === 'latest' && known.length === 0 && leases.some(hasBegun)) return { kind: 'trim-horizon' }
     const startAt = initialPosition === 'latest' ? await this.#startOfApplication(known, options) : initialPosition.at.getTime()
     const filter = { Type: 'AT_TIMESTAMP', Timestamp: new Date(startAt) } as const
     const openThen = await listAllShards(kinesis, stream, { ...options, filter })

@@ -4,7 +4,9 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { LATEST, type Position, SHARD_END, TRIM_HORIZON } from '../checkpoints/position.js'
 import type { Lease } from '../leases/lease.js'
-import { childLease, missingLeases, parentIds, parentsHaveEnded, type StartingPoint } from './shard-lineage.js'
+import { aLease } from '../leases/testing/lease-rows.js'
+import { parentIds } from './shard-family.js'
+import { childLease, missingLeases, parentsHaveEnded, type StartingPoint } from './shard-lineage.js'
 
 const RANGE = { start: 0n, end: 1n }
 const FROM_THE_OLDEST: StartingPoint = { kind: 'trim-horizon' }
@@ -43,8 +45,8 @@ function startingAt(epoch: number, kind: 'latest' | 'at-timestamp' = 'latest'): 
   return { kind, startAt: epoch, openThen: new Set(EPOCHS[epoch]!.map((id) => `s${id}`)) }
 }
 
-function leased(ids: readonly number[], checkpoint: Position = TRIM_HORIZON): { leaseKey: string; checkpoint: Position }[] {
-  return ids.map((id) => ({ leaseKey: `s${id}`, checkpoint }))
+function leased(ids: readonly number[], checkpoint: Position = TRIM_HORIZON): { shardId: string; checkpoint: Position }[] {
+  return ids.map((id) => ({ shardId: `s${id}`, checkpoint }))
 }
 
 function keys(leases: readonly { leaseKey: string }[]): number[] {
@@ -112,9 +114,9 @@ describe('the tree of KCL', () => {
 
 test('a child without identity, parents or range is refused', () => {
   const child = { ShardId: 's1', ParentShards: ['s0'], HashKeyRange: { StartingHashKey: '0', EndingHashKey: '9' } }
-  expect(childLease(child)).toMatchObject({ leaseKey: 's1', parentShardIds: ['s0'], range: { start: 0n, end: 9n } })
-  for (const broken of [{ ShardId: undefined }, { ParentShards: [] }, { HashKeyRange: undefined }]) {
-    expect(() => childLease({ ...child, ...broken })).toThrow('A child shard must have')
+  expect(childLease(child, 's0')).toMatchObject({ leaseKey: 's1', parentShardIds: ['s0'], range: { start: 0n, end: 9n } })
+  for (const broken of [{ ShardId: undefined }, { ParentShards: [] }, { ParentShards: ['s9'] }, { HashKeyRange: undefined }]) {
+    expect(() => childLease({ ...child, ...broken }, 's0')).toThrow('A child of shard s0 must have')
   }
 })
 
@@ -139,9 +141,7 @@ function randomTree(seed: number, steps: number): { shards: Shard[]; openAt: Rea
 }
 
 function asLease(leaseKey: string, parentShardIds: readonly string[], checkpoint: Position): Lease {
-  const nobody = { leaseOwner: undefined, checkpointOwner: undefined, shardwiseOwner: undefined }
-  const rest = { leaseCounter: 0, ownerSwitchesSinceCheckpoint: 0, childShardIds: [], range: RANGE, startAt: undefined }
-  return { leaseKey, shardId: leaseKey, parentShardIds, checkpoint, ...nobody, ...rest }
+  return aLease(leaseKey, { parentShardIds, checkpoint, range: RANGE })
 }
 
 describe('random split and merge trees', () => {
@@ -209,7 +209,7 @@ describe('random split and merge trees', () => {
         const { shards, openAt } = randomTree(seed, steps)
         const start: StartingPoint = { kind: 'latest', startAt: 1, openThen: openAt[from % openAt.length]! }
         const held = new Set(picks.map((pick) => `s${pick % shards.length}`))
-        const leases = [...held].map((leaseKey) => ({ leaseKey, checkpoint: TRIM_HORIZON }))
+        const leases = [...held].map((shardId) => ({ shardId, checkpoint: TRIM_HORIZON }))
         const created = missingLeases({ shards, leases, start }).map((each) => each.leaseKey)
         expect(new Set(created).size).toBe(created.length)
         const byId = new Map(shards.map((each) => [each.shardId, each]))

@@ -2,17 +2,21 @@ import { AggregateBuilder } from '@shardwise/aggregation'
 import { ManualClock } from '@shardwise/core/clock'
 import type { ChildShard, KinesisRecord } from '@shardwise/core/kinesis-port'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import type { PendingCheckpoint } from '../checkpoints/pending-checkpoint.js'
 import { type Position, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
 import { ConsumerStoppingError } from '../consumer-error.js'
 import type { FailurePolicy } from '../delivery/failure-policy.js'
-import type { Handlers } from '../delivery/handler.js'
+import type { HandlerContext, Handlers } from '../delivery/handler.js'
 import { PausedShards } from '../delivery/paused-shards.js'
 import type { StartGate } from '../delivery/start-gate.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import { LeaseLostError } from '../leases/lease-lost-error.js'
+import type { RunHandlers } from '../run-handlers.js'
 import type { RunSettings } from '../run-options.js'
+import { ByteBudget, type ShardRoom } from '../sources/byte-budget.js'
 import type { FetchedBatch, RecordSource } from '../sources/record-source.js'
 import { StopLimit } from '../stop-limit.js'
+import { ReadWatch } from './read-watch.js'
 import { ShardWorker, type ShardWorkerEvent } from './shard-worker.js'
 
 const CHILDREN: ChildShard[] = [{ ShardId: 'child', ParentShards: ['shard'] }]
@@ -21,6 +25,7 @@ class FakeLease implements HeldLease {
   readonly leaseKey = 'shard'
   readonly shardId = 'shard'
   readonly startAt = undefined
+  readonly pendingCheckpoint: PendingCheckpoint | undefined
   readonly range = undefined
   readonly generation = 1
   readonly #lost = new AbortController()
@@ -35,12 +40,17 @@ class FakeLease implements HeldLease {
   answerDoubt: ((ours: boolean) => void) | undefined
   onEnd: () => Promise<void> = async () => {}
   recorded = true
-  constructor(resumeFrom: Position) {
+  reading: Pick<ReadWatch, 'stalledMs'> | undefined
+  constructor(resumeFrom: Position, pendingCheckpoint?: PendingCheckpoint) {
     this.resumeFrom = resumeFrom
+    this.pendingCheckpoint = pendingCheckpoint
   }
   isOurs(): boolean {
     this.asked++
     return this.trusted && !this.signal.aborted
+  }
+  renewWhile(reading: Pick<ReadWatch, 'stalledMs'>): void {
+    this.reading = reading
   }
   revalidate(): Promise<boolean> {
     return new Promise((resolve) => {
@@ -52,8 +62,11 @@ class FakeLease implements HeldLease {
       position.kind === 'sequence' ? `checkpoint ${position.sequenceNumber}/${position.subSequenceNumber}` : position.kind,
     )
   }
-  async checkpointNow(): Promise<void> {
-    throw new Error('not used here')
+  async checkpointNow(position: Position): Promise<void> {
+    if (this.signal.aborted) throw this.signal.reason
+    this.log.push(
+      position.kind === 'sequence' ? `written ${position.sequenceNumber}/${position.subSequenceNumber}` : position.kind,
+    )
   }
   async endShard(children: readonly ChildShard[]): Promise<boolean> {
     await this.onEnd()
@@ -76,6 +89,7 @@ class FakeSource implements RecordSource {
   readonly #waiting: FetchedBatch[] = []
   #arrived: (() => void) | undefined
   calls = 0
+  room: ShardRoom | undefined
   give(...batches: Partial<FetchedBatch>[]): void {
     this.#waiting.push(
       ...batches.map((batch) => ({ records: [], bytes: 100, millisBehindLatest: 0, children: undefined, ...batch })),
@@ -87,7 +101,11 @@ class FakeSource implements RecordSource {
     for (;;) {
       signal.throwIfAborted()
       const batch = this.#waiting.shift()
-      if (batch !== undefined) return batch
+      if (batch !== undefined) {
+        await this.room?.enter(batch.bytes, signal)
+        this.room?.settle(batch.bytes)
+        return batch
+      }
       await new Promise<void>((resolve) => {
         this.#arrived = resolve
         signal.addEventListener('abort', () => resolve(), { once: true })
@@ -103,7 +121,7 @@ function plain(...sequenceNumbers: number[]): KinesisRecord[] {
 }
 
 function aggregate(sequenceNumber: number, count: number): KinesisRecord {
-  const builder = new AggregateBuilder({ maxBytes: 100_000 })
+  const builder = new AggregateBuilder({ maxBytes: 1_000_000 })
   for (let i = 0; i < count; i++) builder.tryAdd('a', bytes(`${sequenceNumber}-${i}`))
   return { SequenceNumber: String(sequenceNumber), PartitionKey: 'a', Data: builder.seal().bytes.slice() }
 }
@@ -122,8 +140,9 @@ class GatedHandler {
       })
     },
   }
-  finish(): void {
-    this.#gates.shift()!.resolve()
+  /** The oldest in hand, or the one after so many. */
+  finish(after = 0): void {
+    this.#gates.splice(after, 1)[0]!.resolve()
   }
   fail(): void {
     this.#gates.shift()!.reject(new Error('handler says no'))
@@ -134,35 +153,70 @@ class GatedHandler {
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 function setUp(
-  handlers: Handlers,
+  handlers: RunHandlers,
   resumeFrom: Position = TRIM_HORIZON,
   run: Partial<RunSettings> = {},
   gates: readonly StartGate[] = [],
+  pendingCheckpoint?: PendingCheckpoint,
 ) {
   const clock = new ManualClock()
   const stopLimit = new StopLimit(clock)
-  const lease = new FakeLease(resumeFrom)
+  const lease = new FakeLease(resumeFrom, pendingCheckpoint)
   const source = new FakeSource()
+  const reading = new ReadWatch(500)
   const events: ShardWorkerEvent[] = []
+  const budget = new ByteBudget(1 << 30)
+  const room = budget.join()
+  source.room = room
   const worker = new ShardWorker({
     stream: 'flights',
     lease,
     source,
+    reading,
+    room,
     handlers,
-    run: { concurrency: 1, onFailure: 'retry', ...run },
+    run: { concurrency: 1, onFailure: 'retry', checkpoint: 'auto', ...run },
     handlerBackoff: { baseMs: 100, maxMs: 30_000 },
     gates,
     stopLimit,
     checkpointWriteAfterMs: undefined,
+    checkpointEveryRecords: undefined,
     clock,
     random: () => 0,
     emit: (event) => events.push(event),
   })
   onTestFinished(() => expect(clock.pendingTimers).toBe(0))
-  return { clock, lease, source, events, worker, stopLimit, types: () => events.map((event) => event.type) }
+  return {
+    clock,
+    lease,
+    source,
+    reading,
+    room,
+    budget,
+    events,
+    worker,
+    stopLimit,
+    types: () => events.map((event) => event.type),
+  }
 }
 
 describe('ShardWorker', () => {
+  it('frees the room of what is completed, and of all when it ends', async () => {
+    const handler = new GatedHandler()
+    const { budget, source, worker, lease } = setUp(handler.handlers)
+    source.give({ records: plain(1), bytes: 100 }, { records: plain(2), bytes: 30 })
+    const running = worker.run()
+    await turn()
+    expect(budget.held).toBe(130)
+    handler.finish()
+    await turn()
+    expect(budget.held).toBe(30)
+    lease.lose()
+    handler.finish()
+    await running
+    expect(budget.held).toBe(0)
+  })
+
   it('delivers in order, checkpoints what is completed, and ends the shard after its last record', async () => {
     const seen: string[] = []
     const { lease, source, worker, types, events } = setUp({
@@ -344,6 +398,77 @@ describe('ShardWorker', () => {
     expect(lease.log.slice(1)).toEqual(['checkpoint 2/0', 'checkpoint 3/0', 'end child'])
   })
 
+  describe('with order by key, when one key is slow', () => {
+    const keyed = (keys: string, first = 1): KinesisRecord[] =>
+      plain(...[...keys].map((_, i) => first + i)).map((record, i) => ({ ...record, PartitionKey: keys[i]! }))
+
+    it('reads on and hands over the other keys; each read is announced when it is completed, and is in memory until then', async () => {
+      const handler = new GatedHandler()
+      const { lease, source, worker, events } = setUp(handler.handlers, TRIM_HORIZON, { concurrency: 2 })
+      source.give({ records: keyed('ab') }, { records: keyed('b', 3), bytes: 30 }, { records: keyed('cb', 4), bytes: 40 })
+      const run = worker.run()
+      await turn()
+      expect(handler.started).toEqual(['1/0', '2/0'])
+      handler.finish(1)
+      await turn()
+      handler.finish(1)
+      await turn()
+      handler.finish(1)
+      await turn()
+      expect(handler.started.slice(2)).toEqual(['3/0', '4/0', '5/0'])
+      expect(lease.log).toEqual([])
+      expect(worker.snapshot()).toMatchObject({ bufferedRecords: 4, bufferedBytes: 140 })
+      handler.finish(1)
+      await turn()
+      expect(events.filter(({ type }) => type === 'batch-completed')).toMatchObject([{ bytes: 30 }, { bytes: 40 }])
+      handler.finish()
+      await turn()
+      expect(lease.log).toEqual(['checkpoint 5/0'])
+      expect(events.filter(({ type }) => type === 'batch-completed')).toMatchObject([
+        { bytes: 30 },
+        { bytes: 40 },
+        { bytes: 100 },
+      ])
+      expect(worker.snapshot()).toMatchObject({ bufferedRecords: 0, bufferedBytes: 0 })
+      lease.askToDrain()
+      await run
+    })
+
+    it('drained while nothing comes: closes the gap before what is completed, then releases', async () => {
+      const handler = new GatedHandler()
+      const { lease, source, worker } = setUp(handler.handlers, TRIM_HORIZON, { concurrency: 2 })
+      source.give({ records: keyed('aab') })
+      const run = worker.run()
+      await turn()
+      handler.finish(1)
+      await turn()
+      lease.askToDrain()
+      await turn()
+      handler.finish()
+      await turn()
+      expect([handler.started, lease.log, worker.state]).toEqual([['1/0', '3/0', '2/0'], ['checkpoint 1/0'], 'draining'])
+      handler.finish()
+      await run
+      expect(lease.log).toEqual(['checkpoint 1/0', 'checkpoint 3/0', 'release'])
+    })
+
+    it('a stop that waits no longer begins nothing to close a gap', async () => {
+      const handler = new GatedHandler()
+      const { clock, lease, source, worker, stopLimit } = setUp(handler.handlers, TRIM_HORIZON, { concurrency: 2 })
+      source.give({ records: keyed('aab') })
+      const run = worker.run()
+      await turn()
+      handler.finish(1)
+      lease.askToDrain()
+      void stopLimit.enforce({ timeoutMs: 100 }, new Promise(() => {}))
+      await clock.advanceAsync(100)
+      handler.finish()
+      await run
+      expect([handler.started, lease.log]).toEqual([['1/0', '3/0'], ['release']])
+      await clock.advanceAsync(1000)
+    })
+  })
+
   describe('when asked to drain', () => {
     it('finishes the call in hand, checkpoints it, begins no other, and releases', async () => {
       const handler = new GatedHandler()
@@ -442,21 +567,24 @@ describe('ShardWorker', () => {
       expect(worker.snapshot().completed).toEqual(sequencePosition('1'))
     })
 
-    it.each(['finishes', 'throws'])('a handler that %s when told is not abandoned', async (how) => {
-      const handler = new GatedHandler()
-      const { clock, lease, source, worker, stopLimit, types } = setUp(handler.handlers)
-      source.give({ records: plain(1, 2) })
-      const run = worker.run()
-      await turn()
-      await stopNow(clock, lease, stopLimit)
-      await clock.advanceAsync(1)
-      if (how === 'finishes') handler.finish()
-      else handler.fail()
-      await run
-      expect(lease.log).toEqual(how === 'finishes' ? ['checkpoint 1/0', 'release'] : ['release'])
-      expect(types()).toEqual(['shard-started', 'shard-stopped'])
-      await clock.advanceAsync(5000)
-    })
+    it.each(['returns', 'throws'])(
+      'a handler that %s when told is not abandoned, and not completed: it may have given up',
+      async (how) => {
+        const handler = new GatedHandler()
+        const { clock, lease, source, worker, stopLimit, types } = setUp(handler.handlers)
+        source.give({ records: plain(1, 2) })
+        const run = worker.run()
+        await turn()
+        await stopNow(clock, lease, stopLimit)
+        await clock.advanceAsync(1)
+        if (how === 'returns') handler.finish()
+        else handler.fail()
+        await run
+        expect(lease.log).toEqual(['release'])
+        expect(types()).toEqual(['shard-started', 'shard-stopped'])
+        await clock.advanceAsync(5000)
+      },
+    )
 
     it('nor is a worker that begins only then: it reads nothing', async () => {
       const { clock, lease, source, worker, stopLimit } = setUp({ eachBatch: () => expect.unreachable() })
@@ -722,4 +850,201 @@ describe('ShardWorker', () => {
     ])
     expect(lease.log).toEqual(['release'])
   })
+})
+
+describe('a worker whose handler makes the checkpoints', () => {
+  const MANUAL = { checkpoint: 'manual' } as const
+
+  it('checkpoints nothing by itself, and is given back where the handler checkpointed', async () => {
+    const { lease, source, worker } = setUp(
+      {
+        eachBatch: async (records, { checkpoint }) => {
+          await checkpoint(records[1])
+          lease.askToDrain()
+        },
+      },
+      TRIM_HORIZON,
+      MANUAL,
+    )
+    source.give({ records: [aggregate(1, 3)] })
+    await worker.run()
+    expect(lease.log).toEqual(['written 1/1', 'release'])
+    // Handled, though not checkpointed.
+    expect(worker.snapshot()).toMatchObject({ state: 'released', completed: sequencePosition('1', 2) })
+  })
+
+  it('has read its shard to the end and waits for the checkpoint of the last record: announced, again and again, until it is made', async () => {
+    let late: HandlerContext | undefined
+    const { clock, lease, source, worker, events } = setUp(
+      {
+        eachRecord: (_record, context) => {
+          late = context
+        },
+      },
+      TRIM_HORIZON,
+      MANUAL,
+    )
+    source.give({ records: plain(1, 2), children: CHILDREN })
+    const run = worker.run()
+    await clock.advanceAsync(50)
+    await clock.advanceAsync(100)
+    const awaited = { type: 'checkpoint-awaited', shardId: 'shard', checkpoint: TRIM_HORIZON, end: sequencePosition('2') }
+    expect(events.slice(2)).toEqual([
+      { ...awaited, waitedMs: 50 },
+      { ...awaited, waitedMs: 150 },
+    ])
+    await late?.checkpoint({ sequenceNumber: '1', subSequenceNumber: 0 })
+    await clock.advanceAsync(0)
+    expect(events.at(-1)).toMatchObject({ ...awaited, checkpoint: sequencePosition('1') })
+    expect([lease.log, worker.state]).toEqual([['written 1/0'], 'running'])
+    await late?.checkpoint()
+    await run
+    expect([lease.log, worker.state]).toEqual([['written 1/0', 'written 2/0', 'end child'], 'ended'])
+  })
+
+  it('ends a shard at once whose last record was checkpointed, also in another life', async () => {
+    for (const [resumeFrom, records] of [
+      [TRIM_HORIZON, plain(1)],
+      [sequencePosition('1'), plain(1)],
+      [TRIM_HORIZON, []],
+    ] as const) {
+      const { lease, source, worker, types } = setUp(
+        { eachRecord: (record, { checkpoint }) => checkpoint(record) },
+        resumeFrom,
+        MANUAL,
+      )
+      source.give({ records, children: CHILDREN })
+      await worker.run()
+      expect([lease.log.at(-1), worker.state]).toEqual(['end child', 'ended'])
+      expect(types()).not.toContain('checkpoint-awaited')
+    }
+  })
+
+  it.each([
+    ['handed over', (lease: FakeLease) => lease.askToDrain(), 'released'],
+    ['lost', (lease: FakeLease) => lease.lose(), 'lost'],
+  ])('is %s while it waits: the next owner reads on from the last checkpoint', async (_name, act, outcome) => {
+    const { clock, lease, source, worker } = setUp({ eachRecord: () => {} }, TRIM_HORIZON, MANUAL)
+    source.give({ records: plain(1), children: CHILDREN })
+    const run = worker.run()
+    await clock.advanceAsync(1_000)
+    act(lease)
+    await run
+    expect([lease.log, worker.state]).toEqual([['release'], outcome])
+  })
+
+  it('a handler that a stop does not wait for any longer checkpoints nothing more', async () => {
+    const handler = new GatedHandler()
+    let context: HandlerContext | undefined
+    const { clock, lease, source, worker, stopLimit } = setUp(
+      {
+        eachRecord: (record, given) => {
+          context = given
+          return handler.handlers.eachRecord!(record, given)
+        },
+      },
+      TRIM_HORIZON,
+      MANUAL,
+    )
+    source.give({ records: plain(1) })
+    const run = worker.run()
+    await clock.advanceAsync(0)
+    void stopLimit.enforce({ timeoutMs: 0 }, run)
+    await clock.advanceAsync(1_000)
+    await run
+    await expect(context?.checkpoint()).rejects.toThrow(ConsumerStoppingError)
+    handler.finish()
+    await clock.advanceAsync(0)
+    expect(lease.log).toEqual(['release'])
+  })
+
+  it('what an owner before has prepared is committed by the handler, and is not handed over any more', async () => {
+    const seen: string[] = []
+    const { lease, source, worker } = setUp(
+      {
+        eachBatch: async (records, { pendingCheckpoint: found, checkpoint }) => {
+          if (found !== undefined) await checkpoint(found.position)
+          for (const record of records)
+            if (found?.covers(record) !== true) seen.push(`${record.sequenceNumber}/${record.subSequenceNumber}`)
+        },
+      },
+      TRIM_HORIZON,
+      MANUAL,
+      [],
+      { position: sequencePosition('5', 1), state: undefined },
+    )
+    source.give(
+      { records: plain(1, 2) },
+      { records: [...plain(3, 4), aggregate(5, 3)] },
+      { records: plain(6), children: CHILDREN },
+    )
+    const run = worker.run()
+    await turn()
+    lease.askToDrain()
+    await run
+    expect(lease.log).toEqual(['written 5/1', 'release'])
+    expect(seen).toEqual(['5/2', '6/0'])
+  })
+
+  it('checkpoints from the oldest record on, where the checkpoint that was found is not of this shard', async () => {
+    const { lease, source, worker } = setUp(
+      { eachRecord: (record, { checkpoint }) => checkpoint(record) },
+      sequencePosition('99'),
+      MANUAL,
+    )
+    source.give({ records: plain(5, 7), fromOldest: true, children: CHILDREN })
+    await worker.run()
+    expect(lease.log).toEqual(['written 5/0', 'written 7/0', 'end child'])
+  })
+
+  it('tells the handler its generation and what an owner before has prepared', async () => {
+    const told: unknown[] = []
+    const { lease, source, worker } = setUp(
+      {
+        eachRecord: async (record, { generation, pendingCheckpoint, checkpoint }) => {
+          told.push([generation, pendingCheckpoint])
+          if (record.sequenceNumber === '1') await checkpoint()
+          else lease.askToDrain()
+        },
+      },
+      TRIM_HORIZON,
+      MANUAL,
+      [],
+      { position: sequencePosition('1'), state: new Uint8Array([7]) },
+    )
+    source.give({ records: plain(1) }, { records: plain(2) })
+    await worker.run()
+    expect(told).toEqual([
+      [1, expect.objectContaining({ position: sequencePosition('1'), state: new Uint8Array([7]) })],
+      [1, undefined],
+    ])
+  })
+})
+
+it('tells a record processor which records are the last of the shard, and what follows it', async () => {
+  const told: unknown[] = []
+  const { lease, source, worker } = setUp(
+    {
+      shardRecordProcessor: () => ({
+        initialize: () => {},
+        processRecords: ({ records, isAtShardEnd, childShards, cacheEntryTime }) => {
+          told.push([records.length, isAtShardEnd, childShards.map((child) => child.shardId), cacheEntryTime.getTime()])
+        },
+        shardEnded: ({ checkpointer }) => checkpointer.checkpoint(),
+        shutdownRequested: () => {},
+        leaseLost: () => {},
+      }),
+    },
+    TRIM_HORIZON,
+    { checkpoint: 'manual' },
+  )
+  const readAt = new ManualClock().wallTime()
+  source.give({ records: plain(1) }, { records: [aggregate(2, 5_000), aggregate(3, 7_000)], children: CHILDREN })
+  await worker.run()
+  expect(told).toEqual([
+    [1, false, [], readAt],
+    [10_000, false, [], readAt],
+    [2_000, true, ['child'], readAt],
+  ])
+  expect(lease.log).toEqual(['written 3/6999', 'end child'])
 })

@@ -9,10 +9,12 @@ import type {
 } from '@shardwise/core/kinesis-port'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { LATEST, type Position, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
+import { ByteBudget } from './byte-budget.js'
 import { PollingSource } from './polling-source.js'
 import type { FetchedBatch, SourceEvent } from './record-source.js'
 
 const T = Date.UTC(2026, 0, 1)
+const MIB = 1024 * 1024
 type Answer<T> = T | Error | 'silence'
 
 /** Answers calls from lists, in order, and remembers what was asked. The last answer of a list repeats. */
@@ -83,8 +85,11 @@ function setUp(resumeFrom: Position = TRIM_HORIZON, startAt?: number) {
   const port = new ScriptedPort()
   const events: SourceEvent[] = []
   const stop = new AbortController()
+  const budget = new ByteBudget(64 * MIB)
+  const room = budget.join()
   const source = new PollingSource({
     port,
+    room,
     stream: { StreamName: 'flights' },
     shardId: 'shard',
     resumeFrom,
@@ -111,7 +116,7 @@ function setUp(resumeFrom: Position = TRIM_HORIZON, startAt?: number) {
     return batch
   }
   onTestFinished(() => expect(clock.pendingTimers).toBe(0))
-  return { clock, port, events, source, next, stop, types: () => events.map((event) => event.type) }
+  return { clock, port, budget, room, events, source, next, stop, types: () => events.map((event) => event.type) }
 }
 
 describe('PollingSource', () => {
@@ -337,6 +342,52 @@ describe('PollingSource', () => {
       const { records: read, fromOldest } = await next()
       expect([read.length, fromOldest]).toEqual([2, false])
       expect(events).toEqual([])
+    })
+  })
+
+  describe('the room for what is read', () => {
+    it('is taken by what came, and by nothing when a call failed', async () => {
+      const { port, next, budget, room } = setUp()
+      port.onRead = [failure('InternalFailureException'), records('1', '2')]
+      await next()
+      expect(budget.held).toBe(20)
+      room.free(20)
+      expect(budget.held).toBe(0)
+    })
+
+    it('short, for a shard that holds nothing: it asks for fewer records', async () => {
+      const { port, next, budget, room } = setUp()
+      const [hung] = Array.from({ length: 63 }, () => budget.join())
+      await hung!.enter(64 * MIB, new AbortController().signal)
+      port.onRead = [records('1', '2')]
+      await next()
+      room.free(20)
+      await next()
+      expect(port.reads.map(({ Limit }) => Limit)).toEqual([1, 10_000])
+      const large = { SequenceNumber: '9', PartitionKey: 'a', Data: new Uint8Array(1000) }
+      port.onRead = [{ Records: [large], NextShardIterator: 'i', MillisBehindLatest: 60_000 }]
+      room.free(20)
+      await next()
+      room.free(1000)
+      await next()
+      expect(port.reads.at(-1)?.Limit).toBe(Math.floor(MIB / 2 / 1000))
+    })
+
+    it('used up: waits until some of it is freed, and ends at once when told to', async () => {
+      const { port, source, clock, room } = setUp()
+      await room.enter(64 * MIB, new AbortController().signal)
+      room.settle(64 * MIB)
+      const stop = new AbortController()
+      const first = expect(source.next(stop.signal)).rejects.toThrow('enough')
+      await clock.advanceAsync(60_000)
+      expect([port.reads.length, room.waiting]).toEqual([0, true])
+      stop.abort(new Error('enough'))
+      await first
+      const second = source.next(new AbortController().signal)
+      await clock.advanceAsync(0)
+      room.free(10 * MIB)
+      port.onRead = [records('1')]
+      expect((await second).records).toHaveLength(1)
     })
   })
 

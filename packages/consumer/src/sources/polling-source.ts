@@ -12,7 +12,9 @@ import type { Random } from '@shardwise/core/random'
 import { classifyFailure, type FailureKind, type ServiceFailure, withAdvice } from '@shardwise/core/service-error'
 import { listAllShards } from '@shardwise/core/shard-map'
 import type { Position } from '../checkpoints/position.js'
+import type { ShardRoom } from './byte-budget.js'
 import { type FailurePace, PollingPace } from './polling-pace.js'
+import { ReadSize } from './read-size.js'
 import type { FetchedBatch, RecordSource, SourceEvent } from './record-source.js'
 import { iteratorStart, type Place } from './shard-iterator.js'
 
@@ -24,6 +26,8 @@ export interface PollingSourceOptions {
   readonly startAt: number | undefined
   readonly idleTimeBetweenReadsMs: number
   readonly maxRecordsPerRead: number
+  /** What is read is held there; whoever has it completed frees it. */
+  readonly room: Pick<ShardRoom, 'enter' | 'settle'>
   readonly clock: Clock
   readonly random: Random
   readonly emit: (event: SourceEvent) => void
@@ -47,6 +51,7 @@ const PASSING: ReadonlySet<FailureKind> = new Set([
 export class PollingSource implements RecordSource {
   readonly #options: PollingSourceOptions
   readonly #pace: PollingPace
+  readonly #size: ReadSize
   #place: Place
   #iterator: string | undefined
   /** The service gave no next iterator: the shard is closed and fetched to its end, and its children are to be found. */
@@ -61,6 +66,7 @@ export class PollingSource implements RecordSource {
   constructor(options: PollingSourceOptions) {
     this.#options = options
     this.#pace = new PollingPace(options.idleTimeBetweenReadsMs)
+    this.#size = new ReadSize(options.maxRecordsPerRead)
     this.#place = { kind: 'start', position: options.resumeFrom, startAt: options.startAt }
   }
 
@@ -82,17 +88,9 @@ export class PollingSource implements RecordSource {
   }
 
   async #read(signal: AbortSignal): Promise<FetchedBatch | undefined> {
-    const { port, stream, maxRecordsPerRead, clock } = this.#options
+    const { clock } = this.#options
     this.#iterator ??= await this.#openIterator(signal)
-    const request = {
-      ShardIterator: this.#iterator,
-      Limit: maxRecordsPerRead,
-      ...(stream.StreamARN && { StreamARN: stream.StreamARN }),
-    }
-    const sentAt = clock.now()
-    const answer = await port.getRecords(request, { signal, timeoutMs: REQUEST_TIMEOUT_MS })
-    const records = answer.Records ?? []
-    const bytes = payloadBytes(records)
+    const { answer, records, bytes, sentAt } = await this.#getRecords(this.#iterator, signal)
     this.#gone = 0
     this.#pace.succeeded({
       sentAt,
@@ -106,6 +104,26 @@ export class PollingSource implements RecordSource {
     return children === undefined && this.#closed && records.length === 0
       ? undefined
       : { records, bytes, millisBehindLatest: answer.MillisBehindLatest, children, fromOldest: this.#fromOldest }
+  }
+
+  /** Within the room that there is for it. */
+  async #getRecords(ShardIterator: string, signal: AbortSignal): Promise<Answer> {
+    const { port, stream, room, clock } = this.#options
+    const most = this.#size.most(clock.now())
+    const allowed = await room.enter(most, signal)
+    const Limit = this.#size.limit(allowed < most ? allowed : undefined)
+    let bytes = 0
+    try {
+      const sentAt = clock.now()
+      const request = { ShardIterator, Limit, ...(stream.StreamARN && { StreamARN: stream.StreamARN }) }
+      const answer = await port.getRecords(request, { signal, timeoutMs: REQUEST_TIMEOUT_MS })
+      const records = answer.Records ?? []
+      bytes = payloadBytes(records)
+      this.#size.brought({ sentAt, records: records.length, bytes, millisBehindLatest: answer.MillisBehindLatest })
+      return { answer, records, bytes, sentAt }
+    } finally {
+      room.settle(bytes)
+    }
   }
 
   /** Moves on behind an answer. Returns the children at the shard's end. */
@@ -270,6 +288,13 @@ export class PollingSource implements RecordSource {
   #retryIn(): number {
     return Math.max(0, this.#pace.readAt - this.#options.clock.now())
   }
+}
+
+interface Answer {
+  readonly answer: GetRecordsOutput
+  readonly records: readonly KinesisRecord[]
+  readonly bytes: number
+  readonly sentAt: number
 }
 
 function endOfShard(children: readonly ChildShard[]): FetchedBatch {

@@ -1,19 +1,21 @@
 import { ManualClock } from '@shardwise/core/clock'
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import { seededRandom } from '@shardwise/core/random'
-import { KinesisModel } from '@shardwise/local/model'
+import { KinesisModel, KinesisModelError } from '@shardwise/local/model'
 import { expect, onTestFinished } from 'vitest'
 import { Consumer } from '../consumer.js'
-import { type InternalOptions, LEASE_STORE } from '../consumer-options.js'
+import type { ConsumerOptions } from '../consumer-options.js'
 import { MemoryLeaseStore } from '../leases/memory-lease-store.js'
 
 export interface SmallFleet {
   readonly clock: ManualClock
   readonly model: KinesisModel
   readonly leaseStore: MemoryLeaseStore
-  readonly consumer: (more?: Partial<InternalOptions>) => Consumer
-  /** Records whose data are 0, 1, 2 and so on, over 32 keys. */
-  readonly put: (count: number) => void
+  readonly consumer: <T = Uint8Array>(more?: Partial<ConsumerOptions<unknown>> & Pick<ConsumerOptions<T>, 'codec'>) => Consumer<T>
+  /** Another stream. */
+  readonly create: (stream: string, shards: number) => void
+  /** Records whose data are 0, 1, 2 and so on, over 32 keys; each stream counts for itself. Default: the first stream. */
+  readonly put: (count: number, stream?: string) => void
   readonly until: (holds: () => boolean, limitMs?: number) => Promise<void>
   readonly settled: (work: Promise<unknown>) => Promise<void>
 }
@@ -22,11 +24,19 @@ export interface SmallFleet {
 export function setUp(shards: number): SmallFleet {
   const clock = new ManualClock()
   const model = new KinesisModel({ clock, random: seededRandom(7), transitionMs: { create: 0, delete: 0, update: 0 } })
-  model.call('CreateStream', { StreamName: 'flights', ShardCount: shards })
+  const create = (stream: string, ShardCount: number): void => {
+    model.call('CreateStream', { StreamName: stream, ShardCount })
+  }
+  create('flights', shards)
   const call =
     (operation: string) =>
-    async (input: object): Promise<never> =>
-      model.call(operation, input) as never
+    async (input: object): Promise<never> => {
+      try {
+        return model.call(operation, input) as never
+      } catch (error) {
+        throw error instanceof KinesisModelError ? asTheSdkSaysIt(error) : error
+      }
+    }
   const kinesis: KinesisPort = {
     putRecords: call('PutRecords'),
     getShardIterator: call('GetShardIterator'),
@@ -36,29 +46,29 @@ export function setUp(shards: number): SmallFleet {
   }
   const leaseStore = new MemoryLeaseStore()
   let seed = 0
-  const consumer = (more: Partial<InternalOptions> = {}): Consumer => {
-    const options: InternalOptions = {
-      stream: 'flights',
+  const consumer = <T = Uint8Array>(
+    more: Partial<ConsumerOptions<unknown>> & Pick<ConsumerOptions<T>, 'codec'> = {},
+  ): Consumer<T> => {
+    const options: ConsumerOptions<unknown> = {
+      ...(more.streams === undefined && { stream: 'flights' }),
       applicationName: 'delays',
       kinesis,
-      [LEASE_STORE]: leaseStore,
+      leaseStore,
       clock,
       random: seededRandom(++seed),
       initialPosition: 'trim-horizon',
       ...more,
     }
-    return new Consumer(options)
+    return new Consumer(options as ConsumerOptions<T>)
   }
-  let next = 0
-  const put = (count: number): void => {
-    for (let i = 0; i < count; i++) {
-      model.call('PutRecord', {
-        StreamName: 'flights',
-        PartitionKey: `key-${next % 32}`,
-        Data: new TextEncoder().encode(String(next)),
-      })
-      next++
+  const counts = new Map<string, number>()
+  const put = (count: number, stream = 'flights'): void => {
+    let next = counts.get(stream) ?? 0
+    for (let i = 0; i < count; i++, next++) {
+      const Data = new TextEncoder().encode(String(next))
+      model.call('PutRecord', { StreamName: stream, PartitionKey: `key-${next % 32}`, Data })
     }
+    counts.set(stream, next)
   }
   const until = async (holds: () => boolean, limitMs = 120_000): Promise<void> => {
     const end = clock.now() + limitMs
@@ -69,11 +79,16 @@ export function setUp(shards: number): SmallFleet {
   }
   const settled = async (work: Promise<unknown>): Promise<void> => {
     let done = false
-    void work.finally(() => {
+    const end = (): void => {
       done = true
-    })
+    }
+    void work.then(end, end)
     await until(() => done)
   }
   onTestFinished(() => expect(clock.pendingTimers).toBe(0))
-  return { clock, model, leaseStore, consumer, put, until, settled }
+  return { clock, model, leaseStore, consumer, create, put, until, settled }
+}
+
+function asTheSdkSaysIt({ message, code, statusCode }: KinesisModelError): Error {
+  return Object.assign(new Error(message), { name: code, $metadata: { httpStatusCode: statusCode } })
 }

@@ -8,6 +8,7 @@ export function recordOf(sequence: number, subSequenceNumber = 0, partitionKey =
     partitionKey,
     explicitHashKey: undefined,
     data: new Uint8Array(),
+    bytes: new Uint8Array(),
     sequenceNumber: `${sequence}`,
     subSequenceNumber,
     aggregated: subSequenceNumber > 0,

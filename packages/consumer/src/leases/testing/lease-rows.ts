@@ -6,16 +6,21 @@ export function aLease(leaseKey: string, changes: Partial<Lease> = {}): Lease {
   return {
     leaseKey,
     shardId: leaseKey,
+    streamId: undefined,
+    streamCreatedAt: undefined,
     leaseOwner: undefined,
     checkpointOwner: undefined,
     leaseCounter: 0,
     ownerSwitchesSinceCheckpoint: 0,
     checkpoint: TRIM_HORIZON,
+    pendingCheckpoint: undefined,
     parentShardIds: [],
     childShardIds: [],
     range: { start: 0n, end: 9n },
     startAt: undefined,
     shardwiseOwner: undefined,
+    nextOwner: undefined,
+    leaver: undefined,
     ...changes,
   }
 }

@@ -1,15 +1,20 @@
 import { type Clock, ManualClock, type Scheduled, sleep } from '@shardwise/core/clock'
+import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import { type Random, seededRandom } from '@shardwise/core/random'
 import type { Shard } from '@shardwise/core/shard-map'
 import { comparePositions, sequencePosition } from '../../checkpoints/position.js'
-import { missingLeases, parentIds } from '../../shards/shard-lineage.js'
+import { ShardDiscovery } from '../../shards/shard-discovery.js'
+import { parentIds } from '../../shards/shard-family.js'
+import { DynamoDBLeaseStore } from '../dynamodb-lease-store.js'
 import type { HeldLease } from '../held-lease.js'
+import { KclFleet } from '../kcl-fleet.js'
+import { KclTables } from '../kcl-tables.js'
 import { hasEnded, type Lease } from '../lease.js'
 import { LeaseCoordinator } from '../lease-coordinator.js'
 import type { LeaseEvent } from '../lease-event.js'
 import { LeaseLostError } from '../lease-lost-error.js'
 import type { LeaseStore } from '../lease-store.js'
-import type { MemoryLeaseStore } from '../memory-lease-store.js'
+import type { DynamoDBTables } from './dynamodb-tables.js'
 
 export interface Faults {
   /** Of each call: the request is lost; its answer is lost; it lands late, long after the caller has given up. */
@@ -21,7 +26,15 @@ export interface Faults {
 }
 
 /** Shards of a stream that was split and merged, with the number of records in each; undefined: open, records without end. */
-export type Stream = ReadonlyMap<string, { readonly shard: Shard; readonly records: number | undefined }>
+export interface SimulatedShard {
+  readonly shard: Shard
+  readonly records: number | undefined
+}
+
+export type Stream = ReadonlyMap<string, SimulatedShard>
+
+/** The lease table, and the application, of worlds with DynamoDB. */
+export const TABLE = 'flights-app'
 
 /** One simulated world: a lease table, a stream, a clock, and what must be true in it at every moment. */
 export class World {
@@ -32,16 +45,37 @@ export class World {
   readonly delivered: Map<string, number> = new Map()
   readonly problems: string[] = []
   readonly stream: Stream
-  readonly store: MemoryLeaseStore
+  readonly store: LeaseStore
+  /** With these every worker has the DynamoDB store, and looks for Java's KCL. */
+  readonly tables: DynamoDBTables | undefined
   readonly failoverTimeMs: number
+  /** Longer than a create may be on its way: decided within failoverTimeMs, and late by lateWithinMs. */
+  readonly finishedLeaseKeptMs: number
+  /** Audits of one worker are this far apart at most. */
+  readonly auditWithinMs: number
+  /** How late a late call lands at most. */
+  readonly lateWithinMs: number
   deliveries = 0
   #checkpoints = new Map<string, Lease>()
 
-  constructor(options: { seed: number; store: MemoryLeaseStore; stream: Stream; failoverTimeMs: number }) {
+  constructor(options: {
+    seed: number
+    store: LeaseStore
+    stream: Stream
+    failoverTimeMs: number
+    tables?: DynamoDBTables | undefined
+    finishedLeaseKeptMs?: number
+    auditWithinMs?: number
+    lateWithinMs?: number
+  }) {
     this.random = seededRandom(options.seed)
     this.store = options.store
+    this.tables = options.tables
     this.stream = options.stream
     this.failoverTimeMs = options.failoverTimeMs
+    this.finishedLeaseKeptMs = options.finishedLeaseKeptMs ?? options.failoverTimeMs * 5
+    this.lateWithinMs = options.lateWithinMs ?? options.failoverTimeMs * 3
+    this.auditWithinMs = options.auditWithinMs ?? options.failoverTimeMs * 4
   }
 
   addWorker(): SimulatedWorker {
@@ -109,7 +143,10 @@ export class SimulatedWorker {
   readonly #world: World
   readonly #clock: Clock
   readonly #waiting: (() => void)[] = []
+  readonly #discovery: ShardDiscovery
+  readonly #kcl: KclFleet | undefined
   #running = true
+  #stopped = false
 
   constructor(world: World, id: string) {
     this.#world = world
@@ -117,30 +154,40 @@ export class SimulatedWorker {
     // Two oscillators differ by less than this.
     const rate = 1 + (world.random() - 0.5) / 1_000
     this.#clock = this.#clockAt(rate)
-    const store = this.#store()
-    this.coordinator = new LeaseCoordinator({
+    const port = world.tables && this.#port(world.tables)
+    const store =
+      port === undefined
+        ? this.#store()
+        : new DynamoDBLeaseStore({ dynamodb: port, tableName: TABLE, streamName: 'flights', clock: this.#clock })
+    const shared = {
       store,
-      discovery: {
-        createMissing: async () => {
-          const shards = [...world.stream.values()].map(({ shard }) => shard)
-          const { leases } = await store.list()
-          const created: string[] = []
-          for (const lease of missingLeases({ shards, leases, start: { kind: 'trim-horizon' } })) {
-            if (await store.create(lease)) created.push(lease.leaseKey)
-          }
-          return created
-        },
-        childrenOf: async () => [],
-      },
       workerId: id,
       failoverTimeMs: world.failoverTimeMs,
       clock: this.#clock,
       random: world.random,
+      emit: (event: LeaseEvent): void => void this.events.push(event),
+    }
+    const kclTables = port && new KclTables({ dynamodb: port, leaseTable: TABLE, applicationName: TABLE })
+    this.#kcl = kclTables && new KclFleet({ ...shared, tables: kclTables })
+    this.#discovery = new ShardDiscovery({
+      kinesis: this.#kinesis(),
+      stream: { StreamName: 'simulated' },
+      store,
+      initialPosition: 'trim-horizon',
+      clock: this.#clock,
+      listingValidMs: world.failoverTimeMs,
+      finishedLeaseKeptMs: world.finishedLeaseKeptMs,
+      emit: (event) => this.events.push(event),
+    })
+    this.coordinator = new LeaseCoordinator({
+      ...shared,
+      kcl: this.#kcl,
+      discovery: this.#discovery,
+      handoffTimeoutMs: world.failoverTimeMs,
       onHeld: (lease) => {
         this.held.push(lease)
         void this.#work(lease)
       },
-      emit: (event) => this.events.push(event),
     })
   }
 
@@ -148,11 +195,27 @@ export class SimulatedWorker {
     for (;;) {
       try {
         await this.coordinator.start()
-        return
+        break
       } catch {
         await sleep(this.#clock, 200)
       }
     }
+    void this.#auditing()
+  }
+
+  /** More often than the coordinator does it, and beside it. */
+  async #auditing(): Promise<void> {
+    while (!this.#stopped) {
+      await sleep(this.#clock, this.#world.random() * this.#world.auditWithinMs)
+      // A failure is the network's, and told.
+      const seesAll = this.#kcl?.role !== 'worker'
+      if (!this.#stopped && seesAll) await this.#discovery.audit(this.coordinator.leases).catch(() => {})
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stopped = true
+    return this.coordinator.stop()
   }
 
   get paused(): boolean {
@@ -184,9 +247,12 @@ export class SimulatedWorker {
         if (!lease.isOurs()) continue
         if (position === records) {
           const children = [...world.stream.values()].filter(({ shard }) => parentIds(shard).includes(lease.shardId))
-          const HashKeyRange = { StartingHashKey: '0', EndingHashKey: '1' }
           const ended = await lease.endShard(
-            children.map(({ shard }) => ({ ShardId: shard.shardId, ParentShards: parentIds(shard), HashKeyRange })),
+            children.map(({ shard }) => ({
+              ShardId: shard.shardId,
+              ParentShards: parentIds(shard),
+              HashKeyRange: { StartingHashKey: `${shard.range.start}`, EndingHashKey: `${shard.range.end}` },
+            })),
           )
           if (ended) return
           break
@@ -229,6 +295,21 @@ export class SimulatedWorker {
     }
   }
 
+  /** Lists the shards, closed ones too, for ever: nothing expires. */
+  #kinesis(): KinesisPort {
+    const Shards = [...this.#world.stream.values()].map(({ shard }) => ({
+      ShardId: shard.shardId,
+      ParentShardId: shard.parentShardId,
+      AdjacentParentShardId: shard.adjacentParentShardId,
+      HashKeyRange: { StartingHashKey: `${shard.range.start}`, EndingHashKey: `${shard.range.end}` },
+      SequenceNumberRange: {
+        StartingSequenceNumber: shard.startingSequenceNumber,
+        EndingSequenceNumber: shard.endingSequenceNumber,
+      },
+    }))
+    return { listShards: () => this.#overNetwork(async () => ({ Shards })) } as Partial<KinesisPort> as KinesisPort
+  }
+
   /** The shared table at the end of a bad network. */
   #store(): LeaseStore {
     const { store } = this.#world
@@ -241,22 +322,30 @@ export class SimulatedWorker {
     })
   }
 
+  /** DynamoDB at the end of a bad network. */
+  #port(tables: DynamoDBTables): Pick<DynamoDBTables, 'send'> {
+    return { send: (command) => this.#overNetwork(() => tables.send(command)) }
+  }
+
   #overNetwork<T>(call: () => Promise<T>): Promise<T> {
-    const { clock, faults, random, failoverTimeMs } = this.#world
+    const { clock, faults, random, lateWithinMs } = this.#world
     return new Promise((resolve, reject) => {
       const fail = (): void => this.#gate(() => reject(Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' })))
       const chance = random()
       const late = chance < faults.late
       const lost = !late && chance < faults.late + faults.lost
       const unanswered = !late && !lost && chance < faults.late + faults.lost + faults.unanswered
-      const outward = late ? random() * failoverTimeMs * 3 : random() * 60
+      const outward = late ? random() * lateWithinMs : random() * 60
       clock.schedule(outward, () => {
         if (lost || faults.outage) clock.schedule(random() * 60, fail)
         else {
-          void call().then((value) => {
-            if (unanswered) clock.schedule(random() * 60, fail)
-            else clock.schedule(random() * 60, () => this.#gate(() => resolve(value)))
-          })
+          const answer = (give: () => void): void => {
+            clock.schedule(random() * 60, unanswered ? fail : () => this.#gate(give))
+          }
+          void call().then(
+            (value) => answer(() => resolve(value)),
+            (error: unknown) => answer(() => reject(error)),
+          )
         }
       })
     })

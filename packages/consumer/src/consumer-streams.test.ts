@@ -1,0 +1,391 @@
+import { describe, expect, test } from 'vitest'
+import { type Position, SHARD_END, sequencePosition, TRIM_HORIZON } from './checkpoints/position.js'
+import type { Consumer } from './consumer.js'
+import type { ConsumerEvent } from './consumer-events.js'
+import type { ConsumedRecord } from './delivery/consumed-record.js'
+import { actualOwner, type Lease } from './leases/lease.js'
+import { type SmallFleet, setUp } from './testing/small-fleet.js'
+
+/** What handlers got, by stream, in order. */
+class Received {
+  readonly records: ConsumedRecord[] = []
+
+  readonly handlers = { eachRecord: (record: ConsumedRecord): void => void this.records.push(record) }
+
+  of(stream: string): number[] {
+    return this.records.filter((record) => record.stream === stream).map(numberIn)
+  }
+
+  /** Every number below `count`, and each once. */
+  has(stream: string, count: number): boolean {
+    const numbers = this.of(stream).sort((a, b) => a - b)
+    return numbers.length === count && numbers.every((number, i) => number === i)
+  }
+}
+
+function numberIn(record: ConsumedRecord): number {
+  return Number(new TextDecoder().decode(record.data))
+}
+
+function recorded(consumer: Consumer): ConsumerEvent[] {
+  const events: ConsumerEvent[] = []
+  consumer.events.onAny((event) => events.push(event))
+  return events
+}
+
+async function rowsOf({ leaseStore }: SmallFleet, stream: string): Promise<Lease[]> {
+  return (await leaseStore.list()).leases.filter(({ streamId }) => streamId?.includes(`:${stream}:`))
+}
+
+/** How many leases each worker has, by the first part of its id. */
+async function shares({ leaseStore }: SmallFleet): Promise<Record<string, number>> {
+  const shares: Record<string, number> = {}
+  for (const lease of (await leaseStore.list()).leases) {
+    const owner = actualOwner(lease)?.split(':')[0] ?? 'nobody'
+    shares[owner] = (shares[owner] ?? 0) + 1
+  }
+  return shares
+}
+
+describe('several streams in one consumer', () => {
+  test('share one table and one fleet; each record comes once, and says of which stream it is', async () => {
+    const fleet = setUp(3)
+    const { consumer, create, put, until, settled } = fleet
+    create('weather', 3)
+    const received = new Received()
+    const one = consumer({ streams: ['flights', 'weather'], workerId: 'one' })
+    const events = recorded(one)
+    const run = one.run(received.handlers)
+    put(100)
+    put(50, 'weather')
+    await until(() => received.has('flights', 100) && received.has('weather', 50))
+    const two = consumer({ streams: ['weather', 'flights'], workerId: 'two' })
+    const second = two.run(received.handlers)
+    await until(() => two.snapshot().shards.filter(({ worker }) => worker?.state === 'running').length === 3)
+    expect(await shares(fleet)).toEqual({ one: 3, two: 3 })
+    put(100)
+    put(50, 'weather')
+    await until(() => received.has('flights', 200) && received.has('weather', 100))
+
+    for (const row of (await fleet.leaseStore.list()).leases) {
+      expect(row.streamId).toMatch(/^\d{12}:(flights|weather):\d{10}$/)
+      expect(row).toMatchObject({
+        leaseKey: `${row.streamId}:${row.shardId}`,
+        shardId: expect.stringMatching(/^shardId-\d{12}$/),
+      })
+    }
+    expect(new Set(one.snapshot().shards.map(({ stream, shardId }) => `${stream}/${shardId}`)).size).toBe(6)
+    expect(one.snapshot().streams).toEqual(['flights', 'weather'])
+    const ofShards = events.filter((event) => 'shardId' in event)
+    expect(ofShards.length).toBeGreaterThan(5)
+    for (const event of ofShards) expect(event).toMatchObject({ stream: expect.stringMatching(/^(flights|weather)$/) })
+    expect(events).toContainEqual(expect.objectContaining({ type: 'consumer-started', streams: ['flights', 'weather'] }))
+    await settled(Promise.all([one.stop(), two.stop(), run, second]))
+  })
+
+  test('each begins at a position of its own, and LATEST of one does not move another’s', async () => {
+    const { consumer, create, put, until, settled, clock } = setUp(1)
+    create('weather', 1)
+    put(10)
+    put(10, 'weather')
+    await clock.advanceAsync(5_000)
+    const received = new Received()
+    const one = consumer({ streams: [{ stream: 'flights', initialPosition: 'latest' }, 'weather'] })
+    const run = one.run(received.handlers)
+    await until(() => one.snapshot().state === 'running')
+    put(5)
+    await until(() => received.has('weather', 10) && received.of('flights').length === 5)
+    expect(received.of('flights')).toEqual([10, 11, 12, 13, 14])
+    await settled(Promise.all([one.stop(), run]))
+  })
+
+  test('a loop gives the records of shards with one id in turns', async () => {
+    const { consumer, create, put, until, settled } = setUp(1)
+    create('weather', 1)
+    put(3)
+    put(3, 'weather')
+    const one = consumer({ streams: ['flights', 'weather'] })
+    const texts: string[] = []
+    const loop = (async () => {
+      for await (const record of one.records()) {
+        texts.push(`${record.stream} ${numberIn(record)}`)
+        if (texts.length === 6) void one.stop()
+      }
+    })()
+    await until(() => texts.length === 6)
+    await settled(loop)
+    expect(texts.filter((text) => text.startsWith('flights'))).toEqual(['flights 0', 'flights 1', 'flights 2'])
+    expect(texts.filter((text) => text.startsWith('weather'))).toEqual(['weather 0', 'weather 1', 'weather 2'])
+  })
+
+  test('a shard that splits has children of its own stream', async () => {
+    const fleet = setUp(1)
+    const { consumer, create, put, until, settled, model } = fleet
+    create('weather', 1)
+    const received = new Received()
+    const one = consumer({ streams: ['flights', 'weather'] })
+    const run = one.run(received.handlers)
+    put(10)
+    put(10, 'weather')
+    model.call('SplitShard', { StreamName: 'weather', ShardToSplit: 'shardId-000000000000', NewStartingHashKey: `${2n ** 127n}` })
+    put(10)
+    put(10, 'weather')
+    await until(() => received.has('flights', 20) && received.has('weather', 20))
+    expect((await rowsOf(fleet, 'flights')).map(({ shardId }) => shardId)).toEqual(['shardId-000000000000'])
+    const [parent, ...children] = await rowsOf(fleet, 'weather')
+    expect(parent).toMatchObject({ checkpoint: SHARD_END, childShardIds: ['shardId-000000000001', 'shardId-000000000002'] })
+    expect(children.map(({ parentShardIds }) => parentShardIds)).toEqual([['shardId-000000000000'], ['shardId-000000000000']])
+    await settled(Promise.all([one.stop(), run]))
+  })
+
+  test('a pause is of one shard of one stream, of one stream, or of all', async () => {
+    const { consumer, create, put, until, settled, clock } = setUp(1)
+    create('weather', 1)
+    const received = new Received()
+    const one = consumer({ streams: ['flights', 'weather'] })
+    one.pause(undefined, 'weather')
+    const events = recorded(one)
+    const run = one.run(received.handlers)
+    put(5)
+    put(5, 'weather')
+    await until(() => received.has('flights', 5))
+    await clock.advanceAsync(3_000)
+    expect(received.of('weather')).toEqual([])
+    one.resume('shardId-000000000000', 'weather')
+    await until(() => received.has('weather', 5))
+    one.pause('shardId-000000000000', 'flights')
+    put(5)
+    put(5, 'weather')
+    await until(() => received.has('weather', 10))
+    expect(received.has('flights', 5)).toBe(true)
+    one.pause()
+    one.resume()
+    await until(() => received.has('flights', 10))
+    const pauses = events.flatMap((event) => (event.type.startsWith('shard-paused') && 'stream' in event ? event.stream : []))
+    expect(pauses).toEqual(['weather', 'flights', 'weather'])
+    await settled(Promise.all([one.stop(), run]))
+  })
+})
+
+describe('workers with different streams on one table', () => {
+  test('take what they read, share what they have in common, and leave the rest alone', async () => {
+    const fleet = setUp(4)
+    const { consumer, create, put, until, settled, clock } = fleet
+    create('weather', 4)
+    const received = new Received()
+    const both = consumer({ streams: ['flights', 'weather'], workerId: 'both' })
+    const only = consumer({ streams: ['weather'], workerId: 'only' })
+    const events = [...[both, only].map(recorded)]
+    const runs = [both.run(received.handlers)]
+    await until(() => both.snapshot().shards.filter(({ worker }) => worker?.state === 'running').length === 8)
+    runs.push(only.run(received.handlers))
+    await until(() => only.snapshot().shards.filter(({ worker }) => worker?.state === 'running').length === 4)
+    expect(await shares(fleet)).toEqual({ both: 4, only: 4 })
+    expect(only.snapshot().shards.every(({ stream }) => stream === 'weather')).toBe(true)
+    const moved = events.flat().filter(({ type }) => type === 'lease-taken').length
+    put(50)
+    put(50, 'weather')
+    await until(() => received.has('flights', 50) && received.has('weather', 50))
+    await clock.advanceAsync(30_000)
+    expect(events.flat().filter(({ type }) => type === 'lease-taken').length).toBe(moved)
+    await settled(both.stop())
+    await clock.advanceAsync(30_000)
+    expect(await shares(fleet)).toEqual({ only: 4, nobody: 4 })
+    await settled(Promise.all([only.stop(), ...runs]))
+  })
+})
+
+describe('addStream and removeStream', () => {
+  test('while running: nothing is lost, and nothing comes twice when the stream moves to who still reads it', async () => {
+    const fleet = setUp(2)
+    const { consumer, create, put, until, settled } = fleet
+    create('weather', 4)
+    const received = new Received()
+    const [one, two] = ['one', 'two'].map((workerId) => consumer({ streams: ['flights'], workerId })) as [Consumer, Consumer]
+    const runs = [one.run(received.handlers), two.run(received.handlers)]
+    const events = recorded(one)
+    put(20)
+    put(20, 'weather')
+    await until(() => received.has('flights', 20))
+    await settled(Promise.all([one.addStream('weather'), two.addStream({ stream: 'weather', initialPosition: 'trim-horizon' })]))
+    await until(() => received.has('weather', 20))
+    for (let i = 0; i < 20; i++) {
+      put(5)
+      put(5, 'weather')
+      if (i === 10) void one.removeStream('weather')
+      await fleet.clock.advanceAsync(200)
+    }
+    await until(() => received.has('flights', 120) && received.has('weather', 120))
+    expect(one.snapshot()).toMatchObject({ streams: ['flights'] })
+    expect(one.snapshot().shards.every(({ stream }) => stream === 'flights')).toBe(true)
+    expect(events).toContainEqual({ type: 'stream-added', stream: 'weather' })
+    expect(events).toContainEqual({ type: 'stream-removed', stream: 'weather', deletedLeases: 0 })
+    for (const row of await rowsOf(fleet, 'weather')) expect(actualOwner(row)).toMatch(/^two:/)
+    await settled(Promise.all([one.stop(), two.stop(), ...runs]))
+  })
+
+  test('before run; and a stream that was removed with its leases kept goes on at its checkpoints', async () => {
+    const fleet = setUp(1)
+    const { consumer, create, put, until, settled } = fleet
+    create('weather', 1)
+    const received = new Received()
+    const one = consumer({ streams: [] })
+    await one.addStream('weather')
+    await one.addStream('flights')
+    expect(await one.removeStream('flights')).toEqual({ deletedLeases: 0 })
+    const run = one.run(received.handlers)
+    put(10, 'weather')
+    await until(() => received.has('weather', 10))
+    await settled(one.removeStream('weather'))
+    put(10, 'weather')
+    await settled(one.addStream('weather'))
+    await until(() => received.has('weather', 20))
+    expect(await rowsOf(fleet, 'flights')).toEqual([])
+    await settled(Promise.all([one.stop(), run]))
+  })
+
+  test('leases are deleted when nobody else reads the stream, and not when somebody does', async () => {
+    const fleet = setUp(1)
+    const { consumer, create, until, settled } = fleet
+    create('weather', 2)
+    const received = new Received()
+    const [one, two] = ['one', 'two'].map((workerId) => consumer({ streams: ['flights', 'weather'], workerId })) as [
+      Consumer,
+      Consumer,
+    ]
+    const runs = [one.run(received.handlers), two.run(received.handlers)]
+    await until(() => one.snapshot().shards.filter(({ owner }) => owner !== undefined).length === 3)
+    const first = one.removeStream('weather', { leases: 'delete' })
+    await settled(first)
+    expect(await first).toEqual({ deletedLeases: 0 })
+    expect(await rowsOf(fleet, 'weather')).toHaveLength(2)
+    const second = two.removeStream('weather', { leases: 'delete' })
+    await settled(second)
+    expect(await second).toEqual({ deletedLeases: 2 })
+    expect(await rowsOf(fleet, 'weather')).toEqual([])
+    await settled(Promise.all([one.stop(), two.stop(), ...runs]))
+  })
+
+  test('a stream that cannot be read is not added, and the others go on', async () => {
+    const { consumer, put, until, settled } = setUp(1)
+    const received = new Received()
+    const one = consumer({ streams: ['flights'] })
+    const run = one.run(received.handlers)
+    const adding = one.addStream('nowhere')
+    await settled(adding)
+    await expect(adding).rejects.toThrow(/Consumer of stream nowhere .*ResourceNotFoundException/)
+    expect(one.snapshot().streams).toEqual(['flights'])
+    put(5)
+    await until(() => received.has('flights', 5))
+    await settled(Promise.all([one.stop(), run]))
+  })
+
+  test('are refused where they cannot be', async () => {
+    const { consumer } = setUp(1)
+    await expect(consumer().addStream('weather')).rejects.toThrow(/streams.*given to the constructor/)
+    await expect(consumer().removeStream('flights')).rejects.toThrow(/streams.*given to the constructor/)
+    const one = consumer({ streams: ['flights'] })
+    await expect(one.addStream('flights')).rejects.toThrow(/not one and the same/)
+    await expect(one.addStream('arn:aws:kinesis:us-east-1:123456789012:stream/flights')).rejects.toThrow(/not one and the same/)
+    await expect(one.removeStream('weather')).rejects.toThrow(/one of flights/)
+    await expect(one.removeStream('flights', { leases: 'burn' as 'keep' })).rejects.toThrow(/'keep' or 'delete'/)
+  })
+
+  test('a removal waits for the handler in hand, and a stop for both', async () => {
+    const { consumer, create, put, until, settled, clock } = setUp(1)
+    create('weather', 1)
+    put(1, 'weather')
+    let finish: (() => void) | undefined
+    const one = consumer({ streams: ['flights', 'weather'] })
+    const run = one.run({ eachRecord: () => new Promise<void>((resolve) => (finish = resolve)) })
+    await until(() => finish !== undefined)
+    let removed = false
+    const removing = one.removeStream('weather').then(() => {
+      removed = true
+    })
+    await clock.advanceAsync(20_000)
+    expect(removed).toBe(false)
+    const stopping = one.stop()
+    finish!()
+    await settled(Promise.all([removing, stopping, run]))
+  })
+})
+
+describe('a stream that was deleted and created anew', () => {
+  const recreate = ({ create, put }: SmallFleet): void => {
+    create('flights', 3)
+    put(20)
+  }
+
+  test.each([
+    ['one stream', {}],
+    ['several streams', { streams: ['flights'] }],
+  ])('%s: at the next start nothing of it is skipped, wherever it would begin otherwise', async (_name, options) => {
+    const fleet = setUp(2)
+    const { consumer, put, until, settled, clock, model } = fleet
+    const first = consumer({ ...options })
+    const before = new Received()
+    const run = first.run(before.handlers)
+    put(10)
+    await until(() => before.has('flights', 10))
+    model.call('SplitShard', { StreamName: 'flights', ShardToSplit: 'shardId-000000000000', NewStartingHashKey: '5' })
+    await until(() => first.snapshot().shards.some(({ checkpoint }) => checkpoint?.kind === 'shard-end'))
+    await settled(Promise.all([first.stop(), run]))
+    model.call('DeleteStream', { StreamName: 'flights' })
+    await clock.advanceAsync(60_000)
+    recreate(fleet)
+    await clock.advanceAsync(60_000)
+    const second = consumer({ ...options, initialPosition: 'latest' })
+    const after = new Received()
+    const again = second.run(after.handlers)
+    await until(() => after.records.length === 20)
+    expect(after.records.map(numberIn).sort((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, i) => i + 10))
+    await settled(Promise.all([second.stop(), again]))
+  })
+
+  test.each([
+    ['one stream', {}],
+    ['several streams', { streams: ['flights'] }],
+  ])('%s: while it is read, the worker begins anew by itself', async (_name, options) => {
+    const fleet = setUp(2)
+    const { consumer, put, until, settled, clock, model } = fleet
+    const one = consumer({ ...options })
+    const events = recorded(one)
+    const received = new Received()
+    const run = one.run(received.handlers)
+    put(10)
+    await until(() => received.has('flights', 10))
+    model.call('SplitShard', { StreamName: 'flights', ShardToSplit: 'shardId-000000000000', NewStartingHashKey: '5' })
+    await until(() => one.snapshot().shards.some(({ checkpoint }) => checkpoint?.kind === 'shard-end'))
+    model.call('DeleteStream', { StreamName: 'flights' })
+    await until(() => events.some(({ type }) => type === 'stream-not-found'))
+    await clock.advanceAsync(60_000)
+    recreate(fleet)
+    await until(() => events.some(({ type }) => type === 'stream-recreated'))
+    await until(() => new Set(received.records.map(numberIn)).size === 30)
+    await settled(Promise.all([one.stop(), run]))
+  })
+
+  test.each<[string, Position]>([
+    ['SHARD_END of a shard that is open', SHARD_END],
+    ['a checkpoint before the first record', sequencePosition('49600000000000000000000000000000000000000000000000000000')],
+  ])('rows that KCL made give themselves away: %s', async (_name, checkpoint) => {
+    const { consumer, leaseStore, put, until, settled } = setUp(2)
+    const made = { parentShardIds: [], range: undefined, startAt: undefined }
+    await leaseStore.create({ leaseKey: 'shardId-000000000000', checkpoint, ...made })
+    await leaseStore.create({ leaseKey: 'shardId-000000000001', checkpoint: TRIM_HORIZON, ...made })
+    await leaseStore.create({ leaseKey: 'shardId-000000000007', checkpoint, ...made })
+    put(20)
+    const one = consumer({ initialPosition: 'latest' })
+    const events = recorded(one)
+    const received = new Received()
+    const run = one.run(received.handlers)
+    await until(() => received.has('flights', 20))
+    expect(events.flatMap((event) => (event.type === 'lease-reset' ? event.leaseKey : []))).toEqual([
+      'shardId-000000000000',
+      'shardId-000000000001',
+    ])
+    expect(await leaseStore.read('shardId-000000000007')).toBeUndefined()
+    await settled(Promise.all([one.stop(), run]))
+  })
+})

@@ -1,0 +1,88 @@
+import type { KinesisPort } from '@shardwise/core/kinesis-port'
+import type { OfStream } from '../consumer-events.js'
+import type { ConsumerSettings } from '../consumer-options.js'
+import type { PausedStreams } from '../delivery/paused-streams.js'
+import { RecordIdWindow } from '../delivery/record-id-window.js'
+import { gateOf, type StartGate } from '../delivery/start-gate.js'
+import type { HeldLease } from '../leases/held-lease.js'
+import type { RunHandlers } from '../run-handlers.js'
+import type { RunSettings } from '../run-options.js'
+import { ByteBudget } from '../sources/byte-budget.js'
+import { PollingSource } from '../sources/polling-source.js'
+import type { StopLimit } from '../stop-limit.js'
+import type { ConsumedStream } from '../streams/consumed-stream.js'
+import { ReadWatch } from './read-watch.js'
+import { ShardWorker, type ShardWorkerEvent } from './shard-worker.js'
+
+export interface ShardWorkerSetupOptions {
+  readonly settings: ConsumerSettings
+  readonly port: KinesisPort
+  readonly handlers: RunHandlers
+  readonly run: RunSettings
+  /** Beside the pauses, and for all streams together. */
+  readonly gates: readonly StartGate[]
+  readonly paused: PausedStreams
+  readonly stopLimit: StopLimit
+  readonly emit: (event: OfStream<ShardWorkerEvent>) => void
+}
+
+/** Makes the shard workers of one run, with what they have in common. */
+export class ShardWorkerSetup {
+  readonly #options: ShardWorkerSetupOptions
+  readonly #recordIds: RecordIdWindow | undefined
+  readonly #budget: ByteBudget
+
+  constructor(options: ShardWorkerSetupOptions) {
+    this.#options = options
+    const { maxRecordIds } = options.settings
+    this.#recordIds = maxRecordIds === undefined ? undefined : new RecordIdWindow(maxRecordIds)
+    this.#budget = new ByteBudget(options.settings.maxBufferedBytes)
+  }
+
+  worker(lease: HeldLease, of: Pick<ConsumedStream, 'settings' | 'reference'>): ShardWorker {
+    const { settings, port, handlers, run, gates, paused, stopLimit } = this.#options
+    const { stream, initialPosition } = of.settings
+    const emit = (event: ShardWorkerEvent): void => this.#options.emit({ ...event, stream })
+    const { idleTimeBetweenReadsMs, maxRecordsPerRead, clock, random } = settings
+    // KCL keeps the time that AT_TIMESTAMP means in its configuration.
+    const configured =
+      lease.resumeFrom.kind === 'at-timestamp' && typeof initialPosition === 'object' ? initialPosition.at.getTime() : undefined
+    const room = this.#budget.join()
+    const reading = new ReadWatch(idleTimeBetweenReadsMs)
+    const source = new PollingSource({
+      port,
+      stream: of.reference,
+      shardId: lease.shardId,
+      resumeFrom: lease.resumeFrom,
+      startAt: lease.startAt ?? configured,
+      idleTimeBetweenReadsMs,
+      maxRecordsPerRead,
+      room,
+      clock,
+      random,
+      emit: (event) => {
+        reading.heard(clock.now())
+        emit(event)
+      },
+    })
+    return new ShardWorker({
+      stream,
+      codec: settings.codec,
+      lease,
+      source,
+      reading,
+      room,
+      handlers,
+      recordIds: this.#recordIds,
+      run,
+      handlerBackoff: settings.handlerBackoff,
+      gates: [paused.of(stream), ...gates.map((gate) => gateOf(gate, lease))],
+      stopLimit,
+      checkpointWriteAfterMs: settings.checkpointWriteAfterMs,
+      checkpointEveryRecords: settings.checkpointEveryRecords,
+      clock,
+      random,
+      emit,
+    })
+  }
+}

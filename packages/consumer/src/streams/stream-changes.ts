@@ -1,0 +1,144 @@
+import { type Clock, sleep } from '@shardwise/core/clock'
+import type { LeaseCoordinator } from '../leases/lease-coordinator.js'
+import type { LeaseStore } from '../leases/lease-store.js'
+import type { StartSteps } from '../start-steps.js'
+import type { ConsumedStream } from './consumed-stream.js'
+import type { StreamSet } from './stream-set.js'
+
+export interface RemoveStreamOptions {
+  /**
+   * `keep`: the leases stay, given up at their checkpoints, for workers that still read the stream, and for the day when it is added again.
+   * `delete`: the application forgets the stream, unless another worker takes or renews a lease of it within ten seconds and the failover time.
+   * Default `keep`.
+   */
+  readonly leases?: 'keep' | 'delete' | undefined
+}
+
+export interface RemovedStream {
+  /** All, or 0 with `keep` and where another worker reads the stream. */
+  readonly deletedLeases: number
+}
+
+export interface StreamChangesOptions {
+  readonly streams: StreamSet
+  readonly steps: StartSteps
+  readonly store: LeaseStore
+  readonly coordinator: Pick<LeaseCoordinator, 'giveUp' | 'poke'>
+  readonly failoverTimeMs: number
+  readonly clock: Clock
+  /** The consumer stops. */
+  readonly stop: AbortSignal
+}
+
+/** Who still reads a stream takes what was given up with its next scan; this is longer than scans of tables up to 5,000 leases are apart. */
+const OTHERS_TAKE_WITHIN_MS = 10_000
+
+/** Adds streams to a consumer that runs, and removes them: one after the other, in the order of the calls. */
+export class StreamChanges {
+  readonly #options: StreamChangesOptions
+  #last: Promise<unknown>
+
+  /** `started`: changes begin after it. */
+  constructor(options: StreamChangesOptions, started: Promise<unknown>) {
+    this.#options = options
+    this.#last = started
+  }
+
+  /** Resolves when its shards have leases, to be taken by this worker and the others that have the stream. Rejects as the start does. */
+  add(stream: ConsumedStream): Promise<void> {
+    const added = this.#next(() => this.#join(stream))
+    return this.#unlessStopped(added, undefined)
+  }
+
+  /** Resolves when this worker does nothing with the stream any more. */
+  remove(which: (stream: ConsumedStream) => boolean, leases: 'keep' | 'delete'): Promise<RemovedStream> {
+    const { streams } = this.#options
+    for (const stream of streams.streams) if (which(stream)) stream.leaving = true
+    const removed = this.#next(async () => {
+      const stream = streams.streams.find(which)
+      if (stream === undefined) return { deletedLeases: 0 }
+      const { streamId } = stream
+      await this.#leave(stream)
+      return { deletedLeases: leases === 'delete' ? await this.#forget(streamId) : 0 }
+    })
+    return this.#unlessStopped(removed, { deletedLeases: 0 })
+  }
+
+  /**
+   * Something hints at another stream of this name, since ours was deleted. If there is one, this worker begins anew with `successor`, which
+   * is made of it. Never rejects.
+   */
+  check(stream: ConsumedStream, successor: () => ConsumedStream): Promise<boolean> {
+    return this.#next(async () => {
+      const { streams, stop } = this.#options
+      if (stream.leaving || stop.aborted || !streams.streams.includes(stream)) return false
+      const next = successor()
+      try {
+        await next.describe({ signal: stop })
+      } catch {
+        // Not there, or not yet: the next hint asks again.
+        return false
+      }
+      if (next.createdAt === stream.createdAt) return false
+      stream.leaving = true
+      await this.#leave(stream)
+      streams.add(next)
+      // What fails here the audits make good.
+      await streams.createMissing({ signal: stop }, next).catch(() => {})
+      this.#options.coordinator.poke()
+      return true
+    }).catch(() => false)
+  }
+
+  async #join(stream: ConsumedStream): Promise<void> {
+    const { streams, steps, coordinator, stop } = this.#options
+    const { stream: name } = stream.settings
+    await steps.take('describe-stream', () => stream.describe({ signal: stop }), name)
+    streams.add(stream)
+    try {
+      await steps.take('list-shards', () => streams.createMissing({ signal: stop }, stream), name)
+    } catch (error) {
+      streams.delete(stream)
+      throw error
+    }
+    coordinator.poke()
+  }
+
+  async #leave(stream: ConsumedStream): Promise<void> {
+    const { streams, coordinator } = this.#options
+    await coordinator.giveUp((lease) => streams.of(lease) === stream)
+    streams.delete(stream)
+  }
+
+  /**
+   * A worker that still reads the stream must not find its leases gone: it would begin at the initial position, and skip. So none is deleted
+   * if one is taken or renewed while we wait, and each only as it was seen then.
+   */
+  async #forget(streamId: string | undefined): Promise<number> {
+    const { store, clock, stop, failoverTimeMs } = this.#options
+    const own = async () => (await store.list({ consistent: true })).leases.filter((lease) => lease.streamId === streamId)
+    const before = new Map((await own()).map((lease) => [lease.leaseKey, lease.leaseCounter]))
+    await sleep(clock, Math.max(OTHERS_TAKE_WITHIN_MS, failoverTimeMs * 1.5), { signal: stop }).catch(() => {})
+    const leases = await own()
+    if (stop.aborted || leases.some(({ leaseKey, leaseCounter }) => before.get(leaseKey) !== leaseCounter)) return 0
+    let deleted = 0
+    for (const lease of leases) if ((await store.delete(lease)).done) deleted++
+    return deleted
+  }
+
+  /** A change that was stopped has not failed. */
+  async #unlessStopped<T>(change: Promise<T>, stopped: T): Promise<T> {
+    try {
+      return await change
+    } catch (error) {
+      if (this.#options.stop.aborted) return stopped
+      throw error
+    }
+  }
+
+  #next<T>(change: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(change)
+    this.#last = result.catch(() => {})
+    return result
+  }
+}

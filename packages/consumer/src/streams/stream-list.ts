@@ -1,0 +1,112 @@
+import { InvalidOptionError, refuseUnknownOptions } from '@shardwise/core/options'
+import type { Connections } from '../connections.js'
+import type { ConsumerEvent } from '../consumer-events.js'
+import type { ConsumerSettings } from '../consumer-options.js'
+import type { Lease } from '../leases/lease.js'
+import { ConsumedStream } from './consumed-stream.js'
+import type { RemovedStream, RemoveStreamOptions, StreamChanges } from './stream-changes.js'
+import { StreamSet } from './stream-set.js'
+import { checkDistinct, checkStream, type StreamOptions, type StreamSettings } from './stream-settings.js'
+
+/** While the consumer runs. */
+interface Life {
+  readonly set: StreamSet
+  readonly changes: StreamChanges
+}
+
+/** Hints come from every shard of a stream, again and again. */
+const BETWEEN_CHECKS_MS = 5_000
+
+/** The streams of a consumer, from its making to its end. */
+export class StreamList {
+  readonly #settings: ConsumerSettings
+  readonly #emit: (event: ConsumerEvent) => void
+  #streams: readonly StreamSettings[]
+  #connections: Connections | undefined
+  #life: Life | undefined
+  readonly #checkedAt = new Map<string, number>()
+
+  constructor(settings: ConsumerSettings, emit: (event: ConsumerEvent) => void) {
+    this.#settings = settings
+    this.#emit = emit
+    this.#streams = settings.streams
+  }
+
+  /** By name or ARN, as given. */
+  get names(): readonly string[] {
+    return this.#streams.map(({ stream }) => stream)
+  }
+
+  /** Those of now, to be described. */
+  open(connections: Connections): StreamSet {
+    this.#connections = connections
+    const set = new StreamSet(connections.store)
+    for (const settings of this.#streams) set.add(this.#consumed(settings))
+    return set
+  }
+
+  begin(set: StreamSet, changes: StreamChanges): void {
+    this.#life = { set, changes }
+  }
+
+  /** As given, where this consumer reads the stream of this lease. */
+  nameOf(lease: Pick<Lease, 'streamId'>): string | undefined {
+    return this.#life?.set.of(lease)?.settings.stream
+  }
+
+  async add(given: string | StreamOptions): Promise<void> {
+    this.#requireSeveral()
+    const settings = checkStream(given, 'stream', this.#settings.initialPosition)
+    const before = this.#streams
+    checkDistinct([...before, settings], 'stream')
+    this.#streams = [...before, settings]
+    if (this.#life === undefined) return
+    try {
+      await this.#life.changes.add(this.#consumed(settings))
+    } catch (error) {
+      this.#streams = this.#streams.filter((each) => each !== settings)
+      throw error
+    }
+    this.#emit({ type: 'stream-added', stream: settings.stream })
+  }
+
+  async remove(name: string, options: RemoveStreamOptions): Promise<RemovedStream> {
+    this.#requireSeveral()
+    refuseUnknownOptions(options, ['leases'])
+    const { leases = 'keep' } = options
+    if (leases !== 'keep' && leases !== 'delete') throw new InvalidOptionError('leases', "'keep' or 'delete'", leases)
+    const settings = this.#streams.find((each) => each.stream === name) ?? this.#streams.find((each) => each.name === name)
+    if (settings === undefined) throw new InvalidOptionError('stream', `one of ${this.names.join(', ')}`, name)
+    const { stream } = settings
+    this.#streams = this.#streams.filter((each) => each !== settings)
+    if (this.#life === undefined) return { deletedLeases: 0 }
+    const removed = await this.#life.changes.remove((consumed) => consumed.settings === settings, leases)
+    this.#emit({ type: 'stream-removed', stream, ...removed })
+    return removed
+  }
+
+  /** Something was seen that would be so if the stream had been deleted and made anew. */
+  suspect(stream: string): void {
+    const now = this.#settings.clock.now()
+    const { set, changes } = this.#life ?? {}
+    const consumed = set?.streams.find((each) => each.settings.stream === stream)
+    if (consumed === undefined || now - (this.#checkedAt.get(stream) ?? Number.NEGATIVE_INFINITY) < BETWEEN_CHECKS_MS) return
+    this.#checkedAt.set(stream, now)
+    void changes!
+      .check(consumed, () => this.#consumed(consumed.settings))
+      .then((recreated) => {
+        if (recreated) this.#emit({ type: 'stream-recreated', stream })
+      })
+  }
+
+  #consumed(settings: StreamSettings): ConsumedStream {
+    const { severalStreams: amongSeveral, leaseTable, clock } = this.#settings
+    const { port: kinesis, store } = this.#connections!
+    return new ConsumedStream({ settings, amongSeveral, kinesis, store, leaseTable, clock, emit: this.#emit })
+  }
+
+  #requireSeveral(): void {
+    if (this.#settings.severalStreams) return
+    throw new InvalidOptionError('streams', 'given to the constructor of a consumer whose streams change', undefined)
+  }
+}
