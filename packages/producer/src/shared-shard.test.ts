@@ -109,20 +109,23 @@ describe('five producers, each with 60 % of what one shard takes, for 60 s (deci
   })
 })
 
+/** When something is refused decides a good deal of a minute: of one seed the mean is not enough. */
+const STRAY_SEEDS = 6
+
 describe('refusals out of nothing', () => {
   test.each<[string, Omit<Load, 'fromMs'>, number, number]>([
     ['one request in two hundred, small records', { offered: 2, recordBytes: 200, options: SMALL }, 0.005, 0.9],
     ['one request in two hundred, aggregates of 50 KB', { offered: 2, ...LARGE }, 0.005, 0.95],
-    ['three requests in a hundred, small records', { offered: 2, recordBytes: 200, options: SMALL }, 0.03, 0.65],
+    ['three requests in a hundred, small records', { offered: 2, recordBytes: 200, options: SMALL }, 0.03, 0.6],
     ['three requests in a hundred, aggregates of 50 KB', { offered: 2, ...LARGE }, 0.03, 0.7],
   ])('take little of the rate of a lone producer: %s', TIMEOUT, async (_, load, strayShare, least) => {
     let total = 0
-    for (const seed of seeds) {
+    for (const seed of upTo(STRAY_SEEDS)) {
       const [writer] = await share({ seed, load, strayShare, starts: [0] })
       expect(refused([writer!], 0)).toBeGreaterThan(0)
       total += used(writer!, 5)
     }
-    expect(total / seeds.length).toBeGreaterThan(least)
+    expect(total / STRAY_SEEDS).toBeGreaterThan(least)
   })
 })
 
