@@ -1,7 +1,7 @@
 import { type Clock, ManualClock, type Scheduled, sleep } from '@shardwise/core/clock'
 import { type Random, seededRandom } from '@shardwise/core/random'
 import type { Shard } from '@shardwise/core/shard-map'
-import { comparePositions, sequencePosition } from '../../checkpoints/position.js'
+import { comparePositions, type Position, sequencePosition } from '../../checkpoints/position.js'
 import { parentIds } from '../../shards/shard-family.js'
 import { missingLeases } from '../../shards/shard-lineage.js'
 import type { HeldLease } from '../held-lease.js'
@@ -11,6 +11,7 @@ import type { LeaseEvent } from '../lease-event.js'
 import { LeaseLostError } from '../lease-lost-error.js'
 import type { LeaseStore } from '../lease-store.js'
 import type { MemoryLeaseStore } from '../memory-lease-store.js'
+import { PreparedHistory } from './prepared-history.js'
 
 export interface Faults {
   /** Of each call: the request is lost; its answer is lost; it lands late, long after the caller has given up. */
@@ -32,6 +33,9 @@ export class World {
   readonly workers: SimulatedWorker[] = []
   readonly delivered: Map<string, number> = new Map()
   readonly problems: string[] = []
+  readonly prepared: PreparedHistory = new PreparedHistory((what) =>
+    this.problems.push(`${Math.round(this.clock.now())}: ${what}`),
+  )
   readonly stream: Stream
   readonly store: MemoryLeaseStore
   readonly failoverTimeMs: number
@@ -140,6 +144,7 @@ export class SimulatedWorker {
       random: world.random,
       onHeld: (lease) => {
         this.held.push(lease)
+        world.prepared.acquired(lease)
         void this.#work(lease)
       },
       emit: (event) => this.events.push(event),
@@ -195,8 +200,11 @@ export class SimulatedWorker {
         }
         position++
         world.deliver(lease.shardId, position, this.id)
-        if (world.random() < 0.1) await lease.checkpointNow(sequencePosition(`${position}`))
-        else lease.checkpoint(sequencePosition(`${position}`))
+        const at = sequencePosition(`${position}`)
+        const chance = world.random()
+        if (chance < 0.1) await world.prepared.checkpoint(lease, at, true)
+        else if (chance < 0.2) await this.#inTwoPhases(lease, at)
+        else await world.prepared.checkpoint(lease, at, false)
       }
     } catch (error) {
       if (!(error instanceof LeaseLostError)) throw error
@@ -204,6 +212,16 @@ export class SimulatedWorker {
     // A handler that takes its time after the loss.
     await sleep(clock, world.random() * 500)
     await lease.release()
+  }
+
+  /** What a sink does between the two takes its time; sometimes it comes to nothing. */
+  async #inTwoPhases(lease: HeldLease, at: Position): Promise<void> {
+    const { random, prepared } = this.#world
+    const preparing = prepared.prepare(lease, at)
+    if (random() < 0.7) await preparing
+    else preparing.catch(() => {})
+    await sleep(this.#clock, random() * 1_000)
+    if (random() < 0.6) await prepared.checkpoint(lease, at, true)
   }
 
   /** Runs when this process runs. */
