@@ -1,10 +1,9 @@
 import type { Clock } from '@shardwise/core/clock'
 import { classifyFailure } from '@shardwise/core/service-error'
-import type { Lease } from './lease.js'
 import type { LeaseEvent, LeaseOperation } from './lease-event.js'
 import { withinTime } from './time-limit.js'
 
-const WRITES_AT_ONCE = 16
+const CALLS_AT_ONCE = 16
 /** A call that hangs must not hold up the others for longer. */
 const SCAN_LIMIT_MS = 10_000
 const LEAST_WRITE_LIMIT_MS = 1_000
@@ -43,6 +42,6 @@ export class LeaseCalls {
 }
 
 /** Some at a time. Rejects with the first failure. */
-export async function inTurns(leases: readonly Lease[], act: (lease: Lease) => Promise<void>): Promise<void> {
-  for (let i = 0; i < leases.length; i += WRITES_AT_ONCE) await Promise.all(leases.slice(i, i + WRITES_AT_ONCE).map(act))
+export async function inTurns<T>(items: readonly T[], act: (item: T) => Promise<void>): Promise<void> {
+  for (let i = 0; i < items.length; i += CALLS_AT_ONCE) await Promise.all(items.slice(i, i + CALLS_AT_ONCE).map(act))
 }

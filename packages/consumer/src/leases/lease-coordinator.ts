@@ -6,6 +6,7 @@ import { createChildLeases } from '../shards/child-leases.js'
 import type { LeasedShards } from '../shards/leased-shards.js'
 import { ShardAudit } from '../shards/shard-audit.js'
 import { Alarm } from './alarm.js'
+import { ChangedRows } from './changed-rows.js'
 import { Departure } from './departure.js'
 import { EventLoopWatch } from './event-loop-watch.js'
 import type { HeldLease } from './held-lease.js'
@@ -53,6 +54,7 @@ export class LeaseCoordinator {
   readonly #options: LeaseCoordinatorOptions
   readonly #calls: LeaseCalls
   readonly #view: LeaseView
+  readonly #changed: ChangedRows
   readonly #audit: ShardAudit
   readonly #departure: Departure
   readonly #loopWatch: EventLoopWatch
@@ -61,6 +63,8 @@ export class LeaseCoordinator {
   readonly #running = new Set<Promise<void>>()
   /** Leases whose children may not all have a lease yet. */
   readonly #incomplete = new Set<string>()
+  /** Lease keys, by that of their parent, whose shard is being ended. */
+  readonly #children = new Map<string, readonly string[]>()
   /** Children of shards that were read to their end here, until somebody has taken them. */
   readonly #successors = new Set<string>()
   /** Nothing is taken any more. */
@@ -80,6 +84,7 @@ export class LeaseCoordinator {
     const { clock, failoverTimeMs } = options
     this.#calls = new LeaseCalls(options)
     this.#view = new LeaseView({ failoverTimeMs, scanIntervalMs: scanIntervalMs(0, failoverTimeMs) })
+    this.#changed = new ChangedRows(options, this.#calls, this.#view)
     this.#audit = new ShardAudit(options)
     this.#departure = new Departure(options, this.#view, this.#calls)
     this.#loopWatch = new EventLoopWatch(failoverTimeMs, (blockedMs) => this.#blocked(blockedMs))
@@ -175,8 +180,9 @@ export class LeaseCoordinator {
     while (!signal.aborted) {
       const scanAt = await this.#scan()
       do {
+        if (this.#changed.any) await this.#changed.read(signal)
         await this.#actOnce()
-        if (!this.#poked && !signal.aborted) {
+        if (!this.#poked && !this.#changed.any && !signal.aborted) {
           await this.#alarm.wait(Math.min(scanAt, this.#view.nextExpiry(clock.now(), this.#tenures)))
         }
       } while (!signal.aborted && clock.now() < scanAt && !this.#poked)
@@ -187,7 +193,7 @@ export class LeaseCoordinator {
   async #scan(): Promise<number> {
     const { store, clock, failoverTimeMs, random, emit } = this.#options
     const began = clock.now()
-    // The first sight must show what the discovery has just found, and one after the end of a shard its children.
+    // The first sight must show what the discovery has just found.
     const consistent = this.#scans++ === 0 || this.#poked
     this.#poked = false
     try {
@@ -251,6 +257,7 @@ export class LeaseCoordinator {
   async #take(seen: Lease, earliest: number | undefined): Promise<void> {
     const { store, workerId, clock, onHeld, emit } = this.#options
     const { leaseKey } = seen
+    if (!(await this.#changed.isFree(seen, this.#halt.signal))) return
     if (this.#isLeaving(seen) || this.#tenures.has(leaseKey)) return
     const sent = momentOf(clock)
     const write = await this.#calls
@@ -288,9 +295,12 @@ export class LeaseCoordinator {
       this.#empty.abort()
       this.#alarm.ring()
     }
+    const children = this.#children.get(tenure.leaseKey) ?? []
+    this.#children.delete(tenure.leaseKey)
     if (!tenure.hasEnded()) return
     // The children are free now, and nobody is nearer to them.
-    this.poke()
+    this.#changed.add(tenure.leaseKey, ...children)
+    this.#alarm.ring()
     if (this.#incomplete.delete(tenure.leaseKey)) this.#audit.soon()
   }
 
@@ -318,7 +328,9 @@ export class LeaseCoordinator {
   ): Promise<readonly string[] | undefined> {
     const children = await createChildLeases(this.#options, lease, named, signal, isOurs)
     if (children?.complete === false) this.#incomplete.add(lease.leaseKey)
-    for (const id of children?.childShardIds ?? []) this.#successors.add(leaseKeyOf(lease.streamId, id))
+    const keys = children?.childShardIds.map((id) => leaseKeyOf(lease.streamId, id)) ?? []
+    for (const key of keys) this.#successors.add(key)
+    this.#children.set(lease.leaseKey, keys)
     return children?.childShardIds
   }
 }

@@ -73,4 +73,13 @@ export type LeaseEvent =
   /** The shards of the stream could not be compared with the leases; tried again at the next audit. */
   | { readonly type: 'shard-audit-failed'; readonly failure: ServiceFailure }
 
-export type LeaseOperation = 'scan' | 'take' | 'renew' | 'release' | 'end' | 'create-children' | 'request-handoff' | 'clean-up'
+export type LeaseOperation =
+  | 'scan'
+  | 'read'
+  | 'take'
+  | 'renew'
+  | 'release'
+  | 'end'
+  | 'create-children'
+  | 'request-handoff'
+  | 'clean-up'

@@ -24,6 +24,10 @@ export class LeaseView {
     return [...this.#leases.values()]
   }
 
+  get(leaseKey: string): Lease | undefined {
+    return this.#leases.get(leaseKey)
+  }
+
   get size(): number {
     return this.#leases.size
   }

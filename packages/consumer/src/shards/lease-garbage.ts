@@ -10,6 +10,8 @@ import { ShardFamily } from './shard-family.js'
 export interface LeaseGarbageOptions {
   readonly store: Pick<LeaseStore, 'delete'>
   readonly clock: Clock
+  /** Milliseconds, see FINISHED_LEASE_KEPT_MS: less only where time runs otherwise, in the simulation. */
+  readonly finishedLeaseKeptMs?: number | undefined
   readonly emit: (event: LeaseEvent) => void
 }
 
@@ -31,7 +33,7 @@ export class LeaseGarbage {
 
   /** `leases`: all of the stream, as a scan has shown them; `shards`: all that the stream lists, without holes. Rejects as the store does. */
   async collect(leases: readonly Lease[], shards: readonly Shard[], options: CallOptions = {}): Promise<void> {
-    const { store, clock, emit } = this.#options
+    const { store, clock, finishedLeaseKeptMs = FINISHED_LEASE_KEPT_MS, emit } = this.#options
     const now = clock.now()
     const known = this.#finished
     const finished = new Map<string, { readonly counter: number; readonly at: number }>()
@@ -40,7 +42,7 @@ export class LeaseGarbage {
       finished.set(leaseKey, before?.counter === counter ? before : { counter, at: now })
     }
     this.#finished = finished
-    const kept = (lease: Lease): boolean => now - finished.get(lease.leaseKey)!.at >= FINISHED_LEASE_KEPT_MS
+    const kept = (lease: Lease): boolean => now - finished.get(lease.leaseKey)!.at >= finishedLeaseKeptMs
     await inTurns(finishedLeases(leases, shards).filter(kept), async (lease) => {
       const deletion = await store.delete(lease, options)
       if (deletion.done) emit({ type: 'lease-deleted', leaseKey: lease.leaseKey })

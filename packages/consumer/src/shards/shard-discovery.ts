@@ -29,6 +29,9 @@ export interface ShardDiscoveryOptions {
   /** The application has read a stream of this name before: of this one nothing is skipped, wherever it would begin otherwise. */
   readonly succeeds?: boolean
   readonly clock: Clock
+  /** Milliseconds, see LISTING_VALID_MS and LeaseGarbage: less only where time runs otherwise, in the simulation. */
+  readonly listingValidMs?: number | undefined
+  readonly finishedLeaseKeptMs?: number | undefined
   readonly emit: (event: LeaseEvent) => void
 }
 
@@ -114,7 +117,7 @@ export class ShardDiscovery {
 
   /** False when that took so long that what was listed has become old. */
   async #create(created: string[], atStart: boolean, options: CallOptions): Promise<boolean> {
-    const { store, clock, emit } = this.#options
+    const { store, clock, listingValidMs = LISTING_VALID_MS, emit } = this.#options
     const listedAt = momentOf(clock)
     // Leases before shards: a child that is created in between has, in our listing, a parent that has not ended, and is left alone.
     const leases = this.#own((await store.list({ ...options, consistent: true })).leases)
@@ -127,7 +130,7 @@ export class ShardDiscovery {
     })
     if (shards === undefined || this.#isComplete(leases, shards)) return true
     const former = formerLeases(leases, shards, stream.streamCreatedAt)
-    const fresh = (): boolean => elapsedMs(listedAt, momentOf(clock)) <= LISTING_VALID_MS
+    const fresh = (): boolean => elapsedMs(listedAt, momentOf(clock)) <= listingValidMs
     if (former.leases.length > 0) {
       created.push(...(await this.#succession.advance({ leases, shards, former, stream, fresh }, options)))
       return false

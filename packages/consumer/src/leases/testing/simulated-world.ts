@@ -1,9 +1,10 @@
 import { type Clock, ManualClock, type Scheduled, sleep } from '@shardwise/core/clock'
+import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import { type Random, seededRandom } from '@shardwise/core/random'
 import type { Shard } from '@shardwise/core/shard-map'
 import { comparePositions, type Position, sequencePosition } from '../../checkpoints/position.js'
+import { ShardDiscovery } from '../../shards/shard-discovery.js'
 import { parentIds } from '../../shards/shard-family.js'
-import { missingLeases } from '../../shards/shard-lineage.js'
 import type { HeldLease } from '../held-lease.js'
 import { hasEnded, type Lease } from '../lease.js'
 import { LeaseCoordinator } from '../lease-coordinator.js'
@@ -39,14 +40,31 @@ export class World {
   readonly stream: Stream
   readonly store: MemoryLeaseStore
   readonly failoverTimeMs: number
+  /** Longer than a create may be on its way: decided within failoverTimeMs, and late by lateWithinMs. */
+  readonly finishedLeaseKeptMs: number
+  /** Audits of one worker are this far apart at most. */
+  readonly auditWithinMs: number
+  /** How late a late call lands at most. */
+  readonly lateWithinMs: number
   deliveries = 0
   #checkpoints = new Map<string, Lease>()
 
-  constructor(options: { seed: number; store: MemoryLeaseStore; stream: Stream; failoverTimeMs: number }) {
+  constructor(options: {
+    seed: number
+    store: MemoryLeaseStore
+    stream: Stream
+    failoverTimeMs: number
+    finishedLeaseKeptMs?: number
+    auditWithinMs?: number
+    lateWithinMs?: number
+  }) {
     this.random = seededRandom(options.seed)
     this.store = options.store
     this.stream = options.stream
     this.failoverTimeMs = options.failoverTimeMs
+    this.finishedLeaseKeptMs = options.finishedLeaseKeptMs ?? options.failoverTimeMs * 5
+    this.lateWithinMs = options.lateWithinMs ?? options.failoverTimeMs * 3
+    this.auditWithinMs = options.auditWithinMs ?? options.failoverTimeMs * 4
   }
 
   addWorker(): SimulatedWorker {
@@ -114,7 +132,9 @@ export class SimulatedWorker {
   readonly #world: World
   readonly #clock: Clock
   readonly #waiting: (() => void)[] = []
+  readonly #discovery: ShardDiscovery
   #running = true
+  #stopped = false
 
   constructor(world: World, id: string) {
     this.#world = world
@@ -123,20 +143,19 @@ export class SimulatedWorker {
     const rate = 1 + (world.random() - 0.5) / 1_000
     this.#clock = this.#clockAt(rate)
     const store = this.#store()
+    this.#discovery = new ShardDiscovery({
+      kinesis: this.#kinesis(),
+      stream: { StreamName: 'simulated' },
+      store,
+      initialPosition: 'trim-horizon',
+      clock: this.#clock,
+      listingValidMs: world.failoverTimeMs,
+      finishedLeaseKeptMs: world.finishedLeaseKeptMs,
+      emit: (event) => this.events.push(event),
+    })
     this.coordinator = new LeaseCoordinator({
       store,
-      discovery: {
-        createMissing: async () => {
-          const shards = [...world.stream.values()].map(({ shard }) => shard)
-          const { leases } = await store.list()
-          const created: string[] = []
-          for (const lease of missingLeases({ shards, leases, start: { kind: 'trim-horizon' } })) {
-            if (await store.create(lease)) created.push(lease.leaseKey)
-          }
-          return created
-        },
-        childrenOf: async () => [],
-      },
+      discovery: this.#discovery,
       workerId: id,
       failoverTimeMs: world.failoverTimeMs,
       handoffTimeoutMs: world.failoverTimeMs,
@@ -155,11 +174,26 @@ export class SimulatedWorker {
     for (;;) {
       try {
         await this.coordinator.start()
-        return
+        break
       } catch {
         await sleep(this.#clock, 200)
       }
     }
+    void this.#auditing()
+  }
+
+  /** More often than the coordinator does it, and beside it. */
+  async #auditing(): Promise<void> {
+    while (!this.#stopped) {
+      await sleep(this.#clock, this.#world.random() * this.#world.auditWithinMs)
+      // A failure is the network's, and told.
+      if (!this.#stopped) await this.#discovery.audit(this.coordinator.leases).catch(() => {})
+    }
+  }
+
+  stop(): Promise<void> {
+    this.#stopped = true
+    return this.coordinator.stop()
   }
 
   get paused(): boolean {
@@ -191,9 +225,12 @@ export class SimulatedWorker {
         if (!lease.isOurs()) continue
         if (position === records) {
           const children = [...world.stream.values()].filter(({ shard }) => parentIds(shard).includes(lease.shardId))
-          const HashKeyRange = { StartingHashKey: '0', EndingHashKey: '1' }
           const ended = await lease.endShard(
-            children.map(({ shard }) => ({ ShardId: shard.shardId, ParentShards: parentIds(shard), HashKeyRange })),
+            children.map(({ shard }) => ({
+              ShardId: shard.shardId,
+              ParentShards: parentIds(shard),
+              HashKeyRange: { StartingHashKey: `${shard.range.start}`, EndingHashKey: `${shard.range.end}` },
+            })),
           )
           if (ended) return
           break
@@ -249,6 +286,21 @@ export class SimulatedWorker {
     }
   }
 
+  /** Lists the shards, closed ones too, for ever: nothing expires. */
+  #kinesis(): KinesisPort {
+    const Shards = [...this.#world.stream.values()].map(({ shard }) => ({
+      ShardId: shard.shardId,
+      ParentShardId: shard.parentShardId,
+      AdjacentParentShardId: shard.adjacentParentShardId,
+      HashKeyRange: { StartingHashKey: `${shard.range.start}`, EndingHashKey: `${shard.range.end}` },
+      SequenceNumberRange: {
+        StartingSequenceNumber: shard.startingSequenceNumber,
+        EndingSequenceNumber: shard.endingSequenceNumber,
+      },
+    }))
+    return { listShards: () => this.#overNetwork(async () => ({ Shards })) } as Partial<KinesisPort> as KinesisPort
+  }
+
   /** The shared table at the end of a bad network. */
   #store(): LeaseStore {
     const { store } = this.#world
@@ -262,14 +314,14 @@ export class SimulatedWorker {
   }
 
   #overNetwork<T>(call: () => Promise<T>): Promise<T> {
-    const { clock, faults, random, failoverTimeMs } = this.#world
+    const { clock, faults, random, lateWithinMs } = this.#world
     return new Promise((resolve, reject) => {
       const fail = (): void => this.#gate(() => reject(Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' })))
       const chance = random()
       const late = chance < faults.late
       const lost = !late && chance < faults.late + faults.lost
       const unanswered = !late && !lost && chance < faults.late + faults.lost + faults.unanswered
-      const outward = late ? random() * failoverTimeMs * 3 : random() * 60
+      const outward = late ? random() * lateWithinMs : random() * 60
       clock.schedule(outward, () => {
         if (lost || faults.outage) clock.schedule(random() * 60, fail)
         else {
