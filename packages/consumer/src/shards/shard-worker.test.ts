@@ -893,6 +893,7 @@ describe('a worker whose handler makes the checkpoints', () => {
       { ...awaited, waitedMs: 50 },
       { ...awaited, waitedMs: 150 },
     ])
+    expect(worker.snapshot()).toMatchObject({ state: 'running', awaitsCheckpoint: true })
     await late?.checkpoint({ sequenceNumber: '1', subSequenceNumber: 0 })
     await clock.advanceAsync(0)
     expect(events.at(-1)).toMatchObject({ ...awaited, checkpoint: sequencePosition('1') })
@@ -900,6 +901,7 @@ describe('a worker whose handler makes the checkpoints', () => {
     await late?.checkpoint()
     await run
     expect([lease.log, worker.state]).toEqual([['written 1/0', 'written 2/0', 'end child'], 'ended'])
+    expect(worker.snapshot().awaitsCheckpoint).toBe(false)
   })
 
   it('ends a shard at once whose last record was checkpointed, also in another life', async () => {
