@@ -4,6 +4,7 @@ import { connectDynamoDB } from '@shardwise/core/transport/dynamodb'
 import type { ConsumerEvent } from './consumer-events.js'
 import type { ConsumerOptions, ConsumerSettings } from './consumer-options.js'
 import { DynamoDBLeaseStore } from './leases/dynamodb-lease-store.js'
+import { KclTables } from './leases/kcl-tables.js'
 import type { LeaseStore } from './leases/lease-store.js'
 import { ThrottlingWatch } from './leases/throttling-watch.js'
 
@@ -11,6 +12,8 @@ import { ThrottlingWatch } from './leases/throttling-watch.js'
 export interface Connections {
   readonly port: KinesisPort
   readonly store: LeaseStore
+  /** Where Java's KCL shows itself. Undefined: not to be looked for. */
+  readonly kclTables: KclTables | undefined
   /** Closes what was opened for this consumer, and nothing that its user gave. */
   readonly close: () => void
 }
@@ -25,20 +28,21 @@ export function connect(
   emit: (event: ConsumerEvent) => void,
 ): Connections {
   const { client, region, endpoint, credentials, wire, kinesis, dynamodb, dynamodbEndpoint, leaseStore } = options
-  const { clock, leaseTable: tableName, leaseTableSettings: table, streams, severalStreams } = settings
+  const { clock, leaseTable: tableName, leaseTableSettings: table, streams, severalStreams, applicationName, kcl } = settings
   const streamName = severalStreams ? undefined : streams[0]!.name
   const toKinesis =
     kinesis === undefined
       ? connectKinesis({ client, region, endpoint, credentials, wire, clock, controlAttempts: CONTROL_ATTEMPTS })
       : undefined
   const port = kinesis ?? toKinesis!.port
-  if (leaseStore !== undefined) return { port, store: leaseStore, close: () => toKinesis?.close() }
+  if (leaseStore !== undefined) return { port, store: leaseStore, kclTables: undefined, close: () => toKinesis?.close() }
   const toDynamoDB = connectDynamoDB({ client: dynamodb, region, endpoint: dynamodbEndpoint, credentials, clock })
   const watched = new ThrottlingWatch({ dynamodb: toDynamoDB, clock, emit })
   const store = new DynamoDBLeaseStore({ dynamodb: watched, tableName, table, streamName, clock })
+  const kclTables = kcl === 'off' ? undefined : new KclTables({ dynamodb: watched, leaseTable: tableName, applicationName })
   const close = (): void => {
     toKinesis?.close()
     toDynamoDB.close()
   }
-  return { port, store, close }
+  return { port, store, kclTables, close }
 }

@@ -2,7 +2,7 @@ import type { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { type Clock, systemClock } from '@shardwise/core/clock'
 import { bytes, type Codec } from '@shardwise/core/codec'
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
-import { InvalidOptionError, integerOption, refuseUnknownOptions, stringOption } from '@shardwise/core/options'
+import { choiceOption, InvalidOptionError, integerOption, refuseUnknownOptions, stringOption } from '@shardwise/core/options'
 import { type Random, systemRandom } from '@shardwise/core/random'
 import { MAX_GET_RECORDS } from '@shardwise/core/service-limits'
 import type { AwsConnection } from '@shardwise/core/transport'
@@ -40,6 +40,12 @@ export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
   readonly leaseTable?: string | undefined
   /** How that table is made when it is missing. Default: on demand, without tags and deletion protection. */
   readonly leaseTableOptions?: LeaseTableOptions | undefined
+  /**
+   * `auto` (default): before it takes anything, and then every 30 or 60 seconds, a worker looks whether Java's KCL works on the lease table
+   * too, and behaves as that needs (README, "Beside Java's KCL"): three small reads. After Java workers of KCL 3.x have stopped it waits up to two minutes before
+   * it takes what they have left. `off`: does not look. For tables that no Java worker uses, or to take over at once when none is left.
+   */
+  readonly kcl?: 'auto' | 'off' | undefined
   /** A DynamoDB client of your own, used as it is and never destroyed. Default: one with the `region` and `credentials` given here. */
   readonly dynamodb?: DynamoDBClient | undefined
   /** URL of DynamoDB. Default: AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, the profile, else that of the region. */
@@ -125,6 +131,7 @@ const KNOWN = [
     'applicationName',
     'leaseTable',
     'leaseTableOptions',
+    'kcl',
     'leaseStore',
     'client',
     'region',
@@ -158,6 +165,7 @@ export interface ConsumerSettings {
   readonly applicationName: string
   readonly leaseTable: string
   readonly leaseTableSettings: LeaseTableSettings
+  readonly kcl: 'auto' | 'off'
   readonly workerId: string | undefined
   readonly failoverTimeMs: number
   readonly handoffTimeoutMs: number
@@ -203,6 +211,7 @@ export function checkOptions(options: ConsumerOptions<unknown>): ConsumerSetting
     applicationName,
     leaseTable: leaseTable(options, applicationName),
     leaseTableSettings: checkLeaseTableOptions(options.leaseTableOptions),
+    kcl: choiceOption('kcl', options.kcl, ['auto', 'off'], 'auto'),
     workerId:
       options.workerId === undefined
         ? undefined

@@ -7,6 +7,7 @@ import { type ConsumerOptions, type ConsumerSettings, checkOptions } from './con
 import { type ConsumerSnapshot, type ConsumerState, type KnownShard, shardSnapshot } from './consumer-snapshot.js'
 import { RecordTurns, type StreamedRecord } from './delivery/record-turns.js'
 import type { StartGate } from './delivery/start-gate.js'
+import { KclFleet } from './leases/kcl-fleet.js'
 import { LeaseCoordinator } from './leases/lease-coordinator.js'
 import { type RecordsOptions, recordIterator } from './record-iterator.js'
 import { checkHandlers, type RunHandlers } from './run-handlers.js'
@@ -203,7 +204,7 @@ export class Consumer<T = Uint8Array> {
   ): Promise<void> {
     const settings = this.#settings
     const { applicationName, failoverTimeMs, handoffTimeoutMs, clock, random } = settings
-    const { port, store } = connections
+    const { port, store, kclTables } = connections
     const stop = this.#stop.signal
     const emit = (event: ConsumerEvent): void => this.events.emit(event)
     const steps = new StartSteps({ settings, stop, emit })
@@ -222,9 +223,11 @@ export class Consumer<T = Uint8Array> {
         if (hintsAtAnotherStream(event)) this.#streams.suspect(event.stream)
       },
     })
+    const kcl = kclTables && new KclFleet({ tables: kclTables, store, workerId, failoverTimeMs, clock, random, emit })
     const coordinator = new LeaseCoordinator({
       store,
       discovery: streams,
+      kcl,
       workerId,
       failoverTimeMs,
       handoffTimeoutMs,

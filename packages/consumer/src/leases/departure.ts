@@ -16,7 +16,7 @@ export class Departure {
   readonly #options: DepartureOptions
   readonly #view: LeaseView
   readonly #calls: LeaseCalls
-  /** Whom we have named for leases since the view was made. */
+  /** Whom we have named, by lease key. */
   readonly #named = new Map<string, string>()
   #leaving = false
 

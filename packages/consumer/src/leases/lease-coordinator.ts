@@ -6,10 +6,12 @@ import { createChildLeases } from '../shards/child-leases.js'
 import type { LeasedShards } from '../shards/leased-shards.js'
 import { ShardAudit } from '../shards/shard-audit.js'
 import { Alarm } from './alarm.js'
+import { assignedLeases } from './assigned-leases.js'
 import { ChangedRows } from './changed-rows.js'
 import { Departure } from './departure.js'
 import { EventLoopWatch } from './event-loop-watch.js'
 import type { HeldLease } from './held-lease.js'
+import type { KclFleet } from './kcl-fleet.js'
 import { actualOwner, type Lease, leaseKeyOf } from './lease.js'
 import { inTurns, LeaseCalls } from './lease-calls.js'
 import type { LeaseEvent } from './lease-event.js'
@@ -17,6 +19,7 @@ import { planLeases } from './lease-planner.js'
 import type { LeaseStore } from './lease-store.js'
 import { LeaseTenure } from './lease-tenure.js'
 import { LeaseView } from './lease-view.js'
+import { parentsEnd } from './parents-awaited.js'
 import { momentOf } from './trust-window.js'
 
 export interface LeaseCoordinatorOptions {
@@ -30,6 +33,8 @@ export interface LeaseCoordinatorOptions {
   readonly handoffTimeoutMs: number
   readonly clock: Clock
   readonly random: Random
+  /** Java's KCL on the same table. Undefined: it is not looked for. */
+  readonly kcl?: KclFleet | undefined
   /** A lease is ours: start working on its shard. Must not throw. */
   readonly onHeld: (lease: HeldLease) => void
   readonly emit: (event: LeaseEvent) => void
@@ -43,6 +48,8 @@ type CoordinatorState =
 /** About 256 KB, hence 32 read units a second: what a worker's scans may cost, however large the table. */
 const LEASES_SCANNED_PER_SECOND = 500
 const SCAN_SMALL_TABLE_MS = 1_000
+/** How often all of it is read where that is only for the audit. */
+const WHOLE_TABLE_MS = 60_000
 
 /** How far apart scans are: docs/lease-protocol.md, "Expiry". */
 export function scanIntervalMs(leases: number, failoverTimeMs: number): number {
@@ -78,6 +85,8 @@ export class LeaseCoordinator {
   #poked = false
   #scans = 0
   #scanFailures = 0
+  #sawAllAt = Number.NEGATIVE_INFINITY
+  #tookFromLiveAt = Number.NEGATIVE_INFINITY
 
   constructor(options: LeaseCoordinatorOptions) {
     this.#options = options
@@ -110,17 +119,19 @@ export class LeaseCoordinator {
   }
 
   async #open(): Promise<void> {
-    const { store, discovery } = this.#options
+    const { store, discovery, kcl } = this.#options
     const { signal } = this.#halt
     try {
       await store.open({ signal })
       await discovery.createMissing({ signal, atStart: true })
+      await kcl?.probe()
     } catch (error) {
       if (signal.aborted) return
       this.#state = { is: 'new' }
       throw error
     }
     if (signal.aborted) return
+    if (kcl !== undefined) this.#track(kcl.run(signal))
     this.#track(this.#scanning())
     this.#track(this.#audit.run(signal))
   }
@@ -191,22 +202,29 @@ export class LeaseCoordinator {
 
   /** Reads the table. Returns when to read it again. */
   async #scan(): Promise<number> {
-    const { store, clock, failoverTimeMs, random, emit } = this.#options
+    const { store, clock, failoverTimeMs, random, emit, kcl } = this.#options
     const began = clock.now()
+    // Beside a leader of KCL's, which assigns, there is little to know but what it has assigned to us.
+    const isAssigned = kcl?.role === 'worker'
+    const isWhole = !isAssigned || began - this.#sawAllAt >= WHOLE_TABLE_MS
     // The first sight must show what the discovery has just found.
     const consistent = this.#scans++ === 0 || this.#poked
     this.#poked = false
     try {
-      const list = (signal: AbortSignal) => store.list({ signal, consistent })
+      const list = (signal: AbortSignal) => (isWhole ? store.list({ signal, consistent }) : kcl!.assigned(this.#tenures, signal))
       const listing = await this.#calls.send('scan', undefined, list, this.#empty.signal)
       this.#scanFailures = 0
-      const interval = scanIntervalMs(listing.leases.length, failoverTimeMs)
+      const interval = Math.max(scanIntervalMs(listing.leases.length, failoverTimeMs), isAssigned ? failoverTimeMs / 5 : 0)
       for (const row of this.#view.scanned(listing, clock.now(), interval)) emit({ type: 'lease-malformed', ...row })
       for (const lease of listing.leases) {
         this.#tenures.get(lease.leaseKey)?.observe(lease)
         if (lease.leaseOwner !== undefined) this.#successors.delete(lease.leaseKey)
       }
-      this.#audit.scanned(listing.leases)
+      if (isWhole) {
+        this.#sawAllAt = began
+        this.#audit.scanned(listing.leases)
+        kcl?.observe(listing.leases)
+      }
       return began + interval
     } catch {
       this.#view.scanFailed()
@@ -224,23 +242,37 @@ export class LeaseCoordinator {
 
   /** Takes and asks for what the plan says. */
   async #act(): Promise<void> {
-    const { clock, workerId, random, discovery } = this.#options
+    const { clock, workerId, random, discovery, kcl } = this.#options
     if (this.#halt.signal.aborted || this.#cannotRenew() || !this.#view.isCurrent) return
     const now = clock.now()
     const { leases, observer, unsure, leavers, earliestStarts } = this.#view
+    const busy = new Set([...this.#tenures.keys(), ...unsure])
+    const take = (lease: Lease): Promise<void> => this.#take(lease, earliestStarts.get(lease.streamId))
+    if (kcl?.role === 'worker') return inTurns(assignedLeases(leases, workerId, busy), take)
     const plan = planLeases({
       leases,
       workerId,
       reads: (lease) => discovery.reads?.(lease) ?? true,
       hasExpired: (lease) => observer.hasExpired(lease, now),
       isOverdue: (lease) => observer.isOverdue(lease, now),
-      busy: new Set([...this.#tenures.keys(), ...unsure]),
+      busy,
+      mayTakeFrom: (lease) => kcl?.mayTakeFrom(lease) === true,
       leavers,
       successors: this.#successors,
       random,
     })
-    await inTurns(plan.take, (lease) => this.#take(lease, earliestStarts.get(lease.streamId)))
+    await inTurns(plan.take, take)
     await inTurns(plan.request, (lease) => this.#request(lease))
+    await this.#takeFromLive(plan.takeFromLive, take)
+  }
+
+  /** One at a time: what its owner has in hand is delivered again. */
+  async #takeFromLive(leases: readonly Lease[], take: (lease: Lease) => Promise<void>): Promise<void> {
+    const { clock, failoverTimeMs } = this.#options
+    const [lease] = leases
+    if (lease === undefined || clock.now() - this.#tookFromLiveAt < failoverTimeMs / 3) return
+    this.#tookFromLiveAt = clock.now()
+    await take(lease)
   }
 
   /**
@@ -255,7 +287,7 @@ export class LeaseCoordinator {
   }
 
   async #take(seen: Lease, earliest: number | undefined): Promise<void> {
-    const { store, workerId, clock, onHeld, emit } = this.#options
+    const { store, workerId, clock, emit } = this.#options
     const { leaseKey } = seen
     if (!(await this.#changed.isFree(seen, this.#halt.signal))) return
     if (this.#isLeaving(seen) || this.#tenures.has(leaseKey)) return
@@ -277,6 +309,13 @@ export class LeaseCoordinator {
     this.#track(this.#serve(tenure))
     emit({ type: 'lease-taken', leaseKey, from: actualOwner(seen), resumeFrom: lease.checkpoint })
     if (lease.checkpoint.kind === 'latest' && startAt === undefined) emit({ type: 'lease-starts-at-tip', leaseKey })
+    this.#track(this.#begin(tenure, lease))
+  }
+
+  /** Beside a leader of KCL's the shard's turn may be yet to come (docs/lease-protocol.md, "A child before its parents"). */
+  async #begin(tenure: LeaseTenure, lease: Lease): Promise<void> {
+    const { onHeld, kcl } = this.#options
+    if (kcl?.role === 'worker' && !(await parentsEnd(this.#options, lease, tenure))) return tenure.release()
     onHeld(tenure)
   }
 

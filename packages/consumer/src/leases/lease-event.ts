@@ -1,9 +1,11 @@
 import type { ServiceFailure } from '@shardwise/core/service-error'
 import type { Position } from '../checkpoints/position.js'
+import type { KclEvent } from './kcl-event.js'
 import type { LeaseLostError } from './lease-lost-error.js'
 
 /** What happens to leases, for logs, metrics and tests. */
 export type LeaseEvent =
+  | KclEvent
   | { readonly type: 'lease-created'; readonly leaseKey: string; readonly checkpoint: Position }
   /** The row was of a stream that had this name before and was deleted: it is now that of the shard that has its name, from the oldest record on. */
   | { readonly type: 'lease-reset'; readonly leaseKey: string; readonly checkpoint: Position }
@@ -83,3 +85,5 @@ export type LeaseOperation =
   | 'create-children'
   | 'request-handoff'
   | 'clean-up'
+  | 'kcl-probe'
+  | 'kcl-worker-row'

@@ -104,6 +104,51 @@ describe('expiry', () => {
   })
 })
 
+describe('offers', () => {
+  const offered = aLease('s1', { leaseOwner: 'next', nextOwner: 'next', leaseCounter: 7 })
+
+  test('one that is not taken up for two scans is free, and two later overdue', () => {
+    const watch = observer()
+    for (const now of [0, 1_000, 2_000]) watch.observe([offered], now)
+    expect([watch.hasExpired(offered, 2_000), watch.expiresAt(offered)]).toEqual([false, 2_000])
+    expect([watch.hasExpired(offered, 2_001), watch.isOverdue(offered, 4_000)]).toEqual([true, false])
+    expect(watch.isOverdue(offered, 4_001)).toBe(true)
+  })
+
+  test('taken up meanwhile it has the whole failover time, and with an owner to give it away it is a handoff', () => {
+    const watch = observer()
+    const taken = { ...offered, nextOwner: undefined, leaseCounter: 8 }
+    watch.observe([offered], 0)
+    for (let now = 1_000; now <= 10_000; now += 1_000) watch.observe([taken], now)
+    expect([watch.hasExpired(taken, 10_000), watch.hasExpired(taken, 10_001)]).toEqual([false, true])
+    const asked = { ...offered, checkpointOwner: 'other' }
+    expect([
+      watch.hasExpired({ ...asked, leaseCounter: 8 }, 10_000),
+      watch.hasExpired({ ...asked, leaseCounter: 8 }, 10_001),
+    ]).toEqual([false, true])
+  })
+
+  test('with scans further apart patience is longer', () => {
+    const watch = observer()
+    for (const now of [0, 10_000, 20_000]) watch.observe([offered], now, 10_000)
+    expect([watch.hasExpired(offered, 20_000), watch.hasExpired(offered, 20_001)]).toEqual([false, true])
+  })
+})
+
+describe('who is alive', () => {
+  test('whose counter was seen to move within half of the failover time; the first sight is no move', () => {
+    const watch = observer()
+    watch.observe([at(1)], 0)
+    expect(watch.isAlive(at(1), 0)).toBe(false)
+    watch.observe([at(2)], 1_000)
+    watch.observe([at(2)], 2_000)
+    expect([watch.isAlive(at(2), 5_500), watch.isAlive(at(2), 5_501)]).toEqual([true, false])
+    watch.reset()
+    expect(watch.isAlive(at(2), 2_000)).toBe(false)
+    expect(watch.isAlive(aLease('unseen'), 2_000)).toBe(false)
+  })
+})
+
 test('whatever the scans, a lease whose counter moved within the failover time is never called expired', () => {
   const steps = fc.array(fc.record({ wait: fc.integer({ min: 1, max: 6_000 }), moves: fc.boolean() }), {
     minLength: 1,

@@ -15,6 +15,8 @@ export interface LeasePlanInput {
   readonly isOverdue: (lease: Lease) => boolean
   /** Leases that this process must not take now: it holds them, or its worker on the shard has not finished yet. */
   readonly busy: ReadonlySet<string>
+  /** Owned by a live worker of KCL 2.x, which takes from the living and may be taken from. Default: none is. */
+  readonly mayTakeFrom?: (lease: Lease) => boolean
   /** Workers that are stopping: they take nothing, and give what they have by themselves. */
   readonly leavers?: ReadonlySet<string>
   /** Leases of shards whose parents this worker has just read to their end. Nobody is nearer: taken above the share too. */
@@ -27,12 +29,14 @@ export interface LeasePlan {
   readonly take: readonly Lease[]
   /** Leases of live Shardwise workers: ask for a handoff to us. Never taken by force. */
   readonly request: readonly Lease[]
+  /** Leases of live KCL 2.x workers, which know no handoff: take them, not all at once. */
+  readonly takeFromLive: readonly Lease[]
 }
 
 /** What this worker should do about leases that it does not hold. Pure. docs/lease-protocol.md, "Who takes what". */
 export function planLeases(input: LeasePlanInput): LeasePlan {
   const { leases, workerId, reads = () => true, hasExpired, isOverdue, busy, random } = input
-  const { leavers = new Set<string>(), successors = new Set<string>() } = input
+  const { mayTakeFrom = () => false, leavers = new Set<string>(), successors = new Set<string>() } = input
   const byKey = new Map(leases.map((lease) => [lease.leaseKey, lease]))
   const free: Lease[] = []
   const mine: Lease[] = []
@@ -62,7 +66,11 @@ export function planLeases(input: LeasePlanInput): LeasePlan {
   // With the others this worker shares nothing.
   for (const id of owned.keys()) if (!peers.has(id)) owned.delete(id)
   for (const id of [...leavers, ...silent]) owned.delete(id)
-  if (free.length === 0) return { take: mine, request: requestsOf(workerId, owned, reads) }
+  if (free.length === 0) {
+    const isMovable = (lease: Lease): boolean => isOfOurs(lease) || (mayTakeFrom(lease) && parentsHaveEnded(lease, byKey))
+    const wanted = requestsOf(workerId, owned, reads, isMovable)
+    return { take: mine, request: wanted.filter(isOfOurs), takeFromLive: wanted.filter((lease) => !isOfOurs(lease)) }
+  }
   const nearest = free.filter((lease) => successors.has(lease.leaseKey))
   owned.set(workerId, [...owned.get(workerId)!, ...nearest])
   const share = new Set([
@@ -75,7 +83,12 @@ export function planLeases(input: LeasePlanInput): LeasePlan {
   ])
   const wanted = free.filter((lease) => !busy.has(lease.leaseKey) && (share.has(lease) || isOverdue(lease)))
   // Several that start at once do not know of each other, and want the same: each shall win some.
-  return { take: [...mine, ...shuffled(wanted, random)], request: [] }
+  return { take: [...mine, ...shuffled(wanted, random)], request: [], takeFromLive: [] }
+}
+
+/** The owner is a Shardwise worker. */
+function isOfOurs(lease: Lease): boolean {
+  return lease.shardwiseOwner === lease.leaseOwner
 }
 
 function shuffled<T>(items: readonly T[], random: Random): T[] {

@@ -66,7 +66,12 @@ describe('requests between workers that read different streams', () => {
       asks: ['z:1'],
     },
   ])('$name', ({ me, reads, holdings, asks }) => {
-    const wanted = requestsOf(me, owned(holdings), (lease) => reads.includes(lease.streamId!))
+    const wanted = requestsOf(
+      me,
+      owned(holdings),
+      (lease) => reads.includes(lease.streamId!),
+      () => true,
+    )
     expect(wanted.map(({ leaseKey }) => leaseKey).sort()).toEqual(asks)
   })
 })

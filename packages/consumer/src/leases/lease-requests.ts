@@ -13,8 +13,7 @@ interface Member {
 
 /**
  * The moves that bring all counts within one of each other, as few as possible, and of these the ones that end here. No chance in it: every
- * worker that sees the same table makes the same plan. Only a lease whose owner is a Shardwise worker, and for which nothing is pending,
- * can be asked for.
+ * worker that sees the same table makes the same plan. Only a lease for which nothing is pending, and that `isMovable`, can be moved.
  *
  * A lease can only go to a worker that reads its stream. Of the others that is known where they hold a lease of the stream. Each request
  * is from a worker with at least two leases more than its receiver, so that the sum of the squares of all counts falls with each
@@ -24,8 +23,9 @@ export function requestsOf(
   workerId: string,
   owned: ReadonlyMap<string, readonly Lease[]>,
   reads: (lease: Lease) => boolean,
+  isMovable: (lease: Lease) => boolean,
 ): Lease[] {
-  const members = [...owned].map(([id, leases]) => memberOf(id, leases, id === workerId ? reads : undefined))
+  const members = [...owned].map(([id, leases]) => memberOf(id, leases, isMovable, id === workerId ? reads : undefined))
   const wanted: Lease[] = []
   for (;;) {
     const move = greatestMove(members)
@@ -40,11 +40,16 @@ export function requestsOf(
   }
 }
 
-function memberOf(id: string, leases: readonly Lease[], reads: ((lease: Lease) => boolean) | undefined): Member {
+function memberOf(
+  id: string,
+  leases: readonly Lease[],
+  isMovable: (lease: Lease) => boolean,
+  reads: ((lease: Lease) => boolean) | undefined,
+): Member {
   const streams = new Set(leases.map(({ streamId }) => streamId))
   const movable = new Map<string | undefined, Lease[]>()
   for (const lease of leases) {
-    if (pendingHandoff(lease) !== undefined || isOffered(lease) || lease.shardwiseOwner !== id) continue
+    if (pendingHandoff(lease) !== undefined || isOffered(lease) || !isMovable(lease)) continue
     const ofStream = movable.get(lease.streamId)
     if (ofStream === undefined) movable.set(lease.streamId, [lease])
     else ofStream.push(lease)

@@ -7,7 +7,7 @@ export interface SuccessorInput {
   /** Whether the owner of a lease was seen to write lately. */
   readonly isAlive: (lease: Lease) => boolean
   readonly leavers: ReadonlySet<string>
-  /** Who was named for leases that the rows may not show yet, by lease key. */
+  /** Whom `workerId` has named for leases that are still its own by the rows, by lease key. */
   readonly named: ReadonlyMap<string, string>
 }
 
@@ -20,7 +20,7 @@ export function chooseSuccessor({ leases, workerId, isAlive, leavers, named }: S
   const alive = new Set<string>()
   for (const lease of leases) {
     if (hasEnded(lease)) continue
-    const next = named.get(lease.leaseKey) ?? lease.leaseOwner
+    const next = lease.leaseOwner === workerId ? named.get(lease.leaseKey) : lease.leaseOwner
     if (next !== undefined) counts.set(next, (counts.get(next) ?? 0) + 1)
     const owner = actualOwner(lease)
     if (owner !== undefined && owner === lease.shardwiseOwner && !isOffered(lease) && isAlive(lease)) alive.add(owner)

@@ -540,6 +540,149 @@ describe('giving up', () => {
   })
 })
 
+describe('leaving', () => {
+  beforeEach(() => {
+    departure.isLeaving = true
+  })
+
+  test('names a successor in the write that carries the last checkpoint', async () => {
+    departure.successorOf = () => 'peer'
+    tenure.checkpoint(at(5))
+    void tenure.release()
+    await clock.advanceAsync(0)
+    expect(network.sent).toEqual(['handOver'])
+    expect(await row()).toMatchObject({ leaseOwner: 'peer', nextOwner: 'peer', leaver: 'me', checkpoint: at(5), leaseCounter: 2 })
+    expect(events).toEqual([{ type: 'lease-released', leaseKey: 's1', to: 'peer' }])
+  })
+
+  test('who has asked comes first', async () => {
+    departure.successorOf = () => 'peer'
+    await table.requestHandoff(await row(), 'next')
+    void tenure.release()
+    await clock.advanceAsync(0)
+    expect(await row()).toMatchObject({ leaseOwner: 'next', leaver: 'me' })
+  })
+
+  test('nobody to name: free, and marked', async () => {
+    void tenure.release()
+    await clock.advanceAsync(0)
+    expect(await row()).toMatchObject({ leaseOwner: undefined, nextOwner: undefined, leaver: 'me' })
+  })
+
+  test('the answer was lost: given once, to one', async () => {
+    const peers = ['one', 'two']
+    departure.successorOf = () => peers.shift()
+    network.next('handOver', 'unanswered')
+    const released = watch(tenure.release())
+    await clock.advanceAsync(100)
+    expect(released.outcome).toBe('done')
+    expect(await row()).toMatchObject({ leaseOwner: 'one', leaseCounter: 2 })
+    expect(events.at(-1)).toEqual({ type: 'lease-released', leaseKey: 's1', to: 'one' })
+  })
+
+  test('a slow worker: its renewals say that we leave', async () => {
+    tenure.requestDrain()
+    await clock.advanceAsync(TICK)
+    expect(await row()).toMatchObject({ leaseOwner: 'me', leaver: 'me', leaseCounter: 2 })
+    expect(tenure.isOurs()).toBe(true)
+  })
+
+  test('the time limit of handoffs is none of a stop’s', async () => {
+    tenure.requestDrain()
+    await clock.advanceAsync(HANDOFF * 3)
+    expect(tenure.isOurs()).toBe(true)
+  })
+})
+
+describe('the time limit of a handoff', () => {
+  beforeEach(async () => {
+    await table.requestHandoff(await row(), 'next')
+    await clock.advanceAsync(TICK)
+  })
+
+  test('cut off: told, nothing more begins; a second later handed over at the completed record', async () => {
+    tenure.checkpoint(at(5))
+    await clock.advanceAsync(HANDOFF - 1)
+    expect([tenure.isOurs(), tenure.signal.aborted]).toEqual([true, false])
+    await clock.advanceAsync(1)
+    expect([tenure.isOurs(), tenure.signal.aborted]).toEqual([false, true])
+    expect(await tenure.revalidate()).toBe(false)
+    expect((await row()).checkpointOwner).toBe('me')
+    await clock.advanceAsync(1_000)
+    expect(await row()).toMatchObject({ leaseOwner: 'next', checkpointOwner: undefined, checkpoint: at(5) })
+    expect(events.map(({ type }) => type)).toEqual(['lease-handoff-forced', 'lease-released'])
+    expect(tenure.vacated.aborted).toBe(false)
+    const sent = network.sent.length
+    await clock.advanceAsync(TICK * 3)
+    expect(network.sent).toHaveLength(sent)
+    await tenure.release()
+    expect(tenure.vacated.aborted).toBe(true)
+  })
+
+  test('a worker that finishes within the second hands over by itself', async () => {
+    await clock.advanceAsync(HANDOFF + 500)
+    await tenure.release()
+    expect(await row()).toMatchObject({ leaseOwner: 'next', checkpointOwner: undefined })
+    expect(tenure.vacated.aborted).toBe(true)
+  })
+
+  test('a worker that finishes in time is not cut off, also when its write takes long', async () => {
+    await clock.advanceAsync(HANDOFF - 100)
+    network.next('handOver', 'lost', 'lost')
+    const released = watch(tenure.release())
+    await clock.advanceAsync(TICK)
+    expect(released.outcome).toBe('done')
+    expect(tenure.signal.aborted).toBe(false)
+    expect(events.map(({ type }) => type)).not.toContain('lease-handoff-forced')
+  })
+
+  test('at the end of the shard, whose children cannot be created', async () => {
+    createChildren = async () => {
+      throw Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' })
+    }
+    const ended = watch(tenure.endShard([{ ShardId: 's2' }]))
+    await clock.advanceAsync(HANDOFF + TICK)
+    // The drain asks for no more attempts.
+    expect(ended.outcome).toBe(false)
+    expect(await row()).toMatchObject({ checkpointOwner: undefined, leaseOwner: 'next' })
+  })
+
+  test('at the end of the shard, whose children’s creation hangs', async () => {
+    createChildren = () => new Promise(() => {})
+    const ended = watch(tenure.endShard([{ ShardId: 's2' }]))
+    await clock.advanceAsync(HANDOFF + 1_000 + TICK)
+    expect(await row()).toMatchObject({ checkpointOwner: undefined, leaseOwner: 'next' })
+    await clock.advanceAsync(30_000)
+    expect(ended.outcome).not.toBe('pending')
+  })
+
+  test('during an outage it ends with the failover time', async () => {
+    await clock.advanceAsync(HANDOFF)
+    network.outage = 'lost'
+    await clock.advanceAsync(FAILOVER + TICK * 2)
+    expect(tenure.isHeld()).toBe(false)
+  })
+})
+
+describe('a stalled reader', () => {
+  test('is not renewed: the lease goes to a named peer, the worker is told', async () => {
+    let stalledMs: number | undefined
+    tenure.renewWhile({ stalledMs: () => stalledMs })
+    departure.successorOf = () => 'peer'
+    await clock.advanceAsync(TICK * 5)
+    expect(tenure.isOurs()).toBe(true)
+    stalledMs = 130_000
+    await clock.advanceAsync(TICK)
+    expect(tenure.signal.reason).toMatchObject({ name: 'LeaseLostError' })
+    expect(await row()).toMatchObject({ leaseOwner: 'peer', nextOwner: 'peer', leaver: undefined })
+    expect(events).toMatchObject([
+      { type: 'lease-reader-stalled', leaseKey: 's1', stalledMs: 130_000 },
+      { type: 'lease-released', to: 'peer' },
+    ])
+    expect(tenure.vacated.aborted).toBe(false)
+  })
+})
+
 describe('the end of the shard', () => {
   const children: ChildShard[] = [{ ShardId: 's2' }, { ShardId: 's3' }]
 

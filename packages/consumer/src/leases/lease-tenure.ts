@@ -12,7 +12,7 @@ import type { Departure } from './departure.js'
 import type { EventLoopWatch } from './event-loop-watch.js'
 import { HandoffLimit } from './handoff-limit.js'
 import type { HeldLease } from './held-lease.js'
-import { hasEnded, type Lease, pendingHandoff } from './lease.js'
+import { hasEnded, isHeldBy, type Lease, pendingHandoff } from './lease.js'
 import type { LeaseEvent, LeaseOperation } from './lease-event.js'
 import { LeaseLostError } from './lease-lost-error.js'
 import type { LeaseProgress } from './lease-progress.js'
@@ -86,6 +86,7 @@ export class LeaseTenure implements HeldLease {
   readonly #limit: HandoffLimit
   #reading: Pick<ReadWatch, 'stalledMs'> | undefined
   #ending: Ending | undefined
+  #successor: string | undefined
 
   constructor(options: LeaseTenureOptions) {
     const { lease, startAt, sent, failoverTimeMs, clock, loopWatch, handoffTimeoutMs } = options
@@ -211,7 +212,8 @@ export class LeaseTenure implements HeldLease {
   observe(row: Lease): void {
     this.#heedRequest(row)
     // Somebody else has written: find out at once, instead of at the next tick.
-    if (row.leaseCounter > this.#owned.row.leaseCounter + 1) this.#writeSoon()
+    const ahead = row.leaseCounter - this.#owned.row.leaseCounter
+    if (ahead > 1 || (ahead === 1 && !isHeldBy(row, this.#options.workerId))) this.#writeSoon()
   }
 
   /** Renews until the lease is given up or lost. Resolves when nothing of it runs. */
@@ -238,9 +240,10 @@ export class LeaseTenure implements HeldLease {
     const { store, workerId, clock, failoverTimeMs, departure, emit } = this.#options
     const { isLeaving } = departure
     const asked = pendingHandoff(this.#owned.row)?.to
-    const named = asked === undefined && (isLeaving || this.#limit.isForced) ? departure.successorOf(this.#owned.row) : undefined
-    const to = asked ?? named
-    const last = { to, offer: named !== undefined, leaving: isLeaving, ...this.#unwritten() }
+    // Named once: an attempt of unknown outcome may have told so.
+    if (asked === undefined && (isLeaving || this.#limit.isForced)) this.#successor ??= departure.successorOf(this.#owned.row)
+    const to = asked ?? this.#successor
+    const last = { to, offer: asked === undefined && to !== undefined, leaving: isLeaving, ...this.#unwritten() }
     const outcome = await this.#attempt('release', (row, signal) => store.handOver(row, workerId, last, { signal }))
     if (outcome.is === 'refused' && !outcome.uncertain) this.#lose(outcome.found)
     else if (outcome.is === 'refused' || outcome.is === 'landed') {

@@ -64,6 +64,18 @@ export function actualOwner(lease: Lease): string | undefined {
   return lease.checkpointOwner ?? lease.leaseOwner
 }
 
+/**
+ * Whether the row says that `workerId`, a Shardwise worker, has this lease. KCL 2.x takes by the counter alone and leaves `checkpointOwner`
+ * where it is: that attribute counts only while the next owner is the one whom somebody asked for (docs/lease-protocol.md, "Its take in
+ * the middle of a handoff").
+ */
+export function isHeldBy(lease: Lease, workerId: string): boolean {
+  if (actualOwner(lease) !== workerId) return false
+  const { checkpointOwner, nextOwner, leaseOwner } = lease
+  // A leader of KCL's names nobody in `swNext`.
+  return checkpointOwner === undefined || nextOwner === undefined || nextOwner === leaseOwner
+}
+
 /** The worker that should give this lease away and to whom, or undefined when no handoff is pending. */
 export function pendingHandoff(lease: Lease): { readonly from: string; readonly to: string } | undefined {
   const { checkpointOwner: from, leaseOwner: to } = lease

@@ -127,6 +127,21 @@ test.each<{ what: string; answers: Answer[]; is: WriteOutcome['is']; uncertain?:
       confirmedAt: 0,
     },
     {
+      what: 'finds the one before landed, and a handoff asked for by one of ours since',
+      answers: ['lost', { found: { leaseCounter: 8, leaseOwner: 'next', checkpointOwner: 'me', nextOwner: 'next' } }],
+      is: 'changed',
+      counter: 8,
+      confirmedAt: 200,
+    },
+    {
+      what: 'finds it taken by KCL 2.x in the middle of a handoff, which leaves checkpointOwner as it was',
+      answers: ['lost', { found: { leaseCounter: 8, leaseOwner: 'java', checkpointOwner: 'me', nextOwner: 'next' } }],
+      is: 'refused',
+      uncertain: true,
+      counter: 7,
+      confirmedAt: 0,
+    },
+    {
       what: 'finds itself the next owner of what another has',
       answers: [{ found: { checkpointOwner: 'thief' } }],
       is: 'refused',

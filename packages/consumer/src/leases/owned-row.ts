@@ -1,6 +1,6 @@
 import type { Clock } from '@shardwise/core/clock'
 import { classifyFailure, type ServiceFailure } from '@shardwise/core/service-error'
-import { actualOwner, type Lease } from './lease.js'
+import { isHeldBy, type Lease } from './lease.js'
 import type { LeaseWrite } from './lease-store.js'
 import { withinTime } from './time-limit.js'
 import { isTrusted, type Moment, momentOf } from './trust-window.js'
@@ -74,7 +74,7 @@ export class OwnedRow {
       return { is: 'landed' }
     }
     const found = write.lease
-    const steps = found === undefined || actualOwner(found) !== workerId ? undefined : found.leaseCounter - row.leaseCounter
+    const steps = found === undefined || !isHeldBy(found, workerId) ? undefined : found.leaseCounter - row.leaseCounter
     // A handoff was requested or withdrawn: that leaves the counter.
     if (found !== undefined && steps === 0) this.#row = found
     // While the lease is held nobody else moves the counter. One step: an attempt of ours has landed after all. More: it was lost in between.

@@ -1,4 +1,4 @@
-import { type Position, sequencePosition } from '../../checkpoints/position.js'
+import type { Position } from '../../checkpoints/position.js'
 import type { HeldLease } from '../held-lease.js'
 
 /** What is pending after an operation: the number in its state, or nothing. */
@@ -54,7 +54,7 @@ export class PreparedHistory {
   prepare(lease: HeldLease, position: Position): Promise<void> {
     const number = ++this.#number
     const state = new Uint8Array([number >> 16, number >> 8, number].map((part) => part & 255))
-    return this.#follow(lease, number, () => lease.checkpointNow(sequencePosition('0'), { position, state }))
+    return this.#follow(lease, number, () => lease.checkpointNow(lease.resumeFrom, { position, state }))
   }
 
   /** A commit, or any other checkpoint. */

@@ -5,13 +5,16 @@ import type { Shard } from '@shardwise/core/shard-map'
 import { comparePositions, type Position, sequencePosition } from '../../checkpoints/position.js'
 import { ShardDiscovery } from '../../shards/shard-discovery.js'
 import { parentIds } from '../../shards/shard-family.js'
+import { DynamoDBLeaseStore } from '../dynamodb-lease-store.js'
 import type { HeldLease } from '../held-lease.js'
+import { KclFleet } from '../kcl-fleet.js'
+import { KclTables } from '../kcl-tables.js'
 import { hasEnded, type Lease } from '../lease.js'
 import { LeaseCoordinator } from '../lease-coordinator.js'
 import type { LeaseEvent } from '../lease-event.js'
 import { LeaseLostError } from '../lease-lost-error.js'
 import type { LeaseStore } from '../lease-store.js'
-import type { MemoryLeaseStore } from '../memory-lease-store.js'
+import type { DynamoDBTables } from './dynamodb-tables.js'
 import { PreparedHistory } from './prepared-history.js'
 
 export interface Faults {
@@ -24,7 +27,15 @@ export interface Faults {
 }
 
 /** Shards of a stream that was split and merged, with the number of records in each; undefined: open, records without end. */
-export type Stream = ReadonlyMap<string, { readonly shard: Shard; readonly records: number | undefined }>
+export interface SimulatedShard {
+  readonly shard: Shard
+  readonly records: number | undefined
+}
+
+export type Stream = ReadonlyMap<string, SimulatedShard>
+
+/** The lease table, and the application, of worlds with DynamoDB. */
+export const TABLE = 'flights-app'
 
 /** One simulated world: a lease table, a stream, a clock, and what must be true in it at every moment. */
 export class World {
@@ -38,7 +49,9 @@ export class World {
     this.problems.push(`${Math.round(this.clock.now())}: ${what}`),
   )
   readonly stream: Stream
-  readonly store: MemoryLeaseStore
+  readonly store: LeaseStore
+  /** With these every worker has the DynamoDB store, and looks for Java's KCL. */
+  readonly tables: DynamoDBTables | undefined
   readonly failoverTimeMs: number
   /** Longer than a create may be on its way: decided within failoverTimeMs, and late by lateWithinMs. */
   readonly finishedLeaseKeptMs: number
@@ -51,15 +64,17 @@ export class World {
 
   constructor(options: {
     seed: number
-    store: MemoryLeaseStore
+    store: LeaseStore
     stream: Stream
     failoverTimeMs: number
+    tables?: DynamoDBTables | undefined
     finishedLeaseKeptMs?: number
     auditWithinMs?: number
     lateWithinMs?: number
   }) {
     this.random = seededRandom(options.seed)
     this.store = options.store
+    this.tables = options.tables
     this.stream = options.stream
     this.failoverTimeMs = options.failoverTimeMs
     this.finishedLeaseKeptMs = options.finishedLeaseKeptMs ?? options.failoverTimeMs * 5
@@ -133,6 +148,7 @@ export class SimulatedWorker {
   readonly #clock: Clock
   readonly #waiting: (() => void)[] = []
   readonly #discovery: ShardDiscovery
+  readonly #kcl: KclFleet | undefined
   #running = true
   #stopped = false
 
@@ -142,7 +158,21 @@ export class SimulatedWorker {
     // Two oscillators differ by less than this.
     const rate = 1 + (world.random() - 0.5) / 1_000
     this.#clock = this.#clockAt(rate)
-    const store = this.#store()
+    const port = world.tables && this.#port(world.tables)
+    const store =
+      port === undefined
+        ? this.#store()
+        : new DynamoDBLeaseStore({ dynamodb: port, tableName: TABLE, streamName: 'flights', clock: this.#clock })
+    const shared = {
+      store,
+      workerId: id,
+      failoverTimeMs: world.failoverTimeMs,
+      clock: this.#clock,
+      random: world.random,
+      emit: (event: LeaseEvent): void => void this.events.push(event),
+    }
+    const kclTables = port && new KclTables({ dynamodb: port, leaseTable: TABLE, applicationName: TABLE })
+    this.#kcl = kclTables && new KclFleet({ ...shared, tables: kclTables })
     this.#discovery = new ShardDiscovery({
       kinesis: this.#kinesis(),
       stream: { StreamName: 'simulated' },
@@ -154,19 +184,15 @@ export class SimulatedWorker {
       emit: (event) => this.events.push(event),
     })
     this.coordinator = new LeaseCoordinator({
-      store,
+      ...shared,
+      kcl: this.#kcl,
       discovery: this.#discovery,
-      workerId: id,
-      failoverTimeMs: world.failoverTimeMs,
       handoffTimeoutMs: world.failoverTimeMs,
-      clock: this.#clock,
-      random: world.random,
       onHeld: (lease) => {
         this.held.push(lease)
         world.prepared.acquired(lease)
         void this.#work(lease)
       },
-      emit: (event) => this.events.push(event),
     })
   }
 
@@ -187,7 +213,8 @@ export class SimulatedWorker {
     while (!this.#stopped) {
       await sleep(this.#clock, this.#world.random() * this.#world.auditWithinMs)
       // A failure is the network's, and told.
-      if (!this.#stopped) await this.#discovery.audit(this.coordinator.leases).catch(() => {})
+      const seesAll = this.#kcl?.role !== 'worker'
+      if (!this.#stopped && seesAll) await this.#discovery.audit(this.coordinator.leases).catch(() => {})
     }
   }
 
@@ -313,6 +340,11 @@ export class SimulatedWorker {
     })
   }
 
+  /** DynamoDB at the end of a bad network. */
+  #port(tables: DynamoDBTables): Pick<DynamoDBTables, 'send'> {
+    return { send: (command) => this.#overNetwork(() => tables.send(command)) }
+  }
+
   #overNetwork<T>(call: () => Promise<T>): Promise<T> {
     const { clock, faults, random, lateWithinMs } = this.#world
     return new Promise((resolve, reject) => {
@@ -325,10 +357,13 @@ export class SimulatedWorker {
       clock.schedule(outward, () => {
         if (lost || faults.outage) clock.schedule(random() * 60, fail)
         else {
-          void call().then((value) => {
-            if (unanswered) clock.schedule(random() * 60, fail)
-            else clock.schedule(random() * 60, () => this.#gate(() => resolve(value)))
-          })
+          const answer = (give: () => void): void => {
+            clock.schedule(random() * 60, unanswered ? fail : () => this.#gate(give))
+          }
+          void call().then(
+            (value) => answer(() => resolve(value)),
+            (error: unknown) => answer(() => reject(error)),
+          )
         }
       })
     })

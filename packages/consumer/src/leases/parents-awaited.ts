@@ -1,0 +1,57 @@
+import { type Clock, sleep } from '@shardwise/core/clock'
+import type { HeldLease } from './held-lease.js'
+import { hasEnded, type Lease, leaseKeyOf } from './lease.js'
+import type { LeaseEvent } from './lease-event.js'
+import type { LeaseStore } from './lease-store.js'
+
+/** How soon a child starts after its parents' end. */
+const LOOK_AGAIN_MS = 1_000
+
+export interface ParentsAwaitedOptions {
+  readonly store: Pick<LeaseStore, 'read'>
+  readonly clock: Clock
+  readonly emit: (event: LeaseEvent) => void
+}
+
+/** Keys of the leases that must have ended before this one is read. A shard that was begun has none: its parents had ended then. */
+export function parentKeys(lease: Lease): readonly string[] {
+  if (lease.checkpoint.kind === 'sequence' || lease.checkpoint.kind === 'shard-end') return []
+  return lease.parentShardIds.map((parent) => leaseKeyOf(lease.streamId, parent))
+}
+
+/**
+ * Waits, for a lease that is held already, until the parents' leases have ended or are gone (KCL's BlockOnParentShardTask.java). False: it is
+ * lost, or to be given up, before.
+ */
+export async function parentsEnd(
+  { store, clock, emit }: ParentsAwaitedOptions,
+  lease: Lease,
+  held: Pick<HeldLease, 'signal' | 'drain'>,
+): Promise<boolean> {
+  const halt = AbortSignal.any([held.signal, held.drain])
+  let waiting = parentKeys(lease)
+  for (let looks = 1; ; looks++) {
+    if (waiting.length > 0) waiting = await unended(store, waiting)
+    if (halt.aborted) return false
+    if (waiting.length === 0) return true
+    const { leaseKey, parentShardIds } = lease
+    if (looks === 1) emit({ type: 'lease-awaits-parents', leaseKey, parentShardIds })
+    await sleep(clock, LOOK_AGAIN_MS, { signal: halt }).catch(() => {})
+    if (halt.aborted) return false
+  }
+}
+
+async function unended(store: Pick<LeaseStore, 'read'>, leaseKeys: readonly string[]): Promise<readonly string[]> {
+  const rows = await Promise.all(
+    leaseKeys.map(async (leaseKey) => {
+      try {
+        const row = await store.read(leaseKey)
+        return row === undefined || hasEnded(row) ? [] : [leaseKey]
+      } catch {
+        // Not known: as if it had not.
+        return [leaseKey]
+      }
+    }),
+  )
+  return rows.flat()
+}
