@@ -320,7 +320,7 @@ export class SimulatedWorker {
         const at = sequencePosition(`${position}`)
         const chance = world.random()
         if (chance < 0.1) await world.prepared.checkpoint(lease, at, true)
-        else if (chance < 0.2) await this.#inTwoPhases(lease, at)
+        else if (chance < 0.16) await this.#inTwoPhases(lease, at)
         else await world.prepared.checkpoint(lease, at, false)
       }
     } catch (error) {
@@ -337,7 +337,7 @@ export class SimulatedWorker {
     const preparing = prepared.prepare(lease, at)
     if (random() < 0.7) await preparing
     else preparing.catch(() => {})
-    await sleep(this.#clock, random() * 1_000)
+    await sleep(this.#clock, random() * 200)
     if (random() < 0.6) await prepared.checkpoint(lease, at, true)
   }
 
