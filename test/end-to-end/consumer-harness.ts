@@ -1,5 +1,6 @@
 import {
   CreateStreamCommand,
+  DeleteStreamCommand,
   KinesisClient,
   ListShardsCommand,
   MergeShardsCommand,
@@ -41,7 +42,7 @@ export class StreamHarness implements AsyncDisposable {
   /** Options that reach the local services, with short times. */
   options(more: Partial<ConsumerOptions> = {}): ConsumerOptions {
     return {
-      stream: this.stream,
+      ...(more.streams === undefined && { stream: this.stream }),
       applicationName: 'delays',
       endpoint: this.local.kinesisEndpoint,
       dynamodbEndpoint: this.local.dynamodbEndpoint,
@@ -60,8 +61,12 @@ export class StreamHarness implements AsyncDisposable {
     return consumer
   }
 
-  async put(partitionKey: string, text: string): Promise<void> {
-    await this.#put(partitionKey, new TextEncoder().encode(text))
+  async put(partitionKey: string, text: string, stream: string = this.stream): Promise<void> {
+    await this.#put(partitionKey, new TextEncoder().encode(text), stream)
+  }
+
+  async delete(stream: string): Promise<void> {
+    await this.#kinesis.send(new DeleteStreamCommand({ StreamName: stream }))
   }
 
   /** One Kinesis record that carries these texts, all under one key and so for one shard. */
@@ -71,8 +76,8 @@ export class StreamHarness implements AsyncDisposable {
     await this.#put(partitionKey, builder.seal().bytes.slice())
   }
 
-  async #put(PartitionKey: string, Data: Uint8Array): Promise<void> {
-    await this.#kinesis.send(new PutRecordCommand({ StreamName: this.stream, PartitionKey, Data }))
+  async #put(PartitionKey: string, Data: Uint8Array, StreamName = this.stream): Promise<void> {
+    await this.#kinesis.send(new PutRecordCommand({ StreamName, PartitionKey, Data }))
   }
 
   /** In order of hash keys. */

@@ -1,5 +1,5 @@
 import type { Position } from './checkpoints/position.js'
-import { actualOwner, type Lease } from './leases/lease.js'
+import { actualOwner, type Lease, pendingHandoff } from './leases/lease.js'
 import type { WorkerSnapshot } from './shards/shard-worker.js'
 
 /** A consumer at one moment. Plain data, which JSON can carry; nothing is asked of the services for it. */
@@ -23,6 +23,8 @@ export interface ShardSnapshot {
   readonly leaseKey: string
   /** The worker that reads the shard: this one, or as of the last scan. Undefined: nobody. */
   readonly owner: string | undefined
+  /** The worker to which the owner is handing the shard over, as of the last scan. */
+  readonly nextOwner: string | undefined
   /** As of the last scan. Undefined for a lease that no scan has shown yet. */
   readonly checkpoint: Position | undefined
   /** By `pause`, of this consumer. */
@@ -48,5 +50,14 @@ export function shardSnapshot(
   const scanned = lease === undefined ? undefined : actualOwner(lease)
   // Of its own leases a consumer knows better than the scan, which is older.
   const owner = worker === undefined ? (scanned === workerId ? undefined : scanned) : worker.state === 'lost' ? scanned : workerId
-  return { stream, shardId, leaseKey, owner, checkpoint: lease?.checkpoint, paused, worker }
+  return {
+    stream,
+    shardId,
+    leaseKey,
+    owner,
+    nextOwner: lease && pendingHandoff(lease)?.to,
+    checkpoint: lease?.checkpoint,
+    paused,
+    worker,
+  }
 }

@@ -6,12 +6,14 @@ import type { ConsumerEvent } from './consumer-events.js'
 import { type ConsumerOptions, type ConsumerSettings, checkOptions } from './consumer-options.js'
 import { type ConsumerSnapshot, type ConsumerState, type KnownShard, shardSnapshot } from './consumer-snapshot.js'
 import { RecordTurns, type StreamedRecord } from './delivery/record-turns.js'
+import type { ShardStream } from './delivery/shard-stream.js'
 import type { StartGate } from './delivery/start-gate.js'
 import { KclFleet } from './leases/kcl-fleet.js'
 import { LeaseCoordinator } from './leases/lease-coordinator.js'
 import { type RecordsOptions, recordIterator } from './record-iterator.js'
 import { checkHandlers, type RunHandlers } from './run-handlers.js'
 import { checkRunOptions, type RunOptions, type RunSettings } from './run-options.js'
+import { OfferedShards, type ShardsOptions, shardLoop } from './shard-streams.js'
 import { ShardWorkerSetup } from './shards/shard-worker-setup.js'
 import { ShardWorkers } from './shards/shard-workers.js'
 import { StartSteps } from './start-steps.js'
@@ -79,6 +81,24 @@ export class Consumer<T = Uint8Array> {
     const run = (): Promise<void> => this.#begin(turns.handlers, settings, [turns])
     const records = recordIterator({ turns, signal: options.signal, run, stop: (limit) => this.stop(limit) })
     return records as AsyncIterableIterator<StreamedRecord<unknown>> as AsyncIterableIterator<StreamedRecord<T>>
+  }
+
+  /**
+   * Consumes in loops of its own for each shard, side by side: for sinks that store records together with how far they have come, and a fencing
+   * token. `for await (const shard of consumer.shards()) void work(shard)`; see ShardStream. A shard comes when its lease is taken, and again,
+   * with a higher token, when it is taken again. Nothing of it is read before somebody loops over it, and the lease is held.
+   *
+   * Checkpoints are made by `shard.checkpoint` alone. The loop ends when the consumer has stopped; leaving it stops the consumer, and waits as
+   * `stop` does, for each shard until its loop asks for more.
+   * When the consumer cannot start, the loop throws what `run` rejects with. A consumer runs once, by this, by `records` or by `run`.
+   */
+  shards(options: ShardsOptions = {}): AsyncIterableIterator<ShardStream<T>> {
+    refuseUnknownOptions(options, ['signal'])
+    const offered = new OfferedShards()
+    const settings = checkRunOptions(NO_HANDLERS, { checkpoint: 'manual' })
+    const run = (): Promise<void> => this.#begin(NO_HANDLERS, settings, [], offered)
+    const shards = shardLoop({ offered, signal: options.signal, run, stop: (limit) => this.stop(limit) })
+    return shards as AsyncIterableIterator<ShardStream<unknown>> as AsyncIterableIterator<ShardStream<T>>
   }
 
   /**
@@ -165,7 +185,7 @@ export class Consumer<T = Uint8Array> {
     await this.stop()
   }
 
-  #begin(handlers: RunHandlers, run: RunSettings, gates: readonly StartGate[]): Promise<void> {
+  #begin(handlers: RunHandlers, run: RunSettings, gates: readonly StartGate[], offered?: OfferedShards): Promise<void> {
     if (this.#run !== undefined) throw new ConsumerRanError()
     if (run.checkpoint === 'manual' && this.#settings.maxRecordIds !== undefined) {
       throw new InvalidOptionError(
@@ -174,17 +194,17 @@ export class Consumer<T = Uint8Array> {
         this.#options.dedupe,
       )
     }
-    this.#run = this.#stop.signal.aborted ? Promise.resolve() : this.#live(handlers, run, gates)
+    this.#run = this.#stop.signal.aborted ? Promise.resolve() : this.#live(handlers, run, gates, offered)
     return this.#run
   }
 
-  async #live(handlers: RunHandlers, run: RunSettings, gates: readonly StartGate[]): Promise<void> {
+  async #live(handlers: RunHandlers, run: RunSettings, gates: readonly StartGate[], offered?: OfferedShards): Promise<void> {
     const connections = connect(this.#options, this.#settings, (event) => this.events.emit(event))
     const workerId = newWorkerId(this.#settings.workerId, this.#settings.random)
     this.#workerId = workerId
     this.#state = 'starting'
     try {
-      await this.#consume(handlers, run, gates, connections, workerId)
+      await this.#consume(handlers, run, gates, offered, connections, workerId)
     } catch (error) {
       // A start that was stopped has not failed.
       if (!this.#stop.signal.aborted) throw error
@@ -199,6 +219,7 @@ export class Consumer<T = Uint8Array> {
     handlers: RunHandlers,
     run: RunSettings,
     gates: readonly StartGate[],
+    offered: OfferedShards | undefined,
     connections: Connections,
     workerId: string,
   ): Promise<void> {
@@ -215,6 +236,7 @@ export class Consumer<T = Uint8Array> {
       handlers,
       run,
       gates,
+      offered,
       paused: this.#workers.paused,
       stopLimit: this.#stopLimit,
       emit: (event) => {
@@ -266,6 +288,9 @@ export interface StopOutcome {
   /** Shards whose handler did not return in time: they were given back at their last completed record. */
   readonly abandonedShards: readonly string[]
 }
+
+/** Records are asked for. */
+const NO_HANDLERS: RunHandlers = { eachBatch: () => {} }
 
 /** The service knows no such stream, or not the sequence number that was completed last. */
 function hintsAtAnotherStream(event: ConsumerEvent): event is ConsumerEvent & { readonly stream: string } {

@@ -94,9 +94,14 @@ export class ShardCheckpoints {
    * passed it.
    */
   forget(): void {
-    this.#last = TRIM_HORIZON
-    this.#completed = TRIM_HORIZON
-    this.#confirmed = TRIM_HORIZON
+    this.startAt(TRIM_HORIZON)
+  }
+
+  /** Reading begins after another position than the checkpoint, which stays: a checkpoint before it leaves the row as it is. */
+  startAt(position: Position): void {
+    this.#last = position
+    this.#completed = position
+    this.#confirmed = position
   }
 
   /** The last accepted checkpoint. */

@@ -1,3 +1,4 @@
+import type { RecordPosition } from './completed-prefix.js'
 import type { ConsumedRecord } from './consumed-record.js'
 
 export type Completed = (duplicates: number) => void
@@ -6,6 +7,8 @@ export type Completed = (duplicates: number) => void
 export interface Delivery {
   /** Records handed in that are not completed, or lie behind one that is not. */
   readonly outstanding: number
+  /** The record at which a failure stopped the shard. */
+  readonly blockedAt: RecordPosition | undefined
   /**
    * Takes records, in shard order, when `room` has said so. Calls `completed` when all of them are completed or given up (`duplicates` of them
    * without a call, see RecordIdWindow), and resolves to true then; to false when halted before. Rejects with a fault of ours. Where it does not resolve to true no call is in hand any more.

@@ -47,7 +47,7 @@ export class HandlerCalls {
   readonly #options: HandlerCallsOptions
   readonly #loop: LoopTurns
   readonly #prefix = new CompletedPrefix()
-  #blocked = false
+  #blockedAt: RecordPosition | undefined
 
   constructor(options: HandlerCallsOptions) {
     this.#options = options
@@ -105,25 +105,25 @@ export class HandlerCalls {
     return true
   }
 
-  /** `stop-shard` has come to pass. */
-  get isBlocked(): boolean {
-    return this.#blocked
+  /** The record at which `stop-shard` has come to pass. */
+  get blockedAt(): RecordPosition | undefined {
+    return this.#blockedAt
   }
 
   /** Resolves when halted where the shard is blocked, else at once: a shard that is blocked is kept. */
   async whileBlocked(): Promise<void> {
     const { halt } = this.#options
-    if (!this.#blocked || halt.aborted) return
+    if (this.#blockedAt === undefined || halt.aborted) return
     await new Promise<void>((resolve) => halt.addEventListener('abort', () => resolve(), { once: true }))
   }
 
   #goesOn(): boolean {
-    return !this.#options.halt.aborted && !this.#blocked
+    return !this.#options.halt.aborted && this.#blockedAt === undefined
   }
 
   #mayCloseGap(): boolean {
     const { lease } = this.#options
-    return !this.#blocked && !lease.signal.aborted && lease.isOurs()
+    return this.#blockedAt === undefined && !lease.signal.aborted && lease.isOurs()
   }
 
   /** Indices of records that need not be handed over. */
@@ -237,7 +237,7 @@ export class HandlerCalls {
       while (this.#goesOn() && !lease.isOurs()) if (!(await this.#regain())) return false
       if (!this.#goesOn()) return false
       if (onFailure.giveUp === 'stop-shard') {
-        this.#blocked = true
+        this.#blockedAt = { sequenceNumber, subSequenceNumber }
         emit({ type: 'shard-blocked', ...about })
         return false
       }

@@ -1,3 +1,4 @@
+import type { RecordPosition } from './completed-prefix.js'
 import type { ConsumedRecord } from './consumed-record.js'
 import type { Completed, Delivery } from './delivery.js'
 import { HandlerCalls, type HandlerCallsOptions } from './handler-calls.js'
@@ -15,6 +16,10 @@ export class InOrderDelivery implements Delivery {
 
   get outstanding(): number {
     return this.#calls.outstanding
+  }
+
+  get blockedAt(): RecordPosition | undefined {
+    return this.#calls.blockedAt
   }
 
   deliver(records: readonly ConsumedRecord[], millisBehindLatest: number | undefined, completed?: Completed): Promise<boolean> {

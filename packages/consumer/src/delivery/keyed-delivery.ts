@@ -1,3 +1,4 @@
+import type { RecordPosition } from './completed-prefix.js'
 import type { ConsumedRecord } from './consumed-record.js'
 import type { Completed, Delivery } from './delivery.js'
 import { type Batch, HandlerCalls, type HandlerCallsOptions } from './handler-calls.js'
@@ -62,6 +63,10 @@ export class KeyedDelivery implements Delivery {
 
   get outstanding(): number {
     return this.#calls.outstanding
+  }
+
+  get blockedAt(): RecordPosition | undefined {
+    return this.#calls.blockedAt
   }
 
   deliver(records: readonly ConsumedRecord[], millisBehindLatest: number | undefined, completed?: Completed): Promise<boolean> {
@@ -145,7 +150,7 @@ export class KeyedDelivery implements Delivery {
     if (this.#over) {
       if (this.#inHand > 0) return
       // Without the halt the lease is lost, and the word is on its way, or the shard is blocked, and kept.
-      if (this.#fault === undefined && this.#calls.isBlocked && !this.#halt.aborted) return
+      if (this.#fault === undefined && this.#calls.blockedAt !== undefined && !this.#halt.aborted) return
       this.#settle()
     } else if (this.#calls.outstanding < MAX_OUTSTANDING && this.#openBytes < MAX_OPEN_BYTES) {
       for (const { resolve } of this.#waiting.splice(0)) resolve(true)

@@ -163,8 +163,9 @@ export class LeaseCoordinator {
   }
 
   /**
-   * Gives these leases up, which `discovery.reads` must not include any more: asks their workers to drain and waits for them. Resolves when
-   * nothing of this coordinator works on them and none of their rows names this worker.
+   * Gives these leases up: asks their workers to drain and waits for them. Resolves when nothing of this coordinator works on them and none
+   * of their rows names this worker. `discovery.reads` must not include them any more, until it has resolved: else what is taken anew meanwhile
+   * would be cleaned up under its worker. (The simulation found this one.)
    */
   async giveUp(leases: (lease: Pick<Lease, 'streamId'>) => boolean): Promise<void> {
     await this.#acting

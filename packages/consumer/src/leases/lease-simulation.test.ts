@@ -45,9 +45,9 @@ function aWorld(seed: number, store = new MemoryLeaseStore()): World {
 }
 
 /** Two minutes in which everything goes wrong, then quiet until it must have recovered. */
-async function history(world: World): Promise<void> {
+async function history(world: World, immortal: ReadonlySet<object> = new Set()): Promise<void> {
   const { random, faults } = world
-  for (let i = 0; i < 3; i++) world.addWorker()
+  if (world.workers.length === 0) for (let i = 0; i < 3; i++) world.addWorker()
   Object.assign(faults, { lost: 0.05, unanswered: 0.08, late: 0.04, hangs: 0.2, stalls: 0.002 })
   for (let step = 0; step < 40; step++) {
     const alive = world.workers.filter((worker) => !gone.has(worker))
@@ -56,11 +56,11 @@ async function history(world: World): Promise<void> {
     if (chance < 0.3) {
       worker.pause()
       world.clock.schedule(random() * FAILOVER_MS * 3, () => gone.has(worker) || worker.resume())
-    } else if (chance < 0.4 && alive.length > 2) {
+    } else if (chance < 0.4 && alive.length > 2 && !immortal.has(worker)) {
       // SIGKILL: as a pause without end.
       gone.add(worker)
       worker.pause()
-    } else if (chance < 0.5 && alive.length > 2 && !worker.paused) {
+    } else if (chance < 0.5 && alive.length > 2 && !worker.paused && !immortal.has(worker)) {
       gone.add(worker)
       void worker.stop()
     } else if (chance < 0.65 && alive.length < 5) world.addWorker()
@@ -103,6 +103,53 @@ describe('many workers, a bad network, pauses, kills and stops', () => {
     await Promise.all([...alive.map((worker) => worker.stop()), world.pass(FAILOVER_MS * 4)])
     const owners = (await world.store.list()).leases.flatMap((row) => row.leaseOwner ?? [])
     expect(owners.filter((owner) => alive.some((worker) => worker.id === owner))).toEqual([])
+    expect(world.problems).toEqual([])
+  })
+})
+
+describe('two streams of one table, read by workers with different streams, which change', () => {
+  const STREAMS = ['1:x:5', '1:y:5']
+  const seeds = SEEDS.slice(0, Math.ceil(SEEDS.length / 2))
+
+  test.each(seeds)('history %d: as of one stream, and nobody takes what it does not read', async (seed) => {
+    const world = new World({
+      seed,
+      store: new MemoryLeaseStore(),
+      stream: STREAM,
+      streamIds: STREAMS,
+      failoverTimeMs: FAILOVER_MS,
+    })
+    const { random, clock } = world
+    // Somebody always reads both.
+    const steady = new Set([world.addWorker(), world.addWorker()])
+    for (const streamId of STREAMS) world.addWorker([streamId])
+    const change = (): void => {
+      const changing = world.workers.filter((worker) => !steady.has(worker) && !gone.has(worker))
+      const worker = changing[Math.floor(random() * changing.length)]
+      const streamId = STREAMS[Math.floor(random() * STREAMS.length)]!
+      worker?.change(streamId)
+    }
+    for (let i = 0; i < 30; i++) clock.schedule(i * FAILOVER_MS + random() * FAILOVER_MS, change)
+    await history(world, steady)
+    expect(world.problems).toEqual([])
+
+    const { leases } = await world.store.list()
+    for (const id of STREAMS) {
+      for (const [shardId, { records }] of STREAM) {
+        if (records !== undefined) expect(world.delivered.get(`${id}:${shardId}`), shardId).toBe(records)
+      }
+    }
+    expect(leases.map((row) => row.leaseKey).sort()).toEqual(STREAMS.flatMap((id) => OPEN.map((key) => `${id}:${key}`)))
+    for (const row of leases) {
+      expect(isServed(world, row), `${row.leaseKey} is read by somebody: ${row.leaseOwner}`).toBe(true)
+    }
+    const alive = world.workers.filter((worker) => !gone.has(worker))
+    const counts = new Map(alive.map((worker) => [worker.id, worker.held.filter((lease) => lease.isOurs()).length]))
+    for (const { streamId, leaseOwner } of leases) {
+      const least = Math.min(...alive.filter(({ reads }) => reads.has(streamId)).map(({ id }) => counts.get(id)!))
+      expect(counts.get(leaseOwner!)! - least).toBeLessThan(2)
+    }
+    await Promise.all([...alive.map((worker) => worker.stop()), world.pass(FAILOVER_MS * 4)])
     expect(world.problems).toEqual([])
   })
 })

@@ -505,6 +505,26 @@ describe('giving up', () => {
     expect(released.outcome).toBe('done')
     expect(events).toMatchObject([{ type: 'lease-lost' }])
   })
+
+  test('a lease lost while renewals had no answer is not taken for released', async () => {
+    network.outage = 'lost'
+    await clock.advanceAsync(FAILOVER + TICK)
+    await stolen()
+    network.outage = undefined
+    const released = watch(tenure.release())
+    await clock.advanceAsync(TICK)
+    expect(released.outcome).toBe('done')
+    expect(events.at(-1)).toMatchObject({ type: 'lease-lost', error: { owner: 'thief' } })
+  })
+
+  test('a release without answer that landed, and a taker after it: released', async () => {
+    network.next('handOver', 'unanswered')
+    void tenure.release()
+    await clock.advanceAsync(0)
+    await stolen()
+    await clock.advanceAsync(TICK)
+    expect(events.at(-1)).toMatchObject({ type: 'lease-released', to: undefined })
+  })
 })
 
 describe('leaving', () => {

@@ -87,6 +87,8 @@ export class LeaseTenure implements HeldLease {
   #reading: Pick<ReadWatch, 'stalledMs'> | undefined
   #ending: Ending | undefined
   #successor: string | undefined
+  /** The counter with which a release was sent that may have landed. */
+  #maybeReleasedAt: number | undefined
 
   constructor(options: LeaseTenureOptions) {
     const { lease, startAt, sent, failoverTimeMs, clock, loopWatch, handoffTimeoutMs } = options
@@ -244,12 +246,17 @@ export class LeaseTenure implements HeldLease {
     if (asked === undefined && (isLeaving || this.#limit.isForced)) this.#successor ??= departure.successorOf(this.#owned.row)
     const to = asked ?? this.#successor
     const last = { to, offer: asked === undefined && to !== undefined, leaving: isLeaving, ...this.#unwritten() }
+    const { leaseCounter } = this.#owned.row
     const outcome = await this.#attempt('release', (row, signal) => store.handOver(row, workerId, last, { signal }))
-    if (outcome.is === 'refused' && !outcome.uncertain) this.#lose(outcome.found)
+    // The attempt in doubt may have been a renewal: then somebody has taken it from us.
+    if (outcome.is === 'refused' && !(outcome.uncertain && this.#maybeReleasedAt === leaseCounter)) this.#lose(outcome.found)
     else if (outcome.is === 'refused' || outcome.is === 'landed') {
       emit({ type: 'lease-released', leaseKey: this.leaseKey, to })
       this.#giveUp()
-    } else if (outcome.is === 'failed' && clock.now() - this.#owned.confirmedAt > failoverTimeMs) this.#giveUp()
+    } else if (outcome.is === 'failed') {
+      if (outcome.failure.written === 'unknown') this.#maybeReleasedAt = leaseCounter
+      if (clock.now() - this.#owned.confirmedAt > failoverTimeMs) this.#giveUp()
+    }
   }
 
   async #end(ending: Ending): Promise<void> {

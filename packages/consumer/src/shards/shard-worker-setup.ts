@@ -1,14 +1,19 @@
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
+import type { Position } from '../checkpoints/position.js'
 import type { OfStream } from '../consumer-events.js'
 import type { ConsumerSettings } from '../consumer-options.js'
 import type { PausedStreams } from '../delivery/paused-streams.js'
 import { RecordIdWindow } from '../delivery/record-id-window.js'
+import { PulledShard } from '../delivery/shard-stream.js'
 import { gateOf, type StartGate } from '../delivery/start-gate.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import type { RunHandlers } from '../run-handlers.js'
 import type { RunSettings } from '../run-options.js'
+import type { OfferedShards } from '../shard-streams.js'
 import { ByteBudget } from '../sources/byte-budget.js'
+import { LateSource } from '../sources/late-source.js'
 import { PollingSource } from '../sources/polling-source.js'
+import type { RecordSource } from '../sources/record-source.js'
 import type { StopLimit } from '../stop-limit.js'
 import type { ConsumedStream } from '../streams/consumed-stream.js'
 import { ReadWatch } from './read-watch.js'
@@ -22,6 +27,8 @@ export interface ShardWorkerSetupOptions {
   /** Beside the pauses, and for all streams together. */
   readonly gates: readonly StartGate[]
   readonly paused: PausedStreams
+  /** Where shards are offered whose records are asked for. Undefined: handlers are called. */
+  readonly offered?: OfferedShards | undefined
   readonly stopLimit: StopLimit
   readonly emit: (event: OfStream<ShardWorkerEvent>) => void
 }
@@ -40,7 +47,7 @@ export class ShardWorkerSetup {
   }
 
   worker(lease: HeldLease, of: Pick<ConsumedStream, 'settings' | 'reference'>): ShardWorker {
-    const { settings, port, handlers, run, gates, paused, stopLimit } = this.#options
+    const { settings, port, handlers, run, gates, offered, paused, stopLimit } = this.#options
     const { stream, initialPosition } = of.settings
     const emit = (event: ShardWorkerEvent): void => this.#options.emit({ ...event, stream })
     const { idleTimeBetweenReadsMs, maxRecordsPerRead, clock, random } = settings
@@ -49,27 +56,31 @@ export class ShardWorkerSetup {
       lease.resumeFrom.kind === 'at-timestamp' && typeof initialPosition === 'object' ? initialPosition.at.getTime() : undefined
     const room = this.#budget.join()
     const reading = new ReadWatch(idleTimeBetweenReadsMs)
-    const source = new PollingSource({
-      port,
-      stream: of.reference,
-      shardId: lease.shardId,
-      resumeFrom: lease.resumeFrom,
-      startAt: lease.startAt ?? configured,
-      idleTimeBetweenReadsMs,
-      maxRecordsPerRead,
-      room,
-      clock,
-      random,
-      emit: (event) => {
-        reading.heard(clock.now())
-        emit(event)
-      },
-    })
-    return new ShardWorker({
+    const sourceFrom = (resumeFrom: Position): RecordSource =>
+      new PollingSource({
+        port,
+        stream: of.reference,
+        shardId: lease.shardId,
+        resumeFrom,
+        startAt: lease.startAt ?? configured,
+        idleTimeBetweenReadsMs,
+        maxRecordsPerRead,
+        room,
+        clock,
+        random,
+        emit: (event) => {
+          reading.heard(clock.now())
+          emit(event)
+        },
+      })
+    const pulled = offered && new PulledShard(stream, lease, clock)
+    const worker = new ShardWorker({
       stream,
       codec: settings.codec,
       lease,
-      source,
+      source:
+        pulled === undefined ? sourceFrom(lease.resumeFrom) : new LateSource(() => sourceFrom(pulled.place ?? lease.resumeFrom)),
+      pulled,
       reading,
       room,
       handlers,
@@ -84,5 +95,7 @@ export class ShardWorkerSetup {
       random,
       emit,
     })
+    if (pulled !== undefined) offered?.offer(pulled)
+    return worker
   }
 }

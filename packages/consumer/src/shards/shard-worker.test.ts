@@ -363,6 +363,7 @@ describe('ShardWorker', () => {
       await clock.advanceAsync(3_600_000)
       expect(lease.log).toEqual(['checkpoint 1/0'])
       expect([worker.state, source.calls]).toEqual(['running', 2])
+      expect(worker.snapshot().blockedAt).toEqual({ sequenceNumber: '2', subSequenceNumber: 0 })
       expect(types().at(-1)).toBe('shard-blocked')
       lease.askToDrain()
       await run

@@ -7,12 +7,15 @@ import { type CheckpointAwaitedEvent, untilConfirmed } from '../checkpoints/chec
 import { Checkpointer } from '../checkpoints/checkpointer.js'
 import type { Position } from '../checkpoints/position.js'
 import { ShardCheckpoints } from '../checkpoints/shard-checkpoints.js'
+import type { RecordPosition } from '../delivery/completed-prefix.js'
 import type { Delivery } from '../delivery/delivery.js'
 import type { DeliveryEvent } from '../delivery/delivery-event.js'
 import { HandlerPermit } from '../delivery/handler-permit.js'
 import { InOrderDelivery } from '../delivery/in-order-delivery.js'
 import { KeyedDelivery } from '../delivery/keyed-delivery.js'
+import { PulledDelivery } from '../delivery/pulled-delivery.js'
 import type { RecordIdWindow } from '../delivery/record-id-window.js'
+import type { PulledShard } from '../delivery/shard-stream.js'
 import type { StartGate } from '../delivery/start-gate.js'
 import { UserRecords } from '../delivery/user-records.js'
 import { withLast } from '../delivery/with-last.js'
@@ -44,6 +47,8 @@ export interface ShardWorkerOptions {
   /** See HandlerCalls. */
   readonly recordIds?: RecordIdWindow | undefined
   readonly run: RunSettings
+  /** Records are asked for, from the place and the moment on that it says, and handlers not called. */
+  readonly pulled?: PulledShard | undefined
   readonly handlerBackoff: Backoff
   /** Handler calls begin while all of these are open. */
   readonly gates: readonly StartGate[]
@@ -96,6 +101,8 @@ export interface WorkerSnapshot extends ReadSnapshot {
   readonly generation: number
   /** The last record completed without a gap, or where reading began. Automatic checkpoints: the lease's next write carries it. */
   readonly completed: Position
+  /** The record at which `onFailure: 'stop-shard'` stopped the shard. */
+  readonly blockedAt: RecordPosition | undefined
   /** Records that this worker did not hand over, as copies of what was completed before: `dedupe`. */
   readonly duplicates: number
   /** The next read waits until records in hand are completed, of this shard or others: `maxBufferedBytes`. */
@@ -120,7 +127,7 @@ export class ShardWorker {
   readonly #delivering = new Set<Promise<boolean>>()
   readonly #checkpointer: Checkpointer
   readonly #checkpoints: ShardCheckpoints
-  readonly #records: UserRecords
+  #records: UserRecords
   /** Aborts as soon as nothing new may begin. */
   readonly #halt = sharedAbort()
   readonly #permit: HandlerPermit
@@ -132,9 +139,9 @@ export class ShardWorker {
 
   constructor(options: ShardWorkerOptions) {
     this.#options = options
-    const { lease, stream, codec, handlers, recordIds, run, handlerBackoff, gates, checkpointWriteAfterMs, clock, random, emit } =
-      options
-    this.#records = new UserRecords({ stream, shardId: lease.shardId, range: lease.range, resumeFrom: lease.resumeFrom, codec })
+    const { stream, lease, handlers, recordIds, run, pulled, handlerBackoff, gates } = options
+    const { checkpointWriteAfterMs, clock, random, emit } = options
+    this.#records = this.#recordsAfter(lease.resumeFrom)
     const { concurrency } = run
     this.#checkpointer = new Checkpointer({
       lease,
@@ -158,7 +165,11 @@ export class ShardWorker {
       recordIds,
       onFailure: run.onFailure,
     }
-    this.#delivery = concurrency > 1 ? new KeyedDelivery({ ...delivery, concurrency }) : new InOrderDelivery(delivery)
+    if (pulled !== undefined) {
+      const pull = new PulledDelivery(delivery)
+      pulled.connect({ delivery: pull, checkpoints: this.#checkpoints, signal: this.#permit.signal })
+      this.#delivery = pull
+    } else this.#delivery = concurrency > 1 ? new KeyedDelivery({ ...delivery, concurrency }) : new InOrderDelivery(delivery)
   }
 
   get state(): ShardWorkerState {
@@ -170,6 +181,7 @@ export class ShardWorker {
       state: this.#state,
       generation: this.#options.lease.generation,
       completed: this.#checkpoints.end,
+      blockedAt: this.#delivery.blockedAt,
       duplicates: this.#duplicates,
       waitingForMemory: this.#options.room.waiting,
       ...this.#progress.snapshot(),
@@ -178,7 +190,7 @@ export class ShardWorker {
 
   /** Runs once. Resolves when this worker touches neither records nor lease any more; never rejects. */
   async run(): Promise<void> {
-    const { lease, room, stopLimit, emit } = this.#options
+    const { lease, pulled, room, stopLimit, emit } = this.#options
     const { shardId } = lease
     const drain = (): void => this.#take('drain')
     const lost = (): void => {
@@ -196,8 +208,9 @@ export class ShardWorker {
     lease.signal.addEventListener('abort', lost)
     stopLimit.expired.addEventListener('abort', expired)
     lease.drain.addEventListener('abort', drain)
+    pulled?.left.addEventListener('abort', drain)
     try {
-      const children = this.#state === 'starting' ? await this.#process() : undefined
+      const children = (await this.#begins()) ? await this.#process() : undefined
       this.#checkpointer.close()
       if (children === undefined || !(await this.#end(children))) await this.#release()
     } catch (error) {
@@ -214,12 +227,31 @@ export class ShardWorker {
     emit({ type: 'shard-stopped', shardId, outcome: this.#state as 'ended' | 'released' | 'lost' })
   }
 
+  /** False when halted before. */
+  async #begins(): Promise<boolean> {
+    const { pulled } = this.#options
+    if (pulled === undefined || this.#state !== 'starting') return this.#state === 'starting'
+    await eitherAborts(pulled.begun, this.#halt.signal)
+    if (this.#halt.signal.aborted) return false
+    if (pulled.place !== undefined) {
+      this.#records = this.#recordsAfter(pulled.place)
+      this.#checkpoints.startAt(pulled.place)
+    }
+    return true
+  }
+
+  #recordsAfter(resumeFrom: Position): UserRecords {
+    const { stream, lease, codec } = this.#options
+    const { shardId, range } = lease
+    return new UserRecords({ stream, shardId, range, resumeFrom, codec })
+  }
+
   /** The children, when all of the shard is completed; undefined when halted before. */
   async #process(): Promise<readonly ChildShard[] | undefined> {
     const { lease, emit } = this.#options
     const halt = this.#halt.signal
     this.#take('ready')
-    emit({ type: 'shard-started', shardId: lease.shardId, resumeFrom: lease.resumeFrom })
+    emit({ type: 'shard-started', shardId: lease.shardId, resumeFrom: this.#checkpoints.end })
     lease.renewWhile({ stalledMs: (now) => this.#stalledMs(now) })
     let reading: Promise<ReadBatch> | undefined
     try {
@@ -231,6 +263,7 @@ export class ShardWorker {
         // It may fail, by the halt, while nobody waits for it.
         reading?.catch(() => {})
         if (!(await this.#unlessAbandoned(this.#handOver(batch)))) return undefined
+        if (batch.children !== undefined) this.#options.pulled?.end()
         if (batch.children !== undefined) return (await this.#confirmed()) ? batch.children : undefined
       }
     } catch (error) {
@@ -392,4 +425,18 @@ export class ShardWorker {
     this.#state = transition(this.#state, input)
     if (this.#state !== 'starting' && this.#state !== 'running') this.#halt.abort()
   }
+}
+
+/** Resolves when the first of them aborts. */
+function eitherAborts(one: AbortSignal, other: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (one.aborted || other.aborted) return resolve()
+    const settle = (): void => {
+      one.removeEventListener('abort', settle)
+      other.removeEventListener('abort', settle)
+      resolve()
+    }
+    one.addEventListener('abort', settle)
+    other.addEventListener('abort', settle)
+  })
 }

@@ -113,7 +113,7 @@ export class MixedWorld extends World {
           children: children.map(({ shard }) => ({ shardId: shard.shardId, parents: parentIds(shard) })),
         }
       },
-      deliver: (shardId, position, worker) => this.deliver(shardId, position, worker),
+      deliver: (shardId, position, worker) => this.deliver({ leaseKey: shardId, shardId }, position, worker),
     }
   }
 }

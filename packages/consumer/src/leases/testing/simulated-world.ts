@@ -3,13 +3,14 @@ import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import { type Random, seededRandom } from '@shardwise/core/random'
 import type { Shard } from '@shardwise/core/shard-map'
 import { comparePositions, sequencePosition } from '../../checkpoints/position.js'
+import type { LeasedShards } from '../../shards/leased-shards.js'
 import { ShardDiscovery } from '../../shards/shard-discovery.js'
 import { parentIds } from '../../shards/shard-family.js'
 import { DynamoDBLeaseStore } from '../dynamodb-lease-store.js'
 import type { HeldLease } from '../held-lease.js'
 import { KclFleet } from '../kcl-fleet.js'
 import { KclTables } from '../kcl-tables.js'
-import { hasEnded, type Lease } from '../lease.js'
+import { hasEnded, type Lease, leaseKeyOf } from '../lease.js'
 import { LeaseCoordinator } from '../lease-coordinator.js'
 import type { LeaseEvent } from '../lease-event.js'
 import { LeaseLostError } from '../lease-lost-error.js'
@@ -49,6 +50,8 @@ export class World {
   readonly delivered: Map<string, number> = new Map()
   readonly problems: string[] = []
   readonly stream: Stream
+  /** Each has the shards of `stream`. Undefined: the one stream of its table. */
+  readonly streamIds: readonly (string | undefined)[]
   readonly store: LeaseStore
   /** With these every worker has the DynamoDB store, and looks for Java's KCL. */
   readonly tables: DynamoDBTables | undefined
@@ -66,6 +69,7 @@ export class World {
     seed: number
     store: LeaseStore
     stream: Stream
+    streamIds?: readonly string[]
     failoverTimeMs: number
     tables?: DynamoDBTables | undefined
     finishedLeaseKeptMs?: number
@@ -76,14 +80,15 @@ export class World {
     this.store = options.store
     this.tables = options.tables
     this.stream = options.stream
+    this.streamIds = options.streamIds ?? [undefined]
     this.failoverTimeMs = options.failoverTimeMs
     this.finishedLeaseKeptMs = options.finishedLeaseKeptMs ?? options.failoverTimeMs * 5
     this.lateWithinMs = options.lateWithinMs ?? options.failoverTimeMs * 3
     this.auditWithinMs = options.auditWithinMs ?? options.failoverTimeMs * 4
   }
 
-  addWorker(): SimulatedWorker {
-    const worker = new SimulatedWorker(this, `w${this.workers.length}`)
+  addWorker(reads: readonly (string | undefined)[] = this.streamIds): SimulatedWorker {
+    const worker = new SimulatedWorker(this, `w${this.workers.length}`, reads)
     this.workers.push(worker)
     void worker.start()
     return worker
@@ -124,16 +129,20 @@ export class World {
   }
 
   /** A worker hands record `position` of a shard to its handler. */
-  deliver(shardId: string, position: number, worker: string): void {
+  deliver(
+    { leaseKey, shardId, streamId }: Pick<HeldLease, 'leaseKey' | 'shardId' | 'streamId'>,
+    position: number,
+    worker: string,
+  ): void {
     this.deliveries++
-    const before = this.delivered.get(shardId) ?? 0
-    if (position > before + 1) this.problems.push(`${worker} skips ${shardId} from ${before} to ${position}`)
+    const before = this.delivered.get(leaseKey) ?? 0
+    if (position > before + 1) this.problems.push(`${worker} skips ${leaseKey} from ${before} to ${position}`)
     for (const parent of parentIds(this.stream.get(shardId)!.shard)) {
-      if ((this.delivered.get(parent) ?? 0) < (this.stream.get(parent)?.records ?? 0)) {
-        this.problems.push(`${worker} reads ${shardId} before its parent ${parent} was read`)
+      if ((this.delivered.get(leaseKeyOf(streamId, parent)) ?? 0) < (this.stream.get(parent)?.records ?? 0)) {
+        this.problems.push(`${worker} reads ${leaseKey} before its parent ${parent} was read`)
       }
     }
-    this.delivered.set(shardId, Math.max(before, position))
+    this.delivered.set(leaseKey, Math.max(before, position))
   }
 }
 
@@ -144,17 +153,20 @@ export class SimulatedWorker {
   readonly held: HeldLease[] = []
   readonly events: LeaseEvent[] = []
   readonly coordinator: LeaseCoordinator
+  readonly reads: Set<string | undefined>
   readonly #world: World
   readonly #clock: Clock
   readonly #waiting: (() => void)[] = []
-  readonly #discovery: ShardDiscovery
+  readonly #discovery: Required<LeasedShards>
   readonly #kcl: KclFleet | undefined
   #running = true
   #stopped = false
+  #changes: Promise<void> = Promise.resolve()
 
-  constructor(world: World, id: string) {
+  constructor(world: World, id: string, reads: readonly (string | undefined)[]) {
     this.#world = world
     this.id = id
+    this.reads = new Set(reads)
     // Two oscillators differ by less than this.
     const rate = 1 + (world.random() - 0.5) / 1_000
     this.#clock = this.#clockAt(rate)
@@ -173,16 +185,34 @@ export class SimulatedWorker {
     }
     const kclTables = port && new KclTables({ dynamodb: port, leaseTable: TABLE, applicationName: TABLE })
     this.#kcl = kclTables && new KclFleet({ ...shared, tables: kclTables })
-    this.#discovery = new ShardDiscovery({
-      kinesis: this.#kinesis(),
-      stream: { StreamName: 'simulated' },
-      store,
-      initialPosition: 'trim-horizon',
-      clock: this.#clock,
-      listingValidMs: world.failoverTimeMs,
-      finishedLeaseKeptMs: world.finishedLeaseKeptMs,
-      emit: (event) => this.events.push(event),
-    })
+    const discoveries = new Map(
+      world.streamIds.map((streamId) => {
+        const options = {
+          kinesis: this.#kinesis(),
+          stream: { StreamName: 'simulated' },
+          streamId,
+          store,
+          initialPosition: 'trim-horizon',
+          clock: this.#clock,
+          listingValidMs: world.failoverTimeMs,
+          finishedLeaseKeptMs: world.finishedLeaseKeptMs,
+          emit: (event: LeaseEvent) => void this.events.push(event),
+        } as const
+        return [streamId, new ShardDiscovery(options)]
+      }),
+    )
+    const own = (leases: readonly Lease[], streamId: string | undefined) => leases.filter((each) => each.streamId === streamId)
+    this.#discovery = {
+      createMissing: async (options) => {
+        for (const id of this.reads) await discoveries.get(id)!.createMissing(options)
+      },
+      audit: async (leases, options) => {
+        for (const id of this.reads) await discoveries.get(id)!.audit(own(leases, id), options)
+      },
+      watch: (leases) => [...this.reads].map((id) => discoveries.get(id)!.watch(own(leases, id))).includes(true),
+      childrenOf: (parent, options) => discoveries.get(parent.streamId)!.childrenOf(parent, options),
+      reads: ({ streamId }) => this.reads.has(streamId),
+    }
     this.coordinator = new LeaseCoordinator({
       ...shared,
       kcl: this.#kcl,
@@ -190,9 +220,32 @@ export class SimulatedWorker {
       handoffTimeoutMs: world.failoverTimeMs,
       onHeld: (lease) => {
         this.held.push(lease)
+        if (!this.reads.has(lease.streamId)) world.problems.push(`${id} took ${lease.leaseKey}, which it does not read`)
         void this.#work(lease)
       },
     })
+  }
+
+  /** As addStream and removeStream: one after the other. */
+  change(streamId: string): void {
+    this.#changes = this.#changes.then(() => (this.reads.has(streamId) ? this.#leave(streamId) : this.#join(streamId)))
+  }
+
+  async #leave(streamId: string): Promise<void> {
+    this.reads.delete(streamId)
+    await this.coordinator.giveUp((lease) => lease.streamId === streamId)
+    const row = (await this.#world.store.list()).leases.find(
+      (lease) => lease.streamId === streamId && lease.leaseOwner === this.id,
+    )
+    // The give-up may have failed in an outage; then it expires.
+    if (row !== undefined && !this.reads.has(streamId) && this.#world.faults.lost === 0) {
+      this.#world.problems.push(`${this.id} left ${streamId}, and ${row.leaseKey} names it`)
+    }
+  }
+
+  #join(streamId: string): void {
+    this.reads.add(streamId)
+    this.coordinator.poke()
   }
 
   async start(): Promise<void> {
@@ -272,7 +325,7 @@ export class SimulatedWorker {
           break
         }
         position++
-        world.deliver(lease.shardId, position, this.id)
+        world.deliver(lease, position, this.id)
         if (world.random() < 0.1) await lease.checkpointNow(sequencePosition(`${position}`))
         else lease.checkpoint(sequencePosition(`${position}`))
       }

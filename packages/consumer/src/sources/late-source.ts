@@ -1,0 +1,16 @@
+import type { FetchedBatch, RecordSource } from './record-source.js'
+
+/** A source that is made with the first read, when it is known where to begin. */
+export class LateSource implements RecordSource {
+  readonly #make: () => RecordSource
+  #source: RecordSource | undefined
+
+  constructor(make: () => RecordSource) {
+    this.#make = make
+  }
+
+  next(signal: AbortSignal): Promise<FetchedBatch> {
+    this.#source ??= this.#make()
+    return this.#source.next(signal)
+  }
+}
