@@ -111,6 +111,24 @@ describe('Consumer.shards', () => {
     expect(last).toEqual([5, 6, 7, 8, 9])
   })
 
+  it('a sink without a place begins where the application did while there is no checkpoint', async () => {
+    const { consumer, put, until, settled, clock } = setUp(1)
+    put(5)
+    await clock.advanceAsync(60_000)
+    const one = consumer({ initialPosition: { at: new Date(clock.wallTime() - 1000) } })
+    const got: number[] = []
+    const loop = (async () => {
+      for await (const shard of one.shards()) {
+        shard.startAfter(undefined)
+        for await (const record of shard.records()) got.push(numberIn(record))
+      }
+    })()
+    put(3)
+    await until(() => got.length === 3)
+    expect(got).toEqual([5, 6, 7])
+    await settled(Promise.all([one.stop(), loop]))
+  })
+
   it('a zombie’s write is refused by its fence: the shard went to another while it was asleep', async () => {
     const { leaseStore, consumer, put, until, settled } = setUp(1)
     put(20)

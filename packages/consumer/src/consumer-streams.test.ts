@@ -99,6 +99,25 @@ describe('several streams in one consumer', () => {
     await settled(Promise.all([one.stop(), run]))
   })
 
+  test('LATEST is of each stream the moment at which it was first read', async () => {
+    const { consumer, create, put, until, settled, clock } = setUp(1)
+    create('weather', 1)
+    const received = new Received()
+    const one = consumer({ streams: ['flights'], initialPosition: 'latest' })
+    const events = recorded(one)
+    const run = one.run(received.handlers)
+    await until(() => one.snapshot().shards.some(({ worker }) => worker?.state === 'running'))
+    put(5, 'weather')
+    await clock.advanceAsync(10_000)
+    await settled(one.addStream('weather'))
+    put(5)
+    put(5, 'weather')
+    await until(() => received.has('flights', 5) && received.of('weather').length === 5)
+    expect(received.of('weather')).toEqual([5, 6, 7, 8, 9])
+    expect(events.filter(({ type }) => type === 'lease-starts-at-tip')).toEqual([])
+    await settled(Promise.all([one.stop(), run]))
+  })
+
   test('a loop gives the records of shards with one id in turns', async () => {
     const { consumer, create, put, until, settled } = setUp(1)
     create('weather', 1)
@@ -292,8 +311,9 @@ describe('addStream and removeStream', () => {
   })
 
   test('a removal waits for the handler in hand, and a stop for both', async () => {
-    const { consumer, create, put, until, settled, clock } = setUp(1)
-    create('weather', 1)
+    const fleet = setUp(1)
+    const { consumer, create, put, until, settled, clock } = fleet
+    create('weather', 2)
     put(1, 'weather')
     let finish: (() => void) | undefined
     const one = consumer({ streams: ['flights', 'weather'] })
@@ -305,6 +325,8 @@ describe('addStream and removeStream', () => {
     })
     await clock.advanceAsync(20_000)
     expect(removed).toBe(false)
+    // The other shard has been given up, and is not taken again meanwhile.
+    expect((await rowsOf(fleet, 'weather')).filter(({ leaseOwner }) => leaseOwner === undefined)).toHaveLength(1)
     const stopping = one.stop()
     finish!()
     await settled(Promise.all([removing, stopping, run]))

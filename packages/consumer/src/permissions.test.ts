@@ -18,13 +18,14 @@ function sources(folder: string): string {
 }
 
 function asked(service: string, text = permissions): string[] {
-  return [...text.matchAll(new RegExp(`\\b${service}:(\\w+)`, 'g'))].map(([, action]) => action!).sort()
+  // The tables of KCL 3.x need some of them too.
+  return [...new Set([...text.matchAll(new RegExp(`\\b${service}:(\\w+)`, 'g'))].map(([, action]) => action!))].sort()
 }
 
 it('the README asks for the permissions of the DynamoDB calls that are made, and for no other', () => {
   const made = new Set([...sources(here).matchAll(/new (\w+)Command\(/g)].map(([, operation]) => operation!))
   // Not a call of its own: CreateTable with tags needs it.
-  expect(asked('dynamodb')).toEqual([...made, 'TagResource'].sort())
+  expect([...new Set(asked('dynamodb'))]).toEqual([...made, 'TagResource'].sort())
 })
 
 it('the README asks for the permissions of the Kinesis calls that are made, and for no other', () => {

@@ -38,8 +38,9 @@ export interface ShardStream<T = Uint8Array> {
   /** True once all of the shard was handed over and asked past: the loop ended for that. Its children wait for `checkpoint`. */
   readonly ended: boolean
   /**
-   * For a sink that keeps its own place: records come after this one, whether it lies beyond the lease's checkpoint or before it; undefined, the sink
-   * has none, means the oldest record of the shard. Before the loop. The lease's checkpoint moves by it in neither direction.
+   * For a sink that keeps its own place: records come after this one, whether it lies beyond the lease's checkpoint or before it. Undefined, the sink
+   * has none: where the application began, if the lease has no checkpoint either (`initialPosition`), else at the oldest record of the
+   * shard, for the sink has lost what the checkpoint covers. Before the loop. The lease's checkpoint moves by it in neither direction.
    */
   startAfter(position: CheckpointTarget | undefined): void
   /** The records, one by one, once. Leaving the loop before its end gives the shard back, to be taken again by this or another process. */
@@ -96,8 +97,9 @@ export class PulledShard implements ShardStream {
   }
 
   startAfter(target: CheckpointTarget | undefined): void {
-    const place = target === undefined ? TRIM_HORIZON : positionOf(target)
-    if (place.kind !== 'sequence' && place.kind !== 'trim-horizon') {
+    const beginning = this.resumeFrom.kind === 'sequence' ? TRIM_HORIZON : undefined
+    const place = target === undefined ? beginning : positionOf(target)
+    if (place !== undefined && place.kind !== 'sequence' && place.kind !== 'trim-horizon') {
       throw new RangeError(`A shard starts after a record or at its oldest, got ${place.kind}`)
     }
     if (this.#state !== 'offered') throw new Error(`The loop over ${this.shardId} has begun: startAfter comes before it`)
