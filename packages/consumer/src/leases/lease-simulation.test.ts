@@ -48,7 +48,7 @@ function aWorld(seed: number, store = new MemoryLeaseStore()): World {
 async function history(world: World, immortal: ReadonlySet<object> = new Set()): Promise<void> {
   const { random, faults } = world
   if (world.workers.length === 0) for (let i = 0; i < 3; i++) world.addWorker()
-  Object.assign(faults, { lost: 0.05, unanswered: 0.08, late: 0.04 })
+  Object.assign(faults, { lost: 0.05, unanswered: 0.08, late: 0.04, hangs: 0.2, stalls: 0.002 })
   for (let step = 0; step < 40; step++) {
     const alive = world.workers.filter((worker) => !gone.has(worker))
     const worker = alive[Math.floor(random() * alive.length)]!
@@ -72,7 +72,7 @@ async function history(world: World, immortal: ReadonlySet<object> = new Set()):
     }
     await world.pass(random() * FAILOVER_MS * 2)
   }
-  Object.assign(faults, { lost: 0, unanswered: 0, late: 0, outage: false })
+  Object.assign(faults, { lost: 0, unanswered: 0, late: 0, outage: false, hangs: 0, stalls: 0 })
   await world.pass(FAILOVER_MS * 3)
   for (const worker of world.workers) if (!gone.has(worker) && worker.paused) worker.resume()
   await world.pass(FAILOVER_MS * 20)

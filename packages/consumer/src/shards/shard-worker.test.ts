@@ -1051,3 +1051,53 @@ it('tells a record processor which records are the last of the shard, and what f
   ])
   expect(lease.log).toEqual(['written 3/6999', 'end child'])
 })
+
+describe('whether its reading is alive, for the renewals', () => {
+  /** What renewals see that look every three seconds, for so long. */
+  function stalled(clock: ManualClock, lease: FakeLease, forMs: number): boolean {
+    let seen = false
+    for (let passed = 0; passed < forMs; passed += 3_000) {
+      clock.advance(3_000)
+      if (lease.reading!.stalledMs(clock.now()) !== undefined) seen = true
+    }
+    return seen
+  }
+
+  it('stalls when it waits for a source that says nothing, and not while it says something', async () => {
+    const { clock, lease, reading, source, worker } = setUp({ eachBatch: () => {} })
+    const run = worker.run()
+    await turn()
+    expect(stalled(clock, lease, 110_000)).toBe(false)
+    reading.heard(clock.now())
+    expect(stalled(clock, lease, 110_000)).toBe(false)
+    source.give({ records: plain(1) })
+    await turn()
+    expect(stalled(clock, lease, 110_000)).toBe(false)
+    expect(stalled(clock, lease, 20_000)).toBe(true)
+    lease.lose()
+    await run
+  })
+
+  it('does not stall while the handler works, however long, nor while it waits for memory that others hold', async () => {
+    const gate: { open: () => void } = { open: () => {} }
+    const { clock, lease, source, room, worker } = setUp({
+      eachBatch: () =>
+        new Promise<void>((resolve) => {
+          gate.open = resolve
+        }),
+    })
+    const run = worker.run()
+    source.give({ records: plain(1) })
+    await turn()
+    expect(stalled(clock, lease, 3_600_000)).toBe(false)
+    gate.open()
+    await turn()
+    let waiting = true
+    Object.defineProperty(room, 'waiting', { get: () => waiting })
+    expect(stalled(clock, lease, 3_600_000)).toBe(false)
+    waiting = false
+    expect(stalled(clock, lease, 130_000)).toBe(true)
+    lease.lose()
+    await run
+  })
+})

@@ -25,6 +25,10 @@ export interface Faults {
   late: number
   /** Nothing reaches the table. */
   outage: boolean
+  /** Of each worker that is to finish: its handler hangs. */
+  hangs: number
+  /** Of each read: it was the last, and the worker does not notice. */
+  stalls: number
 }
 
 /** Shards of a stream that was split and merged, with the number of records in each; undefined: open, records without end. */
@@ -42,7 +46,7 @@ export const TABLE = 'flights-app'
 export class World {
   readonly clock: ManualClock = new ManualClock()
   readonly random: Random
-  readonly faults: Faults = { lost: 0, unanswered: 0, late: 0, outage: false }
+  readonly faults: Faults = { lost: 0, unanswered: 0, late: 0, outage: false, hangs: 0, stalls: 0 }
   readonly workers: SimulatedWorker[] = []
   readonly delivered: Map<string, number> = new Map()
   readonly problems: string[] = []
@@ -297,10 +301,20 @@ export class SimulatedWorker {
     const { records } = world.stream.get(lease.shardId)!
     let position = lease.resumeFrom.kind === 'sequence' ? Number(lease.resumeFrom.sequenceNumber) : 0
     const halt = AbortSignal.any([lease.signal, lease.drain])
+    let stalledSince: number | undefined
+    lease.renewWhile({
+      stalledMs: (now) => (stalledSince === undefined || now - stalledSince < 1_000 ? undefined : now - stalledSince),
+    })
     try {
       while (!halt.aborted) {
         await sleep(clock, 20 + world.random() * 200, { signal: halt }).catch(() => {})
         if (halt.aborted) break
+        if (world.faults.stalls > world.random()) {
+          // The fetch loop has died: only the renewals notice.
+          stalledSince = clock.now()
+          await aborted(halt)
+          break
+        }
         if (!lease.isOurs() && !(await lease.revalidate())) break
         if (!lease.isOurs()) continue
         if (position === records) {
@@ -326,8 +340,9 @@ export class SimulatedWorker {
     } catch (error) {
       if (!(error instanceof LeaseLostError)) throw error
     }
-    // A handler that takes its time after the loss.
-    await sleep(clock, world.random() * 500)
+    // A handler that takes its time after the loss, or when it is asked to finish: up to three times what a handoff may take.
+    await sleep(clock, world.random() * (world.faults.hangs > world.random() ? world.failoverTimeMs * 3 : 500))
+    if (lease.drain.aborted && position > 0) lease.checkpoint(sequencePosition(`${position}`))
     await lease.release()
   }
 
@@ -421,6 +436,11 @@ export class SimulatedWorker {
       })
     })
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve()
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }
 
 /** Nothing more to read, or somebody reads it. */
