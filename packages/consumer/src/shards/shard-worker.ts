@@ -365,6 +365,7 @@ export class ShardWorker {
     }
     completed(0)
     if (batch.children === undefined) return this.#delivery.room()
+    this.#options.pulled?.last()
     return (await Promise.all(this.#delivering)).every(Boolean)
   }
 
