@@ -360,11 +360,14 @@ describe('Consumer.shards', () => {
     put(3)
     const one = consumer()
     expect(() => one.shards({ sginal: AbortSignal.abort() } as never)).toThrow('`sginal`')
+    expect(() => one.shards({ signal: new AbortController() } as never)).toThrow('`signal` must be an AbortSignal')
     const shards = one.shards()
     const first = shards.next()
     await settled(first)
     const shard = (await first).value as ShardStream
     expect(() => shard.startAfter({ kind: 'shard-end' })).toThrow(RangeError)
+    const of = { sequenceNumber: '1', subSequenceNumber: 0, shardId: 'shardId-000000000001' }
+    expect(() => shard.startAfter(of)).toThrow(RangeError)
     expect(() => shard.batches({ maxRecords: 0 })).toThrow('`maxRecords`')
     const records = shard.records()
     const record = records.next()

@@ -1,6 +1,7 @@
 import { AggregateBuilder } from '@shardwise/aggregation'
 import { sleep } from '@shardwise/core/clock'
 import { json } from '@shardwise/core/codec'
+import { InvalidOptionError } from '@shardwise/core/options'
 import { seededRandom } from '@shardwise/core/random'
 import { tagsOf } from '@shardwise/core/record-tags'
 import type { KinesisModel } from '@shardwise/local/model'
@@ -16,6 +17,15 @@ import type { RunOptions } from './run-options.js'
 import { setUp } from './testing/small-fleet.js'
 
 describe('Consumer, without real time', () => {
+  it('stop refuses what is no option, and stops nothing by that', async () => {
+    const { consumer, settled } = setUp(1)
+    const one = consumer()
+    for (const options of [5000, null, { signal: new AbortController() }, { timeoutMs: -1 }]) 
+      await expect(one.stop(options as never)).rejects.toThrow(InvalidOptionError)
+    expect(one.snapshot().state).toBe('new')
+    await settled(one.stop())
+  })
+
   it('shares shards, follows reshards, stops in order, and leaves no timer and no owner behind', async () => {
     const { model, leaseStore, consumer, put, until, settled } = setUp(3)
     const got: { by: number; value: number; key: string }[] = []

@@ -24,6 +24,7 @@ function shard(options: { automatic?: boolean; sideBySide?: boolean; from?: Posi
   const { automatic = false, sideBySide = false, from = pos('10'), pending } = options
   const completed: string[] = []
   const checkpoints = new ShardCheckpoints({
+    stream: 'flights',
     lease: {
       shardId: 's1',
       generation: 7,

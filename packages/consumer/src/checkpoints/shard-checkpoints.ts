@@ -24,6 +24,8 @@ export interface FoundCheckpoint extends PendingCheckpoint {
 }
 
 export interface ShardCheckpointsOptions {
+  /** Name or ARN. */
+  readonly stream: string
   readonly lease: Pick<HeldLease, 'shardId' | 'generation' | 'resumeFrom' | 'pendingCheckpoint' | 'checkpointNow'>
   /** Gets each completed position. Undefined: the handler makes the checkpoints. */
   readonly automatic: Pick<Checkpointer, 'completed'> | undefined
@@ -185,7 +187,8 @@ export class ShardCheckpoints {
     // It was handed over to the owner that prepared it.
     const found = this.#inherited?.position
     const largest = found?.kind === 'sequence' ? laterPosition(delivered, found) : delivered
-    return { shardId: this.#options.lease.shardId, last: this.#last, delivered, largest }
+    const { stream, lease } = this.#options
+    return { stream, shardId: lease.shardId, last: this.#last, delivered, largest }
   }
 
   #refuseWhenClosed(): void {

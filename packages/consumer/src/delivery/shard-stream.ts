@@ -1,5 +1,5 @@
 import { integerOption, refuseUnknownOptions } from '@shardwise/core/options'
-import { type CheckpointTarget, positionOf } from '../checkpoints/checkpoint-range.js'
+import { type CheckpointTarget, positionIn } from '../checkpoints/checkpoint-range.js'
 import { type Position, TRIM_HORIZON } from '../checkpoints/position.js'
 import type { ShardCheckpoints } from '../checkpoints/shard-checkpoints.js'
 import type { HeldLease } from '../leases/held-lease.js'
@@ -98,7 +98,7 @@ export class PulledShard implements ShardStream {
 
   startAfter(target: CheckpointTarget | undefined): void {
     const beginning = this.resumeFrom.kind === 'sequence' ? TRIM_HORIZON : undefined
-    const place = target === undefined ? beginning : positionOf(target)
+    const place = target === undefined ? beginning : positionIn(this, target)
     if (place !== undefined && place.kind !== 'sequence' && place.kind !== 'trim-horizon') {
       throw new RangeError(`A shard starts after a record or at its oldest, got ${place.kind}`)
     }

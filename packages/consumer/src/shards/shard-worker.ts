@@ -150,6 +150,7 @@ export class ShardWorker {
       clock,
     })
     this.#checkpoints = new ShardCheckpoints({
+      stream,
       lease,
       automatic: run.checkpoint === 'auto' ? this.#checkpointer : undefined,
       sideBySide: concurrency > 1,
