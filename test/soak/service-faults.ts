@@ -16,8 +16,8 @@ const PUT = ['PutRecords']
 /** These at density 1 always: they come seldom, and a producer that never gets a shard map has nothing to prove. */
 const LOOK = ['ListShards', 'DescribeStreamSummary']
 const REFUSED_ENTRIES = 0.3
-/** Seldom: to the producer they mean that others write to the shard, and it makes room for them. The quotas throttle on their own. */
-const THROTTLED = 0.0005
+/** Out of nothing, as a request and of some of its entries. The quotas throttle on their own. */
+const THROTTLED = 0.003
 
 /** What goes wrong, each by its own lot. A hung call is answered, and may be carried out, long after the producer has given up on it. */
 export function faultsOf(random: Random, requestTimeoutMs: number): readonly Fault[] {

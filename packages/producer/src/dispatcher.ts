@@ -105,6 +105,11 @@ export class Dispatcher implements ShardsNow {
     return this.#limits.throttled(entry, sentAt, now)
   }
 
+  /** The service took the entry, in an answer to what was sent at `sentAt`. */
+  accepted(entry: Entry, sentAt: number): void {
+    this.#limits.accepted(entry, sentAt)
+  }
+
   /** What these entries took of the limits is there again: they have used up nothing. */
   giveBack(entries: readonly Entry[]): void {
     this.#limits.giveBack(entries)

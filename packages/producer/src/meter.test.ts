@@ -91,9 +91,9 @@ describe("the KPL's metrics", () => {
       RequestTime: samples(10, 10, 5, 10),
       KinesisRecordsPerPutRecordsRequest: samples(2, 1, 1, 1),
     })
-    // They linger, then one has the pause of its shard and waits for the first tokens after it, and half of 200 and of 400 ms.
-    expect(metrics.BufferingTime).toEqual(samples(100, 100, 165, 100, 200))
-    expect(metrics.LimitTime).toEqual(samples(165))
+    // They linger, then one goes again at once, since the first refusal is doubted, and after half of 200 and of 400 ms.
+    expect(metrics.BufferingTime).toEqual(samples(100, 100, 0, 100, 200))
+    expect(metrics.LimitTime).toEqual(NO_SAMPLES)
     expect(metrics.RetryTime).toEqual(samples(100, 200))
     expect(metrics.LingerTime).toEqual(samples(100, 100))
   })

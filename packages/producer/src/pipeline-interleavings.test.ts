@@ -28,7 +28,7 @@ describe('a stream that is deleted and created anew, with shards of the same nam
   test('what was packed for the old one is packed again once a listing shows the new one', async () => {
     const { clock, kinesis, producer, put } = await startedBench()
     kinesis.recreate(2)
-    kinesis.putFaults.push(undefined, { kind: 'refuse', places: [0], code: 'ProvisionedThroughputExceededException' })
+    kinesis.putFaults.push(undefined, { kind: 'refuse', places: [0], code: 'InternalFailure' })
     const puts = [put('a', HALF)]
     void producer.flush()
     puts.push(put('b', 1n), put('c', HALF + 1n))

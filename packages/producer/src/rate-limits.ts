@@ -57,6 +57,11 @@ export class RateLimits {
     return this.#shards.throttled(shardId, bytes, sentAt, now)
   }
 
+  /** The shard took an entry that was sent at `sentAt`: its refusals before are in doubt. */
+  accepted({ shardId, bytes }: Entry, sentAt: number): void {
+    this.#shards.accepted(shardId, bytes, sentAt)
+  }
+
   /** What may be sent to the shard now, as a multiple of its quota. */
   allowance(shardId: string, now: number): number {
     return this.#shards.allowance(shardId, now)

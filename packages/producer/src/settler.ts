@@ -184,6 +184,7 @@ export class Settler {
     const verdict = settle(entry, result, this.#parts.view.shard)
     switch (verdict.kind) {
       case 'delivered':
+        this.#parts.dispatcher.accepted(entry, sentAt)
         this.#deliver(entry, verdict.shardId, verdict.sequenceNumber)
         if (verdict.placement !== 'predicted') this.#misplaced(entry, verdict.shardId, verdict.placement, 'delivered', now)
         break

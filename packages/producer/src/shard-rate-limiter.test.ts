@@ -56,15 +56,33 @@ describe('ShardRateLimiter', () => {
     expect([limiter.take('a', owed, 320), limiter.take('b', 0.11 * MIB, 320)]).toEqual([0, 0])
   })
 
-  test('a throttle empties the bucket, stops the shard for the pause, and slows it down; other shards go on', () => {
+  test('a throttle that is believed empties the bucket, stops the shard for the pause, and slows it down; other shards go on', () => {
     const limiter = exactly()
     limiter.take('a', 1, 0)
-    expect(limiter.throttled('a', 1, 0, 50)).toBeCloseTo(50 + 102, 5)
-    expect(limiter.take('b', 1, 60)).toBe(0)
-    expect(limiter.take('a', 1, 60)).toBeCloseTo(92, 5)
-    // Four fifths of the rate from then on.
-    expect(passing(limiter, 'a', 252)).toBeGreaterThan(75)
-    expect(passing(limiter, 'a', 352)).toBeLessThan(85)
+    // From far away.
+    expect(limiter.throttled('a', 1, 0, 100)).toBeCloseTo(100 + 102, 5)
+    expect(limiter.take('b', 1, 110)).toBe(0)
+    expect(limiter.take('a', 1, 110)).toBeCloseTo(92, 5)
+    // Two fifths of the rate from then on.
+    expect(passing(limiter, 'a', 302)).toBeGreaterThan(38)
+    expect(passing(limiter, 'a', 402)).toBeLessThan(43)
+    expect([limiter.allowance('a', 402), limiter.allowance('b', 402)]).toEqual([expect.closeTo(0.407, 3), 1])
+  })
+
+  test('a throttle that is doubted lets a few through on credit, of that shard; if they are taken the rate stays, and pays them back', () => {
+    const limiter = exactly()
+    expect([passing(limiter, 'a', 0), passing(limiter, 'b', 0)]).toEqual([800, 800])
+    expect(limiter.throttled('a', 1, 0, 20)).toBe(20)
+    expect([passing(limiter, 'a', 20), passing(limiter, 'b', 20)]).toEqual([20, 20])
+    limiter.accepted('b', 1, 20)
+    expect(limiter.throttled('a', 1, 20, 40)).toBeGreaterThan(100)
+    expect(limiter.allowance('a', 40)).toBeCloseTo(0.4, 9)
+    expect(limiter.throttled('b', 1, 20, 40)).toBe(40)
+    expect(passing(limiter, 'b', 40)).toBe(20)
+    limiter.accepted('b', 1, 40)
+    limiter.accepted('unknown', 1, 40)
+    expect(limiter.throttled('b', 1, 20, 60)).toBe(60)
+    expect([passing(limiter, 'b', 1040), limiter.allowance('b', 1040)]).toEqual([800, 1])
   })
 
   test('a large entry that is saved up for is asked for again before long, since the rate rises meanwhile', () => {

@@ -56,6 +56,10 @@ export class ShardRateLimiter {
   /** Takes the tokens and returns 0, or takes nothing and returns after how many milliseconds to ask again. */
   take(shardId: string | undefined, bytes: number, now: number): number {
     const gate = this.#gates.get(shardId) ?? this.#open(shardId, now)
+    if (gate.adaptive.probes()) {
+      gate.bucket.take(bytes, now, gate.adaptive.at(now), true)
+      return 0
+    }
     const opensAt = Math.max(gate.opensAt, gate.adaptive.opensAt)
     if (now < opensAt) return opensAt - now
     const wait = gate.bucket.take(bytes, now, gate.adaptive.at(now))
@@ -71,12 +75,19 @@ export class ShardRateLimiter {
     gate.opensAt = Number.NEGATIVE_INFINITY
   }
 
-  /** The service refused an entry for the quota of its shard. Returns from when on the shard may be sent to again. */
+  /** The shard took an entry that was sent at `sentAt`. */
+  accepted(shardId: string | undefined, bytes: number, sentAt: number): void {
+    const gate = this.#gates.get(shardId)
+    gate?.adaptive.accepted(sentAt, costOf(bytes, gate.bucket.rate))
+  }
+
+  /**
+   * The service refused an entry for the quota of its shard. Returns from when on the shard may be sent to again: at once while it is doubted.
+   */
   throttled(shardId: string | undefined, bytes: number, sentAt: number, now: number): number {
     const gate = this.#gates.get(shardId)
     if (gate === undefined) return now
-    const { recordsPerSecond, bytesPerSecond } = gate.bucket.rate
-    const cost = Math.max(1 / recordsPerSecond, bytes / bytesPerSecond)
+    const cost = costOf(bytes, gate.bucket.rate)
     if (gate.adaptive.throttled(sentAt, now, cost, this.#random)) gate.bucket.emptyUntil(gate.adaptive.opensAt)
     return Math.max(now, gate.adaptive.opensAt)
   }
@@ -114,4 +125,9 @@ export class ShardRateLimiter {
     const { recordsPerSecond, bytesPerSecond } = SHARD_QUOTA
     return { recordsPerSecond: recordsPerSecond * this.#openShards, bytesPerSecond: bytesPerSecond * this.#openShards }
   }
+}
+
+/** Seconds of the rate that an entry uses up. */
+function costOf(bytes: number, { recordsPerSecond, bytesPerSecond }: SendRate): number {
+  return Math.max(1 / recordsPerSecond, bytes / bytesPerSecond)
 }

@@ -1,10 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import { type Counting, type Load, SharedShard, type Writer } from './testing/shared-shard.js'
 
-/** Each holds for every seed that was tried; more of them take minutes. */
-const SEEDS = Number(process.env.SHARDWISE_SHARD_SEEDS ?? 1)
-const seeds = Array.from({ length: SEEDS }, (_, i) => i + 1)
-const TIMEOUT = { timeout: 30_000 + 30_000 * SEEDS }
+/**
+ * Of a few large entries it depends on the draw how even the parts become: twenty seeds, a third of a second each. Small ones say so much
+ * that the seeds hardly differ, and take four times as long. `SHARDWISE_SHARD_SEEDS` is for both.
+ */
+const [MANY, FEW] = [20, 2].map((count) => Number(process.env.SHARDWISE_SHARD_SEEDS ?? count)) as [number, number]
+const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i + 1)
+const seeds = upTo(FEW)
+const TIMEOUT = { timeout: 60_000 + 15_000 * MANY }
 
 const MIB = 1024 * 1024
 const SMALL: Load['options'] = { aggregation: 'off' }
@@ -16,12 +20,22 @@ interface Sharing {
   /** When each producer starts, in seconds. */
   readonly starts: readonly number[]
   readonly roundTripMs?: SharedShard['roundTripMs']
+  readonly strayShare?: number
   readonly seconds?: number
 }
 
-async function share({ seed, counting, load, starts, roundTripMs, seconds = 60 }: Sharing): Promise<readonly Writer[]> {
+async function share({
+  seed,
+  counting,
+  load,
+  starts,
+  roundTripMs,
+  strayShare = 0,
+  seconds = 60,
+}: Sharing): Promise<readonly Writer[]> {
   const shard = new SharedShard(seed, counting)
   if (roundTripMs !== undefined) shard.roundTripMs = roundTripMs
+  shard.strayShare = strayShare
   for (const start of starts) shard.load({ ...load, fromMs: start * 1000 })
   await shard.run(seconds * 1000)
   return shard.writers
@@ -34,7 +48,7 @@ const sum = (counts: readonly number[], from: number, to = counts.length): numbe
 }
 
 /** Of the quota, from that second on, records or bytes: whichever limits. */
-function used(writer: Writer, from: number, to: number): number {
+function used(writer: Writer, from: number, to = 60): number {
   return Math.max(sum(writer.taken, from, to) / 1000, sum(writer.takenBytes, from, to) / MIB) / (to - from)
 }
 
@@ -57,41 +71,61 @@ function fairness(writers: readonly Writer[], from: number, to = 60): number {
 }
 
 const EVERYONE_AT_ONCE = [0, 0, 0, 0, 0]
+const FAR = { least: 80, most: 250 }
 
 /** Aggregates of 50 KB, of members of 10 KB. */
 const LARGE = { recordBytes: 10_000 }
 
 describe('five producers, each with 60 % of what one shard takes, for 60 s (decision 7)', () => {
-  // Aggregates of 50 KB are not fair with every seed: the seventh and the twelfth fall below 0.9. A known gap of decision 7.
-  // Steady from the sixth second on: the producers start at the full rate, and it takes them some three seconds to find out.
-  test.each<[string, Omit<Sharing, 'starts' | 'seed'>, { good: number; refused: number; fair: number }]>([
-    ['small records', { load: { offered: 0.6, recordBytes: 200, options: SMALL } }, { good: 0.97, refused: 0.02, fair: 0.95 }],
-    ['aggregates of 50 KB', { load: { offered: 0.6, ...LARGE } }, { good: 0.95, refused: 0.05, fair: 0.9 }],
-    [
-      'small records, far away',
-      { load: { offered: 0.6, recordBytes: 200, options: SMALL }, roundTripMs: { least: 80, most: 250 } },
-      { good: 0.95, refused: 0.05, fair: 0.95 },
-    ],
+  // A shard that counts seconds takes twenty aggregates of 50 KB of the twenty-one a second that its quota is: 95.4 %. One that was refused
+  // for what is left of the second knows no more of it than in a tank, and so does who waits for the next.
+  const TANK = { good: 0.9, refused: 0.05, fair: 0.9 }
+  test.each<[string, number, Omit<Sharing, 'starts' | 'seed'>, { good: number; refused: number; fair: number }]>([
+    ['aggregates of 50 KB', MANY, { load: { offered: 0.6, ...LARGE } }, TANK],
+    ['small records', FEW, { load: { offered: 0.6, recordBytes: 200, options: SMALL } }, TANK],
+    ['small records, far away', FEW, { load: { offered: 0.6, recordBytes: 200, options: SMALL }, roundTripMs: FAR }, TANK],
+    ['aggregates of 50 KB, far away', FEW, { load: { offered: 0.6, ...LARGE }, roundTripMs: FAR }, TANK],
     [
       'small records, where the shard counts seconds',
+      FEW,
       { counting: 'seconds', load: { offered: 0.6, recordBytes: 200, options: SMALL } },
-      { good: 0.9, refused: 0.03, fair: 0.95 },
+      { ...TANK, refused: 0.06 },
     ],
     [
       'aggregates of 50 KB, where the shard counts seconds',
+      MANY,
       { counting: 'seconds', load: { offered: 0.6, ...LARGE } },
-      { good: 0.85, refused: 0.05, fair: 0.9 },
+      { good: 0.89, refused: 0.06, fair: 0.9 },
     ],
-  ])('%s', TIMEOUT, async (_, given, least) => {
-    for (const seed of seeds) {
+  ])('%s', TIMEOUT, async (_, count, given, least) => {
+    for (const seed of upTo(count)) {
       const writers = await share({ ...given, seed, starts: EVERYONE_AT_ONCE })
-      const found = { seed, good: goodput(writers, 5), refused: refused(writers, 5), fair: fairness(writers, 5) }
+      // Of all 60 s: the producers start at the full rate, and the seconds that it takes them to find out count, too.
+      const found = { seed, good: goodput(writers, 0), refused: refused(writers, 0), fair: fairness(writers, 0) }
       expect(found.good, JSON.stringify(found)).toBeGreaterThanOrEqual(least.good)
       expect(found.refused, JSON.stringify(found)).toBeLessThanOrEqual(least.refused)
       expect(found.fair, JSON.stringify(found)).toBeGreaterThanOrEqual(least.fair)
-      // With the first seconds, too. Where the shard counts seconds these cost large entries a little more.
-      expect(refused(writers, 0), JSON.stringify(found)).toBeLessThanOrEqual(given.counting === 'seconds' ? 0.06 : 0.05)
     }
+  })
+})
+
+/** When something is refused decides a good deal of a minute: of one seed the mean is not enough. */
+const STRAY_SEEDS = 6
+
+describe('refusals out of nothing', () => {
+  test.each<[string, Omit<Load, 'fromMs'>, number, number]>([
+    ['one request in two hundred, small records', { offered: 2, recordBytes: 200, options: SMALL }, 0.005, 0.9],
+    ['one request in two hundred, aggregates of 50 KB', { offered: 2, ...LARGE }, 0.005, 0.95],
+    ['three requests in a hundred, small records', { offered: 2, recordBytes: 200, options: SMALL }, 0.03, 0.6],
+    ['three requests in a hundred, aggregates of 50 KB', { offered: 2, ...LARGE }, 0.03, 0.7],
+  ])('take little of the rate of a lone producer: %s', TIMEOUT, async (_, load, strayShare, least) => {
+    let total = 0
+    for (const seed of upTo(STRAY_SEEDS)) {
+      const [writer] = await share({ seed, load, strayShare, starts: [0] })
+      expect(refused([writer!], 0)).toBeGreaterThan(0)
+      total += used(writer!, 5)
+    }
+    expect(total / STRAY_SEEDS).toBeGreaterThan(least)
   })
 })
 
@@ -104,25 +138,25 @@ describe('a shard that others write to', () => {
       const writers = await share({ seed, load, starts: [0, 30], seconds: 90 })
       expect(used(writers[0]!, 5, 30)).toBeGreaterThan(0.88)
       expect(fairness(writers, 45, 90)).toBeGreaterThan(0.9)
-      expect(goodput(writers, 45, 90)).toBeGreaterThan(0.95)
+      expect(goodput(writers, 45, 90)).toBeGreaterThan(0.93)
       expect(refused(writers, 30)).toBeLessThan(0.03)
     }
   })
 
   test.each<[string, Omit<Load, 'fromMs'>, number]>([
     ['small records', { offered: 1.2, recordBytes: 200, options: SMALL }, 11],
-    ['aggregates of 50 KB', { offered: 1.2, ...LARGE }, 16],
+    ['aggregates of 50 KB', { offered: 1.2, ...LARGE }, 30],
   ])('alone it has all of it, and again soon after an intruder has gone: %s', TIMEOUT, async (_, load, seconds) => {
     for (const seed of seeds) {
       const shard = new SharedShard(seed)
       const writer = shard.load({ ...load })
       shard.intrude({ quotas: 0.9, fromMs: 20_000, untilMs: 35_000 })
-      await shard.run(70_000)
+      await shard.run(80_000)
       expect(used(writer, 5, 20)).toBeGreaterThan(0.98)
       // Not starved by one who does not give way, nor in a loop of retries.
       expect(used(writer, 25, 35)).toBeGreaterThan(0.02)
       expect(sum(writer.sent, 25, 35)).toBeLessThan(2 * sum(writer.taken, 25, 35))
-      expect(used(writer, 35 + seconds, 70)).toBeGreaterThan(0.97)
+      expect(used(writer, 35 + seconds, 80)).toBeGreaterThan(0.97)
     }
   })
 })
@@ -136,7 +170,7 @@ describe('a lone producer with more than a shard takes', () => {
   ])('fills it, and has next to nothing refused: %s', TIMEOUT, async (_, load, counting, least) => {
     const [writer] = await share({ seed: 1, counting, load, starts: [0] })
     expect(used(writer!, 5, 60)).toBeGreaterThan(least)
-    expect(refused([writer!], 0)).toBeLessThan(0.005)
+    expect(refused([writer!], 0)).toBeLessThan(0.01)
     // What waits for the limit shares requests: a thousand records a second are not a thousand requests.
     expect(writer!.requests).toBeLessThan(60 * 100)
   })

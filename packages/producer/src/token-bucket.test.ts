@@ -83,4 +83,10 @@ describe('TokenBucket', () => {
     bucket.emptyUntil(500)
     expect([bucket.take(100, 400), bucket.take(100, 599), bucket.take(100, 600)]).toEqual([100, 1, 0])
   })
+
+  test('what is taken on credit is filled first', () => {
+    const bucket = new TokenBucket(rate, 1, 0)
+    expect([bucket.take(800, 0, 1, true), bucket.take(700, 0, 1, true)]).toEqual([0, 0])
+    expect([bucket.take(100, 0), bucket.take(100, 600)]).toEqual([600, 0])
+  })
 })

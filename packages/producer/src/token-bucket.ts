@@ -24,8 +24,11 @@ export class TokenBucket {
     this.#filledAt = now
   }
 
-  /** Takes the tokens and returns 0, or takes nothing and returns after how many milliseconds to ask again. `share` scales the rate. */
-  take(bytes: number, now: number, share = 1): number {
+  /**
+   * Takes the tokens and returns 0, or takes nothing and returns after how many milliseconds to ask again. `share` scales the rate. `onCredit`
+   * takes them whether they are there or not: a debt is filled first.
+   */
+  take(bytes: number, now: number, share = 1, onCredit = false): number {
     const recordsPerSecond = this.rate.recordsPerSecond * share
     const bytesPerSecond = this.rate.bytesPerSecond * share
     const mostBytes = bytesPerSecond * this.#burstSeconds
@@ -37,7 +40,7 @@ export class TokenBucket {
     }
     const recordsMissing = 1 - this.#records
     const bytesMissing = Math.min(bytes, mostBytes) - this.#bytes
-    if (recordsMissing > ROUNDING || bytesMissing > ROUNDING) {
+    if (!onCredit && (recordsMissing > ROUNDING || bytesMissing > ROUNDING)) {
       // At least one millisecond: a wait that rounds to nothing would have the caller ask again without time having passed.
       const seconds = Math.max(
         recordsMissing > 0 ? recordsMissing / recordsPerSecond : 0,

@@ -9,7 +9,7 @@ const hang = ({ kinesis }: Bench): void => void kinesis.putFaults.push({ kind: '
 const refuseAll = ({ kinesis }: Bench): void => {
   const places = Array.from({ length: 500 }, (_, i) => i)
   const code = 'ProvisionedThroughputExceededException'
-  for (let i = 0; i < 20; i++) kinesis.putFaults.push({ kind: 'refuse', places, code })
+  for (let i = 0; i < 100; i++) kinesis.putFaults.push({ kind: 'refuse', places, code })
 }
 const none = (): void => {}
 

@@ -105,6 +105,23 @@ describe('what the handler has checkpointed itself before it failed is completed
     expect(inOrder.outstanding).toBe(0)
   })
 
+  test('a dead letter may checkpoint the record that it takes', async () => {
+    const inOrder = delivery(poisonous(1), {
+      attempts: 1,
+      giveUp: {
+        deadLetter: async (record, _error, { checkpoint }) => {
+          await checkpoint(record)
+          log.push(`dead ${record.sequenceNumber}`)
+        },
+      },
+    })
+    expect(await inOrder.deliver(records(3), 0)).toBe(true)
+    expect(log).toEqual([
+      ...['0 attempt 1', 'completed 0', '1 attempt 1', 'dead 1', 'completed 1'],
+      ...['2 attempt 1', 'completed 2'],
+    ])
+  })
+
   test('without a record it covers this call alone: of a batch that is halved, the half in hand', async () => {
     const inOrder = delivery(
       {

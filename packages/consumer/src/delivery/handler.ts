@@ -26,7 +26,7 @@ export interface HandlerContext {
   readonly pendingCheckpoint: FoundCheckpoint | undefined
   /**
    * Writes a checkpoint at `record`, at once; without it, at the last record of this call (`order: 'key'`: of what is completed without a gap).
-   * It has landed when the promise resolves, and while the lease table cannot be reached it waits. What lies up to it is never handed over
+   * It has landed when the promise resolves. While the lease table cannot be reached it waits, on a stop for the failover time at most. What lies up to it is never handed over
    * again, not even when this call fails. Callable at any time while the shard is held, also after the call has returned.
    *
    * Rejects with RangeError for a record before the last checkpoint or beyond what was handed over (`order: 'key'`: beyond what is completed

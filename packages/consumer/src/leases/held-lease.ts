@@ -52,7 +52,7 @@ export interface HeldLease {
   /**
    * As `checkpoint`, written at once, and afterwards `pending` stands in the row: null, nothing. A position at or before the known one leaves
    * the checkpoint. Calls take effect in their order; this one, or what a later one has put in its place, has landed when it resolves.
-   * Rejects with LeaseLostError.
+   * Rejects with LeaseLostError, also when the lease is to be given up and the table has not been reached for the failover time.
    */
   checkpointNow(position: Position, pending?: PendingCheckpoint | null): Promise<void>
   /**

@@ -1,6 +1,6 @@
 import { MAX_HASH_KEY } from '@shardwise/core/hash-key'
 import type { Shard } from '@shardwise/core/shard-map'
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { MemoryLeaseStore } from './memory-lease-store.js'
 import { isServed, type Stream, World } from './testing/simulated-world.js'
 
@@ -48,7 +48,7 @@ function aWorld(seed: number, store = new MemoryLeaseStore()): World {
 async function history(world: World, immortal: ReadonlySet<object> = new Set()): Promise<void> {
   const { random, faults } = world
   if (world.workers.length === 0) for (let i = 0; i < 3; i++) world.addWorker()
-  Object.assign(faults, { lost: 0.05, unanswered: 0.08, late: 0.04 })
+  Object.assign(faults, { lost: 0.05, unanswered: 0.08, late: 0.04, hangs: 0.2, stalls: 0.002 })
   for (let step = 0; step < 40; step++) {
     const alive = world.workers.filter((worker) => !gone.has(worker))
     const worker = alive[Math.floor(random() * alive.length)]!
@@ -72,7 +72,7 @@ async function history(world: World, immortal: ReadonlySet<object> = new Set()):
     }
     await world.pass(random() * FAILOVER_MS * 2)
   }
-  Object.assign(faults, { lost: 0, unanswered: 0, late: 0, outage: false })
+  Object.assign(faults, { lost: 0, unanswered: 0, late: 0, outage: false, hangs: 0, stalls: 0 })
   await world.pass(FAILOVER_MS * 3)
   for (const worker of world.workers) if (!gone.has(worker) && worker.paused) worker.resume()
   await world.pass(FAILOVER_MS * 20)
@@ -80,11 +80,19 @@ async function history(world: World, immortal: ReadonlySet<object> = new Set()):
 
 const gone = new WeakSet<object>()
 
+/** Acquisitions that found a prepared checkpoint, over all histories: what is told of them must have come to pass. */
+let found = 0
+
+afterAll(() => {
+  expect(found).toBeGreaterThanOrEqual(Math.floor(SEEDS.length / 4))
+})
+
 describe('many workers, a bad network, pauses, kills and stops', () => {
   test.each(SEEDS)('history %d: one trusts, no checkpoint goes back, children after parents, all is read once', async (seed) => {
     const world = aWorld(seed)
     await history(world)
     expect(world.problems).toEqual([])
+    found += world.prepared.found
 
     const { leases } = await world.store.list()
     for (const [shardId, { records }] of STREAM) {

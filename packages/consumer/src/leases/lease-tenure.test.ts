@@ -278,6 +278,39 @@ describe('prepare and commit', () => {
     expect(before.pendingCheckpoint).toBe(undefined)
   })
 
+  test('prepared while a renewal is under way: done with the write after it, not before', async () => {
+    const answers: (() => void)[] = []
+    const renew = table.renew.bind(table)
+    table.renew = async (...args) => {
+      const write = await renew(...args)
+      await new Promise<void>((resolve) => answers.push(resolve))
+      return write
+    }
+    const first = watch(tenure.checkpointNow(at(3)))
+    await clock.advanceAsync(0)
+    const second = watch(tenure.checkpointNow(at(3), prepared(5)))
+    answers[0]!()
+    await clock.advanceAsync(0)
+    expect([first.outcome, second.outcome, answers.length]).toEqual(['done', 'pending', 2])
+    answers[1]!()
+    await clock.advanceAsync(0)
+    expect(second.outcome).toBe('done')
+    table.renew = renew
+  })
+
+  test('nobody waits for a checkpoint beyond the failover time when the lease is to be given up and the table is away', async () => {
+    network.outage = 'lost'
+    const checkpointing = watch(tenure.checkpointNow(at(5)))
+    await clock.advanceAsync(FAILOVER * 3)
+    expect(checkpointing.outcome).toBe('pending')
+    tenure.requestDrain()
+    await clock.advanceAsync(TICK + 100)
+    expect(checkpointing.outcome).toBe('LeaseLostError')
+    const preparing = watch(tenure.checkpointNow(at(5), prepared(6)))
+    await clock.advanceAsync(TICK + 100)
+    expect(preparing.outcome).toBe('LeaseLostError')
+  })
+
   test('what was replaced before it was written counts as landed with what took its place', async () => {
     const first = watch(tenure.checkpointNow(TRIM_HORIZON, prepared(5)))
     const second = watch(tenure.checkpointNow(TRIM_HORIZON, prepared(6)))

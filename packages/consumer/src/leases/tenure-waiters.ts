@@ -42,9 +42,14 @@ export class TenureWaiters {
     return this.#landing.length > 0 || this.#trusting.length > 0
   }
 
+  /** No write is to be waited for any longer. */
+  giveUpLanding(error: Error): void {
+    for (const { reject } of this.#landing.splice(0)) reject(error)
+  }
+
   /** The lease is given up or lost, as `error` says. */
   end(error: Error): void {
-    for (const { reject } of this.#landing.splice(0)) reject(error)
+    this.giveUpLanding(error)
     for (const resolve of this.#trusting.splice(0)) resolve(false)
     for (const resolve of this.#releasing.splice(0)) resolve()
   }

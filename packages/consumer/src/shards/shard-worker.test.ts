@@ -894,6 +894,7 @@ describe('a worker whose handler makes the checkpoints', () => {
       { ...awaited, waitedMs: 50 },
       { ...awaited, waitedMs: 150 },
     ])
+    expect(worker.snapshot()).toMatchObject({ state: 'running', awaitsCheckpoint: true })
     await late?.checkpoint({ sequenceNumber: '1', subSequenceNumber: 0 })
     await clock.advanceAsync(0)
     expect(events.at(-1)).toMatchObject({ ...awaited, checkpoint: sequencePosition('1') })
@@ -901,6 +902,7 @@ describe('a worker whose handler makes the checkpoints', () => {
     await late?.checkpoint()
     await run
     expect([lease.log, worker.state]).toEqual([['written 1/0', 'written 2/0', 'end child'], 'ended'])
+    expect(worker.snapshot().awaitsCheckpoint).toBe(false)
   })
 
   it('ends a shard at once whose last record was checkpointed, also in another life', async () => {
@@ -1048,4 +1050,54 @@ it('tells a record processor which records are the last of the shard, and what f
     [2_000, true, ['child'], readAt],
   ])
   expect(lease.log).toEqual(['written 3/6999', 'end child'])
+})
+
+describe('whether its reading is alive, for the renewals', () => {
+  /** What renewals see that look every three seconds, for so long. */
+  function stalled(clock: ManualClock, lease: FakeLease, forMs: number): boolean {
+    let seen = false
+    for (let passed = 0; passed < forMs; passed += 3_000) {
+      clock.advance(3_000)
+      if (lease.reading!.stalledMs(clock.now()) !== undefined) seen = true
+    }
+    return seen
+  }
+
+  it('stalls when it waits for a source that says nothing, and not while it says something', async () => {
+    const { clock, lease, reading, source, worker } = setUp({ eachBatch: () => {} })
+    const run = worker.run()
+    await turn()
+    expect(stalled(clock, lease, 110_000)).toBe(false)
+    reading.heard(clock.now())
+    expect(stalled(clock, lease, 110_000)).toBe(false)
+    source.give({ records: plain(1) })
+    await turn()
+    expect(stalled(clock, lease, 110_000)).toBe(false)
+    expect(stalled(clock, lease, 20_000)).toBe(true)
+    lease.lose()
+    await run
+  })
+
+  it('does not stall while the handler works, however long, nor while it waits for memory that others hold', async () => {
+    const gate: { open: () => void } = { open: () => {} }
+    const { clock, lease, source, room, worker } = setUp({
+      eachBatch: () =>
+        new Promise<void>((resolve) => {
+          gate.open = resolve
+        }),
+    })
+    const run = worker.run()
+    source.give({ records: plain(1) })
+    await turn()
+    expect(stalled(clock, lease, 3_600_000)).toBe(false)
+    gate.open()
+    await turn()
+    let waiting = true
+    Object.defineProperty(room, 'waiting', { get: () => waiting })
+    expect(stalled(clock, lease, 3_600_000)).toBe(false)
+    waiting = false
+    expect(stalled(clock, lease, 130_000)).toBe(true)
+    lease.lose()
+    await run
+  })
 })

@@ -107,6 +107,8 @@ export interface WorkerSnapshot extends ReadSnapshot {
   readonly duplicates: number
   /** The next read waits until records in hand are completed, of this shard or others: `maxBufferedBytes`. */
   readonly waitingForMemory: boolean
+  /** The shard has been read to its end and waits for the handler's checkpoint of its last record. */
+  readonly awaitsCheckpoint: boolean
 }
 
 interface ReadBatch extends FetchedBatch {
@@ -134,6 +136,8 @@ export class ShardWorker {
   readonly #processor: ProcessorCalls | undefined
   readonly #progress = new ReadProgress()
   #duplicates = 0
+  /** Everything is completed. */
+  #ending = false
   #abandoned = false
   #state: ShardWorkerState = 'starting'
 
@@ -185,6 +189,7 @@ export class ShardWorker {
       blockedAt: this.#delivery.blockedAt,
       duplicates: this.#duplicates,
       waitingForMemory: this.#options.room.waiting,
+      awaitsCheckpoint: this.#ending && !this.#checkpoints.isConfirmed,
       ...this.#progress.snapshot(),
     }
   }
@@ -280,6 +285,7 @@ export class ShardWorker {
 
   /** False when halted before all of the shard is checkpointed. */
   #confirmed(): Promise<boolean> {
+    this.#ending = true
     const { lease, handlerBackoff: backoff, clock, random, emit } = this.#options
     const { shardId } = lease
     const checkpoints = this.#checkpoints

@@ -37,6 +37,8 @@ export class SharedShard {
   /** Of the way there and back: evenly from `least` to `most`. */
   roundTripMs: { readonly least: number; readonly most: number } = { least: 8, most: 30 }
   readonly writers: Writer[] = []
+  /** Of the requests, refused as a whole for the quota whatever the shard has left. */
+  strayShare = 0
   readonly #random: Random
   readonly #seconds: SecondsQuota | undefined
 
@@ -102,7 +104,8 @@ export class SharedShard {
     return {
       putRecords: async (input) => {
         await travel()
-        const output = this.#put(input)
+        const isStray = this.strayShare > 0 && this.#random() < this.strayShare
+        const output = isStray ? { Records: input.Records.map(() => REFUSED) } : this.#put(input)
         const second = Math.floor(this.clock.now() / 1000)
         writer.requests++
         for (const [i, { SequenceNumber }] of output.Records!.entries()) {
@@ -131,10 +134,12 @@ export class SharedShard {
     const taken: PutRecordsResult[] =
       Records.length === 0 ? [] : [...(this.model.call('PutRecords', { ...input, Records }) as PutRecordsOutput).Records!]
     return {
-      Records: passes.map((passed) => (passed ? taken.shift()! : { ErrorCode: 'ProvisionedThroughputExceededException' })),
+      Records: passes.map((passed) => (passed ? taken.shift()! : REFUSED)),
     }
   }
 }
+
+const REFUSED: PutRecordsResult = { ErrorCode: 'ProvisionedThroughputExceededException' }
 
 class SecondsQuota {
   #second = -1

@@ -2,7 +2,7 @@ import { type Clock, ManualClock, type Scheduled, sleep } from '@shardwise/core/
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import { type Random, seededRandom } from '@shardwise/core/random'
 import type { Shard } from '@shardwise/core/shard-map'
-import { comparePositions, sequencePosition } from '../../checkpoints/position.js'
+import { comparePositions, type Position, sequencePosition } from '../../checkpoints/position.js'
 import type { LeasedShards } from '../../shards/leased-shards.js'
 import { ShardDiscovery } from '../../shards/shard-discovery.js'
 import { parentIds } from '../../shards/shard-family.js'
@@ -16,6 +16,7 @@ import type { LeaseEvent } from '../lease-event.js'
 import { LeaseLostError } from '../lease-lost-error.js'
 import type { LeaseStore } from '../lease-store.js'
 import type { DynamoDBTables } from './dynamodb-tables.js'
+import { PreparedHistory } from './prepared-history.js'
 
 export interface Faults {
   /** Of each call: the request is lost; its answer is lost; it lands late, long after the caller has given up. */
@@ -24,6 +25,10 @@ export interface Faults {
   late: number
   /** Nothing reaches the table. */
   outage: boolean
+  /** Of each worker that is to finish: its handler hangs. */
+  hangs: number
+  /** Of each read: it was the last, and the worker does not notice. */
+  stalls: number
 }
 
 /** Shards of a stream that was split and merged, with the number of records in each; undefined: open, records without end. */
@@ -41,10 +46,13 @@ export const TABLE = 'flights-app'
 export class World {
   readonly clock: ManualClock = new ManualClock()
   readonly random: Random
-  readonly faults: Faults = { lost: 0, unanswered: 0, late: 0, outage: false }
+  readonly faults: Faults = { lost: 0, unanswered: 0, late: 0, outage: false, hangs: 0, stalls: 0 }
   readonly workers: SimulatedWorker[] = []
   readonly delivered: Map<string, number> = new Map()
   readonly problems: string[] = []
+  readonly prepared: PreparedHistory = new PreparedHistory((what) =>
+    this.problems.push(`${Math.round(this.clock.now())}: ${what}`),
+  )
   readonly stream: Stream
   /** Each has the shards of `stream`. Undefined: the one stream of its table. */
   readonly streamIds: readonly (string | undefined)[]
@@ -217,6 +225,7 @@ export class SimulatedWorker {
       onHeld: (lease) => {
         this.held.push(lease)
         if (!this.reads.has(lease.streamId)) world.problems.push(`${id} took ${lease.leaseKey}, which it does not read`)
+        world.prepared.acquired(lease)
         void this.#work(lease)
       },
     })
@@ -292,10 +301,20 @@ export class SimulatedWorker {
     const { records } = world.stream.get(lease.shardId)!
     let position = lease.resumeFrom.kind === 'sequence' ? Number(lease.resumeFrom.sequenceNumber) : 0
     const halt = AbortSignal.any([lease.signal, lease.drain])
+    let stalledSince: number | undefined
+    lease.renewWhile({
+      stalledMs: (now) => (stalledSince === undefined || now - stalledSince < 1_000 ? undefined : now - stalledSince),
+    })
     try {
       while (!halt.aborted) {
         await sleep(clock, 20 + world.random() * 200, { signal: halt }).catch(() => {})
         if (halt.aborted) break
+        if (world.faults.stalls > world.random()) {
+          // The fetch loop has died: only the renewals notice.
+          stalledSince = clock.now()
+          await aborted(halt)
+          break
+        }
         if (!lease.isOurs() && !(await lease.revalidate())) break
         if (!lease.isOurs()) continue
         if (position === records) {
@@ -312,15 +331,29 @@ export class SimulatedWorker {
         }
         position++
         world.deliver(lease, position, this.id)
-        if (world.random() < 0.1) await lease.checkpointNow(sequencePosition(`${position}`))
-        else lease.checkpoint(sequencePosition(`${position}`))
+        const at = sequencePosition(`${position}`)
+        const chance = world.random()
+        if (chance < 0.1) await world.prepared.checkpoint(lease, at, true)
+        else if (chance < 0.16) await this.#inTwoPhases(lease, at)
+        else await world.prepared.checkpoint(lease, at, false)
       }
     } catch (error) {
       if (!(error instanceof LeaseLostError)) throw error
     }
-    // A handler that takes its time after the loss.
-    await sleep(clock, world.random() * 500)
+    // A handler that takes its time after the loss, or when it is asked to finish: up to three times what a handoff may take.
+    await sleep(clock, world.random() * (world.faults.hangs > world.random() ? world.failoverTimeMs * 3 : 500))
+    if (lease.drain.aborted && position > 0) await world.prepared.checkpoint(lease, sequencePosition(`${position}`), false)
     await lease.release()
+  }
+
+  /** What a sink does between the two takes its time; sometimes it comes to nothing. */
+  async #inTwoPhases(lease: HeldLease, at: Position): Promise<void> {
+    const { random, prepared } = this.#world
+    const preparing = prepared.prepare(lease, at)
+    if (random() < 0.7) await preparing
+    else preparing.catch(() => {})
+    await sleep(this.#clock, random() * 200)
+    if (random() < 0.6) await prepared.checkpoint(lease, at, true)
   }
 
   /** Runs when this process runs. */
@@ -403,6 +436,11 @@ export class SimulatedWorker {
       })
     })
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve()
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }
 
 /** Nothing more to read, or somebody reads it. */
