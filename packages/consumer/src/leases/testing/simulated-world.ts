@@ -342,7 +342,7 @@ export class SimulatedWorker {
     }
     // A handler that takes its time after the loss, or when it is asked to finish: up to three times what a handoff may take.
     await sleep(clock, world.random() * (world.faults.hangs > world.random() ? world.failoverTimeMs * 3 : 500))
-    if (lease.drain.aborted && position > 0) lease.checkpoint(sequencePosition(`${position}`))
+    if (lease.drain.aborted && position > 0) await world.prepared.checkpoint(lease, sequencePosition(`${position}`), false)
     await lease.release()
   }
 
