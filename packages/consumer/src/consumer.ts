@@ -270,7 +270,10 @@ export class Consumer<T = Uint8Array> {
       await steps.take('list-shards', () => coordinator.start())
     }
     const started = start()
-    this.#streams.begin(streams, new StreamChanges({ streams, steps, store, coordinator, failoverTimeMs, clock, stop }, started))
+    this.#streams.begin(
+      streams,
+      new StreamChanges({ streams, steps, store, coordinator, failoverTimeMs, clock, random, stop }, started),
+    )
     try {
       await started
       if (this.#state === 'starting') this.#state = 'running'
