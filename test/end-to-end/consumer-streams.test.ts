@@ -183,13 +183,13 @@ it('one stream and several do not go on one table, nor do two streams in the for
   await start(harness.consumer({ applicationName: 'one-stream' }))
   await start(harness.consumer({ applicationName: 'several-streams', streams: ['weather'] }))
   await expect(start(harness.consumer({ applicationName: 'one-stream', streams: ['flights'] }))).rejects.toThrow(
-    /one stream \(flights\), and cannot hold those of an application that reads several streams/,
+    /one stream \(arn:\S+stream\/flights\), and cannot hold those of an application that reads several streams/,
   )
   await expect(start(harness.consumer({ applicationName: 'several-streams' }))).rejects.toThrow(
-    /an application that reads several streams, and cannot hold those of stream flights/,
+    /an application that reads several streams, and cannot hold those of stream arn:\S+stream\/flights too/,
   )
   await expect(start(harness.consumer({ applicationName: 'one-stream', stream: 'weather' }))).rejects.toThrow(
-    /of stream flights, and cannot hold those of stream weather/,
+    /of stream arn:\S+stream\/flights, and cannot hold those of stream arn:\S+stream\/weather too/,
   )
 })
 

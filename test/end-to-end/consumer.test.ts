@@ -273,7 +273,9 @@ describe('starting and stopping', () => {
     await harness.create('weather', 2)
     const error = await failing(harness.consumer({ stream: 'weather' }))
     expect(error).toMatchObject({ name: 'LeaseTableError' })
-    expect(error.message).toMatch(/`delays`.*shardId-000000000000.*stream flights.*weather.*applicationName/s)
+    expect(error.message).toMatch(
+      /`delays`.*shardId-000000000000.*stream arn:aws:kinesis:\S+:stream\/flights.*stream\/weather.*applicationName/s,
+    )
     expect(await leaseRows(harness)).toHaveLength(1)
     // By its ARN it is the same stream.
     await one.stop()
@@ -286,6 +288,22 @@ describe('starting and stopping', () => {
     await two.stop()
     await again
     expect(got.texts).toEqual(['x', 'y'])
+  })
+
+  it('refuses the leases of a stream of the same name in another account, and leaves them alone', async () => {
+    await using harness = await StreamHarness.start(1)
+    await using elsewhere = await StreamHarness.start(1, { accountId: '210987654321' })
+    await harness.put('a', 'x')
+    const got = new Deliveries()
+    const one = harness.consumer()
+    const run = one.run(got.by('one'))
+    await got.until((all) => all.length === 1)
+    await one.stop()
+    await run
+    const rows = await leaseRows(harness)
+    const error = await failing(harness.consumer({ endpoint: elsewhere.local.kinesisEndpoint }))
+    expect(error.message).toMatch(/000000000000:stream\/flights.*210987654321:stream\/flights/s)
+    expect(await leaseRows(harness)).toEqual(rows)
   })
 
   it('retries what passes by itself', async () => {

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { Fleet, KEYS } from './fleet.js'
 import type { LogEntry } from './fleet-log.js'
 
-const FAILOVER_MS = 3000
+/** Long enough that a starved machine is not taken for a dead worker. */
+const FAILOVER_MS = 5000
 const SHARDS = 4
 /** How long DynamoDB stays out of reach, beyond the time in which every lease comes in doubt. SHARDWISE_OUTAGE_MS=60000 for the long way. */
 const OUTAGE_MS = Number(process.env.SHARDWISE_OUTAGE_MS ?? FAILOVER_MS)

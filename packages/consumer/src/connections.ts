@@ -21,10 +21,11 @@ export interface Connections {
 /** Each step of the start, each audit and each read repeats its calls by itself: more would only delay the word that nobody answers. */
 const CONTROL_ATTEMPTS = 2
 
-/** No I/O yet. */
+/** No I/O yet. `streamArn`: of a single stream, as soon as it is described. */
 export function connect(
   options: ConsumerOptions<unknown>,
   settings: ConsumerSettings,
+  streamArn: () => string | undefined,
   emit: (event: ConsumerEvent) => void,
 ): Connections {
   const { client, region, endpoint, credentials, wire, kinesis, dynamodb, dynamodbEndpoint, leaseStore } = options
@@ -38,7 +39,7 @@ export function connect(
   if (leaseStore !== undefined) return { port, store: leaseStore, kclTables: undefined, close: () => toKinesis?.close() }
   const toDynamoDB = connectDynamoDB({ client: dynamodb, region, endpoint: dynamodbEndpoint, credentials, clock })
   const watched = new ThrottlingWatch({ dynamodb: toDynamoDB, clock, emit })
-  const store = new DynamoDBLeaseStore({ dynamodb: watched, tableName, table, streamName, clock })
+  const store = new DynamoDBLeaseStore({ dynamodb: watched, tableName, table, streamName, streamArn, clock })
   const kclTables = kcl === 'off' ? undefined : new KclTables({ dynamodb: watched, leaseTable: tableName, applicationName })
   const close = (): void => {
     toKinesis?.close()

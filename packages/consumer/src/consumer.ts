@@ -202,7 +202,12 @@ export class Consumer<T = Uint8Array> {
   }
 
   async #live(handlers: RunHandlers, run: RunSettings, gates: readonly StartGate[], offered?: OfferedShards): Promise<void> {
-    const connections = connect(this.#options, this.#settings, (event) => this.events.emit(event))
+    const connections = connect(
+      this.#options,
+      this.#settings,
+      () => this.#streams.arn,
+      (event) => this.events.emit(event),
+    )
     const workerId = newWorkerId(this.#settings.workerId, this.#settings.random)
     this.#workerId = workerId
     this.#state = 'starting'

@@ -11,7 +11,7 @@ import type { HashKeyRange } from '@shardwise/core/hash-key'
 import type { CallOptions } from '@shardwise/core/kinesis-port'
 import type { DynamoDBPort } from './dynamodb-port.js'
 import type { Lease, NewLease } from './lease.js'
-import { conditionExpression, newRow, parseRow, type Row, updateExpressions } from './lease-row.js'
+import { conditionExpression, type LeasedStream, newRow, parseRow, type Row, updateExpressions } from './lease-row.js'
 import type {
   LeaseDeletion,
   LeaseHandOver,
@@ -41,6 +41,7 @@ export class DynamoDBLeaseStore implements LeaseStore {
   readonly #dynamodb: DynamoDBPort
   readonly #tableName: string
   readonly #streamName: string | undefined
+  readonly #streamArn: () => string | undefined
   readonly #table: LeaseTable
 
   constructor(options: {
@@ -48,6 +49,8 @@ export class DynamoDBLeaseStore implements LeaseStore {
     readonly tableName: string
     /** The one stream whose leases the table holds. Undefined: those of several, in KCL's multi-stream rows. */
     readonly streamName: string | undefined
+    /** Its ARN, known when the table is opened. */
+    readonly streamArn?: () => string | undefined
     /** Default: a missing table is made on demand. */
     readonly table?: LeaseTableSettings
     readonly clock: Clock
@@ -55,6 +58,7 @@ export class DynamoDBLeaseStore implements LeaseStore {
     this.#dynamodb = options.dynamodb
     this.#tableName = options.tableName
     this.#streamName = options.streamName
+    this.#streamArn = options.streamArn ?? (() => undefined)
     this.#table = new LeaseTable({ ...options, settings: options.table ?? checkLeaseTableOptions() })
   }
 
@@ -77,7 +81,7 @@ export class DynamoDBLeaseStore implements LeaseStore {
         { signal },
       )
       for (const row of page.Items ?? []) {
-        const parsed = parseRow(row, this.#streamName)
+        const parsed = parseRow(row, this.#stream)
         if (parsed.kind === 'foreign') throw this.#foreign(parsed)
         if (parsed.kind === 'lease') leases.push(parsed.lease)
         else if (parsed.kind === 'malformed') malformed.push(parsed.malformed)
@@ -95,7 +99,7 @@ export class DynamoDBLeaseStore implements LeaseStore {
   async create(lease: NewLease, options: CallOptions = {}): Promise<boolean> {
     const input = {
       TableName: this.#tableName,
-      Item: newRow(lease, this.#streamName),
+      Item: newRow(lease, this.#stream),
       ConditionExpression: 'attribute_not_exists(leaseKey)',
     }
     try {
@@ -108,7 +112,7 @@ export class DynamoDBLeaseStore implements LeaseStore {
   }
 
   async replace(lease: Lease, by: NewLease, options: CallOptions = {}): Promise<LeaseWrite> {
-    const Item = newRow(by, this.#streamName, lease.leaseCounter + 1)
+    const Item = newRow(by, this.#stream, lease.leaseCounter + 1)
     const input = { TableName: this.#tableName, Item, ...conditionExpression(untouchedCondition(lease)) }
     const returns = { ReturnValuesOnConditionCheckFailure: 'ALL_OLD' } as const
     try {
@@ -181,12 +185,12 @@ export class DynamoDBLeaseStore implements LeaseStore {
     if (!isNamed(error, 'ConditionalCheckFailedException')) throw error
     // DynamoDB sends the row that failed the condition along; some local servers do not.
     const row = (error as { readonly Item?: Row }).Item ?? (await this.#get(leaseKey, options))
-    const parsed = row && parseRow(row, this.#streamName)
+    const parsed = row && parseRow(row, this.#stream)
     return parsed?.kind === 'lease' ? parsed.lease : undefined
   }
 
   #parse(row: Row): Lease {
-    const parsed = parseRow(row, this.#streamName)
+    const parsed = parseRow(row, this.#stream)
     if (parsed.kind === 'lease') return parsed.lease
     if (parsed.kind === 'foreign') throw this.#foreign(parsed)
     const reason = parsed.kind === 'malformed' ? parsed.malformed.reason : 'it is not a lease'
@@ -202,7 +206,12 @@ export class DynamoDBLeaseStore implements LeaseStore {
   }
 
   get #purpose(): string {
-    return this.#streamName === undefined ? 'an application that reads several streams' : `stream ${this.#streamName}`
+    const stream = this.#stream
+    return stream === undefined ? 'an application that reads several streams' : `stream ${stream.arn ?? stream.name}`
+  }
+
+  get #stream(): LeasedStream | undefined {
+    return this.#streamName === undefined ? undefined : { name: this.#streamName, arn: this.#streamArn() }
   }
 }
 

@@ -23,7 +23,8 @@ import {
 } from './lease-writes.js'
 import { aLease } from './testing/lease-rows.js'
 
-const STREAM = 'flights'
+const ARN = 'arn:aws:kinesis:eu-west-1:123456789012:stream/flights'
+const STREAM = { name: 'flights', arn: ARN }
 const ROW: Row = {
   leaseKey: { S: 's1' },
   leaseCounter: { N: '7' },
@@ -38,7 +39,8 @@ describe('a row', () => {
     ['without a sub-sequence number', { checkpointSubSequenceNumber: { NULL: true } }, { checkpoint: sequencePosition('42') }],
     ['with both owners', { leaseOwner: { S: 'b' }, checkpointOwner: { S: 'a' } }, { leaseOwner: 'b', checkpointOwner: 'a' }],
     ['that names its shard', { shardId: { S: 'shard' } }, { shardId: 'shard' }],
-    ['of this stream', { swStream: { S: STREAM }, entityType: { S: 'LEASE' } }, {}],
+    ['of this stream', { swStream: { S: ARN }, entityType: { S: 'LEASE' } }, {}],
+    ['of this stream, by its name', { swStream: { S: 'flights' } }, {}],
     ['with a time', { checkpoint: { S: 'LATEST' }, swStartAt: { N: '5' } }, { checkpoint: LATEST, startAt: 5 }],
     [
       'with relatives',
@@ -110,6 +112,16 @@ describe('a row', () => {
     const foreign = { ...ROW, swStream: { S: 'weather' }, checkpoint: { S: 'NOWHERE' } }
     expect(parseRow(foreign, STREAM)).toEqual({ kind: 'foreign', leaseKey: 's1', of: 'stream weather' })
   })
+
+  test.each([
+    ['another region', 'arn:aws:kinesis:us-east-1:123456789012:stream/flights'],
+    ['another account', 'arn:aws:kinesis:eu-west-1:210987654321:stream/flights'],
+  ])('of a stream with our name in %s is of another stream, unless nobody told us where ours is', (_name, arn) => {
+    const row = { ...ROW, swStream: { S: arn } }
+    expect(parseRow(row, STREAM)).toEqual({ kind: 'foreign', leaseKey: 's1', of: `stream ${arn}` })
+    expect(parseRow(row, { name: 'flights', arn: undefined }).kind).toBe('lease')
+    expect(parseRow(row, { name: 'lights', arn: undefined }).kind).toBe('foreign')
+  })
 })
 
 const position: fc.Arbitrary<Position> = fc.oneof(
@@ -136,14 +148,14 @@ test('property: what is created is what is read, but for a range that KCL could 
       kind: 'lease',
       lease: aLease(leaseKey, { ...rest, range: readable }),
     })
-    expect(parseRow(newRow(lease, 'weather'), STREAM)).toMatchObject({ kind: 'foreign', leaseKey })
+    expect(parseRow(newRow(lease, { name: 'weather', arn: undefined }), STREAM)).toMatchObject({ kind: 'foreign', leaseKey })
   }
   fc.assert(fc.property(newLease, check), {
     examples: [[{ leaseKey: 's1', checkpoint: LATEST, parentShardIds: [], range: { start: 7n, end: 7n }, startAt: 0 }]],
   })
 })
 
-const text = fc.oneof(fc.string(), fc.constantFrom('LEASE', 'SHARD_END', STREAM, '0', '7', '-1', '1e3', '__proto__'))
+const text = fc.oneof(fc.string(), fc.constantFrom('LEASE', 'SHARD_END', ARN, 'flights', '0', '7', '-1', '1e3', '__proto__'))
 const attribute: fc.Arbitrary<AttributeValue> = fc.oneof(
   text.map((S) => ({ S })),
   fc.oneof(fc.integer(), fc.double()).map((N) => ({ N: `${N}` })),

@@ -31,15 +31,22 @@ export type ParsedRow =
   /** A row of KCL 3.5's that shares the table (worker metrics, leader lock, migration state). */
   | { readonly kind: 'other' }
 
+/** The one stream of a table. Streams of one name may be many, by account and region. */
+export interface LeasedStream {
+  readonly name: string
+  /** Undefined where the endpoint does not tell. */
+  readonly arn: string | undefined
+}
+
 /**
- * `streamName`: the stream whose leases these should be; a row that KCL made does not say of which it is. Undefined: the table is of
- * several streams, and each row says of which (KCL's DynamoDBMultiStreamLeaseSerializer.java: the attribute `streamName` is an identifier).
+ * `stream`: whose leases these should be; a row that KCL made does not say of which stream it is. Undefined: the table is of several
+ * streams, and each row says of which (KCL's DynamoDBMultiStreamLeaseSerializer.java: the attribute `streamName` is an identifier).
  */
-export function parseRow(row: Row, streamName: string | undefined): ParsedRow {
+export function parseRow(row: Row, stream: LeasedStream | undefined): ParsedRow {
   const leaseKey = row.leaseKey?.S
   const entityType = row.entityType?.S ?? 'LEASE'
   if (leaseKey === undefined || entityType !== 'LEASE' || row.leaseCounter === undefined) return { kind: 'other' }
-  const stranger = whose(row, streamName)
+  const stranger = whose(row, stream)
   if (stranger !== undefined) return { kind: 'foreign', leaseKey, of: stranger }
   const malformed = (reason: string): ParsedRow => ({ kind: 'malformed', malformed: { leaseKey, reason } })
   const streamId = row.streamName?.S
@@ -83,13 +90,14 @@ export function parseRow(row: Row, streamName: string | undefined): ParsedRow {
 }
 
 /** Whose lease it is, unless it is one of ours. */
-function whose(row: Row, streamName: string | undefined): string | undefined {
+function whose(row: Row, stream: LeasedStream | undefined): string | undefined {
   const severalStreams = row.streamName !== undefined
-  if (streamName === undefined)
-    return severalStreams ? undefined : `an application that reads one stream${called(row.swStream?.S)}`
+  if (stream === undefined) return severalStreams ? undefined : `an application that reads one stream${called(row.swStream?.S)}`
   if (severalStreams) return 'an application that reads several streams'
-  const stream = row.swStream?.S ?? streamName
-  return stream === streamName ? undefined : `stream ${stream}`
+  const of = row.swStream?.S
+  if (of === undefined || of === stream.name || of === stream.arn) return undefined
+  // Where an endpoint does not tell ARNs, the name has to do.
+  return stream.arn === undefined && of.endsWith(`:stream/${stream.name}`) ? undefined : `stream ${of}`
 }
 
 function called(name: string | undefined): string {
@@ -125,13 +133,13 @@ function position(text: AttributeValue | undefined, sub: AttributeValue | undefi
  * of one hash key (a split may leave one) is left out too: KCL throws when it reads such a row (HashKeyRangeForLease.java), and so
  * could read none of the table.
  */
-export function newRow(lease: NewLease, streamName: string | undefined, leaseCounter = 0): Row {
+export function newRow(lease: NewLease, stream: LeasedStream | undefined, leaseCounter = 0): Row {
   const { range, streamId, streamCreatedAt } = lease
   return {
     leaseKey: { S: lease.leaseKey },
     entityType: { S: 'LEASE' },
     ...(streamId !== undefined && { streamName: { S: streamId }, shardId: { S: shardIdOf(lease) } }),
-    ...(streamName !== undefined && { swStream: { S: streamName } }),
+    ...(stream !== undefined && { swStream: { S: stream.arn ?? stream.name } }),
     ...(streamCreatedAt !== undefined && { swStreamCreated: { N: `${streamCreatedAt}` } }),
     leaseCounter: { N: `${leaseCounter}` },
     ownerSwitchesSinceCheckpoint: { N: '0' },

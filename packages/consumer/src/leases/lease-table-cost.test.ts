@@ -55,7 +55,12 @@ async function tableOf(leases: number): Promise<DynamoDBLeaseStore> {
       startAt: 1_767_225_600_000,
       streamCreatedAt: 1_767_225_600_000,
     }
-    return { ...newRow(lease, STREAM), leaseOwner: { S: owner }, swOwner: { S: owner }, leaseCounter: { N: `${1_000_000 + i}` } }
+    return {
+      ...newRow(lease, { name: STREAM, arn: undefined }),
+      leaseOwner: { S: owner },
+      swOwner: { S: owner },
+      leaseCounter: { N: `${1_000_000 + i}` },
+    }
   })
   const batches = Array.from({ length: Math.ceil(leases / 25) }, (_, i) => rows.slice(i * 25, i * 25 + 25))
   await inTurns(batches, async (batch) => {

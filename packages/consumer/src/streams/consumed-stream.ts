@@ -23,6 +23,7 @@ export interface ConsumedStreamOptions {
 
 /** What the service says of it. */
 interface Described {
+  readonly arn: string | undefined
   readonly accountId: string | undefined
   /** Epoch milliseconds, whole seconds: by one of its protocols the service says no more. */
   readonly createdAt: number | undefined
@@ -56,6 +57,11 @@ export class ConsumedStream {
     return this.#discovery
   }
 
+  /** Undefined as long as it is not described, and where the service does not say. */
+  get arn(): string | undefined {
+    return this.#described?.arn
+  }
+
   /** Epoch milliseconds. Undefined as long as it is not described, and where the service does not say. */
   get createdAt(): number | undefined {
     return this.#described?.createdAt
@@ -70,7 +76,7 @@ export class ConsumedStream {
     }
     if (status === 'DELETING') throw new DeletingStreamError(settings.stream)
     const seconds = createdAt === undefined ? undefined : Math.floor(createdAt.getTime() / 1_000)
-    this.#described = { accountId: arn?.split(':')[4], createdAt: seconds === undefined ? undefined : seconds * 1_000 }
+    this.#described = { arn, accountId: arn?.split(':')[4], createdAt: seconds === undefined ? undefined : seconds * 1_000 }
   }
 
   /** `leases`: all of the table. Throws LeaseTableError when it cannot be told which of them are this stream's. */

@@ -23,6 +23,7 @@ export class StreamList {
   readonly #emit: (event: ConsumerEvent) => void
   #streams: readonly StreamSettings[]
   #connections: Connections | undefined
+  #first: ConsumedStream | undefined
   #life: Life | undefined
   /** Infinity while a check is under way, which does not end before it knows. */
   readonly #checkedAt = new Map<string, number>()
@@ -38,11 +39,17 @@ export class StreamList {
     return this.#streams.map(({ stream }) => stream)
   }
 
+  /** Of the first stream, as soon as it is described. */
+  get arn(): string | undefined {
+    return this.#first?.arn
+  }
+
   /** Those of now, to be described. */
   open(connections: Connections): StreamSet {
     this.#connections = connections
     const set = new StreamSet(connections.store)
     for (const settings of this.#streams) set.add(this.#consumed(settings))
+    this.#first = set.streams[0]
     return set
   }
 
