@@ -72,6 +72,7 @@ describe('checkOptions', () => {
     { given: { dedupe: {} as never }, option: 'dedupe.maxRecordIds', message: 'whole number' },
     { given: { dedupe: { maxRecordIds: 0 } }, option: 'dedupe.maxRecordIds', message: 'from 1' },
     { given: { dedupe: { ids: 5 } as never }, option: 'ids', message: 'no such option' },
+    { given: { retry: 200 }, option: 'retry', message: '{ baseMs, maxMs }' },
     { given: { retry: { tries: 5 } }, option: 'tries', message: 'no such option' },
     { given: { initialPosition: 'earliest' }, option: 'initialPosition', message: "'earliest'" },
     { given: { initialPosition: { at: new Date(Number.NaN) } }, option: 'initialPosition', message: '{ at: Date }' },

@@ -193,6 +193,7 @@ export function checkOptions(options: ConsumerOptions<unknown>): ConsumerSetting
   if (typeof options !== 'object' || options === null) throw new InvalidOptionError('options', 'an object', options)
   refuseUnknownOptions(options, KNOWN)
   const retry = options.retry ?? {}
+  if (typeof retry !== 'object') throw new InvalidOptionError('retry', '{ baseMs, maxMs }', retry)
   refuseUnknownOptions(retry, ['baseMs', 'maxMs'])
   const failoverTimeMs = integerOption('failoverTimeMs', options.failoverTimeMs, { min: 1000, max: 600_000, fallback: 10_000 })
   const renewalMs = Math.floor(failoverTimeMs / 3)

@@ -282,5 +282,6 @@ describe('Consumer.records', () => {
     const { consumer } = setUp(1)
     expect(await consumer().records({ signal: AbortSignal.abort() }).next()).toEqual({ done: true, value: undefined })
     expect(() => consumer().records({ sginal: AbortSignal.abort() } as never)).toThrow('`sginal`')
+    expect(() => consumer().records({ signal: new AbortController() } as never)).toThrow('`signal` must be an AbortSignal')
   })
 })

@@ -291,16 +291,83 @@ describe('Consumer.shards', () => {
     expect(got[1]!.size).toBe(10)
   })
 
+  it('a batch that waited for more and was not filled is in hand: a stop waits for it', async () => {
+    const { leaseStore, consumer, put, until, settled, clock } = setUp(1)
+    put(4)
+    const one = consumer()
+    const refused: unknown[] = []
+    let working = false
+    const loop = (async () => {
+      for await (const shard of one.shards()) {
+        for await (const batch of shard.batches({ maxRecords: 10, maxWaitMs: 1000 })) {
+          working = true
+          await sleep(clock, 5000)
+          await shard.checkpoint(batch.at(-1)).catch((error: unknown) => refused.push(error))
+          working = false
+        }
+      }
+    })()
+    await until(() => working)
+    const stopped = one.stop()
+    await clock.advanceAsync(2000)
+    expect([working, (await leaseStore.list()).leases[0]!.leaseOwner]).toEqual([true, expect.any(String)])
+    await settled(Promise.all([stopped, loop]))
+    expect(refused).toEqual([])
+    expect((await leaseStore.list()).leases[0]!.checkpoint.kind).toBe('sequence')
+  })
+
+  it.each(['lost', 'stopped'])('a batch that waits for more when its shard is %s is not handed over', async (how) => {
+    const { leaseStore, consumer, put, until, settled, clock } = setUp(1)
+    put(4)
+    const one = consumer()
+    const got: number[] = []
+    let over = false
+    void (async () => {
+      for await (const shard of one.shards()) {
+        for await (const batch of shard.batches({ maxRecords: 10, maxWaitMs: 60_000 })) got.push(...batch.map(numberIn))
+        over = true
+      }
+    })()
+    await until(() => one.snapshot().shards[0]?.worker?.state === 'running')
+    await clock.advanceAsync(3000)
+    if (how === 'lost') await steal(leaseStore, 'shardId-000000000000')
+    else void one.stop()
+    await until(() => over)
+    expect(got).toEqual([])
+    await settled(one.stop())
+  })
+
+  it('a batch that waits for more is handed over at the end of its shard, which has not ended before it is asked past', async () => {
+    const { model, consumer, put, until, settled } = setUp(1)
+    put(4)
+    const NewStartingHashKey = (2n ** 127n).toString()
+    model.call('SplitShard', { StreamName: 'flights', ShardToSplit: 'shardId-000000000000', NewStartingHashKey })
+    const one = consumer()
+    const seen: (number | boolean)[] = []
+    const shards = one.shards()
+    const loop = (async () => {
+      const shard = (await shards.next()).value as ShardStream
+      for await (const batch of shard.batches({ maxRecords: 10, maxWaitMs: 600_000 })) seen.push(batch.length, shard.ended)
+      seen.push(shard.ended)
+    })()
+    await until(() => seen.length === 3, 10_000)
+    expect(seen).toEqual([4, false, true])
+    await settled(Promise.all([one.stop(), loop]))
+  })
+
   it('says what is wrong with its use', async () => {
     const { consumer, put, settled } = setUp(1)
     put(3)
     const one = consumer()
     expect(() => one.shards({ sginal: AbortSignal.abort() } as never)).toThrow('`sginal`')
+    expect(() => one.shards({ signal: new AbortController() } as never)).toThrow('`signal` must be an AbortSignal')
     const shards = one.shards()
     const first = shards.next()
     await settled(first)
     const shard = (await first).value as ShardStream
     expect(() => shard.startAfter({ kind: 'shard-end' })).toThrow(RangeError)
+    const of = { sequenceNumber: '1', subSequenceNumber: 0, shardId: 'shardId-000000000001' }
+    expect(() => shard.startAfter(of)).toThrow(RangeError)
     expect(() => shard.batches({ maxRecords: 0 })).toThrow('`maxRecords`')
     const records = shard.records()
     const record = records.next()

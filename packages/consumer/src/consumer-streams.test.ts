@@ -1,4 +1,5 @@
-import { describe, expect, test } from 'vitest'
+import { KinesisModelError } from '@shardwise/local/model'
+import { describe, expect, test, vi } from 'vitest'
 import { type Position, SHARD_END, sequencePosition, TRIM_HORIZON } from './checkpoints/position.js'
 import type { Consumer } from './consumer.js'
 import type { ConsumerEvent } from './consumer-events.js'
@@ -299,6 +300,40 @@ describe('addStream and removeStream', () => {
     await settled(Promise.all([one.stop(), run]))
   })
 
+  test('a stream whose shards cannot be listed is given up again, though some of its leases were taken meanwhile', async () => {
+    const fleet = setUp(1)
+    const { consumer, create, put, until, settled, clock, model } = fleet
+    create('weather', 2)
+    const before = consumer({ streams: ['weather'] })
+    const first = before.run({ eachRecord: () => {} })
+    await until(() => before.snapshot().shards.filter(({ owner }) => owner !== undefined).length === 2)
+    await settled(Promise.all([before.stop(), first]))
+    const received = new Received()
+    const one = consumer({ streams: ['flights'] })
+    const events = recorded(one)
+    const run = one.run(received.handlers)
+    await until(() => one.snapshot().shards.some(({ worker }) => worker?.state === 'running'))
+    const answer = model.call.bind(model)
+    let refusal = 'LimitExceededException'
+    vi.spyOn(model, 'call').mockImplementation((operation, input) => {
+      const isWeather = (input as { readonly StreamName?: string }).StreamName === 'weather'
+      if (operation === 'ListShards' && isWeather) throw new KinesisModelError(refusal, 'Refused')
+      return answer(operation, input)
+    })
+    const adding = one.addStream('weather')
+    adding.catch(() => {})
+    await until(() => events.some((event) => event.type === 'shard-started' && event.stream === 'weather'))
+    refusal = 'AccessDeniedException'
+    await settled(adding)
+    await expect(adding).rejects.toThrow(/AccessDeniedException/)
+    put(5, 'weather')
+    await clock.advanceAsync(30_000)
+    expect(received.of('weather')).toEqual([])
+    for (const { leaseOwner } of await rowsOf(fleet, 'weather')) expect(leaseOwner).toBe(undefined)
+    expect(one.snapshot().shards.map(({ stream }) => stream)).toEqual(['flights'])
+    await settled(Promise.all([one.stop(), run]))
+  })
+
   test('are refused where they cannot be', async () => {
     const { consumer } = setUp(1)
     await expect(consumer().addStream('weather')).rejects.toThrow(/streams.*given to the constructor/)
@@ -383,6 +418,34 @@ describe('a stream that was deleted and created anew', () => {
     await until(() => events.some(({ type }) => type === 'stream-not-found'))
     await clock.advanceAsync(60_000)
     recreate(fleet)
+    await until(() => events.some(({ type }) => type === 'stream-recreated'))
+    await until(() => new Set(received.records.map(numberIn)).size === 30)
+    await settled(Promise.all([one.stop(), run]))
+  })
+
+  test('the worker learns it although nobody can look at the stream when its shards give the only hint', async () => {
+    const fleet = setUp(2)
+    const { consumer, put, until, settled, clock, model } = fleet
+    const one = consumer()
+    const events = recorded(one)
+    const received = new Received()
+    const run = one.run(received.handlers)
+    put(10)
+    await until(() => received.has('flights', 10))
+    model.call('SplitShard', { StreamName: 'flights', ShardToSplit: 'shardId-000000000000', NewStartingHashKey: '5' })
+    await until(() => one.snapshot().shards.some(({ checkpoint }) => checkpoint?.kind === 'shard-end'))
+    model.call('DeleteStream', { StreamName: 'flights' })
+    await until(() => events.some(({ type }) => type === 'stream-not-found'))
+    await clock.advanceAsync(60_000)
+    const answer = model.call.bind(model)
+    const asked = vi.spyOn(model, 'call').mockImplementation((operation, input) => {
+      if (operation === 'DescribeStreamSummary') throw new KinesisModelError('LimitExceededException', 'Rate exceeded')
+      return answer(operation, input)
+    })
+    recreate(fleet)
+    await until(() => events.some(({ type }) => type === 'records-expired'))
+    await clock.advanceAsync(300_000)
+    asked.mockRestore()
     await until(() => events.some(({ type }) => type === 'stream-recreated'))
     await until(() => new Set(received.records.map(numberIn)).size === 30)
     await settled(Promise.all([one.stop(), run]))

@@ -1,6 +1,7 @@
 import { AggregateBuilder } from '@shardwise/aggregation'
 import { sleep } from '@shardwise/core/clock'
 import { json } from '@shardwise/core/codec'
+import { InvalidOptionError } from '@shardwise/core/options'
 import { seededRandom } from '@shardwise/core/random'
 import { tagsOf } from '@shardwise/core/record-tags'
 import type { KinesisModel } from '@shardwise/local/model'
@@ -16,6 +17,35 @@ import type { RunOptions } from './run-options.js'
 import { setUp } from './testing/small-fleet.js'
 
 describe('Consumer, without real time', () => {
+  it('a checkpoint without a record, made after its call, is not one of the records that the next call has in hand', async () => {
+    const { consumer, put, leaseStore, settled, until, clock } = setUp(1)
+    put(3)
+    const one = consumer()
+    const calls: { readonly sequenceNumber: string; readonly checkpoint: () => Promise<void> }[] = []
+    const run = one.run(
+      {
+        async eachRecord({ sequenceNumber }, { checkpoint }) {
+          if (calls.push({ sequenceNumber, checkpoint }) === 2) await sleep(clock, 60_000)
+        },
+      },
+      { checkpoint: 'manual' },
+    )
+    await until(() => calls.length === 2)
+    await settled(calls[0]!.checkpoint())
+    const { checkpoint } = (await leaseStore.list()).leases[0]!
+    expect(checkpoint).toMatchObject({ sequenceNumber: calls[0]!.sequenceNumber })
+    await settled(Promise.all([one.stop(), run]))
+  })
+
+  it('stop refuses what is no option, and stops nothing by that', async () => {
+    const { consumer, settled } = setUp(1)
+    const one = consumer()
+    for (const options of [5000, null, { signal: new AbortController() }, { timeoutMs: -1 }])
+      await expect(one.stop(options as never)).rejects.toThrow(InvalidOptionError)
+    expect(one.snapshot().state).toBe('new')
+    await settled(one.stop())
+  })
+
   it('shares shards, follows reshards, stops in order, and leaves no timer and no owner behind', async () => {
     const { model, leaseStore, consumer, put, until, settled } = setUp(3)
     const got: { by: number; value: number; key: string }[] = []

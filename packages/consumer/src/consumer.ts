@@ -1,5 +1,5 @@
 import { EventSource } from '@shardwise/core/events'
-import { InvalidOptionError, integerOption, refuseUnknownOptions } from '@shardwise/core/options'
+import { functionsOption, InvalidOptionError, integerOption, refuseUnknownOptions } from '@shardwise/core/options'
 import { type Connections, connect } from './connections.js'
 import { ConsumerRanError } from './consumer-error.js'
 import type { ConsumerEvent } from './consumer-events.js'
@@ -61,7 +61,7 @@ export class Consumer<T = Uint8Array> {
    */
   async run(handlers: RunHandlers<T>, options: RunOptions<T> = {}): Promise<void> {
     // Inside nobody looks at what the codec makes.
-    const given = { ...checkHandlers(handlers as unknown as RunHandlers) }
+    const given = checkHandlers(handlers as unknown as RunHandlers)
     const run = checkRunOptions(given, options as unknown as RunOptions)
     return this.#begin(given, run, [])
   }
@@ -76,6 +76,7 @@ export class Consumer<T = Uint8Array> {
    */
   records(options: RecordsOptions = {}): AsyncIterableIterator<StreamedRecord<T>> {
     refuseUnknownOptions(options, ['signal', 'checkpoint'])
+    checkSignal(options.signal)
     const turns = new RecordTurns(this.#settings.clock)
     const settings = checkRunOptions(turns.handlers, { checkpoint: options.checkpoint })
     const run = (): Promise<void> => this.#begin(turns.handlers, settings, [turns])
@@ -94,6 +95,7 @@ export class Consumer<T = Uint8Array> {
    */
   shards(options: ShardsOptions = {}): AsyncIterableIterator<ShardStream<T>> {
     refuseUnknownOptions(options, ['signal'])
+    checkSignal(options.signal)
     const offered = new OfferedShards()
     const settings = checkRunOptions(NO_HANDLERS, { checkpoint: 'manual' })
     const run = (): Promise<void> => this.#begin(NO_HANDLERS, settings, [], offered)
@@ -117,6 +119,7 @@ export class Consumer<T = Uint8Array> {
   async stop(options: StopOptions = {}): Promise<StopOutcome> {
     refuseUnknownOptions(options, ['timeoutMs', 'signal'])
     const { timeoutMs, signal } = options
+    checkSignal(signal)
     if (timeoutMs !== undefined) integerOption('timeoutMs', timeoutMs, { min: 0, fallback: 0 })
     this.#stop.abort()
     if (this.#state !== 'stopped') this.#state = 'stopping'
@@ -270,7 +273,10 @@ export class Consumer<T = Uint8Array> {
       await steps.take('list-shards', () => coordinator.start())
     }
     const started = start()
-    this.#streams.begin(streams, new StreamChanges({ streams, steps, store, coordinator, failoverTimeMs, clock, stop }, started))
+    this.#streams.begin(
+      streams,
+      new StreamChanges({ streams, steps, store, coordinator, failoverTimeMs, clock, random, stop }, started),
+    )
     try {
       await started
       if (this.#state === 'starting') this.#state = 'running'
@@ -291,6 +297,10 @@ export interface StopOutcome {
 
 /** Records are asked for. */
 const NO_HANDLERS: RunHandlers = { eachBatch: () => {} }
+
+function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal !== undefined) functionsOption('signal', signal, ['addEventListener', 'throwIfAborted'], 'an AbortSignal')
+}
 
 /** The service knows no such stream, or not the sequence number that was completed last. */
 function hintsAtAnotherStream(event: ConsumerEvent): event is ConsumerEvent & { readonly stream: string } {

@@ -1,3 +1,4 @@
+import { consumingLoop } from './consuming-loop.js'
 import type { RecordTurns, StreamedRecord } from './delivery/record-turns.js'
 import type { RunOptions } from './run-options.js'
 import type { StopOptions } from './stop-limit.js'
@@ -18,49 +19,21 @@ export interface RecordIteratorOptions extends RecordsOptions {
 }
 
 /** `consumer.records()`: begins when the first record is asked for. */
-export function recordIterator(options: RecordIteratorOptions): AsyncIterableIterator<StreamedRecord> {
-  const { turns, signal, run, stop } = options
-  let running: Promise<void> | undefined
-  const quit = (): void => void stop()
-
-  async function* generate(): AsyncGenerator<StreamedRecord, void, void> {
-    running = run()
-    void running.catch(() => {}).then(() => turns.end())
-    try {
-      if (signal?.aborted === true) quit()
-      signal?.addEventListener('abort', quit)
-      for (let given = await turns.ask(); given !== undefined; given = await turns.ask()) {
-        let askedOn = false
-        try {
-          yield given.record
-          askedOn = true
-          given.complete()
-        } finally {
-          if (!askedOn) {
-            void stop({ timeoutMs: 0 })
-            given.leave()
-          }
+export function recordIterator({ turns, signal, run, stop }: RecordIteratorOptions): AsyncIterableIterator<StreamedRecord> {
+  async function* items(): AsyncGenerator<StreamedRecord, void, void> {
+    for (let given = await turns.ask(); given !== undefined; given = await turns.ask()) {
+      let askedOn = false
+      try {
+        yield given.record
+        askedOn = true
+        given.complete()
+      } finally {
+        if (!askedOn) {
+          void stop({ timeoutMs: 0 })
+          given.leave()
         }
       }
-      await running
-    } finally {
-      signal?.removeEventListener('abort', quit)
-      await stop({ timeoutMs: 0 })
     }
   }
-
-  const generator = generate()
-  /** Somebody who waits for a record shall not have to wait until one comes. */
-  const leave = <T>(settle: () => Promise<T>): Promise<T> => {
-    if (running !== undefined) quit()
-    return settle()
-  }
-  return {
-    next: () => generator.next(),
-    return: () => leave(() => generator.return()),
-    throw: (error) => leave(() => generator.throw(error)),
-    [Symbol.asyncIterator]() {
-      return this
-    },
-  }
+  return consumingLoop({ signal, run, stop, limit: { timeoutMs: 0 }, items, over: () => turns.end() })
 }

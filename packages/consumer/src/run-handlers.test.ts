@@ -22,4 +22,20 @@ describe('checkHandlers', () => {
   ])('refuses $name', ({ given }) => {
     expect(() => checkHandlers(given as RunHandlers)).toThrow(InvalidOptionError)
   })
+
+  it('takes methods, which keep their object, and what is changed afterwards counts for nothing', () => {
+    class Printer {
+      readonly #seen: unknown[] = []
+
+      eachRecord(record: unknown): unknown[] {
+        this.#seen.push(record)
+        return this.#seen
+      }
+    }
+    const printer = new Printer()
+    const checked = checkHandlers(printer)
+    printer.eachRecord = () => []
+    expect(checked.eachRecord?.('record' as never, {} as never)).toEqual(['record'])
+    expect(checkHandlers({ eachBatch: () => 'batch' }).eachBatch?.([], {} as never)).toBe('batch')
+  })
 })

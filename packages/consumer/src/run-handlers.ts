@@ -12,7 +12,7 @@ export type RunHandlers<T = Uint8Array> =
       readonly eachBatch?: never
     }
 
-/** Throws InvalidOptionError unless exactly one handler is given. */
+/** Throws InvalidOptionError unless exactly one handler is given. It is called as a method of `handlers`, which may be of a class. */
 export function checkHandlers(handlers: RunHandlers): RunHandlers {
   const forms = '{ eachRecord }, { eachBatch } or { shardRecordProcessor }'
   if (typeof handlers !== 'object' || handlers === null) throw new InvalidOptionError('handlers', forms, handlers)
@@ -22,5 +22,7 @@ export function checkHandlers(handlers: RunHandlers): RunHandlers {
   if (given.length !== 1) throw new InvalidOptionError('handlers', `either ${forms}, one of the three`, handlers)
   for (const [name, handler] of given)
     if (typeof handler !== 'function') throw new InvalidOptionError(name, 'a function', handler)
-  return handlers
+  if (eachRecord !== undefined) return { eachRecord: (...call) => eachRecord.apply(handlers, call) }
+  if (eachBatch !== undefined) return { eachBatch: (...call) => eachBatch.apply(handlers, call) }
+  return { shardRecordProcessor: (...call) => shardRecordProcessor!.apply(handlers, call) }
 }

@@ -30,10 +30,25 @@ describe('checkRunOptions', () => {
     {
       given: { onFailure: { attempts: 5, giveUp: { deadLetter } } },
       handlers: eachBatch,
-      expected: { onFailure: { attempts: 5, giveUp: { deadLetter } } },
+      expected: { onFailure: { attempts: 5, giveUp: { deadLetter: expect.any(Function) } } },
     },
   ])('takes $given', ({ given, handlers = eachRecord, expected }) => {
     expect(checkRunOptions(handlers, given)).toMatchObject(expected)
+  })
+
+  it('a deadLetter is a method of its object', async () => {
+    class Letters {
+      readonly #letters: unknown[] = []
+
+      deadLetter(record: unknown): unknown[] {
+        this.#letters.push(record)
+        return this.#letters
+      }
+    }
+    const { onFailure } = checkRunOptions(eachRecord, { onFailure: { attempts: 1, giveUp: new Letters() } })
+    const giveUp = onFailure === 'retry' ? undefined : onFailure.giveUp
+    const { deadLetter } = giveUp as Letters
+    expect(deadLetter('record')).toEqual(['record'])
   })
 
   it.each<{ given: unknown; handlers?: RunHandlers; option: string; message: string }>([

@@ -80,5 +80,6 @@ function failurePolicy(given: FailurePolicy | undefined): FailurePolicy {
     throw new InvalidOptionError('onFailure.giveUp', "'skip', 'stop-shard' or { deadLetter: a function }", giveUp)
   }
   refuseUnknownOptions(giveUp, ['deadLetter'])
-  return { attempts, giveUp: { deadLetter: giveUp.deadLetter } }
+  const { deadLetter } = giveUp
+  return { attempts, giveUp: { deadLetter: (...call) => deadLetter.apply(giveUp, call) } }
 }

@@ -1,4 +1,5 @@
 import type { Consumer } from './consumer.js'
+import { consumingLoop } from './consuming-loop.js'
 import type { PulledShard } from './delivery/shard-stream.js'
 
 export interface ShardsOptions {
@@ -52,35 +53,8 @@ export interface ShardLoopOptions extends ShardsOptions {
 
 /** `consumer.shards()`: begins when the first shard is asked for. */
 export function shardLoop({ offered, signal, run, stop }: ShardLoopOptions): AsyncIterableIterator<PulledShard> {
-  let running: Promise<void> | undefined
-  const quit = (): void => void stop()
-
-  async function* generate(): AsyncGenerator<PulledShard, void, void> {
-    running = run()
-    void running.catch(() => {}).then(() => offered.end())
-    try {
-      if (signal?.aborted === true) quit()
-      signal?.addEventListener('abort', quit)
-      for (let shard = await offered.ask(); shard !== undefined; shard = await offered.ask()) yield shard
-      await running
-    } finally {
-      signal?.removeEventListener('abort', quit)
-      await stop()
-    }
+  async function* items(): AsyncGenerator<PulledShard, void, void> {
+    for (let shard = await offered.ask(); shard !== undefined; shard = await offered.ask()) yield shard
   }
-
-  const generator = generate()
-  /** Somebody who waits for a shard shall not have to wait until one comes. */
-  const leave = <T>(settle: () => Promise<T>): Promise<T> => {
-    if (running !== undefined) quit()
-    return settle()
-  }
-  return {
-    next: () => generator.next(),
-    return: () => leave(() => generator.return()),
-    throw: (error) => leave(() => generator.throw(error)),
-    [Symbol.asyncIterator]() {
-      return this
-    },
-  }
+  return consumingLoop({ signal, run, stop, limit: {}, items, over: () => offered.end() })
 }

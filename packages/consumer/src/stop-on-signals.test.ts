@@ -63,3 +63,12 @@ it('refuses a time that is none', () => {
   const { consumer } = fakeConsumer()
   expect(() => stopOnSignals(consumer, { timeoutMs: -1 })).toThrow('`timeoutMs` must be a whole number from 0 up')
 })
+
+it.each([
+  [{ timeout: 5 }, '`timeout`'],
+  [{ signals: 'SIGTERM' }, '`signals`'],
+  [5000, '`options`'],
+])('refuses %j', (options, named) => {
+  const { consumer } = fakeConsumer()
+  expect(() => stopOnSignals(consumer, options as never)).toThrow(named)
+})

@@ -1,5 +1,5 @@
 import type { Unsubscribe } from '@shardwise/core/events'
-import { integerOption } from '@shardwise/core/options'
+import { InvalidOptionError, integerOption, refuseUnknownOptions } from '@shardwise/core/options'
 import type { Consumer } from './consumer.js'
 
 /** Each default holds where the option is absent or undefined. */
@@ -16,6 +16,10 @@ export interface StopOnSignalsOptions {
  * follows `run`, which resolves then.
  */
 export function stopOnSignals(consumer: Pick<Consumer, 'stop' | 'events'>, options: StopOnSignalsOptions = {}): Unsubscribe {
+  refuseUnknownOptions(options, ['signals', 'timeoutMs'])
+  if (options.signals !== undefined && !Array.isArray(options.signals)) {
+    throw new InvalidOptionError('signals', "an array, such as ['SIGTERM']", options.signals)
+  }
   const signals = [...(options.signals ?? (['SIGTERM', 'SIGINT'] as const))]
   const timeoutMs = integerOption('timeoutMs', options.timeoutMs, { min: 0, fallback: 20_000 })
   let stopping = false

@@ -54,6 +54,7 @@ describe('refused', () => {
     [text('A'), "Option `name` must be lower-case letters, got 'A' (string)"],
     [text(undefined), 'Option `name` must be lower-case letters, got undefined'],
     [text(7), 'Option `name` must be lower-case letters, got 7 (number)'],
+    [() => refuseUnknownOptions(5000 as never, ['timeoutMs']), 'Option `options` must be an object, got 5000 (number)'],
     [
       () => refuseUnknownOptions({ lingerMS: 5 }, ['lingerMs', 'mode']),
       'Option `lingerMS` must be left out: there is no such option (there are lingerMs, mode), got 5 (number)',

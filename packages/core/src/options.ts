@@ -94,6 +94,7 @@ export function functionsOption<T>(option: string, value: T, names: readonly (ke
 
 /** Refuses keys that are not options, so that a misspelt one is not silently ignored. */
 export function refuseUnknownOptions(given: object, known: readonly string[]): void {
+  if (typeof given !== 'object' || given === null) throw new InvalidOptionError('options', 'an object', given)
   for (const key of Object.keys(given)) {
     if (!known.includes(key))
       throw new InvalidOptionError(

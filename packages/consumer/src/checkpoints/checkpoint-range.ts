@@ -1,9 +1,14 @@
 import type { RecordPosition } from '../delivery/completed-prefix.js'
 import { comparePositions, formatPosition, type Position, sequencePosition } from './position.js'
 
-/** What may be checkpointed of a shard: KCL's rule (ShardRecordProcessorCheckpointer.java), both ends included. */
-export interface CheckpointRange {
+interface Shard {
+  /** Name or ARN. */
+  readonly stream: string
   readonly shardId: string
+}
+
+/** What may be checkpointed of a shard: KCL's rule (ShardRecordProcessorCheckpointer.java), both ends included. */
+export interface CheckpointRange extends Shard {
   readonly last: Position
   /** The end of what was handed over and has not failed. */
   readonly delivered: Position
@@ -12,18 +17,15 @@ export interface CheckpointRange {
 }
 
 /** A record, or where one lies. */
-export type CheckpointTarget = (RecordPosition & { readonly shardId?: string; readonly kind?: never }) | Position
+export type CheckpointTarget = (RecordPosition & Partial<Shard> & { readonly kind?: never }) | Position
 
 /** The position to checkpoint: that of `record`, or all that was delivered. Throws RangeError where the rule forbids it. */
 export function positionInRange(
-  { shardId, last, delivered, largest }: CheckpointRange,
+  { stream, shardId, last, delivered, largest }: CheckpointRange,
   record: CheckpointTarget | undefined,
 ): Position {
   if (record === undefined) return delivered
-  if (record.kind === undefined && record.shardId !== undefined && record.shardId !== shardId) {
-    throw new RangeError(`A checkpoint of ${shardId} must be at a record of that shard, got one of ${record.shardId}`)
-  }
-  const position = positionOf(record)
+  const position = positionIn({ stream, shardId }, record)
   if (comparePositions(position, last) < 0) {
     throw new RangeError(
       `A checkpoint of ${shardId} must not lie before the last one, ${text(last)}, got ${text(position)}: it moves only forward`,
@@ -36,6 +38,24 @@ export function positionInRange(
     )
   }
   return position
+}
+
+/** Throws RangeError where the record says that it is of another shard: sequence numbers of two shards cannot be told apart. */
+export function positionIn({ stream, shardId }: Shard, target: CheckpointTarget): Position {
+  if (target.kind === undefined) {
+    const { stream: ofStream = stream, shardId: ofShard = shardId } = target
+    if (ofShard !== shardId || nameOf(ofStream) !== nameOf(stream)) {
+      throw new RangeError(
+        `A position in ${shardId} of ${stream} must be of a record of that shard, got one of ${ofShard} of ${ofStream}`,
+      )
+    }
+  }
+  return positionOf(target)
+}
+
+/** Who reads by the name today may read by the ARN tomorrow. */
+function nameOf(stream: string): string {
+  return stream.slice(stream.lastIndexOf('/') + 1)
 }
 
 export function positionOf(target: CheckpointTarget): Position {

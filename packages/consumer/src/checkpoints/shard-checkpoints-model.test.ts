@@ -100,6 +100,7 @@ test('property: never back, never ahead of what was delivered, and in the end th
     const running = tenure.run()
     const checkpointer = new Checkpointer({ lease: tenure, writeAfterMs: undefined, everyRecords, clock })
     const checkpoints = new ShardCheckpoints({
+      stream: 'flights',
       lease: tenure,
       automatic: automatic ? checkpointer : undefined,
       sideBySide: false,

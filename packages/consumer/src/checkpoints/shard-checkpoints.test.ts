@@ -24,6 +24,7 @@ function shard(options: { automatic?: boolean; sideBySide?: boolean; from?: Posi
   const { automatic = false, sideBySide = false, from = pos('10'), pending } = options
   const completed: string[] = []
   const checkpoints = new ShardCheckpoints({
+    stream: 'flights',
     lease: {
       shardId: 's1',
       generation: 7,
@@ -59,6 +60,36 @@ describe('checkpoint', () => {
     await checkpoint()
     expect(written).toEqual([[pos('11'), null]])
     await expect(checkpoint(at('12'))).rejects.toThrow('ends at 11/0, got 12/0')
+  })
+
+  test('without a record, of a call that is over: at its last record, and not at what another call has in hand', async () => {
+    const { checkpoints } = shard()
+    checkpoints.inHand(at('12'))
+    const first = checkpoints.context(at('12'))
+    checkpoints.completed(at('12'), 2)
+    checkpoints.inHand(at('20'))
+    const second = checkpoints.context(at('20'))
+    await first.checkpoint()
+    const { position } = await first.prepareCheckpoint(undefined, STATE)
+    expect(position).toEqual(pos('12'))
+    await second.checkpoint()
+    await first.checkpoint()
+    expect(written).toEqual([
+      [pos('12'), null],
+      [pos('12'), { position: pos('12'), state: STATE }],
+      [pos('20'), null],
+      [pos('20'), null],
+    ])
+  })
+
+  test('without a record, of a call that has failed: at what is completed', async () => {
+    const { checkpoints } = shard()
+    checkpoints.completed(at('11'), 1)
+    checkpoints.inHand(at('12'))
+    const { checkpoint } = checkpoints.context(at('12'))
+    checkpoints.inHand(undefined)
+    await checkpoint()
+    expect(written).toEqual([[pos('11'), null]])
   })
 
   test('calls side by side: what is in hand is not sure, only what is completed without a gap', async () => {

@@ -24,6 +24,8 @@ export interface FoundCheckpoint extends PendingCheckpoint {
 }
 
 export interface ShardCheckpointsOptions {
+  /** Name or ARN. */
+  readonly stream: string
   readonly lease: Pick<HeldLease, 'shardId' | 'generation' | 'resumeFrom' | 'pendingCheckpoint' | 'checkpointNow'>
   /** Gets each completed position. Undefined: the handler makes the checkpoints. */
   readonly automatic: Pick<Checkpointer, 'completed'> | undefined
@@ -59,8 +61,8 @@ export class ShardCheckpoints {
     this.#inherited = pendingCheckpoint
   }
 
-  /** For a handler call that begins now. */
-  context(): Pick<HandlerContext, 'generation' | 'pendingCheckpoint' | 'checkpoint' | 'prepareCheckpoint'> {
+  /** For a handler call that begins now, with this record as its last: a checkpoint without a record goes no further. Undefined: no such bound. */
+  context(last?: RecordPosition): Pick<HandlerContext, 'generation' | 'pendingCheckpoint' | 'checkpoint' | 'prepareCheckpoint'> {
     const found = this.#inherited
     return {
       generation: this.#options.lease.generation,
@@ -68,8 +70,8 @@ export class ShardCheckpoints {
         ...found,
         covers: (record) => comparePositions(positionOf(record), found.position) <= 0,
       },
-      checkpoint: (record) => this.#checkpoint(record),
-      prepareCheckpoint: (record, state) => this.#prepare(record, state),
+      checkpoint: (record) => this.#checkpoint(record ?? this.#default(last)),
+      prepareCheckpoint: (record, state) => this.#prepare(record ?? this.#default(last), state),
     }
   }
 
@@ -180,12 +182,21 @@ export class ShardCheckpoints {
     this.#inherited = undefined
   }
 
+  /** The call may be over, and another may have records in hand that nobody is done with. */
+  #default(last: RecordPosition | undefined): Position | undefined {
+    if (last === undefined || this.#options.sideBySide) return undefined
+    const ofCall = positionOf(last)
+    const { delivered } = this.#range()
+    return comparePositions(ofCall, delivered) < 0 ? laterPosition(ofCall, this.#last) : delivered
+  }
+
   #range(): CheckpointRange {
     const delivered = laterPosition(laterPosition(this.#last, this.#completed), this.#inHand ?? this.#last)
     // It was handed over to the owner that prepared it.
     const found = this.#inherited?.position
     const largest = found?.kind === 'sequence' ? laterPosition(delivered, found) : delivered
-    return { shardId: this.#options.lease.shardId, last: this.#last, delivered, largest }
+    const { stream, lease } = this.#options
+    return { stream, shardId: lease.shardId, last: this.#last, delivered, largest }
   }
 
   #refuseWhenClosed(): void {

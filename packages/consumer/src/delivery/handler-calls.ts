@@ -33,8 +33,7 @@ export interface Batch {
   readonly records: readonly ConsumedRecord[]
   /** Number of the first in the completed prefix. */
   readonly first: number
-  /** Of a first attempt. */
-  readonly context: HandlerContext
+  readonly millisBehindLatest: number | undefined
   /** Completed without a call, as copies of what was completed before. */
   duplicates: number
 }
@@ -60,10 +59,7 @@ export class HandlerCalls {
   }
 
   take(records: readonly ConsumedRecord[], millisBehindLatest: number | undefined): Batch {
-    const { lease, checkpoints } = this.#options
-    const { shardId, signal } = lease
-    const context = { shardId, signal, millisBehindLatest, attempt: 1, ...checkpoints.context() }
-    return { records, first: this.#prefix.append(records), context, duplicates: 0 }
+    return { records, first: this.#prefix.append(records), millisBehindLatest, duplicates: 0 }
   }
 
   /**
@@ -142,16 +138,22 @@ export class HandlerCalls {
     return duplicates
   }
 
-  #hand({ records, context }: Batch, { from, to, handed }: Span, duplicates: ReadonlySet<number> | undefined): unknown {
-    const { handlers, checkpoints } = this.#options
-    const { eachRecord, eachBatch } = handlers
+  #hand(batch: Batch, { from, to, handed }: Span, duplicates: ReadonlySet<number> | undefined): unknown {
+    const { eachRecord, eachBatch } = this.#options.handlers
+    const { records } = batch
     if (duplicates?.size === to - from) return undefined
-    checkpoints.inHand(records[to - 1]!)
-    const attempted = handed === 0 ? context : { ...context, ...checkpoints.context(), attempt: handed + 1 }
-    if (eachBatch === undefined) return eachRecord(records[from]!, attempted)
+    this.#options.checkpoints.inHand(records[to - 1]!)
+    const context = this.#context(batch, records[to - 1]!, handed + 1)
+    if (eachBatch === undefined) return eachRecord(records[from]!, context)
     // A copy: what a handler does to its array must not change which records are completed.
     const given = records.slice(from, to)
-    return eachBatch(duplicates?.size ? given.filter((_, i) => !duplicates.has(from + i)) : given, attempted)
+    return eachBatch(duplicates?.size ? given.filter((_, i) => !duplicates.has(from + i)) : given, context)
+  }
+
+  #context({ millisBehindLatest }: Batch, last: ConsumedRecord, attempt: number): HandlerContext {
+    const { lease, checkpoints } = this.#options
+    const { shardId, signal } = lease
+    return { shardId, signal, millisBehindLatest, attempt, ...checkpoints.context(last) }
   }
 
   /** The handler has succeeded with these. */
@@ -247,7 +249,7 @@ export class HandlerCalls {
       }
       try {
         checkpoints.inHand(record)
-        await onFailure.giveUp.deadLetter(record, error, { ...batch.context, attempt })
+        await onFailure.giveUp.deadLetter(record, error, this.#context(batch, record, attempt))
       } catch (thrown) {
         checkpoints.inHand(undefined)
         if (lease.signal.aborted) return false

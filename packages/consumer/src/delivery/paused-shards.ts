@@ -24,6 +24,14 @@ export class PausedShards implements StartGate {
     return !this.isPaused(shardId)
   }
 
+  /** The same shards are paused in it, and nobody waits. */
+  copy(): PausedShards {
+    const copy = new PausedShards()
+    copy.#all = this.#all
+    for (const shardId of this.#except) copy.#except.add(shardId)
+    return copy
+  }
+
   opened(_shardId: string, halt: AbortSignal): Promise<void> {
     if (halt.aborted) return Promise.resolve()
     return new Promise((resolve) => {

@@ -17,8 +17,16 @@ describe('PausedStreams', () => {
     ['all, of streams that come later too', [['pause', undefined, undefined]], ['a1', 'a2', 'b1', 'b2', 'later1', 'later2']],
     ['one stream', [['pause', undefined, 'a']], ['a1', 'a2']],
     ['one shard of one stream', [['pause', '1', 'b']], ['b1']],
-    ['the shards of one id', [['pause', '1', undefined]], ['a1', 'b1']],
+    ['the shards of one id, of streams that come later too', [['pause', '1', undefined]], ['a1', 'b1', 'later1']],
     ['a stream before it is known', [['pause', undefined, 'later']], ['later1', 'later2']],
+    [
+      'all but the shards of one id',
+      [
+        ['pause', undefined, undefined],
+        ['resume', '1', undefined],
+      ],
+      ['a2', 'b2', 'later2'],
+    ],
     [
       'all but a stream',
       [

@@ -109,12 +109,54 @@ test('left: what is in hand is not completed, and nothing comes any more', async
   expect([await delivered, completed, await delivery.take(1)]).toEqual([false, [], []])
 })
 
-test('withdrawn: an answer with none, and what comes later is for who asks then', async () => {
-  const next = delivery.take(1)
-  delivery.withdraw()
-  expect(await next).toEqual([])
-  void delivery.deliver(records(1), 0)
-  expect(numbers(await delivery.take(1))).toEqual([0])
+test('what waits for more spans reads, has room for them, and is in hand and completed as one', async () => {
+  const parts = [delivery.deliver([recordOf(0), recordOf(1)], 0)]
+  const given = delivery.take(4, 1000)
+  expect([await delivery.room(), await outcome(given)]).toEqual([true, 'waits'])
+  parts.push(delivery.deliver([recordOf(2), recordOf(3), recordOf(4)], 0))
+  expect(numbers(await given)).toEqual([0, 1, 2, 3])
+  expect([await outcome(delivery.room()), await outcome(parts[0]!), completed, delivery.outstanding]).toEqual([
+    'waits',
+    'waits',
+    [],
+    5,
+  ])
+  halt.abort()
+  expect(await outcome(parts[0]!)).toBe('waits')
+  expect(await delivery.take(4, 1000)).toEqual([])
+  expect([await Promise.all(parts), completed, await delivery.room()]).toEqual([[true, false], [1, 3], false])
+})
+
+test('what waits for more waits from its first record on, not beyond the last of the shard, and not with 8 MiB', async () => {
+  const given = delivery.take(4, 1000)
+  await clock.advanceAsync(5000)
+  void delivery.deliver([recordOf(0)], 0)
+  await clock.advanceAsync(999)
+  expect(await outcome(given)).toBe('waits')
+  await clock.advanceAsync(1)
+  expect(numbers(await given)).toEqual([0])
+  void delivery.deliver([{ ...recordOf(1), bytes: new Uint8Array(8 * 1024 * 1024) }], 0)
+  expect(numbers(await delivery.take(4, 1000))).toEqual([1])
+  void delivery.deliver([recordOf(2)], 0)
+  const last = delivery.take(4, 1000)
+  expect(await outcome(last)).toBe('waits')
+  delivery.last()
+  expect(numbers(await last)).toEqual([2])
+})
+
+test.each(['halted', 'in doubt, then lost'])('what waits for more is not given when the shard is %s', async (how) => {
+  const delivered = delivery.deliver(records(2), 0)
+  const given = delivery.take(4, 1000)
+  ours = how === 'halted'
+  if (how === 'halted') halt.abort()
+  await clock.advanceAsync(1000)
+  if (how !== 'halted') {
+    expect(await outcome(given)).toBe('waits')
+    answer(false)
+    lost.abort()
+    halt.abort()
+  }
+  expect([await given, await delivered, completed]).toEqual([[], false, []])
 })
 
 test('who computes and waits for nothing leaves the event loop its turns', async () => {

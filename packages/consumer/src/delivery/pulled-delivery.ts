@@ -1,4 +1,4 @@
-import type { Clock } from '@shardwise/core/clock'
+import type { Clock, Scheduled } from '@shardwise/core/clock'
 import type { ShardCheckpoints } from '../checkpoints/shard-checkpoints.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import type { RecordPosition } from './completed-prefix.js'
@@ -17,8 +17,7 @@ export interface PulledDeliveryOptions {
 /** Records that were handed in together. */
 interface Part {
   readonly records: readonly ConsumedRecord[]
-  /** Records before this one were given and asked past. */
-  next: number
+  readonly bytes: number
   readonly completed: Completed | undefined
   readonly resolve: (all: boolean) => void
   readonly reject: (error: unknown) => void
@@ -26,28 +25,47 @@ interface Part {
 
 interface Asking {
   readonly max: number
+  /** How long what is there waits for more. */
+  readonly waitMs: number
   readonly resolve: (records: readonly ConsumedRecord[]) => void
+  /** Runs from the first record on. */
+  timer: Scheduled | undefined
+  isOver: boolean
+}
+
+interface Waiter {
+  readonly resolve: (room: boolean) => void
+  readonly reject: (error: unknown) => void
 }
 
 const NONE: readonly ConsumedRecord[] = []
+/** What waits for more waits no longer with so many payload bytes: what a shard may hold, see `maxBufferedBytes`. */
+const MAX_WAITING_BYTES = 8 * 1024 * 1024
 
 /**
  * Hands records over to somebody who asks for them. Whether the lease is ours is looked at whenever some are given. What was given is in hand
- * until more are asked for, and halted it waits for that.
+ * until more are asked for, and halted it waits for that. What waits for more is not given yet: halted it is left to the next owner.
  */
 export class PulledDelivery implements Delivery {
   /** Nothing fails here. */
   readonly blockedAt: undefined
   readonly #options: PulledDeliveryOptions
   readonly #loop: LoopTurns
-  #part: Part | undefined
-  #last: Promise<boolean> = Promise.resolve(true)
-  /** Records of the part in hand. */
+  /** Not all asked past, oldest first. */
+  #parts: Part[] = []
+  #bytes = 0
+  /** Of the first part, that were asked past. */
+  #past = 0
+  #outstanding = 0
+  /** Those in hand. */
   #given = 0
   #givenAt = 0
   #asking: Asking | undefined
+  #waiting: Waiter[] = []
   #serving = false
-  /** Nothing comes any more. */
+  /** No part comes any more. */
+  #complete = false
+  /** Nothing is given any more. */
   #over = false
 
   constructor(options: PulledDeliveryOptions) {
@@ -57,20 +75,32 @@ export class PulledDelivery implements Delivery {
   }
 
   get outstanding(): number {
-    return this.#part === undefined ? 0 : this.#part.records.length - this.#part.next
+    return this.#outstanding
   }
 
   deliver(records: readonly ConsumedRecord[], _millisBehindLatest: number | undefined, completed?: Completed): Promise<boolean> {
-    this.#last = new Promise((resolve, reject) => {
-      this.#part = { records, next: 0, completed, resolve, reject }
+    return new Promise((resolve, reject) => {
+      let bytes = 0
+      for (const record of records) bytes += record.bytes.length
+      this.#parts.push({ records, bytes, completed, resolve, reject })
+      this.#bytes += bytes
+      this.#outstanding += records.length
       if (this.#over) this.#giveUp()
       else void this.#serve()
     })
-    return this.#last
   }
 
   room(): Promise<boolean> {
-    return this.#last
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject })
+      this.#tell()
+    })
+  }
+
+  /** The last records of the shard were handed in: nobody waits for more. */
+  last(): void {
+    this.#complete = true
+    void this.#serve()
   }
 
   /** Nothing comes any more, since nothing is left. */
@@ -78,19 +108,17 @@ export class PulledDelivery implements Delivery {
     this.#finish()
   }
 
-  /** The next records, `max` at most; those before are completed with that. None: nothing comes any more. Ask again only after the answer. */
-  take(max: number): Promise<readonly ConsumedRecord[]> {
-    this.#complete()
+  /**
+   * The next records, `max` at most; those before are completed with that. Fewer come when there are no more after `waitMs`. None: nothing comes
+   * any more. Ask again only after the answer.
+   */
+  take(max: number, waitMs = 0): Promise<readonly ConsumedRecord[]> {
+    this.#askPast()
     if (this.#over) return Promise.resolve(NONE)
     return new Promise((resolve) => {
-      this.#asking = { max, resolve }
+      this.#asking = { max, waitMs, resolve, timer: undefined, isOver: waitMs === 0 }
       void this.#serve()
     })
-  }
-
-  /** Asks no longer: `take` answers with none, and may be called again. */
-  withdraw(): void {
-    this.#answer(NONE)
   }
 
   /** Whoever asks has gone; what is in hand is not completed. */
@@ -104,25 +132,47 @@ export class PulledDelivery implements Delivery {
     if (this.#serving) return
     this.#serving = true
     try {
-      while (this.#asking !== undefined && this.#part !== undefined && !halt.aborted) {
+      for (let asking = this.#due(); asking !== undefined && !halt.aborted; asking = this.#due()) {
         const { due } = this.#loop
         if (due !== undefined) await due
         // Nothing is awaited between the question and the giving.
-        else if (lease.isOurs()) this.#give(this.#part, this.#asking)
+        else if (lease.isOurs()) this.#give(asking)
         else if (!(await lease.revalidate())) break
       }
     } catch (error) {
       // A fault of ours.
-      this.#part?.reject(error)
-      this.#part = undefined
+      for (const { reject } of [...this.#parts.splice(0), ...this.#waiting.splice(0)]) reject(error)
       this.#finish()
     }
     // With no await since the last look: who asks in between would wait for ever.
     this.#serving = false
+    this.#tell()
   }
 
-  #give({ records, next }: Part, { max }: Asking): void {
-    const given = records.slice(next, next + max)
+  /** Who is to be given what is there. */
+  #due(): Asking | undefined {
+    const asking = this.#asking
+    if (asking === undefined || this.#outstanding === 0) return undefined
+    if (asking.isOver || this.#isFull(asking)) return asking
+    asking.timer ??= this.#options.clock.schedule(asking.waitMs, () => {
+      asking.isOver = true
+      void this.#serve()
+    })
+    return undefined
+  }
+
+  #isFull({ max }: Asking): boolean {
+    return this.#complete || this.#outstanding >= max || this.#bytes >= MAX_WAITING_BYTES
+  }
+
+  #give({ max }: Asking): void {
+    const given: ConsumedRecord[] = []
+    let from = this.#past
+    for (const { records } of this.#parts) {
+      given.push(...records.slice(from, from + max - given.length))
+      if (given.length === max) break
+      from = 0
+    }
     this.#given = given.length
     this.#givenAt = this.#options.clock.now()
     this.#options.checkpoints.inHand(given.at(-1))
@@ -132,30 +182,45 @@ export class PulledDelivery implements Delivery {
   #answer(records: readonly ConsumedRecord[]): void {
     const asking = this.#asking
     this.#asking = undefined
+    asking?.timer?.cancel()
     asking?.resolve(records)
   }
 
-  /** What is in hand was asked past. */
-  #complete(): void {
+  /** What is in hand is completed. */
+  #askPast(): void {
     const { lease, checkpoints, clock } = this.#options
-    const part = this.#part
-    const count = this.#given
-    if (part === undefined || count === 0) return
-    this.#given = 0
+    if (this.#given === 0) return
     this.#loop.kept(clock.now() - this.#givenAt)
     checkpoints.inHand(undefined)
-    if (!lease.signal.aborted) {
-      part.next += count
-      const last: RecordPosition = part.records[part.next - 1]!
+    let left = lease.signal.aborted ? 0 : this.#given
+    this.#given = 0
+    while (left > 0) {
+      const part = this.#parts[0]!
+      const count = Math.min(left, part.records.length - this.#past)
+      left -= count
+      this.#past += count
+      this.#outstanding -= count
+      const last: RecordPosition = part.records[this.#past - 1]!
       checkpoints.completed(last, count)
-      if (part.next === part.records.length) {
-        this.#part = undefined
-        part.completed?.(0)
-        part.resolve(true)
-        return
-      }
+      if (this.#past === part.records.length) this.#close()
     }
     if (this.#over) this.#giveUp()
+  }
+
+  /** All of the first part was asked past. */
+  #close(): void {
+    const { bytes, completed, resolve } = this.#parts.shift()!
+    this.#past = 0
+    this.#bytes -= bytes
+    completed?.(0)
+    resolve(true)
+  }
+
+  /** Those who wait for room. */
+  #tell(): void {
+    if (this.#parts.length === 0 || (this.#asking !== undefined && !this.#asking.isOver && !this.#isFull(this.#asking))) {
+      for (const { resolve } of this.#waiting.splice(0)) resolve(!this.#over)
+    }
   }
 
   #halted(): void {
@@ -171,7 +236,10 @@ export class PulledDelivery implements Delivery {
   }
 
   #giveUp(): void {
-    this.#part?.resolve(false)
-    this.#part = undefined
+    for (const { resolve } of this.#parts.splice(0)) resolve(false)
+    this.#bytes = 0
+    this.#past = 0
+    this.#outstanding = 0
+    this.#tell()
   }
 }

@@ -1,6 +1,5 @@
-import type { Clock } from '@shardwise/core/clock'
 import { integerOption, refuseUnknownOptions } from '@shardwise/core/options'
-import { type CheckpointTarget, positionOf } from '../checkpoints/checkpoint-range.js'
+import { type CheckpointTarget, positionIn } from '../checkpoints/checkpoint-range.js'
 import { type Position, TRIM_HORIZON } from '../checkpoints/position.js'
 import type { ShardCheckpoints } from '../checkpoints/shard-checkpoints.js'
 import type { HeldLease } from '../leases/held-lease.js'
@@ -11,7 +10,10 @@ import type { PulledDelivery } from './pulled-delivery.js'
 export interface BatchesOptions {
   /** Records in one batch at most. Default 1000; 1 to 100,000. */
   readonly maxRecords?: number | undefined
-  /** Milliseconds for which a batch that is not full waits for more, from its first record on. Default 0: what is there; at most 600000. */
+  /**
+   * Milliseconds for which a batch that is not full waits for more, from its first record on. Default 0: what is there; at most 600000. With 8 MiB it
+   * waits no longer, nor at the end of the shard, and one that waits when the shard is to be given back, or lost, is not handed over.
+   */
   readonly maxWaitMs?: number | undefined
 }
 
@@ -62,7 +64,6 @@ type PulledState = 'offered' | 'begun' | 'left' | 'ended'
 export class PulledShard implements ShardStream {
   readonly stream: string
   readonly #lease: HeldLease
-  readonly #clock: Clock
   readonly #begun = new AbortController()
   readonly #left = new AbortController()
   #state: PulledState = 'offered'
@@ -70,10 +71,9 @@ export class PulledShard implements ShardStream {
   #worker: PulledBy | undefined
   #handed: ConsumedRecord | undefined
 
-  constructor(stream: string, lease: HeldLease, clock: Clock) {
+  constructor(stream: string, lease: HeldLease) {
     this.stream = stream
     this.#lease = lease
-    this.#clock = clock
   }
 
   get shardId(): string {
@@ -98,7 +98,7 @@ export class PulledShard implements ShardStream {
 
   startAfter(target: CheckpointTarget | undefined): void {
     const beginning = this.resumeFrom.kind === 'sequence' ? TRIM_HORIZON : undefined
-    const place = target === undefined ? beginning : positionOf(target)
+    const place = target === undefined ? beginning : positionIn(this, target)
     if (place !== undefined && place.kind !== 'sequence' && place.kind !== 'trim-horizon') {
       throw new RangeError(`A shard starts after a record or at its oldest, got ${place.kind}`)
     }
@@ -119,15 +119,7 @@ export class PulledShard implements ShardStream {
     const maxRecords = integerOption('maxRecords', options.maxRecords, { min: 1, max: 100_000, fallback: 1000 })
     const maxWaitMs = integerOption('maxWaitMs', options.maxWaitMs, { min: 0, max: 600_000, fallback: 0 })
     return this.#loop(async (delivery) => {
-      const batch = [...(await delivery.take(maxRecords))]
-      const until = this.#clock.now() + maxWaitMs
-      while (batch.length > 0 && batch.length < maxRecords && this.#clock.now() < until) {
-        const late = this.#clock.schedule(until - this.#clock.now(), () => delivery.withdraw())
-        const more = await delivery.take(maxRecords - batch.length)
-        late.cancel()
-        if (more.length === 0) break
-        batch.push(...more)
-      }
+      const batch = await delivery.take(maxRecords, maxWaitMs)
       if (batch.length === 0) return undefined
       this.#handed = batch.at(-1)
       return batch
@@ -136,7 +128,6 @@ export class PulledShard implements ShardStream {
 
   async checkpoint(record?: CheckpointTarget): Promise<void> {
     const target = record ?? this.#handed
-    // Of a batch that is being put together no record was handed over: the default is not all that was taken.
     if (target !== undefined) await this.#worker!.checkpoints.context().checkpoint(target)
   }
 
@@ -163,6 +154,11 @@ export class PulledShard implements ShardStream {
   /** For the worker, before anybody loops. */
   connect(worker: PulledBy): void {
     this.#worker = worker
+  }
+
+  /** For the worker: the last records of the shard were handed in. */
+  last(): void {
+    this.#worker!.delivery.last()
   }
 
   /** For the worker: all of the shard was handed over and asked past. */

@@ -18,6 +18,17 @@ test('requested, cut off, forced a second later', () => {
   expect([limit.nextAt, limit.isCutOff, limit.isForced]).toEqual([Number.POSITIVE_INFINITY, true, true])
 })
 
+test('withdrawn in time: as if nobody had asked', () => {
+  const limit = new HandoffLimit(30_000)
+  limit.requested(5_000)
+  limit.withdrawn()
+  expect(limit.nextAt).toBe(Number.POSITIVE_INFINITY)
+  limit.requested(20_000)
+  limit.pass(50_000)
+  limit.withdrawn()
+  expect(limit.isCutOff).toBe(true)
+})
+
 test('forced at once', () => {
   const limit = new HandoffLimit(30_000)
   limit.force()

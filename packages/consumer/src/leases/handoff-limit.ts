@@ -40,6 +40,11 @@ export class HandoffLimit {
     if (this.#phase.is === 'none') this.#phase = { is: 'requested', since: now }
   }
 
+  /** The row shows no request any more. Who was told already is cut off all the same. */
+  withdrawn(): void {
+    if (this.#phase.is === 'requested') this.#phase = { is: 'none' }
+  }
+
   /** At `nextAt`. Returns how long the request has waited, when the worker is to be told. */
   pass(now: number): number | undefined {
     if (this.#phase.is !== 'requested') {

@@ -14,5 +14,8 @@ export type KclEvent =
       readonly clientVersion: string | undefined
       readonly javaWorkers: readonly string[]
     }
-  /** A leader of KCL's has assigned this lease to us before the shard's parents have been read: it is kept, and its shard waits. */
+  /**
+   * This lease came to us before the shard's parents have been read to their end, from a leader of KCL's or by way of another worker: it is
+   * kept, and its shard waits.
+   */
   | { readonly type: 'lease-awaits-parents'; readonly leaseKey: string; readonly parentShardIds: readonly string[] }

@@ -7,6 +7,7 @@ import { type KclConduct, type KclRole, kclConduct } from './kcl-role.js'
 import type { KclTables } from './kcl-tables.js'
 import { WORKER_ROW_INTERVAL_MS } from './kcl-worker-row.js'
 import type { Lease } from './lease.js'
+import { inTurns } from './lease-calls.js'
 import type { LeaseEvent, LeaseOperation } from './lease-event.js'
 import type { LeaseListing, LeaseStore } from './lease-store.js'
 import { parentKeys } from './parents-awaited.js'
@@ -117,16 +118,15 @@ export class KclFleet {
     const keys = await tables.assignedKeys(workerId, { signal })
     if (keys === undefined) return store.list({ signal })
     const found = new Map<string, Lease>()
-    const read = async (leaseKey: string): Promise<Lease | undefined> => {
-      const lease = found.get(leaseKey) ?? (await store.read(leaseKey, { signal }))
+    const read = async (leaseKey: string): Promise<void> => {
+      const lease = await store.read(leaseKey, { signal })
       if (lease !== undefined) found.set(leaseKey, lease)
-      return lease
     }
-    for (const leaseKey of keys) {
-      if (held.has(leaseKey)) continue
-      const lease = await read(leaseKey)
-      if (lease !== undefined) for (const parent of parentKeys(lease)) await read(parent)
-    }
+    const assigned = keys.filter((key) => !held.has(key))
+    await inTurns(assigned, read)
+    const parents = new Set([...found.values()].flatMap(parentKeys))
+    for (const key of assigned) parents.delete(key)
+    await inTurns([...parents], read)
     return { leases: [...found.values()], malformed: [] }
   }
 

@@ -5,6 +5,7 @@ import { backoffDelay } from '../backoff.js'
 import { createChildLeases } from '../shards/child-leases.js'
 import type { LeasedShards } from '../shards/leased-shards.js'
 import { ShardAudit } from '../shards/shard-audit.js'
+import { parentsHaveEnded } from '../shards/shard-lineage.js'
 import { Alarm } from './alarm.js'
 import { assignedLeases } from './assigned-leases.js'
 import { ChangedRows } from './changed-rows.js'
@@ -12,7 +13,7 @@ import { Departure } from './departure.js'
 import { EventLoopWatch } from './event-loop-watch.js'
 import type { HeldLease } from './held-lease.js'
 import type { KclFleet } from './kcl-fleet.js'
-import { actualOwner, type Lease, leaseKeyOf } from './lease.js'
+import { actualOwner, hasBegun, type Lease, leaseKeyOf } from './lease.js'
 import { inTurns, LeaseCalls } from './lease-calls.js'
 import type { LeaseEvent } from './lease-event.js'
 import { planLeases } from './lease-planner.js'
@@ -313,11 +314,11 @@ export class LeaseCoordinator {
     this.#track(this.#begin(tenure, lease))
   }
 
-  /** Beside a leader of KCL's the shard's turn may be yet to come (docs/lease-protocol.md, "A child before its parents"). */
+  /** Its turn may be yet to come: a leader of KCL's assigns without regard to parents, and who was given such a lease may hand it on. */
   async #begin(tenure: LeaseTenure, lease: Lease): Promise<void> {
-    const { onHeld, kcl } = this.#options
-    if (kcl?.role === 'worker' && !(await parentsEnd(this.#options, lease, tenure))) return tenure.release()
-    onHeld(tenure)
+    const mayBegin = hasBegun(lease) || parentsHaveEnded(lease, this.#view)
+    if (!mayBegin && !(await parentsEnd(this.#options, this.#calls, lease, tenure))) return tenure.release()
+    this.#options.onHeld(tenure)
   }
 
   async #serve(tenure: LeaseTenure): Promise<void> {

@@ -278,6 +278,19 @@ describe('prepare and commit', () => {
     expect(before.pendingCheckpoint).toBe(undefined)
   })
 
+  test('discarded twice meanwhile: the second is not done before the first', async () => {
+    network.next('renew', 'late')
+    const first = watch(tenure.checkpointNow(TRIM_HORIZON, prepared(5)))
+    const discarded = watch(tenure.checkpointNow(TRIM_HORIZON))
+    const again = watch(tenure.checkpointNow(TRIM_HORIZON))
+    await clock.advanceAsync(TICK - 1)
+    expect([first, discarded, again].map(({ outcome }) => outcome)).toEqual(['pending', 'pending', 'pending'])
+    await clock.advanceAsync(TICK)
+    expect([first, discarded, again].map(({ outcome }) => outcome)).toEqual(['done', 'done', 'done'])
+    await network.deliverLate()
+    expect((await row()).pendingCheckpoint).toBeUndefined()
+  })
+
   test('prepared while a renewal is under way: done with the write after it, not before', async () => {
     const answers: (() => void)[] = []
     const renew = table.renew.bind(table)
@@ -472,6 +485,20 @@ describe('giving up', () => {
     expect(await row()).toMatchObject({ leaseOwner: 'next', checkpointOwner: undefined })
   })
 
+  test('a sight of an earlier handoff, from before this lease was taken: nobody waits for it', async () => {
+    const before = { ...(await row()), leaseCounter: 0, leaseOwner: 'next', nextOwner: 'next', checkpointOwner: 'me' }
+    tenure.observe(before)
+    await clock.advanceAsync(TICK)
+    expect(tenure.drain.aborted).toBe(false)
+  })
+
+  test('a row that asks us for a lease on our own behalf, as no worker writes it: given up all the same', async () => {
+    await table.requestHandoff(await row(), 'me')
+    const released = watch(tenure.release())
+    await clock.advanceAsync(FAILOVER)
+    expect(released.outcome).toBe('done')
+  })
+
   test('a request that was withdrawn: to nobody', async () => {
     await table.requestHandoff(await row(), 'next')
     await clock.advanceAsync(TICK)
@@ -637,6 +664,17 @@ describe('the time limit of a handoff', () => {
     expect(network.sent).toHaveLength(sent)
     await tenure.release()
     expect(tenure.vacated.aborted).toBe(true)
+  })
+
+  test('withdrawn: nobody waits, and the handler has the time that it needs; asked for again, the limit begins anew', async () => {
+    await table.withdrawHandoff(await row(), 'next')
+    await clock.advanceAsync(HANDOFF * 2)
+    expect([tenure.isOurs(), tenure.signal.aborted]).toEqual([true, false])
+    await table.requestHandoff(await row(), 'other')
+    await clock.advanceAsync(HANDOFF - 1)
+    expect(tenure.signal.aborted).toBe(false)
+    await clock.advanceAsync(TICK + 1_001)
+    expect(await row()).toMatchObject({ leaseOwner: 'other', checkpointOwner: undefined })
   })
 
   test('a worker that finishes within the second hands over by itself', async () => {

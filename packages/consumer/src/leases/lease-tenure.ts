@@ -173,7 +173,8 @@ export class LeaseTenure implements HeldLease {
     if (this.#state.is === 'given-up') return Promise.reject(this.#lossBecause('it was given up before this checkpoint'))
     if (this.#limit.isCutOff) return Promise.reject(this.signal.reason ?? this.#lossBecause('it is being given up'))
     const changed = this.#wanted.set(position, pending)
-    if (!changed && this.#wanted.missingIn(this.#owned.row) === undefined) return Promise.resolve()
+    const isThere = !changed && !this.#waiters.landing && this.#wanted.missingIn(this.#owned.row) === undefined
+    if (isThere) return Promise.resolve()
     this.#writeSoon()
     return this.#waiters.landed(this.#wanted.version)
   }
@@ -212,9 +213,11 @@ export class LeaseTenure implements HeldLease {
 
   /** What a scan has shown of our row. It may be stale: a hint, never a proof. */
   observe(row: Lease): void {
+    const ahead = row.leaseCounter - this.#owned.row.leaseCounter
+    // From before our last write, or from before our take: that request was answered.
+    if (ahead < 0) return
     this.#heedRequest(row)
     // Somebody else has written: find out at once, instead of at the next tick.
-    const ahead = row.leaseCounter - this.#owned.row.leaseCounter
     if (ahead > 1 || (ahead === 1 && !isHeldBy(row, this.#options.workerId))) this.#writeSoon()
   }
 
@@ -292,7 +295,8 @@ export class LeaseTenure implements HeldLease {
     // An earlier renewal that turns out to have landed is as good as this one, unless there is more to write.
     const incomplete = this.#wanted.missingIn(this.#owned.row) !== undefined
     if (outcome.is === 'changed' && (operation !== 'renew' || incomplete)) this.#dueAt = clock.now()
-    this.#heedRequest(this.#owned.row)
+    if (pendingHandoff(this.#owned.row) === undefined) this.#limit.withdrawn()
+    else this.#heedRequest(this.#owned.row)
     // While the counter stands, an attempt of before may still land, with what was wanted then.
     const covered = incomplete ? (outcome.is === 'landed' ? version : NOTHING) : this.#wanted.version
     const proven = this.#owned.row.leaseCounter > leaseCounter

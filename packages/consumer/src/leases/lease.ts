@@ -70,10 +70,10 @@ export function actualOwner(lease: Lease): string | undefined {
  * the middle of a handoff").
  */
 export function isHeldBy(lease: Lease, workerId: string): boolean {
-  if (actualOwner(lease) !== workerId) return false
   const { checkpointOwner, nextOwner, leaseOwner } = lease
-  // A leader of KCL's names nobody in `swNext`.
-  return checkpointOwner === undefined || nextOwner === undefined || nextOwner === leaseOwner
+  if (checkpointOwner === undefined) return leaseOwner === workerId
+  // A leader of KCL's names nobody in `swNext`. A row of which nothing is asked, edited by hand, could never be handed over.
+  return pendingHandoff(lease)?.from === workerId && (nextOwner === undefined || nextOwner === leaseOwner)
 }
 
 /** The worker that should give this lease away and to whom, or undefined when no handoff is pending. */

@@ -1,6 +1,7 @@
 import { type Clock, sleep } from '@shardwise/core/clock'
 import type { HeldLease } from './held-lease.js'
-import { hasEnded, type Lease, leaseKeyOf } from './lease.js'
+import { hasBegun, hasEnded, type Lease, leaseKeyOf } from './lease.js'
+import type { LeaseCalls } from './lease-calls.js'
 import type { LeaseEvent } from './lease-event.js'
 import type { LeaseStore } from './lease-store.js'
 
@@ -15,8 +16,7 @@ export interface ParentsAwaitedOptions {
 
 /** Keys of the leases that must have ended before this one is read. A shard that was begun has none: its parents had ended then. */
 export function parentKeys(lease: Lease): readonly string[] {
-  if (lease.checkpoint.kind === 'sequence' || lease.checkpoint.kind === 'shard-end') return []
-  return lease.parentShardIds.map((parent) => leaseKeyOf(lease.streamId, parent))
+  return hasBegun(lease) ? [] : lease.parentShardIds.map((parent) => leaseKeyOf(lease.streamId, parent))
 }
 
 /**
@@ -25,13 +25,16 @@ export function parentKeys(lease: Lease): readonly string[] {
  */
 export async function parentsEnd(
   { store, clock, emit }: ParentsAwaitedOptions,
+  calls: LeaseCalls,
   lease: Lease,
   held: Pick<HeldLease, 'signal' | 'drain'>,
 ): Promise<boolean> {
   const halt = AbortSignal.any([held.signal, held.drain])
+  const read = (leaseKey: string): Promise<Lease | undefined> =>
+    calls.send('read', leaseKey, (signal) => store.read(leaseKey, { signal }), halt)
   let waiting = parentKeys(lease)
   for (let looks = 1; ; looks++) {
-    if (waiting.length > 0) waiting = await unended(store, waiting)
+    if (waiting.length > 0) waiting = await unended(waiting, read)
     if (halt.aborted) return false
     if (waiting.length === 0) return true
     const { leaseKey, parentShardIds } = lease
@@ -41,14 +44,17 @@ export async function parentsEnd(
   }
 }
 
-async function unended(store: Pick<LeaseStore, 'read'>, leaseKeys: readonly string[]): Promise<readonly string[]> {
+async function unended(
+  leaseKeys: readonly string[],
+  read: (leaseKey: string) => Promise<Lease | undefined>,
+): Promise<readonly string[]> {
   const rows = await Promise.all(
     leaseKeys.map(async (leaseKey) => {
       try {
-        const row = await store.read(leaseKey)
+        const row = await read(leaseKey)
         return row === undefined || hasEnded(row) ? [] : [leaseKey]
       } catch {
-        // Not known: as if it had not.
+        // Announced. Not known: as if it had not.
         return [leaseKey]
       }
     }),

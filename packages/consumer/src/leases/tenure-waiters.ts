@@ -15,6 +15,11 @@ export class TenureWaiters {
     return this.#releasing.length > 0
   }
 
+  /** Somebody waits for a write to land. */
+  get landing(): boolean {
+    return this.#landing.length > 0
+  }
+
   /** Until a write of this version of what is wanted, or a later one, has landed. Rejects when the tenure ends before. */
   landed(version: number): Promise<void> {
     return new Promise((resolve, reject) => this.#landing.push({ version, resolve, reject }))

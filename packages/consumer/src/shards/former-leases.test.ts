@@ -25,8 +25,9 @@ describe('rows of ours', () => {
   test.each<[string, Partial<Lease>, string[]]>([
     ['of this stream, whatever stands in them', { streamCreatedAt: NOW, checkpoint: SHARD_END }, []],
     ['of a later stream, which we do not know yet', { streamCreatedAt: NOW + 1_000, checkpoint: SHARD_END }, []],
-    ['of an earlier one', { streamCreatedAt: NOW - 1_000, checkpoint: sequencePosition('150') }, ['3']],
-    ['of an earlier one, at its beginning', { streamCreatedAt: NOW - 1_000, checkpoint: LATEST }, ['3']],
+    ['of this stream, by a protocol that rounds otherwise', { streamCreatedAt: NOW - 1_000, checkpoint: SHARD_END }, []],
+    ['of an earlier one', { streamCreatedAt: NOW - 2_000, checkpoint: sequencePosition('150') }, ['3']],
+    ['of an earlier one, at its beginning', { streamCreatedAt: NOW - 2_000, checkpoint: LATEST }, ['3']],
   ])('%s', (_name, changes, ids) => {
     expect(former([aLease('3', changes)])).toEqual({ ids, certain: true })
   })
@@ -75,7 +76,7 @@ describe('rows that KCL made', () => {
 
   test('a row of ours of an earlier stream does as well, and rows of ours of this one stay', () => {
     const rows = [
-      aLease('3', { streamCreatedAt: NOW - 1_000, checkpoint: SHARD_END }),
+      aLease('3', { streamCreatedAt: NOW - 2_000, checkpoint: SHARD_END }),
       aLease('0', { checkpoint: TRIM_HORIZON }),
       aLease('1', { streamCreatedAt: NOW }),
     ]

@@ -105,7 +105,10 @@ class Lineage {
 }
 
 /** A shard may be read when each of its parents has been read to the end; a parent without a lease is gone (BlockOnParentShardTask.java). */
-export function parentsHaveEnded(lease: Pick<Lease, 'parentShardIds' | 'streamId'>, leases: ReadonlyMap<string, Lease>): boolean {
+export function parentsHaveEnded(
+  lease: Pick<Lease, 'parentShardIds' | 'streamId'>,
+  leases: { get(leaseKey: string): Lease | undefined },
+): boolean {
   return lease.parentShardIds.every((id) => {
     const parent = leases.get(leaseKeyOf(lease.streamId, id))
     return parent === undefined || hasEnded(parent)

@@ -73,7 +73,7 @@ export class ShardWorkerSetup {
           emit(event)
         },
       })
-    const pulled = offered && new PulledShard(stream, lease, clock)
+    const pulled = offered && new PulledShard(stream, lease)
     const worker = new ShardWorker({
       stream,
       codec: settings.codec,

@@ -154,6 +154,7 @@ export class ShardWorker {
       clock,
     })
     this.#checkpoints = new ShardCheckpoints({
+      stream,
       lease,
       automatic: run.checkpoint === 'auto' ? this.#checkpointer : undefined,
       sideBySide: concurrency > 1,
@@ -371,6 +372,7 @@ export class ShardWorker {
     }
     completed(0)
     if (batch.children === undefined) return this.#delivery.room()
+    this.#options.pulled?.last()
     return (await Promise.all(this.#delivering)).every(Boolean)
   }
 

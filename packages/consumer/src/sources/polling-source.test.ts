@@ -313,8 +313,10 @@ describe('PollingSource', () => {
     it('the checkpoint: says so and goes on at the oldest record', async () => {
       const { port, next, events } = setUp(sequencePosition('7'))
       port.onIterator = [failure('InvalidArgumentException', 'StartingSequenceNumber 7 is invalid'), 'oldest']
-      port.onRead = [records('9')]
+      port.onRead = [records('9'), records('10')]
       expect(await next()).toMatchObject({ records: [{ SequenceNumber: '9' }], fromOldest: true })
+      // Once: else a checkpoint that the handler has made since would be forgotten, and the shard could end without one.
+      expect(await next()).toMatchObject({ records: [{ SequenceNumber: '10' }], fromOldest: false })
       expect(port.iterators[1]).toMatchObject({ ShardIteratorType: 'TRIM_HORIZON' })
       expect(events).toEqual([
         {

@@ -58,7 +58,7 @@ export class PollingSource implements RecordSource {
   #closed = false
   /** GetShardIterator is under way. */
   #opening = false
-  /** See FetchedBatch. */
+  /** Of the next batch: see FetchedBatch. */
   #fromOldest = false
   /** Times in a row that the service said the shard does not exist. */
   #gone = 0
@@ -101,9 +101,10 @@ export class PollingSource implements RecordSource {
     })
     const children = this.#follow(answer, records)
     // An end without children is not told before they are known. Its records are.
-    return children === undefined && this.#closed && records.length === 0
-      ? undefined
-      : { records, bytes, millisBehindLatest: answer.MillisBehindLatest, children, fromOldest: this.#fromOldest }
+    if (children === undefined && this.#closed && records.length === 0) return undefined
+    const fromOldest = this.#fromOldest
+    this.#fromOldest = false
+    return { records, bytes, millisBehindLatest: answer.MillisBehindLatest, children, fromOldest }
   }
 
   /** Within the room that there is for it. */

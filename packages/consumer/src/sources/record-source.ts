@@ -14,8 +14,8 @@ export interface FetchedBatch {
    */
   readonly children: readonly ChildShard[] | undefined
   /**
-   * True once the service has refused the sequence number to resume after, and reading began at the oldest record instead: that number is
-   * not of this shard, so it does not say which of these records are completed.
+   * True of the first batch after the service has refused the sequence number to resume after, and reading began at the oldest record instead:
+   * that number is not of this shard, so it does not say which of these records are completed.
    */
   readonly fromOldest?: boolean
 }

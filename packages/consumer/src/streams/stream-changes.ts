@@ -1,6 +1,9 @@
 import { type Clock, sleep } from '@shardwise/core/clock'
+import type { Random } from '@shardwise/core/random'
+import { backoffDelay } from '../backoff.js'
 import type { LeaseCoordinator } from '../leases/lease-coordinator.js'
 import type { LeaseStore } from '../leases/lease-store.js'
+import { isSameCreation } from '../shards/creation-time.js'
 import type { StartSteps } from '../start-steps.js'
 import type { ConsumedStream } from './consumed-stream.js'
 import type { StreamSet } from './stream-set.js'
@@ -26,12 +29,16 @@ export interface StreamChangesOptions {
   readonly coordinator: Pick<LeaseCoordinator, 'giveUp' | 'poke'>
   readonly failoverTimeMs: number
   readonly clock: Clock
+  readonly random: Random
   /** The consumer stops. */
   readonly stop: AbortSignal
 }
 
 /** Who still reads a stream takes what was given up with its next scan; this is longer than scans of tables up to 5,000 leases are apart. */
 const OTHERS_TAKE_WITHIN_MS = 10_000
+
+/** Between looks at a stream that gives no answer: all workers of a fleet have the same cause, and an account few calls a second. */
+const BETWEEN_LOOKS = { baseMs: 5_000, maxMs: 60_000 }
 
 /** Adds streams to a consumer that runs, and removes them: one after the other, in the order of the calls. */
 export class StreamChanges {
@@ -66,28 +73,31 @@ export class StreamChanges {
 
   /**
    * Something hints at another stream of this name, since ours was deleted. If there is one, this worker begins anew with `successor`, which
-   * is made of it. Never rejects.
+   * is made of it. Looks until it can tell: each shard gives its hint once, and rows of the former stream go on hiding shards of the
+   * present one. Never rejects.
    */
-  check(stream: ConsumedStream, successor: () => ConsumedStream): Promise<boolean> {
-    return this.#next(async () => {
-      const { streams, stop } = this.#options
-      if (stream.leaving || stop.aborted || !streams.streams.includes(stream)) return false
-      const next = successor()
-      try {
-        await next.describe({ signal: stop })
-      } catch {
-        // Not there, or not yet: the next hint asks again.
-        return false
-      }
-      if (next.createdAt === stream.createdAt) return false
-      stream.leaving = true
-      await this.#leave(stream)
-      streams.add(next)
-      // What fails here the audits make good.
-      await streams.createMissing({ signal: stop }, next).catch(() => {})
-      this.#options.coordinator.poke()
-      return true
-    }).catch(() => false)
+  async check(stream: ConsumedStream, successor: () => ConsumedStream): Promise<boolean> {
+    const { clock, random, stop } = this.#options
+    for (let attempt = 1; ; attempt++) {
+      const verdict = await this.#next(() => this.#look(stream, successor())).catch(() => 'unknown' as const)
+      if (verdict !== 'unknown') return verdict === 'another'
+      await sleep(clock, backoffDelay(attempt, BETWEEN_LOOKS, random), { signal: stop }).catch(() => {})
+    }
+  }
+
+  async #look(stream: ConsumedStream, next: ConsumedStream): Promise<'same' | 'another' | 'unknown'> {
+    const { streams, coordinator, stop } = this.#options
+    if (stream.leaving || stop.aborted || !streams.streams.includes(stream)) return 'same'
+    // Rejects also while there is none, or not yet.
+    await next.describe({ signal: stop })
+    if (isSameCreation(next.createdAt, stream.createdAt)) return 'same'
+    stream.leaving = true
+    await this.#leave(stream)
+    streams.add(next)
+    // What fails here the audits make good.
+    await streams.createMissing({ signal: stop }, next).catch(() => {})
+    coordinator.poke()
+    return 'another'
   }
 
   async #join(stream: ConsumedStream): Promise<void> {
@@ -98,7 +108,9 @@ export class StreamChanges {
     try {
       await steps.take('list-shards', () => streams.createMissing({ signal: stop }, stream), name)
     } catch (error) {
-      streams.delete(stream)
+      // The table may have had leases of it, free to be taken as soon as it was identified.
+      stream.leaving = true
+      await this.#leave(stream)
       throw error
     }
     coordinator.poke()

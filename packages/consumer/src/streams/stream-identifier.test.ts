@@ -40,6 +40,7 @@ describe('the identifier of a stream', () => {
     ['that has it', [of(1_763_718_000)], of(1_763_718_000), false],
     ['that has it in milliseconds', [of(CREATED)], of(CREATED), false],
     ['that has it to the millisecond', [of(CREATED + 123)], of(CREATED + 123), false],
+    ['that has it a second off, as another protocol rounds it', [of(1_763_718_001)], of(1_763_718_001), false],
     ['that has both: one of them', [of(CREATED), of(1_763_718_000)], of(1_763_718_000), false],
     ['with a stream that had its name before', [of(1_700_000_000)], of(1_763_718_000), true],
     ['with one that had it before, in milliseconds', [of(1_700_000_000_000)], of(1_763_718_000), true],
@@ -58,8 +59,8 @@ describe('the identifier of a stream', () => {
   test.each([
     ['no moment at which there were streams', 1],
     ['a day before there were any', 1_383_263_999],
-    ['a moment after its creation', 1_763_718_001],
-    ['that in milliseconds', CREATED + 1_000],
+    ['a moment after its creation', 1_763_718_002],
+    ['that in milliseconds', CREATED + 2_000],
   ])('cannot be told by %s', (_name, epoch) => {
     expect(identify(STREAM, [of(epoch)])).toEqual({ kind: 'ambiguous', epoch })
   })

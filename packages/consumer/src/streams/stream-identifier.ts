@@ -1,3 +1,5 @@
+import { isSameCreation } from '../shards/creation-time.js'
+
 /** What a lease key names a stream by where a table holds several (KCL's StreamIdentifier.java, multi-stream). */
 export interface StreamIdentifier {
   readonly accountId: string
@@ -59,8 +61,9 @@ export function identify(stream: StreamToIdentify, inTable: Iterable<string>): I
       creationEpoch,
       [...epochs].some((epoch) => epoch !== creationEpoch),
     )
-  const own = epochs.has(seconds) ? seconds : [...epochs].find((epoch) => secondsOf(epoch) === seconds)
-  const others = [...epochs].filter((epoch) => secondsOf(epoch) !== seconds)
+  const isOwn = (epoch: number): boolean => isSameCreation(secondsOf(epoch) * 1_000, seconds * 1_000)
+  const own = epochs.has(seconds) ? seconds : [...epochs].find(isOwn)
+  const others = [...epochs].filter((epoch) => !isOwn(epoch))
   const unclear = others.find((epoch) => secondsOf(epoch) < FIRST_STREAM_SECONDS || secondsOf(epoch) > seconds)
   if (own === undefined && unclear !== undefined) return { kind: 'ambiguous', epoch: unclear }
   return known(own ?? seconds, others.length > 0)

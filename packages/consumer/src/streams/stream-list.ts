@@ -24,6 +24,7 @@ export class StreamList {
   #streams: readonly StreamSettings[]
   #connections: Connections | undefined
   #life: Life | undefined
+  /** Infinity while a check is under way, which does not end before it knows. */
   readonly #checkedAt = new Map<string, number>()
 
   constructor(settings: ConsumerSettings, emit: (event: ConsumerEvent) => void) {
@@ -87,14 +88,16 @@ export class StreamList {
 
   /** Something was seen that would be so if the stream had been deleted and made anew. */
   suspect(stream: string): void {
-    const now = this.#settings.clock.now()
+    const { clock } = this.#settings
     const { set, changes } = this.#life ?? {}
     const consumed = set?.streams.find((each) => each.settings.stream === stream)
-    if (consumed === undefined || now - (this.#checkedAt.get(stream) ?? Number.NEGATIVE_INFINITY) < BETWEEN_CHECKS_MS) return
-    this.#checkedAt.set(stream, now)
+    const checkedAt = this.#checkedAt.get(stream) ?? Number.NEGATIVE_INFINITY
+    if (consumed === undefined || clock.now() - checkedAt < BETWEEN_CHECKS_MS) return
+    this.#checkedAt.set(stream, Number.POSITIVE_INFINITY)
     void changes!
       .check(consumed, () => this.#consumed(consumed.settings))
       .then((recreated) => {
+        this.#checkedAt.set(stream, clock.now())
         if (recreated) this.#emit({ type: 'stream-recreated', stream })
       })
   }

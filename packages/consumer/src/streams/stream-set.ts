@@ -70,10 +70,12 @@ export class StreamSet implements LeasedShards {
     only: ConsumedStream | undefined,
     act: (stream: ConsumedStream) => Promise<void>,
   ): Promise<void> {
-    const streams = this.streams.filter((stream) => !stream.leaving && (only === undefined || stream === only))
     const failures: unknown[] = []
-    for (const stream of streams) {
+    for (const stream of this.streams) {
       options.signal?.throwIfAborted()
+      // Looked at in its turn: removed meanwhile, its leases may have been deleted, and would be created again.
+      const isOurs = this.#streams.has(stream) && !stream.leaving
+      if (!isOurs || (only !== undefined && stream !== only)) continue
       try {
         await act(stream)
       } catch (error) {

@@ -8,6 +8,7 @@ export function completions(
   sideBySide = false,
 ): ShardCheckpoints {
   return new ShardCheckpoints({
+    stream: 'orders',
     lease: {
       shardId: 'shard',
       generation: 1,

@@ -1,0 +1,10 @@
+/**
+ * The service calls it approximate, and tells it in milliseconds by one of its protocols and in whole seconds by the other, cut off or rounded:
+ * two workers may have read it a second apart. A name is not free again so soon.
+ */
+const SLACK_MS = 1_000
+
+/** Whether these are the creation of one and the same stream. Epoch milliseconds; undefined: the service does not say. */
+export function isSameCreation(one: number | undefined, other: number | undefined): boolean {
+  return one === undefined || other === undefined ? one === other : Math.abs(one - other) <= SLACK_MS
+}
