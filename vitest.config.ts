@@ -12,7 +12,11 @@ const config: ViteUserConfig = defineConfig({
     projects: [
       {
         ...source,
-        test: { name: 'unit', include: ['packages/*/src/**/*.test.ts', 'test/{demo,soak}/**/*.test.ts'], testTimeout: 30_000 },
+        test: {
+          name: 'unit',
+          include: ['packages/*/src/**/*.test.ts', 'test/{demo,soak,kcl}/**/*.test.ts'],
+          testTimeout: 30_000,
+        },
       },
       {
         ...source,
