@@ -18,8 +18,6 @@ export interface ConsumerAppOptions {
   readonly stream: string
   readonly ledger: RecordLedger
   readonly truth: LeaseTruth
-  /** It has found stream and table, and made the leases that were missing. */
-  readonly started: () => void
   readonly violated: (what: string) => void
   readonly trace: (line: string) => void
 }
@@ -60,9 +58,6 @@ export class ConsumerApp {
   #workerId = ''
   #stopping: Promise<unknown> | undefined
   #isStopped = false
-  isStarted = false
-  /** Of a start that failed for good. */
-  failure: Error | undefined
 
   constructor(options: ConsumerAppOptions) {
     const { process, kinesis, dynamodb, settings, stream } = options
@@ -94,24 +89,18 @@ export class ConsumerApp {
     return this.#workerId
   }
 
-  start(): void {
-    const { settings } = this.#options
-    const { handler, order, concurrency, checkpoint } = settings
+  /** Rejects when it cannot start. */
+  async run(): Promise<void> {
+    const { handler, order, concurrency, checkpoint } = this.#options.settings
     const eachBatch: EachBatch = (records, context) => this.#handle(records, context)
     const handlers =
       handler === 'batch'
         ? { eachBatch }
         : { eachRecord: (record: ConsumedRecord, context: Parameters<EachBatch>[1]) => this.#handle([record], context) }
-    this.consumer.run(handlers, { order, concurrency, checkpoint }).then(
-      () => {
-        this.#isStopped = true
-      },
-      (error: Error) => {
-        this.#isStopped = true
-        this.failure = error
-      },
-    )
+    const running = this.consumer.run(handlers, { order, concurrency, checkpoint })
     this.#workerId = this.consumer.snapshot().workerId ?? ''
+    await running
+    this.#isStopped = true
   }
 
   stop(timeoutMs: number | undefined): Promise<unknown> {
@@ -208,10 +197,6 @@ export class ConsumerApp {
     const { trace } = this.#options
     const about = 'leaseKey' in event ? event.leaseKey : 'shardId' in event ? event.shardId : ''
     trace(`${this.process.name} says ${event.type} ${about ?? ''}`)
-    if (event.type === 'consumer-started') {
-      this.isStarted = true
-      this.#options.started()
-    }
     if (event.type === 'shard-failed') this.#options.violated(`${this.process.name}: shard ${about} failed: ${event.error}`)
     if (event.type === 'lease-handoff-forced' || event.type === 'handler-abandoned' || event.type === 'lease-reader-stalled') {
       for (const tenure of this.#tenures.values()) if (tenure.leaseKey === about) tenure.mayRepeat = true

@@ -26,6 +26,8 @@ export interface KinesisServiceOptions {
   readonly shards: number
   /** Records have been written. Entries that were refused have no sequence number. */
   readonly written: (by: string, input: PutRecordsInput, output: PutRecordsOutput) => void
+  /** An answer with this record has reached the process. */
+  readonly read: (by: string, sequenceNumber: string) => void
 }
 
 interface Listed {
@@ -81,7 +83,7 @@ export class KinesisService {
 
   /** As one process reaches it. */
   port(process: SimulatedProcess): KinesisPort {
-    const { random, network, written } = this.#options
+    const { random, network, written, read } = this.#options
     const send = <T>(operation: string, about: string, work: () => T, options: CallOptions = {}): Promise<T> =>
       network.send({
         process,
@@ -111,8 +113,8 @@ export class KinesisService {
           () => this.call('GetShardIterator', input),
           options,
         ),
-      getRecords: (input, options) =>
-        send(
+      getRecords: async (input, options) => {
+        const output = await send(
           'GetRecords',
           '',
           () => {
@@ -121,7 +123,10 @@ export class KinesisService {
             return this.call('GetRecords', input) as GetRecordsOutput
           },
           options,
-        ),
+        )
+        for (const { SequenceNumber } of output.Records ?? []) read(process.name, SequenceNumber!)
+        return output
+      },
       listShards: (input, options) => send('ListShards', input.ShardFilter?.Type ?? '', () => this.#list(input), options),
       describeStreamSummary: (input, options) =>
         send(

@@ -35,6 +35,9 @@ export interface Copy {
   isCompleted: boolean
   /** The stream's retention has taken it. */
   isExpired: boolean
+  /** The process that has read it last, and when. */
+  readBy: string | undefined
+  readAt: number
 }
 
 export interface ShardLog {
@@ -61,6 +64,7 @@ export class RecordLedger {
   readonly puts: Map<string, Put> = new Map()
   readonly #shards = new Map<string, ShardLog>()
   /** Copies in range with the same partition key, in the order in which they were written. */
+  readonly #bySequenceNumber = new Map<string, Copy[]>()
   readonly #keys = new Map<string, { readonly copies: Copy[]; completed: number }>()
   readonly #listing: () => readonly ShardListing[]
   readonly #now: () => number
@@ -137,9 +141,10 @@ export class RecordLedger {
   }
 
   #add(put: Put, shard: ShardLog, place: string, isAccepted: boolean, isInRange: boolean): void {
+    const sequenceNumber = place.slice(0, place.indexOf('/'))
     const copy: Copy = {
       ...{ put, shard, place, isAccepted, isInRange, index: shard.copies.length, landedAt: this.#now() },
-      ...{ calls: 0, completedBy: undefined, isCompleted: false, isExpired: false },
+      ...{ calls: 0, completedBy: undefined, isCompleted: false, isExpired: false, readBy: undefined, readAt: 0 },
     }
     if (isInRange) {
       const first = put.copies.every((other) => !other.isInRange)
@@ -150,6 +155,9 @@ export class RecordLedger {
         key.copies.push(copy)
       }
     }
+    const ofRecord = this.#bySequenceNumber.get(sequenceNumber)
+    if (ofRecord === undefined) this.#bySequenceNumber.set(sequenceNumber, [copy])
+    else ofRecord.push(copy)
     put.copies.push(copy)
     shard.copies.push(copy)
     shard.byPlace.set(place, copy)
@@ -172,6 +180,14 @@ export class RecordLedger {
     const copy = this.#shards.get(shardId)?.byPlace.get(placeOf(sequenceNumber, subSequenceNumber))
     if (copy?.put !== put) this.#violated(`${put.id} was acknowledged as ${sequenceNumber} of ${shardId}, and is not there`)
     else if (!copy.isAccepted) this.#violated(`${put.id} was acknowledged in an aggregate that readers by the KCL's rule drop`)
+  }
+
+  /** The answer to a GetRecords has reached a process. */
+  read(by: string, sequenceNumber: string): void {
+    for (const copy of this.#bySequenceNumber.get(sequenceNumber) ?? []) {
+      copy.readBy = by
+      copy.readAt = this.#now()
+    }
   }
 
   /** A handler call with these records begins. Those that were never written are left out. */
@@ -199,6 +215,8 @@ export class RecordLedger {
 
   #checkKeyOrder(by: string, copy: Copy, inHand: ReadonlySet<Copy>): void {
     const key = this.#keys.get(copy.put.key)!
+    // Before the first that counts.
+    if (isDone(copy)) return
     while (key.completed < key.copies.length && isDone(key.copies[key.completed]!)) key.completed++
     for (let i = key.completed; i < key.copies.length; i++) {
       const other = key.copies[i]!

@@ -18,6 +18,10 @@ const MOST_CONSUMERS = 6
 const DAY_MS = 86_400_000
 /** Between two looks at everything. */
 const LOOK_EVERY_MS = 500
+/** A call to Kinesis of which nothing is heard is given up after 30 s. */
+const READ_PATIENCE_MS = 45_000
+/** A start that fails in calm weather fails within this time of the last bad one. */
+const STARTS_WITHIN_MS = 45_000
 
 export interface SimulationOptions {
   readonly seed: number
@@ -91,6 +95,11 @@ class Simulation {
     })
     this.#dynamodb = new DynamoDBService(this.#time, randomOf(seed, 'dynamodb'), (write) => {
       if (this.#tracing !== undefined) this.#trace(`table: ${write.by} ${write.operation} ${write.key}: ${JSON.stringify(write.after)}`)
+      if (!this.#isReadFromStart && write.operation === 'PutItem') {
+        // The first lease says from when: from here on nothing may be skipped.
+        this.#isReadFromStart = true
+        this.#ledger.expire(this.#time.now)
+      }
       this.#truth.landed(write)
     })
     this.#ledger = new RecordLedger({ listing: () => this.#kinesis.listing(), now: () => this.#time.now, violated })
@@ -100,6 +109,7 @@ class Simulation {
       network: this.#network,
       shards: this.#settings.shards,
       written: (_, input, output) => this.#ledger.written(input, output),
+      read: (by, sequenceNumber) => this.#ledger.read(by, sequenceNumber),
     })
     this.#ledger.learnShards()
     const keys = pick(this.#random, [3, 8, 20])
@@ -194,17 +204,17 @@ class Simulation {
       stream: STREAM,
       ledger: this.#ledger,
       truth: this.#truth,
-      started: () => {
-        // From here on nothing may be skipped.
-        if (!this.#isReadFromStart) this.#ledger.expire(this.#time.now)
-        this.#isReadFromStart = true
-      },
       violated: this.#violated,
       trace: this.#trace,
     })
     this.#trace(`${process.name} starts`)
     this.#consumers.push(app)
-    app.start()
+    void app.run().catch((error: Error) => {
+      this.#trace(`${process.name} gives up: ${error.message}`)
+      if (!this.#isDisturbed(`${process.name}:`, STARTS_WITHIN_MS)) this.#violated(`${process.name} gave up in calm weather: ${error.message}`)
+      // As whoever watches over processes does.
+      this.#kill(process, 1_000)
+    })
   }
 
   #addProducer(): void {
@@ -367,9 +377,10 @@ class Simulation {
       if (tenure === undefined || tenure.end !== 'none' || this.#isDisturbed(tenure.worker, patience)) continue
       const app = this.#consumers.find(({ workerId }) => workerId === tenure.worker)!
       const waiting = copies.slice(completed).find((copy) => !copy.isCompleted && !copy.isExpired)
-      if (app.isStopping || waiting === undefined || waiting.landedAt > this.#time.now - patience) continue
+      if (app.isStopping || waiting === undefined || tenure.confirmedAt < this.#time.now - failoverTimeMs / 2) continue
+      const since = waiting.readBy === app.process.name ? waiting.readAt + patience : waiting.landedAt + READ_PATIENCE_MS
       const silentMs = app.silence(shardId, tenure.generation)
-      if (silentMs !== undefined && silentMs > patience && tenure.confirmedAt > this.#time.now - failoverTimeMs / 2)
+      if (since < this.#time.now && silentMs !== undefined && silentMs > patience)
         this.#violated(`${tenure.worker} has ${shardId}, renews it, and has not handled ${waiting.put.id} for ${Math.round(silentMs)} ms`)
     }
   }
@@ -391,9 +402,6 @@ class Simulation {
     const killed = new Set(this.#producers.filter(({ process }) => process.isDead).map(({ process }) => process.name))
     for (const put of this.#ledger.puts.values()) if (put.state === 'open' && killed.has(put.producer)) put.state = 'failed'
     this.#ledger.judge(() => true)
-    for (const app of this.#consumers) {
-      if (app.failure !== undefined) this.#violated(`${app.process.name} gave up: ${app.failure.message}`)
-    }
     const alive = this.#aliveConsumers()
     const counts = new Map(alive.map((app) => [app.workerId, 0]))
     const ranges = []
