@@ -1,8 +1,8 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb'
+import { type ConsumedRecord, Consumer, type ConsumerEvent, type EachBatch } from '@shardwise/consumer'
 import { sleep } from '@shardwise/core/clock'
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
-import { type ConsumedRecord, Consumer, type ConsumerEvent, type EachBatch } from '@shardwise/consumer'
 import type { FleetSettings } from './fleet-settings.js'
 import type { LeaseTruth } from './lease-truth.js'
 import { type Copy, placeOf, type RecordLedger } from './record-ledger.js'
@@ -55,6 +55,7 @@ export class ConsumerApp {
   readonly #options: ConsumerAppOptions
   readonly #tenures = new Map<string, Tenure>()
   readonly #random: Random
+  readonly #takenAt = new Map<string, number>()
   #workerId = ''
   #stopping: Promise<unknown> | undefined
   #isStopped = false
@@ -107,6 +108,11 @@ export class ConsumerApp {
     if (timeoutMs !== undefined) for (const tenure of this.#tenures.values()) tenure.mayRepeat = true
     this.#stopping ??= this.consumer.stop({ timeoutMs })
     return this.#stopping
+  }
+
+  /** It was told that its take, at `at` or later, has succeeded. */
+  knowsOf(leaseKey: string, at: number): boolean {
+    return (this.#takenAt.get(leaseKey) ?? -1) >= at
   }
 
   /** Silent although it should not be: it holds the lease of this shard, which has records for it. Undefined: it is not. */
@@ -176,10 +182,15 @@ export class ConsumerApp {
     const by = copy.completedBy as (Tenure & { readonly app: ConsumerApp }) | undefined
     if (by === undefined) return
     const { name } = this.process
-    if (by === tenure) return violated(`${name} was given ${copy.put.id} again within one tenure of ${tenure.leaseKey}`)
+    if (by === tenure) {
+      violated(`${name} was given ${copy.put.id} again within one tenure of ${tenure.leaseKey}`)
+      return
+    }
     const before = truth.tenure(by.app.workerId, by.leaseKey, by.generation)
     if (before?.end !== 'given-up' || by.mayRepeat) return
-    violated(`${name} was given ${copy.put.id} again, which ${by.app.process.name} had completed before it gave ${by.leaseKey} up`)
+    violated(
+      `${name} was given ${copy.put.id} again, which ${by.app.process.name} had completed before it gave ${by.leaseKey} up`,
+    )
   }
 
   #tenure(leaseKey: string, generation: number): Tenure {
@@ -197,6 +208,7 @@ export class ConsumerApp {
     const { trace } = this.#options
     const about = 'leaseKey' in event ? event.leaseKey : 'shardId' in event ? event.shardId : ''
     trace(`${this.process.name} says ${event.type} ${about ?? ''}`)
+    if (event.type === 'lease-taken') this.#takenAt.set(event.leaseKey, this.#options.time.now)
     if (event.type === 'shard-failed') this.#options.violated(`${this.process.name}: shard ${about} failed: ${event.error}`)
     if (event.type === 'lease-handoff-forced' || event.type === 'handler-abandoned' || event.type === 'lease-reader-stalled') {
       for (const tenure of this.#tenures.values()) if (tenure.leaseKey === about) tenure.mayRepeat = true

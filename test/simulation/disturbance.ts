@@ -8,15 +8,26 @@ export type Disturbance = { readonly at: number } & (
   | { readonly kind: 'cut'; readonly whom: Whom; readonly service: Service | 'both'; readonly forMs: number }
   | { readonly kind: 'pause'; readonly whom: Whom; readonly suspended: boolean; readonly forMs: number }
   | { readonly kind: 'kill'; readonly whom: Whom; readonly againAfterMs: number | undefined }
-  | { readonly kind: 'stop'; readonly who: number; readonly timeoutMs: number | undefined; readonly againAfterMs: number | undefined }
+  | {
+      readonly kind: 'stop'
+      readonly who: number
+      readonly timeoutMs: number | undefined
+      readonly againAfterMs: number | undefined
+    }
   | { readonly kind: 'start' }
   | { readonly kind: 'split'; readonly which: number; readonly where: number }
   | { readonly kind: 'merge'; readonly which: number }
-  | { readonly kind: 'handlers'; readonly who: number; readonly slow: number; readonly failing: number; readonly blocking: number; readonly forMs: number }
+  | {
+      readonly kind: 'handlers'
+      readonly who: number
+      readonly slow: number
+      readonly failing: number
+      readonly blocking: number
+      readonly forMs: number
+    }
   | { readonly kind: 'stale-listings'; readonly chance: number; readonly forMs: number }
   | { readonly kind: 'expired-iterators'; readonly chance: number; readonly forMs: number }
   | { readonly kind: 'retention' }
-  | { readonly kind: 'auto' }
 )
 
 /** One consumer, one producer, or all consumers. */
@@ -41,12 +52,28 @@ export function planOf(seed: number, failoverTimeMs: number): Plan {
     return { at: Math.round(BEGINS_AT + random() * lastsMs), ...disturbance(random, kind, failoverTimeMs) } as Disturbance
   })
   disturbances.sort((a, b) => a.at - b.at)
-  const ends = disturbances.map((each) => each.at + ('forMs' in each ? each.forMs : 'againAfterMs' in each ? (each.againAfterMs ?? 0) : 0))
+  const ends = disturbances.map(
+    (each) => each.at + ('forMs' in each ? each.forMs : 'againAfterMs' in each ? (each.againAfterMs ?? 0) : 0),
+  )
   return { disturbances, calmAt: Math.max(BEGINS_AT + lastsMs, ...ends) }
 }
 
 const WEIGHTED: readonly Disturbance['kind'][] = [
-  ...(['weather', 'weather', 'cut', 'cut', 'pause', 'pause', 'kill', 'stop', 'start', 'split', 'split', 'merge', 'merge'] as const),
+  ...([
+    'weather',
+    'weather',
+    'cut',
+    'cut',
+    'pause',
+    'pause',
+    'kill',
+    'stop',
+    'start',
+    'split',
+    'split',
+    'merge',
+    'merge',
+  ] as const),
   ...(['handlers', 'handlers', 'stale-listings', 'expired-iterators'] as const),
 ]
 

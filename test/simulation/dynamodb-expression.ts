@@ -16,15 +16,19 @@ const updates = new Map<string, Update>()
 
 /** A condition, filter or key condition. Texts come again and again: each is parsed once. Throws for forms that nobody here sends. */
 export function parseCondition(text: string): Condition {
-  let condition = conditions.get(text)
-  if (condition === undefined) conditions.set(text, (condition = new Parser(text).condition()))
+  const known = conditions.get(text)
+  if (known !== undefined) return known
+  const condition = new Parser(text).condition()
+  conditions.set(text, condition)
   return condition
 }
 
 /** SET of values, REMOVE and ADD. Gives a new item: the one before stays as it was. */
 export function parseUpdate(text: string): Update {
-  let update = updates.get(text)
-  if (update === undefined) updates.set(text, (update = new Parser(text).update()))
+  const known = updates.get(text)
+  if (known !== undefined) return known
+  const update = new Parser(text).update()
+  updates.set(text, update)
   return update
 }
 

@@ -148,7 +148,14 @@ export class DynamoDBService {
     return item
   }
 
-  #write(by: string, operation: LandedWrite['operation'], table: Table, input: Input, key: string, after: Item | undefined): object {
+  #write(
+    by: string,
+    operation: LandedWrite['operation'],
+    table: Table,
+    input: Input,
+    key: string,
+    after: Item | undefined,
+  ): object {
     const row = table.rows.get(key)
     const before = row?.item
     if (input.ConditionExpression !== undefined && !parseCondition(input.ConditionExpression)(input, before ?? {})) {
@@ -157,7 +164,10 @@ export class DynamoDBService {
     }
     if (row === undefined) table.rows.set(key, { item: after, past: [{ item: undefined, until: this.#time.now }] })
     else {
-      row.past = [{ item: before, until: this.#time.now }, ...row.past.filter(({ until }) => until > this.#time.now - READ_BEHIND_MS)]
+      row.past = [
+        { item: before, until: this.#time.now },
+        ...row.past.filter(({ until }) => until > this.#time.now - READ_BEHIND_MS),
+      ]
       row.item = after
     }
     this.#landed({ by, operation, table: input.TableName, key, expression: input.UpdateExpression, before, after })

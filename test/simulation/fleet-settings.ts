@@ -83,8 +83,8 @@ export function fleetSettings(seed: number): FleetSettings {
 export function producerVariant(random: Random): ProducerVariant {
   const aggregation = pick(random, ['shard', 'shard', 'key', 'off'] as const)
   return {
-    burst: pick(random, [1, 4, 12]),
-    pauseMs: pick(random, [200, 600, 1_500]),
+    burst: pick(random, [1, 3, 10]),
+    pauseMs: pick(random, [400, 1_000, 2_500]),
     padding: pick(random, [10, 200]),
     producer: {
       aggregation,

@@ -10,7 +10,7 @@ import type {
 } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
 import { KinesisModel, KinesisModelError } from '@shardwise/local/model'
-import { named, type Network } from './network.js'
+import { type Network, named } from './network.js'
 import { EPOCH, type SimulatedProcess } from './simulated-process.js'
 import type { VirtualTime } from './virtual-time.js'
 
@@ -25,7 +25,7 @@ export interface KinesisServiceOptions {
   readonly network: Network
   readonly shards: number
   /** Records have been written. Entries that were refused have no sequence number. */
-  readonly written: (by: string, input: PutRecordsInput, output: PutRecordsOutput) => void
+  readonly written: (input: PutRecordsInput, output: PutRecordsOutput) => void
   /** An answer with this record has reached the process. */
   readonly read: (by: string, sequenceNumber: string) => void
 }
@@ -101,7 +101,7 @@ export class KinesisService {
         const sent = { ...input, Records }
         const work = (): PutRecordsOutput => {
           const output = this.call('PutRecords', sent) as PutRecordsOutput
-          written(process.name, sent, output)
+          written(sent, output)
           return output
         }
         return send('PutRecords', `${Records.length} entries`, work, options)

@@ -1,5 +1,5 @@
-import type { LandedWrite } from './dynamodb-service.js'
 import type { Item } from './dynamodb-expression.js'
+import type { LandedWrite } from './dynamodb-service.js'
 
 /** One acquisition of a lease, as the table itself has seen it. */
 export interface TrueTenure {
@@ -7,10 +7,11 @@ export interface TrueTenure {
   readonly leaseKey: string
   /** The counter that the take has left. */
   readonly generation: number
+  readonly takenAt: number
   /** Virtual time of its last write that has taken effect. */
   confirmedAt: number
-  /** How it ended: by the owner's own last write, or by another's take. */
-  end: 'none' | 'given-up' | 'taken'
+  /** How it ended: by the owner's own last write, in time or only after it could have been taken, or by another's take. */
+  end: 'none' | 'given-up' | 'given-up-late' | 'taken'
 }
 
 export interface LeaseTruthOptions {
@@ -18,8 +19,8 @@ export interface LeaseTruthOptions {
   /** How much faster than true time any worker's clock may run. */
   readonly fastest: number
   readonly now: () => number
-  /** Whether something may have kept this worker, or all of them, from writing in the last `withinMs`. */
-  readonly isDisturbed: (worker: string, withinMs: number) => boolean
+  /** Whether the owner knows that it has this lease, and nothing has kept it from writing lately. */
+  readonly isWell: (tenure: TrueTenure) => boolean
   /** The first record up to this checkpoint that is neither completed nor gone, by its id. */
   readonly firstOpen: (leaseKey: string, checkpoint: string, sub: string) => string | undefined
   readonly violated: (what: string) => void
@@ -32,9 +33,8 @@ export class LeaseTruth {
   readonly #options: LeaseTruthOptions
   readonly #tenures = new Map<string, TrueTenure>()
   readonly #current = new Map<string, TrueTenure>()
-  /** Takes and releases so far, and when the last was. */
+  /** Takes and releases so far. */
   moves = 0
-  movedAt = 0
 
   constructor(options: LeaseTruthOptions) {
     this.#options = options
@@ -53,8 +53,14 @@ export class LeaseTruth {
     const { now, failoverTimeMs, fastest, violated } = this.#options
     const tenure = this.tenure(worker, leaseKey, generation)
     const says = `${worker} begins a handler call for ${leaseKey} (generation ${generation})`
-    if (tenure === undefined) return violated(`${says}, which it never took`)
-    if (tenure.end !== 'none') return violated(`${says}, whose lease is ${tenure.end}`)
+    if (tenure === undefined) {
+      violated(`${says}, which it never took`)
+      return
+    }
+    if (tenure.end !== 'none') {
+      violated(`${says}, whose lease is ${tenure.end}`)
+      return
+    }
     const unrenewedMs = now() - tenure.confirmedAt
     if (unrenewedMs * fastest >= failoverTimeMs)
       violated(`${says}, though its lease may have been taken: not renewed for ${Math.round(unrenewedMs)} ms`)
@@ -72,7 +78,10 @@ export class LeaseTruth {
       if (before?.checkpoint?.S !== 'SHARD_END') violated(`the lease ${key} was deleted at ${before?.checkpoint?.S}`)
       return
     }
-    if (before === undefined) return violated(`the lease ${key} was made by an update`)
+    if (before === undefined) {
+      violated(`the lease ${key} was made by an update`)
+      return
+    }
     this.#checkCheckpoint(write, before, after)
     const owner = actualOwner(before)
     if (write.expression?.includes('#swOwner = ')) this.#taken(key, before, after, owner)
@@ -80,29 +89,33 @@ export class LeaseTruth {
   }
 
   #taken(key: string, before: Item, after: Item, owner: string | undefined): void {
-    const { now, failoverTimeMs, fastest, isDisturbed, violated } = this.#options
+    const { now, failoverTimeMs, fastest, isWell, violated } = this.#options
     const worker = after.leaseOwner!.S!
     const former = this.#current.get(key)
     const isOffered = before.checkpointOwner === undefined && before.swNext !== undefined && before.swNext.S === owner
     const isFree = owner === undefined || isOffered || former === undefined || former.end !== 'none'
     if (!isFree && owner !== worker) {
       const stoodMs = now() - former.confirmedAt
-      if (stoodMs * fastest < failoverTimeMs) violated(`${worker} took ${key} from ${owner}, which had written ${Math.round(stoodMs)} ms before`)
-      else if (!isDisturbed(owner, failoverTimeMs)) violated(`${worker} took ${key} from ${owner}, which is alive and well`)
+      if (stoodMs * fastest < failoverTimeMs)
+        violated(`${worker} took ${key} from ${owner}, which had written ${Math.round(stoodMs)} ms before`)
+      else if (isWell(former)) violated(`${worker} took ${key} from ${owner}, which is alive and well`)
     }
     if (former?.end === 'none') former.end = 'taken'
     const generation = numberOf(after.leaseCounter)
-    const tenure: TrueTenure = { worker, leaseKey: key, generation, confirmedAt: now(), end: 'none' }
+    const tenure: TrueTenure = { worker, leaseKey: key, generation, takenAt: now(), confirmedAt: now(), end: 'none' }
     this.#tenures.set(`${worker} ${key} ${generation}`, tenure)
     this.#current.set(key, tenure)
-    this.#note()
+    this.moves++
   }
 
   #moved(write: LandedWrite, before: Item, after: Item, owner: string | undefined): void {
     const { now, violated } = this.#options
     const { key } = write
     const tenure = this.#current.get(key)
-    if (owner === undefined) return violated(`${write.by} moved the counter of ${key}, which nobody has`)
+    if (owner === undefined) {
+      violated(`${write.by} moved the counter of ${key}, which nobody has`)
+      return
+    }
     if (processOf(owner) !== write.by) {
       const isOffered = before.checkpointOwner === undefined && before.swNext?.S === owner
       if (!isOffered) violated(`${write.by} moved the counter of ${key}, which ${owner} has`)
@@ -111,10 +124,12 @@ export class LeaseTruth {
     if (tenure === undefined || tenure.worker !== owner || tenure.end !== 'none') return
     if (numberOf(after.leaseCounter) !== numberOf(before.leaseCounter) + 1)
       violated(`${owner} moved the counter of ${key} from ${before.leaseCounter?.N} to ${after.leaseCounter?.N}`)
+    const unrenewedMs = now() - tenure.confirmedAt
     tenure.confirmedAt = now()
     if (actualOwner(after) === owner) return
-    tenure.end = 'given-up'
-    this.#note()
+    // A worker that stops waits no longer for the table, and then frees the row without what it has completed.
+    tenure.end = unrenewedMs < this.#options.failoverTimeMs ? 'given-up' : 'given-up-late'
+    this.moves++
   }
 
   #checkCheckpoint(write: LandedWrite, before: Item, after: Item): void {
@@ -124,15 +139,13 @@ export class LeaseTruth {
     if (from === to && fromSub === toSub) return
     const { by, key } = write
     const owner = actualOwner(before)
-    if (owner === undefined || processOf(owner) !== by) violated(`${by} moved the checkpoint of ${key}, which ${owner ?? 'nobody'} has`)
-    if (compare(from, fromSub, to, toSub) > 0) violated(`the checkpoint of ${key} went back from ${from}/${fromSub} to ${to}/${toSub}`)
+    if (owner === undefined || processOf(owner) !== by)
+      violated(`${by} moved the checkpoint of ${key}, which ${owner ?? 'nobody'} has`)
+    if (compare(from, fromSub, to, toSub) > 0)
+      violated(`the checkpoint of ${key} went back from ${from}/${fromSub} to ${to}/${toSub}`)
     const open = SENTINELS.includes(to) ? undefined : firstOpen(key, to, toSub)
-    if (open !== undefined) violated(`${by} moved the checkpoint of ${key} to ${to}/${toSub}, past ${open}, which is not completed`)
-  }
-
-  #note(): void {
-    this.moves++
-    this.movedAt = this.#options.now()
+    if (open !== undefined)
+      violated(`${by} moved the checkpoint of ${key} to ${to}/${toSub}, past ${open}, which is not completed`)
   }
 }
 

@@ -40,7 +40,7 @@ interface Held {
 
 const FASTEST_MS = 1
 const USUAL_MS = 12
-const LONGEST_DELAY_MS = 12_000
+const LONGEST_DELAY_MS = 8_000
 /** A lost connection is seen after this, or never: then only the caller's patience ends the call. */
 const RESET_WITHIN_MS = 200
 
@@ -50,6 +50,8 @@ export class Network {
   readonly #trace: (line: string) => void
   readonly #weather = new Map<string, Weather>()
   readonly #cut = new Map<string, Held[]>()
+  /** Calls of which nothing will be heard: each is told when its connection breaks after all. */
+  readonly #silent = new Set<() => void>()
   /** Refused by the service for its own reasons, by kind. */
   readonly #refusals: Readonly<Record<Service, readonly [throttled: readonly string[], failing: readonly string[]]>> = {
     kinesis: [
@@ -90,6 +92,12 @@ export class Network {
     for (const { arrive } of held) this.#time.after(process.random() * 3_000, arrive)
   }
 
+  /** All connections of which nothing is heard any more break. */
+  breakSilent(): void {
+    for (const reset of this.#silent) reset()
+    this.#silent.clear()
+  }
+
   /** Rejects as the SDK does. */
   send<T>(call: Call<T>): Promise<T> {
     const { process, signal, operation, timeoutMs } = call
@@ -126,14 +134,24 @@ export class Network {
     const weather = this.#weather.get(service) ?? CALM
     const says = (what: string): void => this.#trace(`${process.name} ${operation} ${about}: ${what}`)
     const back = (what: string, settle: () => void): void => {
-      if (this.isCut(process, service)) return says(`answer lost in a cut link (${what})`)
-      this.#time.after(delay(random), () => process.receive(() => (says(what), settle())))
+      if (this.isCut(process, service)) {
+        says(`answer lost in a cut link (${what})`)
+        reset()
+        return
+      }
+      this.#time.after(delay(random), () =>
+        process.receive(() => {
+          says(what)
+          settle()
+        }),
+      )
     }
     const reset = (): void => {
-      if (random() < 0.5) return
-      this.#time.after(random() * RESET_WITHIN_MS, () => {
+      const heard = (): void => {
         process.receive(() => reject(Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' })))
-      })
+      }
+      if (random() < 0.5) this.#silent.add(heard)
+      else this.#time.after(random() * RESET_WITHIN_MS, heard)
     }
     let chance = random()
     const hit = (share: number): boolean => {
@@ -150,7 +168,8 @@ export class Network {
     const work = (): void => {
       if (lost) {
         says('request lost')
-        return reset()
+        reset()
+        return
       }
       if (throttled || failing) {
         const [throttling, failures] = this.#refusals[service]
@@ -158,7 +177,8 @@ export class Network {
         const name = names[Math.floor(random() * names.length)]!
         // A service that fails may have done the work.
         if (failing && random() < 0.5) attempt(call.work)
-        return back(name, () => reject(named(name, `${name}, by the weather`)))
+        back(name, () => reject(named(name, `${name}, by the weather`)))
+        return
       }
       const outcome = attempt(call.work)
       if (twice) {
@@ -167,7 +187,8 @@ export class Network {
       }
       if (unanswered) {
         says(`answer lost (${outcome.is === 'failed' ? nameOf(outcome.error) : 'done'})`)
-        return reset()
+        reset()
+        return
       }
       if (outcome.is === 'failed') back(nameOf(outcome.error), () => reject(outcome.error))
       else back('done', () => resolve(outcome.value))

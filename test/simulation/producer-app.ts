@@ -68,6 +68,8 @@ export class ProducerApp {
     const { keys, variant } = this.#options
     const count = 1 + Math.floor(this.#random() * variant.burst)
     for (let i = 0; i < count; i++) this.#put(keys[Math.floor(this.#random() * keys.length)]!)
+    // It costs more than the puts.
+    if (this.#random() < 0.8) return
     const { bufferedRecords } = this.producer.stats()
     const { maxBufferedRecords } = variant.producer
     if (bufferedRecords > maxBufferedRecords)
@@ -96,7 +98,10 @@ export class ProducerApp {
   #offer(put: Put, partitionKey: string, data: Uint8Array): void {
     try {
       const accepted = this.producer.offer({ partitionKey, data }, (error, result) => {
-        if (error !== undefined) return this.#failed(put, error)
+        if (error !== undefined) {
+          this.#failed(put, error)
+          return
+        }
         this.#options.trace(`${this.process.name} has ${put.id} acknowledged in ${result!.shardId}`)
         this.#options.ledger.acknowledged(put, result!.shardId, result!.sequenceNumber, result!.subSequenceNumber)
       })

@@ -66,6 +66,7 @@ export class RecordLedger {
   /** Copies in range with the same partition key, in the order in which they were written. */
   readonly #bySequenceNumber = new Map<string, Copy[]>()
   readonly #keys = new Map<string, { readonly copies: Copy[]; completed: number }>()
+  readonly #overtaken: { readonly put: Put; readonly by: Put }[] = []
   readonly #listing: () => readonly ShardListing[]
   readonly #now: () => number
   readonly #violated: (what: string) => void
@@ -164,12 +165,11 @@ export class RecordLedger {
   }
 
   /** First copies of acknowledged records come in the order of the puts. This one may yet fail, and then counts for nothing. */
-  readonly overtaken: { readonly put: Put; readonly by: Put }[] = []
   #checkPutOrder(put: Put, copies: readonly Copy[]): void {
     for (let i = copies.length - 1; i >= 0; i--) {
       const other = copies[i]!.put
       if (other.producer !== put.producer) continue
-      if (other.rank > put.rank) this.overtaken.push({ put, by: other })
+      if (other.rank > put.rank) this.#overtaken.push({ put, by: other })
       // The copies before it were compared when it came, or are copies of what was written before.
       else if (copies[i] === other.copies[0]) return
     }
@@ -208,7 +208,9 @@ export class RecordLedger {
       this.#settleShard(ancestor)
       const open = ancestor.copies[ancestor.completed]
       if (open !== undefined)
-        this.#violated(`${by} was given records of ${shardId} before ${open.put.id} of its ancestor ${ancestor.shardId} was completed`)
+        this.#violated(
+          `${by} was given records of ${shardId} before ${open.put.id} of its ancestor ${ancestor.shardId} was completed`,
+        )
     }
     return copies
   }
@@ -222,7 +224,8 @@ export class RecordLedger {
       const other = key.copies[i]!
       if (other === copy) return
       if (isDone(other) || inHand.has(other)) continue
-      return this.#violated(`${by} was given ${copy.put.id} before ${other.put.id}, which was written before it with the same key`)
+      this.#violated(`${by} was given ${copy.put.id} before ${other.put.id}, which was written before it with the same key`)
+      return
     }
   }
 
@@ -249,13 +252,13 @@ export class RecordLedger {
   }
 
   /** At the end, when everything has had its time. */
-  judge(isRequired: (put: Put) => boolean): void {
+  judge(): void {
     for (const put of this.puts.values()) {
       if (put.state === 'open') this.#violated(`the put of ${put.id} never settled`)
-      if (put.state !== 'acknowledged' || !isRequired(put)) continue
-      if (!put.copies.some(isDone)) this.#violated(`${put.id} was acknowledged and never delivered`)
+      if (put.state === 'acknowledged' && !put.copies.some(isDone))
+        this.#violated(`${put.id} was acknowledged and never delivered`)
     }
-    for (const { put, by } of this.overtaken) {
+    for (const { put, by } of this.#overtaken) {
       if (put.state === 'acknowledged' && by.state === 'acknowledged')
         this.#violated(`${put.id} was first written after ${by.id}, which was put after it, and both were acknowledged`)
     }
