@@ -57,15 +57,16 @@ export function fleetSettings(seed: number): FleetSettings {
   const handler = pick(random, ['batch', 'record'] as const)
   const order = handler === 'record' && random() < 0.4 ? 'key' : 'shard'
   const failoverTimeMs = pick(random, [1_000, 2_000, 3_000, 5_000])
-  const interval = random() < 0.3 ? { checkpointIntervalMs: 200 } : {}
+  // By key a call cannot checkpoint its own record: that is for a later one.
+  const checkpoint = random() < 0.15 && order === 'shard' ? 'manual' : 'auto'
+  const interval = random() < 0.3 && checkpoint === 'auto' ? { checkpointIntervalMs: 200 } : {}
   return {
     consumers: 1 + Math.floor(random() * 4),
     shards: 1 + Math.floor(random() * 4),
     handler,
     order,
     concurrency: order === 'key' ? pick(random, [1, 3, 20]) : 1,
-    // By key a call cannot checkpoint its own record: that is for a later one.
-    checkpoint: random() < 0.15 && order === 'shard' ? 'manual' : 'auto',
+    checkpoint,
     consumer: {
       failoverTimeMs,
       handoffTimeoutMs: pick(random, [1_000, 3_000, 8_000]),

@@ -251,6 +251,15 @@ export class RecordLedger {
     return last !== undefined && open.index <= last.index ? open : undefined
   }
 
+  /** Nothing that is still in the stream waits for a reader. */
+  get isDelivered(): boolean {
+    for (const shard of this.#shards.values()) {
+      this.#settleShard(shard)
+      if (shard.completed < shard.copies.length) return false
+    }
+    return true
+  }
+
   /** At the end, when everything has had its time. */
   judge(): void {
     for (const put of this.puts.values()) {

@@ -5,6 +5,8 @@ import { World } from './world.js'
 
 /** Between two looks at everything. */
 const LOOK_EVERY_MS = 500
+/** A read takes five records at least, five times a second. */
+const CATCHES_UP_WITHIN_MS = 90_000
 const PRODUCERS_CLOSE_WITHIN_MS = 20_000
 
 export interface SimulationOptions {
@@ -55,7 +57,7 @@ class Simulation {
   }
 
   async run(): Promise<SimulationResult> {
-    const { time, random, settings, truth, trace } = this.#world
+    const { time, random, settings, truth, ledger, trace } = this.#world
     const { failoverTimeMs, handoffTimeoutMs } = settings.consumer
     const producers = 1 + Math.floor(random() * 2)
     for (let i = 0; i < settings.consumers; i++) time.after(random() * 1_000, () => this.#world.addConsumer())
@@ -78,8 +80,9 @@ class Simulation {
     if (truth.moves !== moves)
       this.#world.violated(`the fleet does not come to rest: ${truth.moves - moves} moves in calm weather`)
     await this.#closeProducers()
-    // What they wrote last is read.
-    await this.#pass(4_000)
+    // What they wrote last is read, and what has gathered.
+    await this.#pass(2_000)
+    await this.#passUntil(() => ledger.isDelivered, CATCHES_UP_WITHIN_MS)
     if (!this.#isOver) judgeRest(this.#world)
     await this.#stopConsumers(failoverTimeMs * 3 + handoffTimeoutMs + 5_000)
     return this.#result()

@@ -1,3 +1,4 @@
+import { ConsumerStartError } from '@shardwise/consumer'
 import type { Random } from '@shardwise/core/random'
 import { ConsumerApp } from './consumer-app.js'
 import { DynamoDBService } from './dynamodb-service.js'
@@ -120,7 +121,7 @@ export class World {
     this.consumers.push(app)
     app.run().catch((error: Error) => {
       this.trace(`${process.name} gives up: ${error.message}`)
-      if (!this.isDisturbed(`${process.name}:`, STARTS_WITHIN_MS))
+      if (!(error instanceof ConsumerStartError) || !this.isDisturbed(`${process.name}:`, STARTS_WITHIN_MS))
         this.violated(`${process.name} gave up in calm weather: ${error.message}`)
       // As whoever watches over processes does.
       this.kill(process, 1_000)
