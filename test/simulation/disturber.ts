@@ -70,6 +70,9 @@ export class Disturber {
         kinesis.jump(DAY_MS + 3_600_000)
         this.#world.ledger.expire(time.now)
         break
+      case 'auto':
+        this.#switchToAuto()
+        break
     }
   }
 
@@ -137,6 +140,27 @@ export class Disturber {
       // One at a time: the stream is being changed already.
       this.#world.trace(`no reshard: ${(error as Error).name}`)
     }
+  }
+
+  /** As an operator does it: on-demand first, which takes its time, then the distribution. */
+  #switchToAuto(): void {
+    const { time, kinesis, ledger, trace } = this.#world
+    const StreamARN = kinesis.arn
+    const patiently = (operation: string, input: object, then: () => void): void => {
+      try {
+        kinesis.call(operation, { StreamARN, ...input })
+      } catch (error) {
+        trace(`not yet: ${operation}: ${(error as Error).name}`)
+        time.after(500, () => patiently(operation, input, then))
+        return
+      }
+      then()
+    }
+    patiently('UpdateStreamMode', { StreamModeDetails: { StreamMode: 'ON_DEMAND' } }, () => {
+      patiently('UpdateStreamRecordDistributionStrategy', { RecordDistributionStrategy: 'AUTO' }, () => {
+        ledger.placesByKey = false
+      })
+    })
   }
 
   #openShards(): { readonly ShardId: string; readonly start: bigint; readonly end: bigint }[] {

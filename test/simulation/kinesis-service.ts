@@ -1,5 +1,6 @@
 import type {
   CallOptions,
+  DescribeStreamSummaryOutput,
   GetRecordsOutput,
   KinesisPort,
   ListShardsInput,
@@ -61,6 +62,11 @@ export class KinesisService {
 
   get wallTime(): number {
     return EPOCH + this.#options.time.now + this.#jumpMs
+  }
+
+  get arn(): string {
+    const { StreamDescriptionSummary } = this.call('DescribeStreamSummary', { StreamName: STREAM }) as DescribeStreamSummaryOutput
+    return StreamDescriptionSummary!.StreamARN!
   }
 
   /** The service's own calendar goes on by so much: what is older than the retention period is gone. */
