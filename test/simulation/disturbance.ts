@@ -27,6 +27,8 @@ export type Disturbance = { readonly at: number } & (
     }
   | { readonly kind: 'stale-listings'; readonly chance: number; readonly forMs: number }
   | { readonly kind: 'expired-iterators'; readonly chance: number; readonly forMs: number }
+  /** Of the entries of a PutRecords, one by one. */
+  | { readonly kind: 'refused-entries'; readonly chance: number; readonly forMs: number }
   /** All that has been written so far leaves the stream. */
   | { readonly kind: 'retention' }
   /** The service places records itself from now on. */
@@ -79,7 +81,15 @@ const WEIGHTED: readonly Disturbance['kind'][] = [
     'merge',
     'merge',
   ] as const),
-  ...(['handlers', 'handlers', 'stale-listings', 'expired-iterators', 'retention'] as const),
+  ...([
+    'handlers',
+    'handlers',
+    'stale-listings',
+    'expired-iterators',
+    'refused-entries',
+    'refused-entries',
+    'retention',
+  ] as const),
 ]
 
 function disturbance(random: Random, kind: Disturbance['kind'], failoverTimeMs: number): object {
@@ -114,6 +124,7 @@ function disturbance(random: Random, kind: Disturbance['kind'], failoverTimeMs: 
     }
     case 'stale-listings':
     case 'expired-iterators':
+    case 'refused-entries':
       return { kind, chance: random() * 0.7, forMs: forMs * 2 }
     default:
       return { kind }

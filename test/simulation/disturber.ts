@@ -65,6 +65,12 @@ export class Disturber {
           kinesis.expiredIterators = 0
         })
         break
+      case 'refused-entries':
+        kinesis.refusedEntries = disturbance.chance
+        time.after(disturbance.forMs, () => {
+          kinesis.refusedEntries = 0
+        })
+        break
       case 'retention':
         this.#world.ledger.learnShards()
         kinesis.jump(DAY_MS + 3_600_000)

@@ -7,6 +7,7 @@ import type {
   ListShardsOutput,
   PutRecordsInput,
   PutRecordsOutput,
+  PutRecordsResult,
   ShardListing,
 } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
@@ -41,9 +42,10 @@ export class KinesisService {
   readonly model: KinesisModel
   readonly #options: KinesisServiceOptions
   readonly #listings = new Map<string, Listed>()
-  /** Chances that a listing is an old one, and that an iterator has expired. */
+  /** Chances that a listing is an old one, that an iterator has expired, and that an entry of a PutRecords is refused. */
   staleListings = 0
   expiredIterators = 0
+  refusedEntries = 0
   #jumpMs = 0
 
   constructor(options: KinesisServiceOptions) {
@@ -106,7 +108,7 @@ export class KinesisService {
         const Records = input.Records.map((entry) => ({ ...entry, Data: entry.Data.slice() }))
         const sent = { ...input, Records }
         const work = (): PutRecordsOutput => {
-          const output = this.call('PutRecords', sent) as PutRecordsOutput
+          const output = this.#put(sent)
           written(sent, output)
           return output
         }
@@ -147,6 +149,16 @@ export class KinesisService {
     }
   }
 
+  #put(input: PutRecordsInput): PutRecordsOutput {
+    const { random } = this.#options
+    const isRefused = input.Records.map(() => this.refusedEntries > 0 && random() < this.refusedEntries)
+    const Records = input.Records.filter((_, i) => !isRefused[i])
+    const taken =
+      Records.length === 0 ? [] : (this.call('PutRecords', { ...input, Records }) as PutRecordsOutput).Records!.slice()
+    const results = isRefused.map((refused) => (refused ? refusal(random) : taken.shift()!))
+    return { FailedRecordCount: results.filter(({ ErrorCode }) => ErrorCode !== undefined).length, Records: results }
+  }
+
   #list(input: ListShardsInput): ListShardsOutput {
     const { time, random } = this.#options
     const key = JSON.stringify(input)
@@ -156,4 +168,9 @@ export class KinesisService {
     this.#listings.set(key, { at: time.now, output })
     return output
   }
+}
+
+function refusal(random: Random): PutRecordsResult {
+  const ErrorCode = random() < 0.7 ? 'ProvisionedThroughputExceededException' : 'InternalFailure'
+  return { ErrorCode, ErrorMessage: `${ErrorCode}, by the weather` }
 }

@@ -116,7 +116,9 @@ class Simulation {
         left--
       })
     }
-    await this.#passUntil(() => left === 0, PRODUCERS_CLOSE_WITHIN_MS)
+    // Their applications have timers, too, which run out.
+    const isQuiet = (): boolean => left === 0 && aliveProducers.every(({ process }) => process.liveTimers === 0)
+    await this.#passUntil(isQuiet, PRODUCERS_CLOSE_WITHIN_MS)
     if (this.#isOver) return
     if (left > 0) violated(`${left} producers do not close in calm weather`)
     for (const { process } of aliveProducers) {
