@@ -1,6 +1,6 @@
 import type { ServiceFailure } from '@shardwise/core/service-error'
 import type { LeaseEvent } from './leases/lease-event.js'
-import type { ShardWorkerEvent } from './shards/shard-worker.js'
+import type { ShardWorkerEvent } from './shards/shard-worker-event.js'
 import type { PauseEvent } from './shards/shard-workers.js'
 
 /** All that a consumer announces, for logs, metrics and tests. */

@@ -1,5 +1,6 @@
 import { EventSource } from '@shardwise/core/events'
 import { functionsOption, InvalidOptionError, integerOption, refuseUnknownOptions } from '@shardwise/core/options'
+import { aborted } from './aborted.js'
 import { type Connections, connect } from './connections.js'
 import { ConsumerRanError } from './consumer-error.js'
 import type { ConsumerEvent } from './consumer-events.js'
@@ -310,11 +311,4 @@ function checkSignal(signal: AbortSignal | undefined): void {
 /** The service knows no such stream, or not the sequence number that was completed last. */
 function hintsAtAnotherStream(event: ConsumerEvent): event is ConsumerEvent & { readonly stream: string } {
   return event.type === 'stream-not-found' || event.type === 'records-expired'
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
 }

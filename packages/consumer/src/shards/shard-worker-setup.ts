@@ -17,7 +17,8 @@ import type { RecordSource } from '../sources/record-source.js'
 import type { StopLimit } from '../stop-limit.js'
 import type { ConsumedStream } from '../streams/consumed-stream.js'
 import { ReadWatch } from './read-watch.js'
-import { ShardWorker, type ShardWorkerEvent } from './shard-worker.js'
+import { ShardWorker } from './shard-worker.js'
+import type { ShardWorkerEvent } from './shard-worker-event.js'
 
 export interface ShardWorkerSetupOptions {
   readonly settings: ConsumerSettings

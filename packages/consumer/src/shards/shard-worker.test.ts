@@ -17,7 +17,8 @@ import { ByteBudget, type ShardRoom } from '../sources/byte-budget.js'
 import type { FetchedBatch, RecordSource } from '../sources/record-source.js'
 import { StopLimit } from '../stop-limit.js'
 import { ReadWatch } from './read-watch.js'
-import { ShardWorker, type ShardWorkerEvent } from './shard-worker.js'
+import { ShardWorker } from './shard-worker.js'
+import type { ShardWorkerEvent } from './shard-worker-event.js'
 
 const CHILDREN: ChildShard[] = [{ ShardId: 'child', ParentShards: ['shard'] }]
 
