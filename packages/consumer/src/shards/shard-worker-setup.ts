@@ -13,7 +13,8 @@ import type { OfferedShards } from '../shard-streams.js'
 import { ByteBudget } from '../sources/byte-budget.js'
 import { LateSource } from '../sources/late-source.js'
 import { PollingSource } from '../sources/polling-source.js'
-import type { RecordSource } from '../sources/record-source.js'
+import { ReadingPlace } from '../sources/reading-place.js'
+import type { RecordSource, SourceEvent } from '../sources/record-source.js'
 import type { StopLimit } from '../stop-limit.js'
 import type { ConsumedStream } from '../streams/consumed-stream.js'
 import { ReadWatch } from './read-watch.js'
@@ -57,22 +58,24 @@ export class ShardWorkerSetup {
       lease.resumeFrom.kind === 'at-timestamp' && typeof initialPosition === 'object' ? initialPosition.at.getTime() : undefined
     const room = this.#budget.join()
     const reading = new ReadWatch(idleTimeBetweenReadsMs)
+    const announce = (event: SourceEvent): void => {
+      reading.heard(clock.now())
+      emit(event)
+    }
+    const { shardId } = lease
+    const startAt = lease.startAt ?? configured
     const sourceFrom = (resumeFrom: Position): RecordSource =>
       new PollingSource({
         port,
         stream: of.reference,
-        shardId: lease.shardId,
-        resumeFrom,
-        startAt: lease.startAt ?? configured,
+        shardId,
+        place: new ReadingPlace({ shardId, resumeFrom, startAt, emit: announce }),
         idleTimeBetweenReadsMs,
         maxRecordsPerRead,
         room,
         clock,
         random,
-        emit: (event) => {
-          reading.heard(clock.now())
-          emit(event)
-        },
+        emit: announce,
       })
     const pulled = offered && new PulledShard(stream, lease)
     const worker = new ShardWorker({

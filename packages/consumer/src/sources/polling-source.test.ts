@@ -11,6 +11,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { LATEST, type Position, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
 import { ByteBudget } from './byte-budget.js'
 import { PollingSource } from './polling-source.js'
+import { ReadingPlace } from './reading-place.js'
 import type { FetchedBatch, SourceEvent } from './record-source.js'
 
 const T = Date.UTC(2026, 0, 1)
@@ -84,6 +85,7 @@ function setUp(resumeFrom: Position = TRIM_HORIZON, startAt?: number) {
   const clock = new ManualClock({ wallTime: T })
   const port = new ScriptedPort()
   const events: SourceEvent[] = []
+  const emit = (event: SourceEvent): void => void events.push(event)
   const stop = new AbortController()
   const budget = new ByteBudget(64 * MIB)
   const room = budget.join()
@@ -92,13 +94,12 @@ function setUp(resumeFrom: Position = TRIM_HORIZON, startAt?: number) {
     room,
     stream: { StreamName: 'flights' },
     shardId: 'shard',
-    resumeFrom,
-    startAt,
+    place: new ReadingPlace({ shardId: 'shard', resumeFrom, startAt, emit }),
     idleTimeBetweenReadsMs: 500,
     maxRecordsPerRead: 10_000,
     clock,
     random: () => 0.5,
-    emit: (event) => events.push(event),
+    emit,
   })
   /** The next batch, with as much time as it takes. */
   const next = async (limitMs = 600_000): Promise<FetchedBatch> => {
