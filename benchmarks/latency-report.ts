@@ -48,8 +48,10 @@ function parts(contestants: readonly Contestant[]): string {
 function goal({ shards, lingerMs }: LatencyLoad, { turns }: Contestant): string {
   if (shards !== GOAL.shards) return ''
   const line = (figure: string, quantile: number, boundMs: number): string => {
-    const measured = median(turns.map(({ totalMs }) => quantileOf(totalMs, quantile)))
-    return `  goal: ${figure} of fan-out within linger + ${boundMs} = ${lingerMs + boundMs} ms; measured ${measured.toFixed(1)} ms, ${measured <= lingerMs + boundMs ? 'reached' : 'missed'}\n`
+    const rounds = turns.map(({ totalMs }) => quantileOf(totalMs, quantile))
+    const measured = median(rounds)
+    const reached = measured <= lingerMs + boundMs ? 'reached' : 'missed'
+    return `  goal: ${figure} of fan-out within linger + ${boundMs} = ${lingerMs + boundMs} ms; ${reached} with ${measured.toFixed(1)} ms, in the best round ${Math.min(...rounds).toFixed(1)} ms\n`
   }
   return line('p50', 0.5, GOAL.p50Ms) + line('p99', 0.99, GOAL.p99Ms)
 }

@@ -63,10 +63,13 @@ function parseChoice(args: readonly string[]): Choice | 'help' {
   if (!Number.isInteger(rounds) || rounds < LEAST_ROUNDS || rounds > MOST_ROUNDS) {
     throw new UsageError(`--rounds must be a whole number from ${LEAST_ROUNDS} to ${MOST_ROUNDS}, got '${values.rounds}'`)
   }
-  const names = positionals.length === 0 ? allNames : [...new Set(chosen)]
+  const all = values.profile === true ? Object.keys(benchmarks) : allNames
+  const names = positionals.length === 0 ? all : [...new Set(chosen)]
   if (values.profile === true && (values.json === true || values.rounds !== undefined)) {
     throw new UsageError('--profile takes neither --rounds nor --json: its figures are no measurement of speed')
   }
+  const unprofiled = names.find((name) => !all.includes(name))
+  if (unprofiled !== undefined) throw new UsageError(`--profile is not for latencies, got '${unprofiled}'`)
   return { names, rounds, json: values.json === true, profile: values.profile === true }
 }
 

@@ -10,10 +10,15 @@ export class NetworkLink implements AsyncDisposable {
   readonly #held: (() => void)[] = []
   #silent = false
   #down = false
+  /** Connections that were refused while it was down. */
+  refused = 0
 
   private constructor(host: string, port: number) {
     this.#server = createServer((client) => {
-      if (this.#down) return void client.destroy()
+      if (this.#down) {
+        this.refused++
+        return void client.destroy()
+      }
       const service = connect(port, host)
       this.#carry(client, service)
       this.#carry(service, client)

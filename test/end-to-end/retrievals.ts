@@ -7,7 +7,7 @@ export interface Retrieval {
 }
 
 /** No fallback: a test of fan-out is not to pass because the worker polled. */
-const FAN_OUT: Retrieval = { way: 'fan-out', options: { retrieval: { fanOut: { fallbackToPolling: false } } } }
+export const FAN_OUT: Retrieval = { way: 'fan-out', options: { retrieval: { fanOut: { fallbackToPolling: false } } } }
 
 /** The ways to read with which whole fleets have to get through the same. */
 export const RETRIEVALS: readonly Retrieval[] = [{ way: 'polling', options: {} }, FAN_OUT]
