@@ -33,10 +33,11 @@ it('the service restarts and all connections break at once, twice: everything is
   await fleet.delivered(5)
   for (const _ of [1, 2]) {
     const before = subscriptions.count
-    link.fall()
+    const doors = [link, ...workers.map((worker) => worker.link)]
+    for (const door of doors) door.fall()
     const connects = link.refused
     await log.until('both workers to knock at the closed door', () => link.refused >= connects + 2)
-    link.rise()
+    for (const door of doors) door.rise()
     await log.until('all shards to be subscribed again', () => subscriptions.count >= before + shards)
     await fleet.delivered(fleet.rounds + 5)
   }
