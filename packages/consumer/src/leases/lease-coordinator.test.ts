@@ -8,9 +8,10 @@ import { LATEST, SHARD_END, sequencePosition, TRIM_HORIZON } from '../checkpoint
 import { DynamoDBLeaseStore } from './dynamodb-lease-store.js'
 import type { HeldLease } from './held-lease.js'
 import type { Lease, NewLease } from './lease.js'
-import { LeaseCoordinator, scanIntervalMs } from './lease-coordinator.js'
+import { LeaseCoordinator } from './lease-coordinator.js'
 import type { LeaseEvent } from './lease-event.js'
 import { MemoryLeaseStore } from './memory-lease-store.js'
+import { scanIntervalMs } from './table-scan.js'
 import { FaultyLeaseStore } from './testing/faulty-lease-store.js'
 
 const FAILOVER = 9_000

@@ -1,8 +1,5 @@
 import type { Clock } from '@shardwise/core/clock'
-import type { ChildShard } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
-import { backoffDelay } from '../backoff.js'
-import { createChildLeases } from '../shards/child-leases.js'
 import type { LeasedShards } from '../shards/leased-shards.js'
 import { ShardAudit } from '../shards/shard-audit.js'
 import { parentsHaveEnded } from '../shards/shard-lineage.js'
@@ -10,10 +7,11 @@ import { Alarm } from './alarm.js'
 import { assignedLeases } from './assigned-leases.js'
 import { ChangedRows } from './changed-rows.js'
 import { Departure } from './departure.js'
+import { EndingShards } from './ending-shards.js'
 import { EventLoopWatch } from './event-loop-watch.js'
 import type { HeldLease } from './held-lease.js'
 import type { KclFleet } from './kcl-fleet.js'
-import { actualOwner, hasBegun, type Lease, leaseKeyOf } from './lease.js'
+import { actualOwner, hasBegun, type Lease } from './lease.js'
 import { inTurns, LeaseCalls } from './lease-calls.js'
 import type { LeaseEvent } from './lease-event.js'
 import { planLeases } from './lease-planner.js'
@@ -21,6 +19,7 @@ import type { LeaseStore } from './lease-store.js'
 import { LeaseTenure } from './lease-tenure.js'
 import { LeaseView } from './lease-view.js'
 import { parentsEnd } from './parents-awaited.js'
+import { scanIntervalMs, TableScan } from './table-scan.js'
 import { momentOf } from './trust-window.js'
 
 export interface LeaseCoordinatorOptions {
@@ -46,17 +45,6 @@ type CoordinatorState =
   | { readonly is: 'running' }
   | { readonly is: 'stopping'; readonly stopped: Promise<void> }
 
-/** About 256 KB, hence 32 read units a second: what a worker's scans may cost, however large the table. */
-const LEASES_SCANNED_PER_SECOND = 500
-const SCAN_SMALL_TABLE_MS = 1_000
-/** How often all of it is read where that is only for the audit. */
-const WHOLE_TABLE_MS = 60_000
-
-/** How far apart scans are: docs/lease-protocol.md, "Expiry". */
-export function scanIntervalMs(leases: number, failoverTimeMs: number): number {
-  return Math.max(Math.min(SCAN_SMALL_TABLE_MS, failoverTimeMs / 5), (leases / LEASES_SCANNED_PER_SECOND) * 1_000)
-}
-
 /** Gets this worker its share of the leases and keeps them. What it decides is decided in the planner and the observer; here it is done. */
 export class LeaseCoordinator {
   readonly #options: LeaseCoordinatorOptions
@@ -67,14 +55,10 @@ export class LeaseCoordinator {
   readonly #departure: Departure
   readonly #loopWatch: EventLoopWatch
   readonly #alarm: Alarm
+  readonly #scan: TableScan
   readonly #tenures = new Map<string, LeaseTenure>()
   readonly #running = new Set<Promise<void>>()
-  /** Leases whose children may not all have a lease yet. */
-  readonly #incomplete = new Set<string>()
-  /** Lease keys, by that of their parent, whose shard is being ended. */
-  readonly #children = new Map<string, readonly string[]>()
-  /** Children of shards that were read to their end here, until somebody has taken them. */
-  readonly #successors = new Set<string>()
+  readonly #ending: EndingShards
   /** Nothing is taken any more. */
   readonly #halt = new AbortController()
   /** Nothing is held any more either. */
@@ -82,11 +66,6 @@ export class LeaseCoordinator {
   #state: CoordinatorState = { is: 'new' }
   #acting: Promise<void> = Promise.resolve()
   #late = false
-  /** Scan at once, with a consistent read. */
-  #poked = false
-  #scans = 0
-  #scanFailures = 0
-  #sawAllAt = Number.NEGATIVE_INFINITY
   #tookFromLiveAt = Number.NEGATIVE_INFINITY
 
   constructor(options: LeaseCoordinatorOptions) {
@@ -99,6 +78,9 @@ export class LeaseCoordinator {
     this.#departure = new Departure(options, this.#view, this.#calls)
     this.#loopWatch = new EventLoopWatch(failoverTimeMs, (blockedMs) => this.#blocked(blockedMs))
     this.#alarm = new Alarm(clock, this.#loopWatch)
+    this.#ending = new EndingShards(options)
+    const onListing = this.#seen.bind(this)
+    this.#scan = new TableScan({ ...options, calls: this.#calls, view: this.#view, held: this.#tenures, onListing })
   }
 
   /** The lease table as last seen here, for display: no I/O. */
@@ -159,7 +141,7 @@ export class LeaseCoordinator {
 
   /** Scans at once: the table has more to take, or less. */
   poke(): void {
-    this.#poked = true
+    this.#scan.poke()
     this.#alarm.ring()
   }
 
@@ -191,49 +173,25 @@ export class LeaseCoordinator {
     const { clock } = this.#options
     const { signal } = this.#empty
     while (!signal.aborted) {
-      const scanAt = await this.#scan()
+      const scanAt = await this.#scan.run(signal)
       do {
         if (this.#changed.any) await this.#changed.read(signal)
         await this.#actOnce()
-        if (!this.#poked && !this.#changed.any && !signal.aborted) {
+        if (!this.#scan.isPoked && !this.#changed.any && !signal.aborted) {
           await this.#alarm.wait(Math.min(scanAt, this.#view.nextExpiry(clock.now(), this.#tenures)))
         }
-      } while (!signal.aborted && clock.now() < scanAt && !this.#poked)
+      } while (!signal.aborted && clock.now() < scanAt && !this.#scan.isPoked)
     }
   }
 
-  /** Reads the table. Returns when to read it again. */
-  async #scan(): Promise<number> {
-    const { store, clock, failoverTimeMs, random, emit, kcl } = this.#options
-    const began = clock.now()
-    // Beside a leader of KCL's, which assigns, there is little to know but what it has assigned to us.
-    const isAssigned = kcl?.role === 'worker'
-    const isWhole = !isAssigned || began - this.#sawAllAt >= WHOLE_TABLE_MS
-    // The first sight must show what the discovery has just found.
-    const consistent = this.#scans++ === 0 || this.#poked
-    this.#poked = false
-    try {
-      const list = (signal: AbortSignal) => (isWhole ? store.list({ signal, consistent }) : kcl!.assigned(this.#tenures, signal))
-      const listing = await this.#calls.send('scan', undefined, list, this.#empty.signal)
-      this.#scanFailures = 0
-      const interval = Math.max(scanIntervalMs(listing.leases.length, failoverTimeMs), isAssigned ? failoverTimeMs / 5 : 0)
-      for (const row of this.#view.scanned(listing, clock.now(), interval)) emit({ type: 'lease-malformed', ...row })
-      for (const lease of listing.leases) {
-        this.#tenures.get(lease.leaseKey)?.observe(lease)
-        if (lease.leaseOwner !== undefined) this.#successors.delete(lease.leaseKey)
-      }
-      if (isWhole) {
-        this.#sawAllAt = began
-        this.#audit.scanned(listing.leases)
-        kcl?.observe(listing.leases)
-      }
-      return began + interval
-    } catch {
-      this.#view.scanFailed()
-      this.#scanFailures++
-      const baseMs = scanIntervalMs(this.#view.size, failoverTimeMs)
-      return clock.now() + backoffDelay(this.#scanFailures, { baseMs, maxMs: failoverTimeMs / 3 }, random)
+  #seen(leases: readonly Lease[], isWhole: boolean): void {
+    for (const lease of leases) {
+      this.#tenures.get(lease.leaseKey)?.observe(lease)
+      this.#ending.seen(lease)
     }
+    if (!isWhole) return
+    this.#audit.scanned(leases)
+    this.#options.kcl?.observe(leases)
   }
 
   /** Waits until nothing is being taken or asked for by an older plan. */
@@ -260,7 +218,7 @@ export class LeaseCoordinator {
       busy,
       mayTakeFrom: (lease) => kcl?.mayTakeFrom(lease) === true,
       leavers,
-      successors: this.#successors,
+      successors: this.#ending.untaken,
       random,
     })
     await inTurns(plan.take, take)
@@ -303,7 +261,7 @@ export class LeaseCoordinator {
     const { lease } = write
     const timed = lease.checkpoint.kind === 'latest' || lease.checkpoint.kind === 'at-timestamp'
     const startAt = lease.checkpoint.kind === 'latest' && lease.startAt !== undefined ? earliest : lease.startAt
-    const createChildren = this.#createChildren.bind(this)
+    const createChildren = this.#ending.createChildren.bind(this.#ending)
     const parts = { departure: this.#departure, loopWatch: this.#loopWatch, createChildren }
     const tenure = new LeaseTenure({ ...this.#options, ...parts, lease, sent, startAt: timed ? startAt : undefined })
     this.#tenures.set(leaseKey, tenure)
@@ -336,13 +294,12 @@ export class LeaseCoordinator {
       this.#empty.abort()
       this.#alarm.ring()
     }
-    const children = this.#children.get(tenure.leaseKey) ?? []
-    this.#children.delete(tenure.leaseKey)
-    if (!tenure.hasEnded()) return
+    const ended = this.#ending.vacated(tenure.leaseKey, tenure.hasEnded())
+    if (ended === undefined) return
     // The children are free now, and nobody is nearer to them.
-    this.#changed.add(tenure.leaseKey, ...children)
+    this.#changed.add(tenure.leaseKey, ...ended.children)
     this.#alarm.ring()
-    if (this.#incomplete.delete(tenure.leaseKey)) this.#audit.soon()
+    if (!ended.complete) this.#audit.soon()
   }
 
   #blocked(blockedMs: number): void {
@@ -359,19 +316,5 @@ export class LeaseCoordinator {
     const write = await this.#calls.send('request-handoff', leaseKey, send).catch(() => undefined)
     this.#view.remember(leaseKey, write)
     if (write?.done === true) emit({ type: 'lease-requested', leaseKey, from: lease.leaseOwner })
-  }
-
-  async #createChildren(
-    lease: Lease,
-    named: readonly ChildShard[],
-    signal: AbortSignal,
-    isOurs: () => boolean,
-  ): Promise<readonly string[] | undefined> {
-    const children = await createChildLeases(this.#options, lease, named, signal, isOurs)
-    if (children?.complete === false) this.#incomplete.add(lease.leaseKey)
-    const keys = children?.childShardIds.map((id) => leaseKeyOf(lease.streamId, id)) ?? []
-    for (const key of keys) this.#successors.add(key)
-    this.#children.set(lease.leaseKey, keys)
-    return children?.childShardIds
   }
 }

@@ -8,8 +8,8 @@ import { sequencePosition } from '../checkpoints/position.js'
 import { DynamoDBLeaseStore } from './dynamodb-lease-store.js'
 import type { DynamoDBPort } from './dynamodb-port.js'
 import { inTurns } from './lease-calls.js'
-import { scanIntervalMs } from './lease-coordinator.js'
 import { newRow } from './lease-row.js'
+import { scanIntervalMs } from './table-scan.js'
 
 const STREAM = 'a-stream-with-a-name-of-usual-length'
 const HOUR_MS = 3_600_000

@@ -2,7 +2,6 @@ import type { HashKeyRange } from '@shardwise/core/hash-key'
 import type { ChildShard } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
 import type { ServiceFailure } from '@shardwise/core/service-error'
-import { backoffDelay } from '../backoff.js'
 import type { PendingCheckpoint } from '../checkpoints/pending-checkpoint.js'
 import { formatPosition, type Position } from '../checkpoints/position.js'
 import type { ReadWatch } from '../shards/read-watch.js'
@@ -20,6 +19,7 @@ import type { LeaseStore } from './lease-store.js'
 import { OwnedRow, type OwnedRowOptions, type WriteOutcome } from './owned-row.js'
 import { TenureWaiters } from './tenure-waiters.js'
 import { WantedProgress } from './wanted-progress.js'
+import { WriteSchedule } from './write-schedule.js'
 
 export interface LeaseTenureOptions extends OwnedRowOptions {
   readonly store: LeaseStore
@@ -54,9 +54,6 @@ interface Ending {
 /** Below every version of what is wanted. */
 const NOTHING = -1
 
-/** Renewals a failover time. Three leave room for two that fail. */
-const TICKS = 3
-
 /**
  * One acquisition of one lease. One loop does all of its writes, one after the other, so that a checkpoint can never meet a renewal of the
  * same process (decision 13), and a write is known to have landed, or not, before the next one differs from it (decision 14).
@@ -71,16 +68,14 @@ export class LeaseTenure implements HeldLease {
   readonly range: HashKeyRange | undefined
   readonly generation: number
   readonly #options: LeaseTenureOptions
-  readonly #tickMs: number
+  readonly #schedule: WriteSchedule
   readonly #lost = new AbortController()
   readonly #drain = new AbortController()
   readonly #vacated = new AbortController()
   #state: TenureState = { is: 'held' }
   readonly #owned: OwnedRow
   readonly #wanted: WantedProgress
-  #failures = 0
   #inDoubt = false
-  #dueAt: number
   readonly #alarm: Alarm
   readonly #waiters = new TenureWaiters()
   readonly #limit: HandoffLimit
@@ -105,8 +100,7 @@ export class LeaseTenure implements HeldLease {
     this.#wanted = new WantedProgress(lease)
     this.#alarm = new Alarm(clock, loopWatch)
     this.#limit = new HandoffLimit(handoffTimeoutMs)
-    this.#tickMs = failoverTimeMs / TICKS
-    this.#dueAt = sent.now + this.#tickMs
+    this.#schedule = new WriteSchedule(failoverTimeMs, sent.now)
   }
 
   get signal(): AbortSignal {
@@ -227,7 +221,7 @@ export class LeaseTenure implements HeldLease {
       const now = this.#options.clock.now()
       const { nextAt } = this.#limit
       if (now >= nextAt) this.#passLimit(now)
-      else if (now < this.#dueAt) await this.#alarm.wait(Math.min(this.#dueAt, nextAt))
+      else if (now < this.#schedule.dueAt) await this.#alarm.wait(Math.min(this.#schedule.dueAt, nextAt))
       else if (this.#ending !== undefined) await this.#end(this.#ending)
       else if (this.#waiters.releasing || this.#limit.isForced) await this.#handOver()
       else if (!this.#isStalled(now)) await this.#renew()
@@ -281,33 +275,32 @@ export class LeaseTenure implements HeldLease {
 
   async #attempt(operation: LeaseOperation, send: Parameters<OwnedRow['attempt']>[1]): Promise<WriteOutcome> {
     const { clock } = this.#options
-    this.#dueAt = clock.now() + this.#tickMs
+    this.#schedule.sent(clock.now())
     const { version } = this.#wanted
     const { leaseCounter } = this.#owned.row
-    const outcome = await this.#owned.attempt(this.#tickMs, send)
+    const outcome = await this.#owned.attempt(this.#schedule.tickMs, send)
     if (outcome.is === 'failed') {
       this.#failed(operation, outcome.failure)
       return outcome
     }
-    this.#failures = 0
+    this.#schedule.answered()
     if (outcome.is === 'refused') return outcome
     this.#inDoubt = false
     // An earlier renewal that turns out to have landed is as good as this one, unless there is more to write.
     const incomplete = this.#wanted.missingIn(this.#owned.row) !== undefined
-    if (outcome.is === 'changed' && (operation !== 'renew' || incomplete)) this.#dueAt = clock.now()
+    if (outcome.is === 'changed' && (operation !== 'renew' || incomplete)) this.#schedule.soon(clock.now())
     if (pendingHandoff(this.#owned.row) === undefined) this.#limit.withdrawn()
     else this.#heedRequest(this.#owned.row)
     // While the counter stands, an attempt of before may still land, with what was wanted then.
     const covered = incomplete ? (outcome.is === 'landed' ? version : NOTHING) : this.#wanted.version
     const proven = this.#owned.row.leaseCounter > leaseCounter
-    if (this.#waiters.settle(proven ? covered : NOTHING, this.isOurs())) this.#dueAt = clock.now()
+    if (this.#waiters.settle(proven ? covered : NOTHING, this.isOurs())) this.#schedule.soon(clock.now())
     return outcome
   }
 
   #failed(operation: LeaseOperation, failure: ServiceFailure): void {
     const { clock, random, emit } = this.#options
-    this.#failures++
-    this.#dueAt = clock.now() + backoffDelay(this.#failures, { baseMs: 50, maxMs: this.#tickMs }, random)
+    this.#schedule.failed(clock.now(), random)
     emit({ type: 'lease-store-failed', operation, leaseKey: this.leaseKey, failure })
     // Who waits for a checkpoint holds up the release, and that is not to wait for the table: the lease has expired by now.
     if (this.#drain.signal.aborted && clock.now() - this.#owned.confirmedAt > this.#options.failoverTimeMs)
@@ -326,7 +319,7 @@ export class LeaseTenure implements HeldLease {
 
   #passLimit(now: number): void {
     const waitedMs = this.#limit.pass(now)
-    if (this.#limit.isForced) this.#dueAt = now
+    if (this.#limit.isForced) this.#schedule.atOnce(now)
     // The worker has finished by itself.
     if (waitedMs === undefined || this.#waiters.releasing || this.#ending !== undefined) return
     const to = pendingHandoff(this.#owned.row)?.to
@@ -381,7 +374,7 @@ export class LeaseTenure implements HeldLease {
       renew: () => this.#writeSoon(),
       lost: this.signal,
       drain: this.drain,
-      longestPauseMs: this.#tickMs,
+      longestPauseMs: this.#schedule.tickMs,
       clock,
       random,
       emit,
@@ -389,8 +382,7 @@ export class LeaseTenure implements HeldLease {
   }
 
   #writeSoon(): void {
-    // While a failing write waits for its next attempt, more callers must not shorten the pause.
-    if (this.#failures === 0) this.#dueAt = this.#options.clock.now()
+    this.#schedule.soon(this.#options.clock.now())
     this.#alarm.ring()
   }
 }

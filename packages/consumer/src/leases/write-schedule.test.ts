@@ -1,0 +1,47 @@
+import { describe, expect, it } from 'vitest'
+import { WriteSchedule } from './write-schedule.js'
+
+const FAILOVER_MS = 9_000
+const TICK_MS = FAILOVER_MS / 3
+const LEAST = (): number => 0
+
+describe('WriteSchedule', () => {
+  it('is due a third of the failover time after the write before was sent', () => {
+    const schedule = new WriteSchedule(FAILOVER_MS, 1_000)
+    expect(schedule.dueAt).toBe(1_000 + TICK_MS)
+    schedule.sent(5_000)
+    schedule.answered()
+    expect(schedule.dueAt).toBe(5_000 + TICK_MS)
+  })
+
+  it('is due at once when there is something to write', () => {
+    const schedule = new WriteSchedule(FAILOVER_MS, 0)
+    schedule.soon(100)
+    expect(schedule.dueAt).toBe(100)
+  })
+
+  it('pauses longer after each failure, up to a tick, and begins anew after an answer', () => {
+    const schedule = new WriteSchedule(FAILOVER_MS, 0)
+    const pauses = Array.from({ length: 12 }, () => {
+      schedule.failed(0, LEAST)
+      return schedule.dueAt
+    })
+    expect(pauses.toSorted((a, b) => a - b)).toEqual(pauses)
+    expect(pauses[0]).toBeLessThanOrEqual(50)
+    expect(pauses.at(-1)).toBeLessThanOrEqual(TICK_MS)
+    expect(pauses.at(-1)).toBeGreaterThanOrEqual(TICK_MS / 2)
+    schedule.answered()
+    schedule.failed(0, LEAST)
+    expect(schedule.dueAt).toBe(pauses[0])
+  })
+
+  it('does not shorten the pause after a failure for callers in a hurry, but for a deadline', () => {
+    const schedule = new WriteSchedule(FAILOVER_MS, 0)
+    schedule.failed(0, LEAST)
+    const { dueAt } = schedule
+    schedule.soon(1)
+    expect(schedule.dueAt).toBe(dueAt)
+    schedule.atOnce(2)
+    expect(schedule.dueAt).toBe(2)
+  })
+})
