@@ -4,8 +4,8 @@ export type ConsumerSeen =
   /** CREATING, ACTIVE, DELETING, or what the service says else. */
   | { readonly is: 'there'; readonly arn: string; readonly status: string }
   | { readonly is: 'missing' }
-  /** We wanted to register it, and the service says that it exists, or that the stream is being changed. */
-  | { readonly is: 'in-use' }
+  /** We wanted to register it, and the service says that it exists, or that the stream is being changed; or too many look at once. */
+  | { readonly is: 'busy' }
 
 export type RegistrationStep =
   | { readonly do: 'describe' }
@@ -25,7 +25,7 @@ export function registrationStep(seen: ConsumerSeen, register: boolean): Registr
       return { do: 'describe' }
     case 'missing':
       return register ? { do: 'register' } : { do: 'give-up', because: 'missing' }
-    case 'in-use':
+    case 'busy':
       return { do: 'wait' }
     case 'there':
       if (seen.status === 'ACTIVE') return { do: 'use', arn: seen.arn }

@@ -1,7 +1,7 @@
 import { type Clock, sleep } from '@shardwise/core/clock'
 import type { FanOutPort, StreamConsumer, StreamConsumerReference } from '@shardwise/core/fan-out-port'
 import type { Random } from '@shardwise/core/random'
-import { classifyFailure } from '@shardwise/core/service-error'
+import { classifyFailure, type ServiceFailure } from '@shardwise/core/service-error'
 import { backoffDelay } from '../backoff.js'
 import { type ConsumerSeen, registrationStep } from './registration-step.js'
 
@@ -13,6 +13,8 @@ export interface StreamRegistrationOptions {
   readonly streamArn: () => string | undefined
   /** By its name it may be registered when it is missing. */
   readonly consumer: { readonly name: string; readonly register: boolean } | { readonly arn: string }
+  /** Without it shards are read by polling. */
+  readonly isOptional: boolean
   readonly clock: Clock
   readonly random: Random
   readonly emit: (event: RegistrationEvent) => void
@@ -28,6 +30,8 @@ export type RegistrationEvent =
     }
   /** The stream consumer that was read with is gone or is being deleted. It is looked for, and registered, again. */
   | { readonly type: 'stream-consumer-lost'; readonly stream: string; readonly consumerArn: string }
+  /** At the start: there is no stream consumer to subscribe with, so all shards of the stream are read by polling until there is; `fallbackToPolling`. */
+  | { readonly type: 'fan-out-unavailable'; readonly stream: string; readonly failure: ServiceFailure }
 
 type RegistrationState =
   | { readonly is: 'unknown' }
@@ -43,7 +47,7 @@ interface Search {
 }
 
 /** Between looks at a consumer that is being created or deleted. All workers of a fleet look, and an account has 20 looks a second. */
-const BETWEEN_LOOKS = { baseMs: 1_000, maxMs: 10_000 }
+const BETWEEN_LOOKS = { baseMs: 2_000, maxMs: 10_000 }
 const AFTER_FAILURE = { baseMs: 1_000, maxMs: 30_000 }
 /** Shards that were told the same ask at the same time. */
 const CONFIRMED_FOR_MS = 1_000
@@ -60,10 +64,17 @@ export class StreamRegistration {
     this.#options = options
   }
 
-  /** Finds or registers the consumer, and does not wait until it can be used. Rejects as the service does. */
+  /** Finds or registers the consumer, and does not wait until it can be used. Rejects as the service does, where nothing goes without it. */
   async find(signal: AbortSignal): Promise<void> {
-    const found = await this.#seek(signal, 'there')
-    if (found.active) this.#found(found.arn)
+    const { stream, isOptional, emit } = this.#options
+    try {
+      const found = await this.#seek(signal, 'there')
+      if (found.active) this.#found(found.arn)
+    } catch (error) {
+      if (!isOptional || signal.aborted) throw error
+      this.#failed(error)
+      emit({ type: 'fan-out-unavailable', stream, failure: classifyFailure(error) })
+    }
   }
 
   /** Of the consumer, when it can be used. Rejects as the service does. */
@@ -143,7 +154,9 @@ export class StreamRegistration {
       const { ConsumerDescription } = await this.#options.port.describeStreamConsumer(reference, { signal })
       return seenIn(ConsumerDescription)
     } catch (error) {
-      if (classifyFailure(error).kind === 'not-found') return { is: 'missing' }
+      const { kind } = classifyFailure(error)
+      if (kind === 'not-found') return { is: 'missing' }
+      if (kind === 'throttled' || kind === 'limit-exceeded') return { is: 'busy' }
       throw error
     }
   }
@@ -159,7 +172,7 @@ export class StreamRegistration {
       }
       return seen
     } catch (error) {
-      if (classifyFailure(error).kind === 'in-use') return { is: 'in-use' }
+      if (classifyFailure(error).kind === 'in-use') return { is: 'busy' }
       throw error
     }
   }
@@ -167,7 +180,7 @@ export class StreamRegistration {
   #confirmed(arn: string, seen: ConsumerSeen): boolean {
     const state = this.#state
     if (state.is !== 'active' || state.arn !== arn) return false
-    const usable = seen.is === 'there' && seen.status === 'ACTIVE'
+    const usable = seen.is === 'busy' || (seen.is === 'there' && seen.status === 'ACTIVE')
     this.#state = usable ? { ...state, confirmedAt: this.#options.clock.now() } : { is: 'unknown' }
     if (!usable) this.#options.emit({ type: 'stream-consumer-lost', stream: this.#options.stream, consumerArn: arn })
     return usable

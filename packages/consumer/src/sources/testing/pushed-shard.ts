@@ -80,7 +80,10 @@ export class PushedShard implements Pick<FanOutPort, 'subscribeToShard'> {
     this.live?.wake()
   }
 
-  async subscribeToShard(input: SubscribeToShardInput, { signal, timeoutMs = 30_000 }: CallOptions = {}): Promise<ShardSubscription> {
+  async subscribeToShard(
+    input: SubscribeToShardInput,
+    { signal, timeoutMs = 30_000 }: CallOptions = {},
+  ): Promise<ShardSubscription> {
     signal?.throwIfAborted()
     this.inputs.push(input)
     const now = this.clock.now()
