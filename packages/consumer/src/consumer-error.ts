@@ -19,13 +19,15 @@ export class ConsumerStartError extends Error {
   }
 }
 
-/** `run` was called a second time. A consumer runs once: make another for another run. */
+/**
+ * `run` was called a second time, or streams were to change after `stop`. A consumer runs once: make another for another run.
+ */
 export class ConsumerRanError extends Error {
   override readonly name = 'ConsumerRanError'
   readonly code = 'ERR_SHARDWISE_CONSUMER_RAN'
 
-  constructor() {
-    super('A consumer runs once, and `run` was called before: make a new Consumer')
+  constructor(because = '`run` was called before') {
+    super(`A consumer runs once, and ${because}: make a new Consumer`)
   }
 }
 

@@ -81,12 +81,12 @@ export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
   /**
    * Milliseconds from the completion of a record to its checkpoint in the table, about, and so how much a crash repeats. Default
    * `failoverTimeMs` / 3, when each lease is written anyway; 100 to 600000. Less adds a DynamoDB write per shard and period; more
-   * saves nothing.
+   * saves nothing. Not with manual checkpoints.
    */
   readonly checkpointIntervalMs?: number | undefined
   /**
    * Records of a shard after which a checkpoint is written at once, beside the interval. Default: the interval alone; 1 to 10000000. A write for
-   * each so many records: 1 means one for every call of the handler. Of `checkpoint: 'auto'` only, as the interval.
+   * each so many records: 1 means one for every call of the handler. Not with manual checkpoints.
    */
   readonly checkpointEveryRecords?: number | undefined
   /**

@@ -14,6 +14,17 @@ export interface StopOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+export interface StopOutcome {
+  /** Shards whose handler did not return in time: they were given back at their last completed record. */
+  readonly abandonedShards: readonly AbandonedShard[]
+}
+
+export interface AbandonedShard {
+  /** As given in the options. */
+  readonly stream: string
+  readonly shardId: string
+}
+
 /** From the word to the handlers that time is up to giving their shards back without them. */
 const GRACE_MS = 1_000
 
