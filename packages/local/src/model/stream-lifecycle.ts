@@ -1,4 +1,4 @@
-import { inUse, notFound } from './kinesis-error.js'
+import { inUse, type KinesisModelError, notFound } from './kinesis-error.js'
 import type { Change, Stream } from './stream.js'
 
 /** What the passage of time has made of a stream. */
@@ -47,6 +47,6 @@ export function requireWritable(stream: Stream, accountId: string): void {
   if (status !== 'ACTIVE' && status !== 'UPDATING') throw noSuchStream(stream.name, accountId)
 }
 
-export function noSuchStream(name: string, accountId: string): Error {
+export function noSuchStream(name: string, accountId: string): KinesisModelError {
   return notFound(`Stream ${name} under account ${accountId} not found.`)
 }
