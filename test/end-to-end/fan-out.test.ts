@@ -1,9 +1,17 @@
+import { type Clock, systemClock } from '@shardwise/core/clock'
 import type { LocalServices, ObservedCall } from '@shardwise/local'
 import { expect, it } from 'vitest'
-import { Deliveries, heldShards, StreamHarness } from './consumer-harness.js'
+import { Deliveries, eventually, heldShards, StreamHarness } from './consumer-harness.js'
 import { Fleet, KEYS } from './fleet.js'
 import { NetworkLink } from './network-link.js'
 import { FAN_OUT } from './retrievals.js'
+
+/** Ten times as fast as the machine's: a worker that cannot subscribe asks again after half a minute, and then after one. */
+const fastClock: Clock = {
+  now: () => systemClock.now() * 10,
+  wallTime: () => systemClock.wallTime(),
+  schedule: (delayMs, run, options) => systemClock.schedule(delayMs / 10, run, options),
+}
 
 /** Calls of an operation that the service has answered, not refused. */
 class Answered {
@@ -81,49 +89,59 @@ it('a suspended worker wakes with its subscription taken over: it subscribes no 
 
 it('polls while the consumer cannot be registered, and while shards cannot be subscribed, and returns: nothing is lost or repeated', async () => {
   const shards = 4
-  await using fleet = await Fleet.start(shards, { retrieval: { fanOut: { fallbackToPolling: true } } })
-  const { log, harness } = fleet
+  await using harness = await StreamHarness.start(shards)
   const { faults } = harness.local
-  const polls = new Answered(harness.local, 'GetRecords', () => log.look())
-  const subscriptions = new Answered(harness.local, 'SubscribeToShard', () => log.look())
-  /** Polls go on while the load does, and end. */
-  const pollsEnd = async (): Promise<void> => {
-    for (let before = -1; before !== polls.count; ) {
-      before = polls.count
-      await fleet.delivered(fleet.rounds + 5)
-    }
-  }
-  const unregistered = faults.on('RegisterStreamConsumer', {
-    fail: { code: 'LimitExceededException', message: 'Too many consumers.' },
-    times: Number.POSITIVE_INFINITY,
-  })
+  const polls = new Answered(harness.local, 'GetRecords')
+  const subscriptions = new Answered(harness.local, 'SubscribeToShard')
+  const refuse = (operation: string, code: string) => faults.on(operation, { fail: { code }, times: Number.POSITIVE_INFINITY })
   await using link = await NetworkLink.to(harness.local.kinesisEndpoint)
-  const worker = await fleet.join('one', { endpoint: link.endpoint })
-  fleet.load()
-  await fleet.delivered(5)
-  expect(subscriptions.count).toBe(0)
-  expect(unregistered.hits).toBeGreaterThan(0)
-  unregistered.remove()
-  await log.until('fan-out', () => subscriptions.count >= shards)
-  await pollsEnd()
-
-  const unsubscribed = faults.on('SubscribeToShard', {
-    fail: { code: 'AccessDeniedException', message: 'Not any more.' },
-    times: Number.POSITIVE_INFINITY,
+  const consumer = harness.consumer({
+    ...{ retrieval: { fanOut: { fallbackToPolling: true } }, endpoint: link.endpoint },
+    ...{ clock: fastClock, failoverTimeMs: 100_000, idleTimeBetweenReadsMs: 2_000 },
   })
-  const [subscribed, polled] = [subscriptions.count, polls.count]
+  const subscribed = new Set<string>()
+  consumer.events.on('subscription-started', ({ shardId }) => subscribed.add(shardId))
+  consumer.events.on('subscription-ended', ({ shardId }) => subscribed.delete(shardId))
+  const deliveries = new Deliveries()
+  let rounds = 0
+  const putAndGet = async (): Promise<void> => {
+    for (const key of KEYS) await harness.put(key, `${key}:${rounds}`)
+    rounds++
+    await deliveries.until((all) => all.length >= rounds * KEYS.length)
+  }
+
+  const unregistered = refuse('RegisterStreamConsumer', 'LimitExceededException')
+  const run = consumer.run(deliveries.by('one'))
+  await putAndGet()
+  expect([polls.count > 0, subscriptions.count, unregistered.hits > 0]).toEqual([true, 0, true])
+  unregistered.remove()
+  await eventually([consumer], () => subscribed.size === shards)
+  // What a source had asked for before it was subscribed has been answered by then.
+  await putAndGet()
+  let polled = polls.count
+  await putAndGet()
+  expect(polls.count).toBe(polled)
+
+  const unsubscribed = refuse('SubscribeToShard', 'AccessDeniedException')
+  const before = subscriptions.count
   link.fall()
   link.rise()
-  await log.until('polling', () => polls.count >= polled + shards)
-  await fleet.delivered(fleet.rounds + 5)
-  expect(subscriptions.count).toBe(subscribed)
+  await eventually([consumer], () => subscribed.size === 0)
+  await putAndGet()
+  expect([polls.count > polled, subscriptions.count]).toEqual([true, before])
   unsubscribed.remove()
-  await log.until('fan-out again', () => subscriptions.count >= subscribed + shards)
-  await pollsEnd()
-  await fleet.quiet()
-  await worker.stop()
-  expect(log.faults(KEYS, fleet.rounds), log.shown()).toEqual([])
-  expect(log.repeats(), log.shown()).toEqual([])
+  await eventually([consumer], () => subscribed.size === shards)
+  await putAndGet()
+  polled = polls.count
+  await putAndGet()
+  expect(polls.count).toBe(polled)
+  await consumer.stop()
+  await run
+  expect(deliveries.all).toHaveLength(rounds * KEYS.length)
+  for (const key of KEYS) {
+    const numbers = deliveries.texts.filter((text) => text.startsWith(`${key}:`)).map((text) => Number(text.split(':')[1]))
+    expect(numbers).toEqual(Array.from({ length: rounds }, (_, n) => n))
+  }
 })
 
 it('a handler that hangs: its shard holds back no other of the connection, and has everything in order when it goes on', async () => {
