@@ -113,11 +113,11 @@ class Chaos {
 }
 
 it.each(RETRIEVALS)(
-  `$way: deaths, stops, pauses, partitions and reshards under load, drawn by lot: nothing is lost, order is kept, and who gave cause for a repetition had died or lost the lease (seed ${SEED})`,
+  `%s: deaths, stops, pauses, partitions and reshards under load, drawn by lot: nothing is lost, order is kept, and who gave cause for a repetition had died or lost the lease (seed ${SEED})`,
   {
     timeout: 120_000 + STEPS * 10_000,
   },
-  async ({ way, options }) => {
+  async (way, options) => {
     await using fleet = await Fleet.start(4, { failoverTimeMs: 3000, checkpointIntervalMs: 300, ...options })
     const { log } = fleet
     const chaos = new Chaos(fleet)

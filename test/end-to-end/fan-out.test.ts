@@ -30,7 +30,7 @@ class Answered {
 
 it('the service restarts and all connections break at once, twice: everything is subscribed again, nothing is lost or repeated, and nothing was polled', async () => {
   const shards = 8
-  await using fleet = await Fleet.start(shards, FAN_OUT.options)
+  await using fleet = await Fleet.start(shards, FAN_OUT)
   const { log, harness } = fleet
   const polls = new Answered(harness.local, 'GetRecords')
   const subscriptions = new Answered(harness.local, 'SubscribeToShard', () => log.look())
@@ -58,7 +58,7 @@ it('the service restarts and all connections break at once, twice: everything is
 })
 
 it('a suspended worker wakes with its subscription taken over: it subscribes no more, hands nothing over, and knows that the lease is lost', async () => {
-  await using fleet = await Fleet.start(1, { failoverTimeMs: 3000, ...FAN_OUT.options })
+  await using fleet = await Fleet.start(1, { failoverTimeMs: 3000, ...FAN_OUT })
   const { log, harness } = fleet
   const subscriptions = new Answered(harness.local, 'SubscribeToShard', () => log.look())
   const one = await fleet.join('one', { suspends: true })
@@ -149,7 +149,7 @@ it('a handler that hangs: its shard holds back no other of the connection, and h
   const rounds = 40
   const backlog = 24
   await using harness = await StreamHarness.start(shards, { quotas: false })
-  const consumer = harness.consumer(FAN_OUT.options)
+  const consumer = harness.consumer(FAN_OUT)
   const held = heldShards(consumer)
   const deliveries = new Deliveries()
   const handledAt = new Map<string, number>()

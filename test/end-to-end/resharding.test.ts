@@ -9,8 +9,8 @@ import { RETRIEVALS } from './retrievals.js'
 const SEED = Number(process.env.SHARDWISE_SEED ?? 1)
 
 it.each(RETRIEVALS)(
-  `$way: 4 -> 16 -> 3 shards under load, with workers that come, go and die meanwhile: nothing is lost, order is kept, and what comes twice was in the hands of the dead (seed ${SEED})`,
-  async ({ way, options }) => {
+  `%s: 4 -> 16 -> 3 shards under load, with workers that come, go and die meanwhile: nothing is lost, order is kept, and what comes twice was in the hands of the dead (seed ${SEED})`,
+  async (way, options) => {
     await using fleet = await Fleet.start(4, { failoverTimeMs: 5000, ...options })
     const { log, harness } = fleet
     const random = seededRandom(SEED)

@@ -5,8 +5,8 @@ import { RETRIEVALS } from './retrievals.js'
 const SHARDS = 6
 
 it.each(RETRIEVALS)(
-  '$way: a rolling deploy under load, old workers going before or after the new ones come: nothing is lost, order is kept, nothing is delivered twice',
-  async ({ options }) => {
+  '%s: a rolling deploy under load, old workers going before or after the new ones come: nothing is lost, order is kept, nothing is delivered twice',
+  async (_, options) => {
     await using fleet = await Fleet.start(SHARDS, options)
     const { log } = fleet
     let workers = await Promise.all(['old-1', 'old-2', 'old-3'].map((name) => fleet.join(name)))
