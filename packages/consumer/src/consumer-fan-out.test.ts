@@ -15,14 +15,15 @@ function denied(action: string): Error {
 function setUp(shards: number) {
   const fleet = smallFleet(shards)
   const { model } = fleet
+  const ask = <Answer>(operation: string, input: object): Answer => model.call(operation, input) as Answer
+  const arnOf = (StreamName: string): string =>
+    ask<{ StreamDescriptionSummary: { StreamARN: string } }>('DescribeStreamSummary', { StreamName }).StreamDescriptionSummary
+      .StreamARN
   const StreamARN = arnOf('flights')
-  function arnOf(stream: string): string {
-    return model.call('DescribeStreamSummary', { StreamName: stream }).StreamDescriptionSummary.StreamARN
-  }
   const consumers = (stream = StreamARN): string[] =>
-    model
-      .call('ListStreamConsumers', { StreamARN: stream })
-      .Consumers.map(({ ConsumerName }: { ConsumerName: string }) => ConsumerName)
+    ask<{ Consumers: { ConsumerName: string }[] }>('ListStreamConsumers', { StreamARN: stream }).Consumers.map(
+      ({ ConsumerName }) => ConsumerName,
+    )
   const calls: string[] = []
   const call = model.call.bind(model)
   model.call = (operation, input) => {
@@ -33,7 +34,7 @@ function setUp(shards: number) {
   const eachRecord = (record: ConsumedRecord): void => void got.push(text(record))
   const numbers = (count: number): string[] => Array.from({ length: count }, (_, i) => `${i}`)
   const inAnyOrder = (): string[] => [...got].sort((a, b) => Number(a) - Number(b))
-  return { ...fleet, StreamARN, arnOf, consumers, calls, got, eachRecord, numbers, inAnyOrder }
+  return { ...fleet, ask, StreamARN, arnOf, consumers, calls, got, eachRecord, numbers, inAnyOrder }
 }
 
 const FAN_OUT = { retrieval: { fanOut: {} } } as const
@@ -173,9 +174,12 @@ describe('a consumer with enhanced fan-out', () => {
   })
 
   it('several streams have a consumer each, or one that is named', async () => {
-    const { model, consumer, consumers, create, arnOf, put, until, settled, got, eachRecord, clock } = setUp(1)
+    const { ask, consumer, consumers, create, arnOf, put, until, settled, got, eachRecord, clock } = setUp(1)
     create('trains', 1)
-    const { Consumer } = model.call('RegisterStreamConsumer', { StreamARN: arnOf('trains'), ConsumerName: 'own' })
+    const { Consumer } = ask<{ Consumer: { ConsumerARN: string } }>('RegisterStreamConsumer', {
+      StreamARN: arnOf('trains'),
+      ConsumerName: 'own',
+    })
     await clock.advanceAsync(10_000)
     const streams = ['flights', { stream: 'trains', consumerArn: Consumer.ConsumerARN }]
     const one = consumer({ ...FAN_OUT, streams })
