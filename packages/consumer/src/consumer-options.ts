@@ -69,7 +69,8 @@ export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
   readonly failoverTimeMs?: number | undefined
   /**
    * Milliseconds that handler calls in hand have when another worker, a new one mostly, asks for their shard. Then `context.signal` aborts, and a
-   * second later the shard goes without them, at its last completed record: what they had in hand is delivered again there. Default
+   * second later the shard goes without them, at its last completed record: what they had in hand is delivered again there. As long have the calls
+   * of a stream that is removed, or that was deleted and created anew. Default
    * 30000, as KCL's gracefulLeaseHandoffTimeoutMillis; 1000 to 3600000. Choose more than a call may take.
    */
   readonly handoffTimeoutMs?: number | undefined

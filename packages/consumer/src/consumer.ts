@@ -162,7 +162,7 @@ export class Consumer<T = Uint8Array> {
 
   /**
    * Reads this stream no more: handler calls in hand finish, what is completed is checkpointed and the leases are given up. Resolves when
-   * nothing of it runs here. Other consumers that have the stream go on with its shards; remove it from all of them to end it, and delete the
+   * nothing of it runs here. Calls that last longer than `handoffTimeoutMs` are cut off, as by `stop` with that time (event `handler-abandoned`). Other consumers that have the stream go on with its shards; remove it from all of them to end it, and delete the
    * leases with the last. Its name or ARN. After `stop` it rejects with ConsumerRanError: leases that were to be deleted are still there.
    */
   async removeStream(stream: string, options: RemoveStreamOptions = {}): Promise<RemovedStream> {
@@ -253,7 +253,8 @@ export class Consumer<T = Uint8Array> {
       paused: this.#workers.paused,
       stopLimit: this.#stopLimit,
       emit: (event) => {
-        if (event.type === 'handler-abandoned') this.#abandoned.push({ stream: event.stream, shardId: event.shardId })
+        if (event.type === 'handler-abandoned' && stop.aborted)
+          this.#abandoned.push({ stream: event.stream, shardId: event.shardId })
         emit(event)
         if (hintsAtAnotherStream(event)) this.#streams.suspect(event.stream)
       },
@@ -287,7 +288,7 @@ export class Consumer<T = Uint8Array> {
     const started = start()
     this.#streams.begin(
       streams,
-      new StreamChanges({ streams, steps, store, coordinator, failoverTimeMs, clock, random, stop }, started),
+      new StreamChanges({ streams, steps, store, coordinator, failoverTimeMs, handoffTimeoutMs, clock, random, stop }, started),
     )
     try {
       await started

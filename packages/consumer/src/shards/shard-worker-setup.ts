@@ -52,7 +52,7 @@ export class ShardWorkerSetup {
     this.#sources = new ShardSources(options)
   }
 
-  worker(lease: HeldLease, of: Pick<ConsumedStream, 'settings' | 'reference' | 'registration'>): ShardWorker {
+  worker(lease: HeldLease, of: Pick<ConsumedStream, 'settings' | 'reference' | 'registration' | 'limit'>): ShardWorker {
     const { settings, handlers, run, gates, offered, paused, stopLimit } = this.#options
     const { stream, initialPosition } = of.settings
     const emit = (event: ShardWorkerEvent): void => this.#options.emit({ ...event, stream })
@@ -80,7 +80,10 @@ export class ShardWorkerSetup {
       run,
       handlerBackoff: settings.handlerBackoff,
       gates: [paused.of(stream), ...gates.map((gate) => gateOf(gate, lease))],
-      stopLimit,
+      stopLimit: {
+        expired: AbortSignal.any([stopLimit.expired, of.limit.expired]),
+        abandoned: AbortSignal.any([stopLimit.abandoned, of.limit.abandoned]),
+      },
       checkpointWriteAfterMs: settings.checkpointWriteAfterMs,
       checkpointEveryRecords: settings.checkpointEveryRecords,
       clock,

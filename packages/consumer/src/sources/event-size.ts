@@ -1,5 +1,5 @@
-/** What a consumer is sent of a shard each second. https://docs.aws.amazon.com/streams/latest/dev/service-sizes-and-limits.html */
-const FAN_OUT_BYTES_PER_SECOND = 2 * 1024 * 1024
+import { SUBSCRIPTION_BYTES_PER_SECOND } from '@shardwise/core/service-limits'
+
 const LEAST = 16 * 1024
 
 /**
@@ -7,11 +7,11 @@ const LEAST = 16 * 1024
  * keep the room of one that is behind, so it is told by the events before.
  */
 export class EventSize {
-  #recent = FAN_OUT_BYTES_PER_SECOND
+  #recent = SUBSCRIPTION_BYTES_PER_SECOND
 
   /** Payload bytes. An event may bring more; that is counted when it is there. */
   get most(): number {
-    return Math.min(FAN_OUT_BYTES_PER_SECOND, Math.max(LEAST, 2 * this.#recent))
+    return Math.min(SUBSCRIPTION_BYTES_PER_SECOND, Math.max(LEAST, 2 * this.#recent))
   }
 
   brought(bytes: number): void {

@@ -1,5 +1,6 @@
 import type { Random } from '@shardwise/core/random'
 import type { FailureKind, ServiceFailure } from '@shardwise/core/service-error'
+import { SUBSCRIBE_INTERVAL_MS, SUBSCRIPTION_EXCLUSIVE_MS } from '@shardwise/core/service-limits'
 import { type Backoff, backoffDelay } from '../backoff.js'
 import { failurePace } from './failure-pace.js'
 import type { FailurePace } from './polling-pace.js'
@@ -31,13 +32,9 @@ type CourseState =
   | { readonly is: 'polling'; readonly probeAt: number }
   | { readonly is: 'closed'; readonly at: number }
 
-/**
- * A subscription of the same consumer to the same shard is refused for five seconds after a successful one, and takes over from it later; and
- * one call a second is allowed. https://docs.aws.amazon.com/kinesis/latest/APIReference/API_SubscribeToShard.html
- * Both are counted from the answer: the service's own time of the call lies before.
- */
-const AFTER_SUCCESS_MS = 5_100
-const AFTER_ATTEMPT_MS = 1_000
+/** Both are counted from the answer: the service's own time of the call lies before. */
+const AFTER_SUCCESS_MS = SUBSCRIPTION_EXCLUSIVE_MS + 100
+const AFTER_ATTEMPT_MS = SUBSCRIBE_INTERVAL_MS
 /** A subscription that has lived so long, with events, makes what failed before it forgotten. */
 const STEADY_MS = 30_000
 

@@ -11,6 +11,7 @@ import { LeaseTableError } from '../leases/lease-table-error.js'
 import type { RetrievalSettings } from '../retrieval-option.js'
 import { ShardDiscovery } from '../shards/shard-discovery.js'
 import { type RegistrationEvent, StreamRegistration } from '../sources/stream-registration.js'
+import { StopLimit } from '../stop-limit.js'
 import { identify } from './stream-identifier.js'
 import type { StreamSettings } from './stream-settings.js'
 
@@ -44,6 +45,8 @@ export class ConsumedStream {
   leaving = false
   /** By which its shards are subscribed to. Undefined: they are polled. */
   readonly registration: StreamRegistration | undefined
+  /** How long handlers have when it is left. */
+  readonly limit: StopLimit
   readonly #options: ConsumedStreamOptions
   #described: Described | undefined
   #streamId: string | undefined
@@ -53,6 +56,7 @@ export class ConsumedStream {
     this.#options = options
     this.reference = streamReference(options.settings.stream)
     this.registration = this.#registration()
+    this.limit = new StopLimit(options.clock, `The consumer stops reading ${options.settings.stream}`)
   }
 
   get settings(): StreamSettings {
