@@ -28,7 +28,7 @@ export class Disturber {
         for (const process of this.#chosen(disturbance.whom)) this.#cut(process, disturbance.service, disturbance.forMs)
         break
       case 'pause':
-        for (const process of this.#chosen(disturbance.whom)) this.#pause(process, disturbance.forMs, disturbance.suspended)
+        for (const process of this.#chosen(disturbance.whom)) process.pause(disturbance.forMs, disturbance.suspended)
         break
       case 'kill':
         for (const process of this.#chosen(disturbance.whom)) this.#world.kill(process, disturbance.againAfterMs)
@@ -114,13 +114,6 @@ export class Disturber {
       time.after(forMs, () => network.mend(process, each))
     }
     process.disturbed(time.now + forMs)
-  }
-
-  #pause(process: SimulatedProcess, forMs: number, suspended: boolean): void {
-    const { time } = this.#world
-    process.pause()
-    process.disturbed(time.now + forMs)
-    time.after(forMs, () => process.resume(suspended))
   }
 
   #split(which: number, where: number): void {

@@ -119,7 +119,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'an iterator that expired begins where the first one did',
-    find: "if (last !== undefined) this.#place = { kind: 'after', sequenceNumber: last }",
+    find: "if (sequenceNumber !== undefined) this.#place = { kind: 'after', sequenceNumber }",
     replace: '',
     caughtAs: /again within one tenure/,
   },
