@@ -164,8 +164,7 @@ export class Disturber {
 
   #openShards(): { readonly ShardId: string; readonly start: bigint; readonly end: bigint }[] {
     return this.#world.kinesis
-      .listing()
-      .filter(({ SequenceNumberRange }) => SequenceNumberRange?.EndingSequenceNumber === undefined)
+      .openShards()
       .map(({ ShardId, HashKeyRange }) => ({
         ShardId: ShardId!,
         start: BigInt(HashKeyRange!.StartingHashKey!),

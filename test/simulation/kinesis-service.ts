@@ -1,3 +1,4 @@
+import type { FanOutPort } from '@shardwise/core/fan-out-port'
 import type {
   CallOptions,
   DescribeStreamSummaryOutput,
@@ -11,9 +12,10 @@ import type {
   ShardListing,
 } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
-import { KinesisModel, KinesisModelError } from '@shardwise/local/model'
+import { KinesisModel, KinesisModelError, type SubscribeToShardAnswer } from '@shardwise/local/model'
 import { type Network, named } from './network.js'
 import { EPOCH, type SimulatedProcess } from './simulated-process.js'
+import { SimulatedSubscription } from './simulated-subscription.js'
 import type { VirtualTime } from './virtual-time.js'
 
 export const STREAM = 'flights'
@@ -89,9 +91,13 @@ export class KinesisService {
     return (this.call('ListShards', { StreamName: STREAM }) as ListShardsOutput).Shards ?? []
   }
 
+  openShards(): readonly ShardListing[] {
+    return this.listing().filter(({ SequenceNumberRange }) => SequenceNumberRange?.EndingSequenceNumber === undefined)
+  }
+
   /** As one process reaches it. */
-  port(process: SimulatedProcess): KinesisPort {
-    const { random, network, written, read } = this.#options
+  port(process: SimulatedProcess): KinesisPort & FanOutPort {
+    const { time, random, network, written, read } = this.#options
     const send = <T>(operation: string, about: string, work: () => T, options: CallOptions = {}): Promise<T> =>
       network.send({
         process,
@@ -134,6 +140,17 @@ export class KinesisService {
         )
         for (const { SequenceNumber } of output.Records ?? []) read(process.name, SequenceNumber!)
         return output
+      },
+      registerStreamConsumer: (input, options) =>
+        send('RegisterStreamConsumer', input.ConsumerName, () => this.call('RegisterStreamConsumer', input), options),
+      describeStreamConsumer: (input, options) =>
+        send('DescribeStreamConsumer', '', () => this.call('DescribeStreamConsumer', input), options),
+      subscribeToShard: async (input, options = {}) => {
+        const { ShardId, StartingPosition } = input
+        const about = `${ShardId} ${StartingPosition.Type} ${StartingPosition.SequenceNumber ?? ''}`
+        const work = (): SubscribeToShardAnswer => this.call('SubscribeToShard', input) as SubscribeToShardAnswer
+        const { EventStream: source } = await send('SubscribeToShard', about, work, options)
+        return new SimulatedSubscription({ process, time, network, source, signal: options.signal, read })
       },
       listShards: (input, options) => send('ListShards', input.ShardFilter?.Type ?? '', () => this.#list(input), options),
       describeStreamSummary: (input, options) =>

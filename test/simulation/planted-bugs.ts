@@ -75,10 +75,10 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     caughtAs: /begins a handler call/,
   },
   {
-    name: 'trust while the lease is being given away',
-    find: 'return this.isHeld() && !giving && this.isTrusted()',
-    replace: 'return this.isHeld() && this.isTrusted()',
-    caughtAs: /begins a handler call/,
+    name: 'a lease counts as expired before the failover time is over',
+    find: 'known.counter === lease.leaseCounter && now - known.at > this.#patienceMs(lease)',
+    replace: 'known.counter === lease.leaseCounter && now - known.at > this.#patienceMs(lease) / 2',
+    caughtAs: /took .* from/,
   },
   {
     name: 'a write of unknown outcome is believed by the counter alone',
