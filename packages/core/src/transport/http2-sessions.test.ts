@@ -6,9 +6,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ManualClock } from '../clock.js'
 import type { FanOutPort, ShardSubscription, SubscribeToShardInput } from '../fan-out-port.js'
 import { classifyFailure } from '../service-error.js'
-import { IDLE_MS, MOST_SILENCES, SILENCE_MS } from './http2-session.js'
+import { IDLE_MS, MOST_SILENCES, MOST_STREAMS, SILENCE_MS, STREAM_WINDOW_BYTES } from './http2-session.js'
 import { connectKinesis, type KinesisConnection, type KinesisConnectionOptions } from './kinesis-connection.js'
-import { EventStreamService } from './testing/event-stream-service.js'
+import { EventStreamService, type ReceivedRequest } from './testing/event-stream-service.js'
 import { FRAME, RawHttp2Peer } from './testing/raw-http2-peer.js'
 
 const credentials = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'secret' }
@@ -217,6 +217,59 @@ describe('connecting', () => {
     expect(failed).toMatchObject({ kind: 'connection', retryable: true })
     expect(failed.advice).toContain('does not speak the expected protocol')
     old.close()
+  })
+})
+
+describe('a reader that stands still', () => {
+  const event = { Records: [{ SequenceNumber: '1', PartitionKey: 'k', Data: Buffer.alloc(100_000, 'x') }] }
+
+  /** Sends events without end, as far as the client lets it. */
+  function flood(request: ReceivedRequest): void {
+    const message = request.message({ ':message-type': 'event', ':event-type': 'SubscribeToShardEvent' }, event)
+    const more = (): void => {
+      while (!request.stream.closed && request.stream.write(message)) {}
+    }
+    request.stream.on('drain', more)
+    more()
+  }
+
+  /** All that the client lets the service send is sent when pings are all that is. */
+  async function flooded(atLeast: number): Promise<number> {
+    const session = service.sessions[0]!
+    let sent = 0
+    for (let quiet = 0; quiet < 5; quiet++) {
+      await new Promise<void>((resolve) => void session.ping(() => resolve()))
+      if (service.bytesWritten - sent > 1_000 || sent < atLeast) quiet = 0
+      sent = service.bytesWritten
+    }
+    return sent
+  }
+
+  for (const reads of ['json', 'cbor'] as const) {
+    test(`is sent its window and no more, and an event for each that it takes: ${reads}`, async () => {
+      const fanOut = connect({ wire: { reads } })
+      service.onRequest = (request) => flood(request.accept())
+      const [subscription] = await subscribed(fanOut, 1)
+      const size = service.requests[0]!.message({}, event).length
+      // What Node's stream takes in before it stops reading, and answers to pings.
+      const besides = 160_000
+      expect(await flooded(STREAM_WINDOW_BYTES)).toBeLessThan(STREAM_WINDOW_BYTES + besides)
+      for (let taken = 0; taken < 20; taken++) {
+        expect((await subscription?.next())?.Records?.[0]?.Data?.length).toBe(event.Records[0]?.Data.length)
+      }
+      expect(await flooded(20 * size)).toBeLessThan(20 * size + STREAM_WINDOW_BYTES + besides)
+    })
+  }
+
+  test('does not hold up the others on its session, not even when all others stand still', async () => {
+    const fanOut = connect()
+    service.onRequest = (request) => flood(request.accept())
+    const subscriptions = await subscribed(fanOut, MOST_STREAMS)
+    expect(service.sessions).toHaveLength(1)
+    await flooded((MOST_STREAMS - 1) * STREAM_WINDOW_BYTES)
+    const reader = subscriptions.at(-1)
+    for (let taken = 0; taken < 200; taken++) expect((await reader?.next())?.Records).toHaveLength(1)
+    expect((await subscriptions[0]?.next())?.Records).toHaveLength(1)
   })
 })
 

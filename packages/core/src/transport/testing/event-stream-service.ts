@@ -162,9 +162,11 @@ export class EventStreamService {
     return this.requests[index]
   }
 
-  /** Connections that are open. */
-  get connections(): number {
-    return this.#sockets.size
+  /** What was sent over the connections that are open. */
+  get bytesWritten(): number {
+    let bytes = 0
+    for (const socket of this.#sockets) bytes += socket.bytesWritten
+    return bytes
   }
 
   /** Cuts all connections. */
