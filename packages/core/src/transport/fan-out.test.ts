@@ -140,6 +140,21 @@ describe('what ends a subscription', () => {
     }
   }
 
+  for (const [payload, message] of [
+    ['', 'ResourceInUseException'],
+    ['words', 'words'],
+    ['{"Message":"taken"}', 'taken'],
+    ['{"message":7}', 'ResourceInUseException'],
+  ] as const) {
+    test(`an exception keeps its name with the payload ${JSON.stringify(payload)}`, async () => {
+      const headers = { ':message-type': 'exception', ':exception-type': 'ResourceInUseException' }
+      service.onRequest = (request) => void request.accept().stream.end(encodeMessage(headers, payload))
+      const error = await failure((await connect().subscribeToShard(input)).next())
+      expect(error).toMatchObject({ name: 'ResourceInUseException', message })
+      expect(classifyFailure(error).kind).toBe('in-use')
+    })
+  }
+
   test('an error that is in no model', async () => {
     service.onRequest = (request) => {
       const headers = { ':message-type': 'error', ':error-code': 'InternalError', ':error-message': 'it broke' }

@@ -150,8 +150,8 @@ export class EventStreamService {
     })
   }
 
-  async start(): Promise<string> {
-    this.#listening.listen(0, '127.0.0.1')
+  async start(port = 0): Promise<string> {
+    this.#listening.listen(port, '127.0.0.1')
     await once(this.#listening, 'listening')
     return `${this.#secure ? 'https' : 'http'}://127.0.0.1:${(this.#listening.address() as AddressInfo).port}`
   }
