@@ -162,7 +162,7 @@ export class Consumer<T = Uint8Array> {
 
   /**
    * Reads this stream no more: handler calls in hand finish, what is completed is checkpointed and the leases are given up. Resolves when
-   * nothing of it runs here. Other consumers that have the stream go on with its shards; remove it from all of them to end it, and delete the
+   * nothing of it runs here. Calls that last longer than `handoffTimeoutMs` are cut off, as by `stop` with that time (event `handler-abandoned`). Other consumers that have the stream go on with its shards; remove it from all of them to end it, and delete the
    * leases with the last. Its name or ARN. After `stop` it rejects with ConsumerRanError: leases that were to be deleted are still there.
    */
   async removeStream(stream: string, options: RemoveStreamOptions = {}): Promise<RemovedStream> {
@@ -237,7 +237,7 @@ export class Consumer<T = Uint8Array> {
   ): Promise<void> {
     const settings = this.#settings
     const { applicationName, failoverTimeMs, handoffTimeoutMs, clock, random } = settings
-    const { port, store, kclTables } = connections
+    const { port, fanOut, store, kclTables } = connections
     const stop = this.#stop.signal
     const emit = (event: ConsumerEvent): void => this.events.emit(event)
     const steps = new StartSteps({ settings, stop, emit })
@@ -245,6 +245,7 @@ export class Consumer<T = Uint8Array> {
     const setup = new ShardWorkerSetup({
       settings,
       port,
+      fanOut,
       handlers,
       run,
       gates,
@@ -252,7 +253,8 @@ export class Consumer<T = Uint8Array> {
       paused: this.#workers.paused,
       stopLimit: this.#stopLimit,
       emit: (event) => {
-        if (event.type === 'handler-abandoned') this.#abandoned.push({ stream: event.stream, shardId: event.shardId })
+        if (event.type === 'handler-abandoned' && stop.aborted)
+          this.#abandoned.push({ stream: event.stream, shardId: event.shardId })
         emit(event)
         if (hintsAtAnotherStream(event)) this.#streams.suspect(event.stream)
       },
@@ -276,7 +278,9 @@ export class Consumer<T = Uint8Array> {
     this.#coordinator = coordinator
     const start = async (): Promise<void> => {
       for (const stream of streams.streams) {
-        await steps.take('describe-stream', () => stream.describe({ signal: stop }), stream.settings.stream)
+        const { registration, settings } = stream
+        await steps.take('describe-stream', () => stream.describe({ signal: stop }), settings.stream)
+        await steps.take('find-stream-consumer', async () => registration?.find(stop), settings.stream)
       }
       await steps.take('open-lease-table', () => store.open({ signal: stop }))
       await steps.take('list-shards', () => coordinator.start())
@@ -284,7 +288,7 @@ export class Consumer<T = Uint8Array> {
     const started = start()
     this.#streams.begin(
       streams,
-      new StreamChanges({ streams, steps, store, coordinator, failoverTimeMs, clock, random, stop }, started),
+      new StreamChanges({ streams, steps, store, coordinator, failoverTimeMs, handoffTimeoutMs, clock, random, stop }, started),
     )
     try {
       await started
@@ -306,7 +310,7 @@ function checkSignal(signal: AbortSignal | undefined): void {
   if (signal !== undefined) functionsOption('signal', signal, ['addEventListener', 'throwIfAborted'], 'an AbortSignal')
 }
 
-/** The service knows no such stream, or not the sequence number that was completed last. */
+/** The service knows no such stream, or not the sequence number that was completed last, or the consumer of the stream is gone with it. */
 function hintsAtAnotherStream(event: ConsumerEvent): event is ConsumerEvent & { readonly stream: string } {
-  return event.type === 'stream-not-found' || event.type === 'records-expired'
+  return event.type === 'stream-not-found' || event.type === 'records-expired' || event.type === 'stream-consumer-lost'
 }

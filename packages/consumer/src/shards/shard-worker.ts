@@ -1,6 +1,5 @@
 import type { Codec } from '@shardwise/core/codec'
 import type { ChildShard } from '@shardwise/core/kinesis-port'
-import { aborted } from '../aborted.js'
 import { untilConfirmed } from '../checkpoints/checkpoint-confirmation.js'
 import type { Position } from '../checkpoints/position.js'
 import type { RecordPosition } from '../delivery/completed-prefix.js'
@@ -9,9 +8,10 @@ import type { StartGate } from '../delivery/start-gate.js'
 import { LeaseLostError } from '../leases/lease-lost-error.js'
 import { sharedAbort } from '../shared-abort.js'
 import type { ShardRoom } from '../sources/byte-budget.js'
-import type { RecordSource } from '../sources/record-source.js'
+import type { RecordSource, Retrieval } from '../sources/record-source.js'
 import type { StopLimit } from '../stop-limit.js'
 import { HandlerWait } from './handler-wait.js'
+import { untilLooped } from './loop-wait.js'
 import { ReadDelivery } from './read-delivery.js'
 import type { ReadSnapshot } from './read-progress.js'
 import type { ReadWatch } from './read-watch.js'
@@ -36,6 +36,8 @@ export interface WorkerSnapshot extends ReadSnapshot {
   readonly state: ShardWorkerState
   /** Grows with every acquisition of the lease by anyone. */
   readonly generation: number
+  /** `polling` with enhanced fan-out: the shard cannot be subscribed to at this moment. Undefined: nothing has been read yet. */
+  readonly retrieval: Retrieval | undefined
   /** The last record completed without a gap, or where reading began. Automatic checkpoints: the lease's next write carries it. */
   readonly completed: Position
   /** The record at which `onFailure: 'stop-shard'` stopped the shard. */
@@ -88,11 +90,12 @@ export class ShardWorker {
   }
 
   snapshot(): WorkerSnapshot {
-    const { lease, room } = this.#options
+    const { lease, source, room } = this.#options
     const { delivery, checkpoints } = this.#parts
     return {
       state: this.#state,
       generation: lease.generation,
+      retrieval: source.retrieval,
       completed: checkpoints.end,
       blockedAt: delivery.blockedAt,
       duplicates: this.#readDelivery.duplicates,
@@ -148,10 +151,9 @@ export class ShardWorker {
 
   /** False when halted before. */
   async #begins(): Promise<boolean> {
-    const { pulled } = this.#options
+    const { pulled, clock, emit } = this.#options
     if (pulled === undefined || this.#state !== 'starting') return this.#state === 'starting'
-    await aborted(pulled.begun, this.#halt.signal)
-    if (this.#halt.signal.aborted) return false
+    if (!(await untilLooped({ pulled, halt: this.#halt.signal, clock, emit }))) return false
     if (pulled.place !== undefined) this.#readDelivery.startAt(pulled.place)
     return true
   }

@@ -23,6 +23,8 @@ export function settle(stream: Stream, now: number, wallTime: number): Settled {
       return state.until > now ? 'stays' : 'gone'
     case 'UPDATING': {
       const left = state.changes.filter((change) => change.at > now)
+      // Set anew the state would tell its watchers, who would look again, and so on.
+      if (left.length > 0 && left.length === state.changes.length) return 'stays'
       for (const change of state.changes) if (change.at <= now) apply(stream, change, wallTimeAt(change.at))
       stream.state = left.length === 0 ? { status: 'ACTIVE' } : { status: 'UPDATING', changes: left }
       return 'stays'
