@@ -1,4 +1,5 @@
 import { constants } from 'node:http2'
+import { Agent } from 'node:https'
 import { KinesisClient, ResourceInUseException } from '@aws-sdk/client-kinesis'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -267,6 +268,19 @@ describe('one attempt', () => {
     expect(classifyFailure(await failure(connect().subscribeToShard(input)))).toMatchObject({ kind: 'internal', retryable: true })
     expect(await service.requests[0]?.closed).toBe(constants.NGHTTP2_CANCEL)
   })
+})
+
+test('TLS settings that Node refuses fail each subscription, and no other waits for them', async () => {
+  const requestHandler = new NodeHttpHandler({ httpsAgent: new Agent({ cert: 'nonsense', key: 'nonsense' }) })
+  const place = { region: 'eu-west-1', endpoint: endpoint.replace('http:', 'https:'), credentials }
+  const client = new KinesisClient({ ...place, maxAttempts: 1, requestHandler })
+  const { port, fanOut } = connection({ client, controlAttempts: 1 })
+  // With its first call the handler makes up its settings.
+  expect(await failure(port.listShards({ StreamName: 's' }))).toMatchObject({ code: expect.stringMatching(/PEM/) as string })
+  for (let times = 0; times < 2; times++) {
+    expect(await failure(fanOut.subscribeToShard(input))).toMatchObject({ code: expect.stringMatching(/PEM/) as string })
+  }
+  client.destroy()
 })
 
 describe('the encoding', () => {

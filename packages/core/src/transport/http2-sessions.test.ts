@@ -384,6 +384,25 @@ describe('close, abort and time', () => {
     for (const request of service.requests) expect(await request.closed).toBe(constants.NGHTTP2_CANCEL)
   })
 
+  test('close() gives the place on the session back, also when the service had ended the stream and its end is unread', async () => {
+    await serve({ settings: { maxConcurrentStreams: 1 } })
+    service.onRequest = (request) => {
+      request.accept()
+      for (let event = 0; event < 5; event++) request.event({ MillisBehindLatest: event })
+      request.stream.end()
+    }
+    const fanOut = connect()
+    for (let times = 0; times < 3; times++) {
+      const subscription = await fanOut.subscribeToShard(shard(times))
+      await subscription.next()
+      // All of it has arrived when the answer to a ping behind it has.
+      await new Promise<void>((resolve) => void service.sessions[0]?.ping(() => resolve()))
+      subscription.close()
+      await clock.advanceAsync(0)
+    }
+    expect(service.sessions).toHaveLength(1)
+  })
+
   test('no answer in time', async () => {
     service.onRequest = () => {}
     const error = failure(connect().subscribeToShard(shard(0), { timeoutMs: 1234 }))
