@@ -61,9 +61,14 @@ export const ours: AggregateCodec = {
 const TOGETHER = 16
 const builder = new AggregateBuilder({ maxBytes: AGGREGATE_BYTES, pool: new BufferPool({ bufferBytes: AGGREGATE_BYTES }) })
 
+export interface RecordAggregator {
+  addUserRecord(record: KeyedRecord): void
+  build(): { readonly data: Buffer }
+}
+
 /** The types it declares need version 2 of the AWS SDK and lack RecordAggregator. */
 interface AwsKinesisAgg {
-  readonly RecordAggregator: new () => { addUserRecord(record: KeyedRecord): void; build(): { readonly data: Buffer } }
+  readonly RecordAggregator: new () => RecordAggregator
   readonly deaggregateSync: (
     record: { readonly partitionKey: string; readonly sequenceNumber: string; readonly data: string },
     computeChecksums: true,
@@ -71,6 +76,8 @@ interface AwsKinesisAgg {
   ) => void
 }
 const agg = createRequire(import.meta.url)('aws-kinesis-agg') as AwsKinesisAgg
+
+export const recordAggregator = (): RecordAggregator => new agg.RecordAggregator()
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
 

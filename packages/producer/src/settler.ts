@@ -238,7 +238,7 @@ export class Settler {
       if (!record.isAwaited) continue
       record.succeed({ shardId, sequenceNumber, subSequenceNumber: i, attempts: record.attempts + entry.attempts })
     }
-    entry.dissolve()
+    entry.free()
   }
 
   #misplaced(
