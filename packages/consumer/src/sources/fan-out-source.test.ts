@@ -33,6 +33,7 @@ function setUp({ resumeFrom = TRIM_HORIZON, startAt, fallback = false, bytes = 6
   const random = seededRandom(seed)
   const place = new ReadingPlace({ shardId: 'shard', resumeFrom, startAt, emit })
   const lease = { ours: true, confirmed: 0 }
+  let waited = 0
   const registration = {
     consumer: ARN as string | Error,
     asked: 0,
@@ -60,7 +61,7 @@ function setUp({ resumeFrom = TRIM_HORIZON, startAt, fallback = false, bytes = 6
     polling: fallback
       ? () => new PollingSource({ ...shared, port: shard as never, idleTimeBetweenReadsMs: 500, maxRecordsPerRead: 10_000 })
       : undefined,
-    waits: () => {},
+    waits: () => waited++,
   })
   const delivered: string[] = []
   /** The next batch, with as much time as it takes. */
@@ -94,7 +95,23 @@ function setUp({ resumeFrom = TRIM_HORIZON, startAt, fallback = false, bytes = 6
     expect(shard.open).toBe(0)
     expect(clock.pendingTimers).toBe(0)
   })
-  return { clock, shard, room, place, lease, registration, events, type, source, next, until, stop, delivered, written }
+  return {
+    clock,
+    shard,
+    room,
+    place,
+    lease,
+    waited: () => waited,
+    registration,
+    events,
+    type,
+    source,
+    next,
+    until,
+    stop,
+    delivered,
+    written,
+  }
 }
 
 describe('FanOutSource', () => {
@@ -197,7 +214,7 @@ describe('FanOutSource', () => {
     expect(clock.now() - since).toBeLessThan(50_000)
     expect(type('subscription-ended')).toMatchObject([{ reason: 'stalled', failure: { kind: 'timeout' } }])
     expect(delivered).toEqual(written())
-    expect(shard.open).toBe(1)
+    expect(shard.subscriptions.map(({ closed }) => closed)).toEqual([true, false])
   })
 
   it('scenario 29: order under back-pressure: nothing is pulled while the handler is busy, for ten minutes, and all comes in order', async () => {
@@ -398,6 +415,19 @@ describe('FanOutSource', () => {
       expect([shard.provoked, delivered]).toEqual([0, written()])
     })
 
+    it('does not subscribe, at the start neither, while the lease is in doubt, and says that it waits for it', async () => {
+      const { clock, shard, lease, source, stop, waited } = setUp()
+      lease.ours = false
+      shard.write(1)
+      const pending = source.next(stop.signal)
+      await clock.advanceAsync(60_000)
+      expect(shard.inputs).toEqual([])
+      expect(waited()).toBeGreaterThan(5)
+      lease.ours = true
+      await clock.advanceAsync(5_000)
+      expect((await pending).records).toHaveLength(1)
+    })
+
     it('does not subscribe any more when the lease is not ours', async () => {
       const { clock, shard, lease, source, stop, until } = setUp()
       shard.write(1)
@@ -498,6 +528,23 @@ describe('FanOutSource', () => {
       expect(type('fan-out-resumed')).toHaveLength(1)
       shard.close()
       expect((await next()).children).toEqual(CHILDREN)
+    })
+
+    it('again and again: each time it goes on where the other has come to', async () => {
+      const { shard, source, next, until, delivered, written } = setUp({ fallback: true })
+      for (let round = 1; round <= 4; round++) {
+        shard.refusesAll = failure('AccessDeniedException')
+        shard.live?.break(failure('AccessDeniedException'))
+        shard.write(5)
+        await until(delivered.length + 5)
+        expect(source.retrieval).toBe('polling')
+        shard.refusesAll = undefined
+        while (source.retrieval === 'polling') await next()
+        shard.write(5)
+        await until(10 * round)
+      }
+      expect(delivered).toEqual(written())
+      expect(shard.provoked).toBe(0)
     })
 
     it('does so when there is no stream consumer to subscribe with', async () => {

@@ -1,5 +1,5 @@
 import { type Clock, sleep } from '@shardwise/core/clock'
-import type { FanOutPort, ShardSubscription, StartingPosition, SubscribeToShardEvent } from '@shardwise/core/fan-out-port'
+import type { FanOutPort, ShardSubscription, SubscribeToShardEvent } from '@shardwise/core/fan-out-port'
 import type { KinesisPort, KinesisRecord, StreamReference } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
 import { classifyFailure, type ServiceFailure, withAdvice } from '@shardwise/core/service-error'
@@ -12,8 +12,9 @@ import { payloadBytes } from './payload-bytes.js'
 import type { ReadingPlace } from './reading-place.js'
 import type { FetchedBatch, RecordSource, Retrieval, SourceEvent, SubscriptionEnd } from './record-source.js'
 import { type Fate, ShardFate } from './shard-fate.js'
-import type { IteratorStart } from './shard-iterator.js'
+import { refusesPosition, startingPosition } from './starting-position.js'
 import type { StreamRegistration } from './stream-registration.js'
+import { readFor } from './timed-reading.js'
 
 export interface FanOutSourceOptions {
   readonly port: Pick<FanOutPort, 'subscribeToShard'>
@@ -164,7 +165,7 @@ export class FanOutSource implements RecordSource {
   /** An attempt to subscribe was refused, or the subscription by its first word. */
   async #refused(failure: ServiceFailure, consumerArn: string, signal: AbortSignal): Promise<FetchedBatch | undefined> {
     const { registration, place, clock } = this.#options
-    if (isOfPlace(failure) && place.start.StartingSequenceNumber !== undefined) {
+    if (refusesPosition(failure) && place.start.StartingSequenceNumber !== undefined) {
       place.refused(failure)
       this.#course.refused(clock.now())
       return undefined
@@ -245,7 +246,7 @@ export class FanOutSource implements RecordSource {
   /** A subscription has ended by an error. */
   async #broken(live: Live, failure: ServiceFailure, stalled: boolean, signal: AbortSignal): Promise<FetchedBatch | undefined> {
     const { clock, random } = this.#options
-    if (failure.kind === 'not-found' || isOfPlace(failure)) return this.#refused(failure, live.consumerArn, signal)
+    if (failure.kind === 'not-found' || refusesPosition(failure)) return this.#refused(failure, live.consumerArn, signal)
     const reason = stalled ? 'stalled' : failure.kind === 'in-use' ? 'taken-over' : 'failed'
     this.#ended(live, reason, failure, this.#course.failed(failure, clock.now(), random))
     return undefined
@@ -262,20 +263,7 @@ export class FanOutSource implements RecordSource {
   async #poll(forMs: number, signal: AbortSignal): Promise<FetchedBatch | undefined> {
     const { polling, clock } = this.#options
     this.#polling ??= polling!()
-    const end = new AbortController()
-    const quit = (): void => end.abort(signal.reason)
-    const timer = clock.schedule(forMs, () => end.abort())
-    signal.addEventListener('abort', quit)
-    try {
-      // What it has read by then it brings: nothing else may end this wait.
-      return await this.#polling.next(end.signal)
-    } catch (error) {
-      if (!end.signal.aborted) throw error
-      return undefined
-    } finally {
-      timer.cancel()
-      signal.removeEventListener('abort', quit)
-    }
+    return readFor(this.#polling, forMs, clock, signal)
   }
 
   async #findChildren(signal: AbortSignal): Promise<FetchedBatch | undefined> {
@@ -321,18 +309,4 @@ export class FanOutSource implements RecordSource {
     this.#live?.subscription.close()
     this.#live = undefined
   }
-}
-
-/** SubscribeToShard takes the same positions as GetShardIterator, by other names. */
-function startingPosition({ ShardIteratorType: Type, StartingSequenceNumber, Timestamp }: IteratorStart): StartingPosition {
-  return {
-    Type,
-    ...(StartingSequenceNumber !== undefined && { SequenceNumber: StartingSequenceNumber }),
-    ...(Timestamp !== undefined && { Timestamp }),
-  }
-}
-
-/** The sequence number is not accepted. A wrong ARN, too, is an invalid argument, and no reason to read the shard from its beginning. */
-function isOfPlace({ kind, code, message }: ServiceFailure): boolean {
-  return kind === 'invalid' && code.startsWith('InvalidArgument') && /sequence ?number/i.test(message)
 }

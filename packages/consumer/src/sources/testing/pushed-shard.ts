@@ -180,6 +180,8 @@ export class PushedSubscription implements ShardSubscription {
   /** It says nothing any more. */
   stalled = false
   asked = 0
+  /** By its reader. */
+  closed = false
   #endsWith: Error | undefined
   #ends = false
   readonly #endsAt: number
@@ -214,6 +216,7 @@ export class PushedSubscription implements ShardSubscription {
   }
 
   close(): void {
+    this.closed = true
     this.over = true
     this.wake()
   }
