@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { createRequire } from 'node:module'
-import { AggregateBuilder, BufferPool, decodeAggregate } from '@shardwise/aggregation'
+import { AggregateBuilder, BufferPool, decodeAggregates, finishAggregates, type SealedAggregate } from '@shardwise/aggregation'
 import { AggregatedRecord } from '@shardwise/aggregation/schema'
 import { WrongResult } from './rounds.js'
 
@@ -27,10 +27,18 @@ export interface AggregateCodec {
 export const ours: AggregateCodec = {
   name: 'ours',
   encode(records, _, take) {
+    const sealed: SealedAggregate[] = []
+    const finish = (): void => {
+      finishAggregates(sealed)
+      for (const aggregate of sealed) {
+        take(aggregate.bytes)
+        aggregate.release()
+      }
+      sealed.length = 0
+    }
     const seal = (): void => {
-      const sealed = builder.seal()
-      take(sealed.bytes)
-      sealed.release()
+      sealed.push(builder.seal())
+      if (sealed.length === TOGETHER) finish()
     }
     for (const { partitionKey, data } of records) {
       if (builder.tryAdd(partitionKey, data)) continue
@@ -38,15 +46,19 @@ export const ours: AggregateCodec = {
       builder.tryAdd(partitionKey, data)
     }
     seal()
+    finish()
   },
   decoder: (aggregates) => (take) => {
-    for (const aggregate of aggregates) {
-      const decoded = decodeAggregate(aggregate)
-      if (decoded === undefined) throw new WrongResult('a valid aggregate is taken for an ordinary record')
-      for (let i = 0; i < decoded.length; i++) take(decoded.partitionKey(i), decoded.data(i))
+    for (let start = 0; start < aggregates.length; start += TOGETHER) {
+      for (const decoded of decodeAggregates(aggregates.slice(start, start + TOGETHER))) {
+        if (decoded === undefined) throw new WrongResult('a valid aggregate is taken for an ordinary record')
+        for (let i = 0; i < decoded.length; i++) take(decoded.partitionKey(i), decoded.data(i))
+      }
     }
   },
 }
+/** Aggregates of a request, and of an answer. */
+const TOGETHER = 16
 const builder = new AggregateBuilder({ maxBytes: AGGREGATE_BYTES, pool: new BufferPool({ bufferBytes: AGGREGATE_BYTES }) })
 
 /** The types it declares need version 2 of the AWS SDK and lack RecordAggregator. */

@@ -360,3 +360,22 @@ describe('starting and stopping', () => {
     await expect(harness.consumer().run({} as never)).rejects.toMatchObject({ code: 'ERR_SHARDWISE_INVALID_OPTION' })
   })
 })
+
+it('creates and reads many shards at once without a warning of Node about listeners', async () => {
+  const shards = 32
+  await using harness = await StreamHarness.start(shards)
+  const warnings: string[] = []
+  const heard = ({ name, message }: Error): void => void (name === 'MaxListenersExceededWarning' && warnings.push(message))
+  process.on('warning', heard)
+  try {
+    const consumer = harness.consumer({ failoverTimeMs: 10_000 })
+    const held = heldShards(consumer)
+    const run = consumer.run({ eachRecord: () => {} })
+    await eventually([consumer], () => held.size === shards)
+    await consumer.stop()
+    await run
+  } finally {
+    process.off('warning', heard)
+  }
+  expect(warnings).toEqual([])
+})

@@ -1,5 +1,4 @@
 import { AggregationError, described } from './aggregation-error.js'
-import { writeTrailer } from './body-digest.js'
 import { BufferPool } from './buffer-pool.js'
 import { isUint8Array } from './byte-array.js'
 import { KeyTable } from './key-table.js'
@@ -138,7 +137,7 @@ export class AggregateBuilder {
     return true
   }
 
-  /** Finishes the aggregate. The builder is empty afterwards. Throws AggregationError if it is empty now. */
+  /** Ends the aggregate; see `finishAggregates`. The builder is empty afterwards. Throws AggregationError if it is empty now. */
   seal(): SealedAggregate {
     const buffer = this.#buffer
     if (buffer === undefined) throw new AggregationError('There is nothing to seal: add a record first, or check `count`')
@@ -148,7 +147,6 @@ export class AggregateBuilder {
     buffer.copyWithin(MAGIC_BYTES + tableBytes, MAGIC_BYTES, this.#recordsEnd)
     buffer.set(MAGIC)
     this.#explicitHashKeys.copyTo(buffer, this.#partitionKeys.copyTo(buffer, MAGIC_BYTES))
-    writeTrailer(buffer, tableBytes + this.#recordsEnd)
     this.#clear()
     return new PooledAggregate(this.#pool, buffer, byteLength, count)
   }

@@ -1,6 +1,6 @@
 import { type AggregateIndex, indexAggregate, KEY_FIELDS, RECORD_FIELDS } from './aggregate-index.js'
 import { AggregationError } from './aggregation-error.js'
-import { trailerMatches } from './body-digest.js'
+import { trailersMatch } from './body-digest.js'
 import { readTags } from './tag-fields.js'
 import type { Tag } from './user-record.js'
 import { readUtf8 } from './utf8.js'
@@ -35,9 +35,27 @@ export interface UserRecordView {
  * valid aggregate without records gives length 0, as KCL delivers nothing for it. Invalid UTF-8 in keys and tags reads as U+FFFD.
  */
 export function decodeAggregate(data: Uint8Array): DecodedAggregate | undefined {
-  if (!isAggregate(data) || !trailerMatches(data)) return undefined
+  if (!isAggregate(data) || !trailersMatch([data])[0]) return undefined
   const index = indexAggregate(data)
   return index === undefined ? undefined : new IndexedAggregate(data, index)
+}
+
+/** The same for many Kinesis records, such as those of a GetRecords answer: together their MD5 takes a fourth of the time. */
+export function decodeAggregates(datas: readonly Uint8Array[]): (DecodedAggregate | undefined)[] {
+  const decoded = new Array<DecodedAggregate | undefined>(datas.length).fill(undefined)
+  const marked: Uint8Array[] = []
+  const places: number[] = []
+  for (const [place, data] of datas.entries()) {
+    if (!isAggregate(data)) continue
+    marked.push(data)
+    places.push(place)
+  }
+  const matches = trailersMatch(marked)
+  for (const [i, data] of marked.entries()) {
+    const index = matches[i]! ? indexAggregate(data) : undefined
+    if (index !== undefined) decoded[places[i]!] = new IndexedAggregate(data, index)
+  }
+  return decoded
 }
 
 class IndexedAggregate implements DecodedAggregate {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { bodyDigest, trailerMatches, writeTrailer } from './body-digest.js'
+import { bodyDigest, trailersMatch, writeTrailers } from './body-digest.js'
 import { md5 } from './md5.js'
 
 const refusing = {
@@ -33,11 +33,23 @@ describe('bodyDigest', () => {
 
 it('a trailer matches what it was written over and nothing else', () => {
   const aggregate = new Uint8Array(4 + 100 + 16).fill(7)
-  writeTrailer(aggregate, 104)
-  expect(trailerMatches(aggregate)).toBe(true)
+  writeTrailers([aggregate])
+  expect(trailersMatch([aggregate])).toEqual([true])
   for (let i = 4; i < aggregate.length; i++) {
     aggregate[i]! ^= 1
-    expect(trailerMatches(aggregate)).toBe(false)
+    expect(trailersMatch([aggregate])).toEqual([false])
     aggregate[i]! ^= 1
   }
+})
+
+it.each([2, 3, 8, 9, 17, 25])('%i trailers at once are those that OpenSSL gives', (count) => {
+  const aggregates = Array.from({ length: count }, (_, i) => Uint8Array.from({ length: 20 + i * 77 }, (_, at) => at * i))
+  writeTrailers(aggregates)
+  for (const aggregate of aggregates) {
+    const expected = createHash('md5').update(aggregate.subarray(4, -16)).digest('hex')
+    expect(Buffer.from(aggregate.subarray(-16)).toString('hex')).toBe(expected)
+  }
+  const spoilt = count - 1
+  aggregates[spoilt]![aggregates[spoilt]!.length - 1]! ^= 1
+  expect(trailersMatch(aggregates)).toEqual(aggregates.map((_, i) => i !== spoilt))
 })

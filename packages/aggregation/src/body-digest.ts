@@ -1,4 +1,6 @@
 import { md5 } from './md5.js'
+import { Md5Lanes } from './md5-lanes.js'
+import { LANES, laneKernel } from './md5-lanes-kernel.js'
 import { DIGEST_BYTES, MAGIC_BYTES } from './wire-format.js'
 
 export type Digest = (bytes: Uint8Array) => Uint8Array
@@ -31,15 +33,47 @@ export function bodyDigest(runtime: BuiltinModules | undefined): Digest {
 
 const digest = bodyDigest((globalThis as { readonly process?: BuiltinModules }).process)
 
-/** Writes the trailer of an aggregate whose message ends at `bodyEnd`. Sixteen bytes must be free there. */
-export function writeTrailer(aggregate: Uint8Array, bodyEnd: number): void {
-  aggregate.set(digest(aggregate.subarray(MAGIC_BYTES, bodyEnd)), bodyEnd)
+/** Made with the first batch. Null where it cannot be. */
+let lanes: Md5Lanes | null | undefined
+
+function theLanes(): Md5Lanes | null {
+  if (lanes === undefined) {
+    const kernel = laneKernel()
+    lanes = kernel === undefined ? null : new Md5Lanes(kernel)
+  }
+  return lanes
 }
 
-/** Whether the last sixteen bytes are the MD5 of what lies between them and the magic number. */
-export function trailerMatches(aggregate: Uint8Array): boolean {
-  const bodyEnd = aggregate.length - DIGEST_BYTES
-  const expected = digest(aggregate.subarray(MAGIC_BYTES, bodyEnd))
-  for (let i = 0; i < DIGEST_BYTES; i++) if (expected[i] !== aggregate[bodyEnd + i]) return false
-  return true
+/** A digest, and the index of its aggregate. The bytes are valid during the call only. */
+type Found = (index: number, digest: Uint8Array) => void
+
+/** Of the messages in these aggregates, in whatever order. Many at once take a fourth of the time; one by itself is OpenSSL's. */
+function digestEach(aggregates: readonly Uint8Array[], found: Found): void {
+  const bodies = aggregates.map(bodyOf)
+  const batched = theLanes() !== null && bodies.length % LANES === 1 ? bodies.length - 1 : bodies.length
+  if (batched > 1 && lanes) lanes.digest(bodies.slice(0, batched), found)
+  for (let i = batched > 1 && lanes ? batched : 0; i < bodies.length; i++) found(i, digest(bodies[i]!))
+}
+
+const bodyOf = (aggregate: Uint8Array): Uint8Array => aggregate.subarray(MAGIC_BYTES, aggregate.length - DIGEST_BYTES)
+
+/** Writes the trailers of aggregates that are complete but for these last sixteen bytes. */
+export function writeTrailers(aggregates: readonly Uint8Array[]): void {
+  digestEach(aggregates, (i, found) => {
+    const aggregate = aggregates[i]!
+    aggregate.set(found, aggregate.length - DIGEST_BYTES)
+  })
+}
+
+/** Of each aggregate, whether its last sixteen bytes are the MD5 of what lies between them and the magic number. */
+export function trailersMatch(aggregates: readonly Uint8Array[]): boolean[] {
+  const matches: boolean[] = []
+  digestEach(aggregates, (i, found) => {
+    const aggregate = aggregates[i]!
+    const trailer = aggregate.length - DIGEST_BYTES
+    let differing = 0
+    for (let at = 0; at < DIGEST_BYTES; at++) differing |= found[at]! ^ aggregate[trailer + at]!
+    matches[i] = differing === 0
+  })
+  return matches
 }

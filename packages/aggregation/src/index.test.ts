@@ -13,6 +13,8 @@ it('exports these names and no others', () => {
         "BufferPool",
         "deaggregate",
         "decodeAggregate",
+        "decodeAggregates",
+        "finishAggregates",
         "isAggregate",
       ],
       "./md5": [

@@ -1,5 +1,5 @@
 export { AggregateBuilder, type AggregateBuilderOptions } from './aggregate-builder.js'
-export { type DecodedAggregate, decodeAggregate, type UserRecordView } from './aggregate-decoder.js'
+export { type DecodedAggregate, decodeAggregate, decodeAggregates, type UserRecordView } from './aggregate-decoder.js'
 export { AggregationError } from './aggregation-error.js'
 export { BufferPool, type BufferPoolOptions } from './buffer-pool.js'
 export {
@@ -9,6 +9,6 @@ export {
   type LambdaKinesisRecord,
   type SdkKinesisRecord,
 } from './deaggregate.js'
-export type { SealedAggregate } from './sealed-aggregate.js'
+export { finishAggregates, type SealedAggregate } from './sealed-aggregate.js'
 export type { Tag, UserRecordInput } from './user-record.js'
 export { isAggregate } from './wire-format.js'

@@ -1,11 +1,7 @@
-/** Resolves when the first of them aborts. */
-export function aborted(...signals: readonly AbortSignal[]): Promise<void> {
+/** Resolves when it aborts. */
+export function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    if (signals.some((signal) => signal.aborted)) return resolve()
-    const settle = (): void => {
-      for (const signal of signals) signal.removeEventListener('abort', settle)
-      resolve()
-    }
-    for (const signal of signals) signal.addEventListener('abort', settle)
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
   })
 }

@@ -19,25 +19,27 @@ export class ConsumerStartError extends Error {
   }
 }
 
-/** `run` was called a second time. A consumer runs once: make another for another run. */
+/**
+ * `run` was called a second time, or streams were to change after `stop`. A consumer runs once: make another for another run.
+ */
 export class ConsumerRanError extends Error {
   override readonly name = 'ConsumerRanError'
   readonly code = 'ERR_SHARDWISE_CONSUMER_RAN'
 
-  constructor() {
-    super('A consumer runs once, and `run` was called before: make a new Consumer')
+  constructor(because = '`run` was called before') {
+    super(`A consumer runs once, and ${because}: make a new Consumer`)
   }
 }
 
 /**
- * The reason of `context.signal` when the consumer stops and the time for handler calls is over: give up what can be given up and return. What
+ * The reason of `context.signal` when the consumer stops, or stops to read the stream, and the time for handler calls is over: give up what can be given up and return. What
  * was not completed is delivered again by the next owner of the shard. Nothing to repair.
  */
 export class ConsumerStoppingError extends Error {
   override readonly name = 'ConsumerStoppingError'
   readonly code = 'ERR_SHARDWISE_CONSUMER_STOPPING'
 
-  constructor() {
-    super('The consumer stops and waits no longer: give up the work in hand and return; its records are delivered again')
+  constructor(what = 'The consumer stops') {
+    super(`${what} and waits no longer: give up the work in hand and return; its records are delivered again`)
   }
 }

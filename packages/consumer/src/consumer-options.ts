@@ -67,7 +67,8 @@ export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
   readonly failoverTimeMs?: number | undefined
   /**
    * Milliseconds that handler calls in hand have when another worker, a new one mostly, asks for their shard. Then `context.signal` aborts, and a
-   * second later the shard goes without them, at its last completed record: what they had in hand is delivered again there. Default
+   * second later the shard goes without them, at its last completed record: what they had in hand is delivered again there. As long have the calls
+   * of a stream that is removed, or that was deleted and created anew. Default
    * 30000, as KCL's gracefulLeaseHandoffTimeoutMillis; 1000 to 3600000. Choose more than a call may take.
    */
   readonly handoffTimeoutMs?: number | undefined
@@ -79,12 +80,12 @@ export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
   /**
    * Milliseconds from the completion of a record to its checkpoint in the table, about, and so how much a crash repeats. Default
    * `failoverTimeMs` / 3, when each lease is written anyway; 100 to 600000. Less adds a DynamoDB write per shard and period; more
-   * saves nothing.
+   * saves nothing. Not with manual checkpoints.
    */
   readonly checkpointIntervalMs?: number | undefined
   /**
    * Records of a shard after which a checkpoint is written at once, beside the interval. Default: the interval alone; 1 to 10000000. A write for
-   * each so many records: 1 means one for every call of the handler. Of `checkpoint: 'auto'` only, as the interval.
+   * each so many records: 1 means one for every call of the handler. Not with manual checkpoints.
    */
   readonly checkpointEveryRecords?: number | undefined
   /**

@@ -185,7 +185,7 @@ describe('Consumer.records', () => {
     await settled(second)
     const stop = one.stop({ timeoutMs: 1000 })
     await settled(stop)
-    expect(await stop).toEqual({ abandonedShards: ['shardId-000000000000'] })
+    expect(await stop).toEqual({ abandonedShards: [{ stream: 'flights', shardId: 'shardId-000000000000' }] })
     const { value } = await second
     expect((value as StreamedRecord).context.signal.reason).toBeInstanceOf(ConsumerStoppingError)
     const rows = (await leaseStore.list()).leases

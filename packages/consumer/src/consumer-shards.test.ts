@@ -76,6 +76,37 @@ describe('Consumer.shards', () => {
     }
   })
 
+  it('says so, every minute, when nobody loops over a shard that is held', async () => {
+    const { consumer, put, until, settled, clock } = setUp(2)
+    put(10)
+    const one = consumer()
+    const waits: (readonly [string, number])[] = []
+    one.events.on('loop-awaited', ({ shardId, waitedMs }) => waits.push([shardId, Math.round(waitedMs / 1_000)]))
+    let late: ShardStream | undefined
+    const works: Promise<void>[] = []
+    let got = 0
+    const count = async (shard: ShardStream): Promise<void> => {
+      for await (const _ of shard.records()) got++
+    }
+    const loop = (async () => {
+      for await (const shard of one.shards()) {
+        if (late === undefined) late = shard
+        else works.push(count(shard))
+      }
+    })()
+    await until(() => waits.length === 2, 130_000)
+    expect(waits).toEqual([
+      [late!.shardId, 60],
+      [late!.shardId, 120],
+    ])
+    works.push(count(late!))
+    await until(() => got === 10)
+    await clock.advanceAsync(180_000)
+    expect(waits).toHaveLength(2)
+    await settled(one.stop())
+    await Promise.all([loop, ...works])
+  })
+
   it('goes back where the sink says so; the lease’s checkpoint stays, and checkpoints before it change nothing', async () => {
     const { leaseStore, consumer, put, until, settled } = setUp(1)
     put(10)

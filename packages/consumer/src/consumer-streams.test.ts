@@ -368,6 +368,74 @@ describe('addStream and removeStream', () => {
   })
 })
 
+describe('a handler that hangs while its stream is left', () => {
+  test('is cut off as in a handoff, and what it does later counts for nothing; the changes behind the removal follow', async () => {
+    const fleet = setUp(1)
+    const { consumer, create, put, until, settled, clock } = fleet
+    create('weather', 1)
+    create('radar', 1)
+    put(2, 'weather')
+    let finish: (() => void) | undefined
+    let signal: AbortSignal | undefined
+    const one = consumer({ streams: ['flights', 'weather'], handoffTimeoutMs: 5_000 })
+    const events = recorded(one)
+    const run = one.run({
+      eachRecord: (record, context) => {
+        if (record.stream !== 'weather') return undefined
+        signal = context.signal
+        return new Promise<void>((resolve) => (finish = resolve))
+      },
+    })
+    await until(() => finish !== undefined)
+    const removing = one.removeStream('weather')
+    const adding = one.addStream('radar')
+    await clock.advanceAsync(4_900)
+    expect(signal!.aborted).toBe(false)
+    await until(() => signal!.aborted, 200)
+    expect(signal!.reason).toMatchObject({
+      name: 'ConsumerStoppingError',
+      message: expect.stringMatching(/stops reading weather/),
+    })
+    await until(() => events.some(({ type }) => type === 'stream-added'), 3_000)
+    await settled(Promise.all([removing, adding]))
+    const [row] = await rowsOf(fleet, 'weather')
+    expect(row).toMatchObject({ leaseOwner: undefined, checkpoint: TRIM_HORIZON })
+    finish!()
+    await clock.advanceAsync(10_000)
+    expect(await rowsOf(fleet, 'weather')).toEqual([row])
+    expect(events.filter(({ type }) => type === 'handler-abandoned')).toMatchObject([{ stream: 'weather', records: 2 }])
+    const stopping = one.stop()
+    await settled(Promise.all([stopping, run]))
+    expect(await stopping).toEqual({ abandonedShards: [] })
+  })
+
+  test('does not keep the worker from beginning with the stream that has taken its place', async () => {
+    const fleet = setUp(2)
+    const { consumer, create, put, until, settled, clock, model } = fleet
+    put(20)
+    const one = consumer({ handoffTimeoutMs: 5_000 })
+    const events = recorded(one)
+    const received = new Received()
+    let finish: (() => void) | undefined
+    const run = one.run({
+      eachRecord: (record) => {
+        if (finish === undefined && record.shardId.endsWith('0')) return new Promise<void>((resolve) => (finish = resolve))
+        return received.handlers.eachRecord(record)
+      },
+    })
+    await until(() => finish !== undefined && received.records.length > 0)
+    model.call('DeleteStream', { StreamName: 'flights' })
+    await until(() => events.some(({ type }) => type === 'stream-not-found'))
+    await clock.advanceAsync(60_000)
+    create('flights', 2)
+    put(20)
+    await until(() => events.some(({ type }) => type === 'stream-recreated'))
+    await until(() => new Set(received.records.map(numberIn).filter((number) => number >= 20)).size === 20)
+    finish!()
+    await settled(Promise.all([one.stop(), run]))
+  })
+})
+
 describe('a stream that was deleted and created anew', () => {
   const recreate = ({ create, put }: SmallFleet): void => {
     create('flights', 3)

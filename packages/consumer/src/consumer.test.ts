@@ -270,7 +270,7 @@ describe('Consumer, without real time', () => {
     await settled(limited)
     expect(clock.now() - began).toBeLessThan(6200)
     expect(signal?.reason).toBeInstanceOf(ConsumerStoppingError)
-    const outcome = { abandonedShards: ['shardId-000000000000'] }
+    const outcome = { abandonedShards: [{ stream: 'flights', shardId: 'shardId-000000000000' }] }
     expect(await limited).toEqual(outcome)
     expect(await patient).toEqual(outcome)
     await run

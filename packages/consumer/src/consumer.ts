@@ -1,11 +1,12 @@
 import { EventSource } from '@shardwise/core/events'
-import { functionsOption, InvalidOptionError, integerOption, refuseUnknownOptions } from '@shardwise/core/options'
+import { functionsOption, integerOption, refuseUnknownOptions } from '@shardwise/core/options'
 import { aborted } from './aborted.js'
 import { type Connections, connect } from './connections.js'
 import { ConsumerRanError } from './consumer-error.js'
 import type { ConsumerEvent } from './consumer-events.js'
 import { type ConsumerOptions, type ConsumerSettings, checkOptions } from './consumer-options.js'
 import { type ConsumerSnapshot, type ConsumerState, type KnownShard, shardSnapshot } from './consumer-snapshot.js'
+import { checkShardId } from './delivery/paused-shards.js'
 import { RecordTurns, type StreamedRecord } from './delivery/record-turns.js'
 import type { ShardStream } from './delivery/shard-stream.js'
 import type { StartGate } from './delivery/start-gate.js'
@@ -13,12 +14,12 @@ import { KclFleet } from './leases/kcl-fleet.js'
 import { LeaseCoordinator } from './leases/lease-coordinator.js'
 import { type RecordsOptions, recordIterator } from './record-iterator.js'
 import { checkHandlers, type RunHandlers } from './run-handlers.js'
-import { checkRunOptions, type RunOptions, type RunSettings } from './run-options.js'
+import { checkRunOptions, checkTogether, type RunOptions, type RunSettings } from './run-options.js'
 import { OfferedShards, type ShardsOptions, shardLoop } from './shard-streams.js'
 import { ShardWorkerSetup } from './shards/shard-worker-setup.js'
 import { ShardWorkers } from './shards/shard-workers.js'
 import { StartSteps } from './start-steps.js'
-import { StopLimit, type StopOptions } from './stop-limit.js'
+import { type AbandonedShard, StopLimit, type StopOptions, type StopOutcome } from './stop-limit.js'
 import { type RemovedStream, type RemoveStreamOptions, StreamChanges } from './streams/stream-changes.js'
 import { StreamList } from './streams/stream-list.js'
 import type { StreamOptions } from './streams/stream-settings.js'
@@ -39,7 +40,7 @@ export class Consumer<T = Uint8Array> {
   readonly #stopLimit: StopLimit
   readonly #workers: ShardWorkers
   readonly #streams: StreamList
-  readonly #abandoned: string[] = []
+  readonly #abandoned: AbandonedShard[] = []
   #run: Promise<void> | undefined
   #coordinator: LeaseCoordinator | undefined
   #state: ConsumerState = 'new'
@@ -50,7 +51,7 @@ export class Consumer<T = Uint8Array> {
     this.#options = { ...options }
     this.#stopLimit = new StopLimit(this.#settings.clock)
     this.#workers = new ShardWorkers((event) => this.events.emit(event))
-    this.#streams = new StreamList(this.#settings, (event) => this.events.emit(event))
+    this.#streams = new StreamList(this.#settings, this.#stop.signal, (event) => this.events.emit(event))
     for (const stream of this.#streams.names) this.#workers.paused.of(stream)
   }
 
@@ -136,21 +137,24 @@ export class Consumer<T = Uint8Array> {
   /**
    * Begins no more handler calls, of one shard or of all, those that are taken or resumed later included. Calls in hand finish. What has been
    * read waits in memory, at most one read more is fetched, and the lease is kept. A shard that is handed to another worker is not paused
-   * there. May be called before `run`. `stream`: of this stream only, by name or ARN as given in the options; without it of all, those that are
-   * added later included.
+   * there. May be called before `run`. `stream`: of this stream only, by name or ARN; without it of all, those that are added later included.
+   *
+   * A shard that this consumer does not hold is accepted: it will be paused when it comes (event `shard-paused`). Throws InvalidOptionError for a
+   * stream that the consumer does not read, and for what cannot be a shard's id.
    */
   pause(shardId?: string, stream?: string): void {
-    this.#workers.pause(shardId, stream)
+    this.#workers.pause(this.#shardGiven(shardId), this.#streams.nameGiven(stream))
   }
 
-  /** Ends the pause of one shard, also out of a pause of all, or of all shards. */
+  /** Ends the pause of one shard, also out of a pause of all, or of all shards. Throws as `pause` does. */
   resume(shardId?: string, stream?: string): void {
-    this.#workers.resume(shardId, stream)
+    this.#workers.resume(this.#shardGiven(shardId), this.#streams.nameGiven(stream))
   }
 
   /**
    * Reads one more stream, from now on or, before `run`, from its start: for a consumer with `streams`. Resolves when the stream's shards have
-   * leases; this consumer, and others that were given the stream, then share them. Rejects as `run` does, and reads it not.
+   * leases; this consumer, and others that were given the stream, then share them. Rejects as `run` does, and reads it not; after `stop` with
+   * ConsumerRanError. When the consumer stops meanwhile it resolves, with nothing added.
    */
   async addStream(stream: string | StreamOptions): Promise<void> {
     return this.#streams.add(stream)
@@ -158,8 +162,8 @@ export class Consumer<T = Uint8Array> {
 
   /**
    * Reads this stream no more: handler calls in hand finish, what is completed is checkpointed and the leases are given up. Resolves when
-   * nothing of it runs here. Other consumers that have the stream go on with its shards; remove it from all of them to end it, and delete the
-   * leases with the last. Its name or ARN, as it was given.
+   * nothing of it runs here. Calls that last longer than `handoffTimeoutMs` are cut off, as by `stop` with that time (event `handler-abandoned`). Other consumers that have the stream go on with its shards; remove it from all of them to end it, and delete the
+   * leases with the last. Its name or ARN. After `stop` it rejects with ConsumerRanError: leases that were to be deleted are still there.
    */
   async removeStream(stream: string, options: RemoveStreamOptions = {}): Promise<RemovedStream> {
     return this.#streams.remove(stream, options)
@@ -189,36 +193,35 @@ export class Consumer<T = Uint8Array> {
     await this.stop()
   }
 
+  #shardGiven(shardId: string | undefined): string | undefined {
+    return checkShardId(shardId, (id) => this.snapshot().shards.some((shard) => shard.shardId === id))
+  }
+
   #begin(handlers: RunHandlers, run: RunSettings, gates: readonly StartGate[], offered?: OfferedShards): Promise<void> {
     if (this.#run !== undefined) throw new ConsumerRanError()
-    if (run.checkpoint === 'manual' && this.#settings.maxRecordIds !== undefined) {
-      throw new InvalidOptionError(
-        'dedupe',
-        'left out with manual checkpoints, whose handler must see every record',
-        this.#options.dedupe,
-      )
-    }
+    checkTogether(this.#options, run)
     this.#run = this.#stop.signal.aborted ? Promise.resolve() : this.#live(handlers, run, gates, offered)
     return this.#run
   }
 
   async #live(handlers: RunHandlers, run: RunSettings, gates: readonly StartGate[], offered?: OfferedShards): Promise<void> {
-    const connections = connect(
-      this.#options,
-      this.#settings,
-      () => this.#streams.arn,
-      (event) => this.events.emit(event),
-    )
     const workerId = newWorkerId(this.#settings.workerId, this.#settings.random)
     this.#workerId = workerId
     this.#state = 'starting'
+    let connections: Connections | undefined
     try {
+      connections = connect(
+        this.#options,
+        this.#settings,
+        () => this.#streams.arn,
+        (event) => this.events.emit(event),
+      )
       await this.#consume(handlers, run, gates, offered, connections, workerId)
     } catch (error) {
       // A start that was stopped has not failed.
       if (!this.#stop.signal.aborted) throw error
     } finally {
-      connections.close()
+      connections?.close()
       this.#state = 'stopped'
       this.events.emit({ type: 'consumer-stopped', workerId })
     }
@@ -249,7 +252,8 @@ export class Consumer<T = Uint8Array> {
       paused: this.#workers.paused,
       stopLimit: this.#stopLimit,
       emit: (event) => {
-        if (event.type === 'handler-abandoned') this.#abandoned.push(event.shardId)
+        if (event.type === 'handler-abandoned' && stop.aborted)
+          this.#abandoned.push({ stream: event.stream, shardId: event.shardId })
         emit(event)
         if (hintsAtAnotherStream(event)) this.#streams.suspect(event.stream)
       },
@@ -281,7 +285,7 @@ export class Consumer<T = Uint8Array> {
     const started = start()
     this.#streams.begin(
       streams,
-      new StreamChanges({ streams, steps, store, coordinator, failoverTimeMs, clock, random, stop }, started),
+      new StreamChanges({ streams, steps, store, coordinator, failoverTimeMs, handoffTimeoutMs, clock, random, stop }, started),
     )
     try {
       await started
@@ -294,11 +298,6 @@ export class Consumer<T = Uint8Array> {
       await this.#workers.finished()
     }
   }
-}
-
-export interface StopOutcome {
-  /** Shards whose handler did not return in time: they were given back at their last completed record. */
-  readonly abandonedShards: readonly string[]
 }
 
 /** Records are asked for. */

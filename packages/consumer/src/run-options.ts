@@ -1,4 +1,5 @@
 import { choiceOption, InvalidOptionError, integerOption, refuseUnknownOptions } from '@shardwise/core/options'
+import type { ConsumerOptions } from './consumer-options.js'
 import type { FailurePolicy } from './delivery/failure-policy.js'
 import type { RunHandlers } from './run-handlers.js'
 
@@ -64,6 +65,22 @@ export function checkRunOptions(handlers: RunHandlers, options: RunOptions): Run
     )
   }
   return { concurrency, onFailure: failurePolicy(options.onFailure), checkpoint }
+}
+
+const NOT_WITH_MANUAL = {
+  dedupe: 'whose handler must see every record',
+  checkpointIntervalMs: 'which are written when the handler makes them',
+  checkpointEveryRecords: 'which are written when the handler makes them',
+} as const
+
+/** What is set for the consumer and has no meaning in this run. Throws InvalidOptionError. */
+export function checkTogether(options: ConsumerOptions<unknown>, run: RunSettings): void {
+  if (run.checkpoint === 'auto') return
+  for (const name of Object.keys(NOT_WITH_MANUAL) as (keyof typeof NOT_WITH_MANUAL)[]) {
+    const given = options[name]
+    const rule = `left out with manual checkpoints (also of shards() and shardRecordProcessor), ${NOT_WITH_MANUAL[name]}`
+    if (given !== undefined) throw new InvalidOptionError(name, rule, given)
+  }
 }
 
 function failurePolicy(given: FailurePolicy | undefined): FailurePolicy {

@@ -14,18 +14,32 @@ export interface StopOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+export interface StopOutcome {
+  /** Shards whose handler did not return in time: they were given back at their last completed record. */
+  readonly abandonedShards: readonly AbandonedShard[]
+}
+
+export interface AbandonedShard {
+  /** As given in the options. */
+  readonly stream: string
+  readonly shardId: string
+}
+
 /** From the word to the handlers that time is up to giving their shards back without them. */
 const GRACE_MS = 1_000
 
-/** How patient a stop is with handler calls that do not return. */
+/** How patient a stop is with handler calls that do not return: the stop of a consumer, or of its work on one stream. */
 export class StopLimit {
   readonly #clock: Clock
+  readonly #what: string | undefined
   readonly #expired = sharedAbort()
   readonly #abandoned = sharedAbort()
   #grace: Scheduled | undefined
 
-  constructor(clock: Clock) {
+  /** `what`: as the reason of `expired` begins. Default: the consumer stops. */
+  constructor(clock: Clock, what?: string) {
     this.#clock = clock
+    this.#what = what
   }
 
   /** Handlers should give up what they can. The reason is a ConsumerStoppingError. */
@@ -45,14 +59,17 @@ export class StopLimit {
     signal?.addEventListener('abort', expire, { once: true, signal: over.signal })
     if (signal?.aborted === true || timeoutMs === 0) expire()
     else if (timeoutMs !== undefined) void sleep(this.#clock, timeoutMs, { signal: over.signal }).then(expire, () => {})
-    await stopped
-    over.abort()
-    this.#grace?.cancel()
+    try {
+      await stopped
+    } finally {
+      over.abort()
+      this.#grace?.cancel()
+    }
   }
 
   #expire(): void {
     if (this.#expired.signal.aborted) return
     this.#grace = this.#clock.schedule(GRACE_MS, () => this.#abandoned.abort())
-    this.#expired.abort(new ConsumerStoppingError())
+    this.#expired.abort(new ConsumerStoppingError(this.#what))
   }
 }

@@ -25,6 +25,8 @@ const CERTIFICATE =
   /^(CERT_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_|ERR_TLS_CERT_|HOSTNAME_MISMATCH|CRL_)/
 /** Node's words when the other side hangs up in the TLS handshake, under the code of any reset connection: nothing was sent yet. */
 const IN_HANDSHAKE = /before secure TLS connection was established/
+/** An HTTP/2 connection or stream that the other side ended, where others of Node's codes say that it spoke no HTTP/2. */
+const ENDED = /^ERR_HTTP2_(SESSION_ERROR|STREAM_ERROR|STREAM_CANCEL|GOAWAY_SESSION|INVALID_SESSION|INVALID_STREAM)$/
 const PROTOCOL = /^(HPE_|ERR_HTTP2_|ERR_SSL_|NGHTTP2_)/
 
 /** A chain of causes longer than this is not looked through: it may run in a circle. */
@@ -63,7 +65,7 @@ function adviceFor(code: string, where: string): string {
   }
   if (NOT_SENT.has(code))
     return `The endpoint${where} cannot be reached: check its address and port, and that the service is running there`
-  if (code === 'EPROTO' || PROTOCOL.test(code)) {
+  if (code === 'EPROTO' || (PROTOCOL.test(code) && !ENDED.test(code))) {
     return `The endpoint${where} does not speak the expected protocol: check http or https in the endpoint, and any proxy between`
   }
   return `The connection${where} broke: try again; if it lasts check the network and any proxy between`

@@ -235,7 +235,9 @@ describe('connection errors', () => {
       /NODE_EXTRA_CA_CERTS/,
     ],
     ['not HTTP', coded('HPE_INVALID_CONSTANT'), { kind: 'connection', written: 'unknown' }, /http or https/],
-    ['HTTP/2', coded('ERR_HTTP2_STREAM_CANCEL'), { kind: 'connection', written: 'unknown' }, /protocol/],
+    ['not HTTP/2', coded('ERR_HTTP2_ERROR'), { kind: 'connection', written: 'unknown' }, /protocol/],
+    ['an HTTP/2 stream', coded('ERR_HTTP2_STREAM_ERROR'), { kind: 'connection', written: 'unknown' }, /connection broke/],
+    ['a GOAWAY', coded('ERR_HTTP2_SESSION_ERROR'), { kind: 'connection', written: 'unknown' }, /connection broke/],
     [
       'both addresses tried',
       new AggregateError([refused, refused4], ''),

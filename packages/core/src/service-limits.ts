@@ -74,3 +74,27 @@ export const MAX_RETENTION_HOURS: number = 8760
 
 /** Calls an account may make each second. https://docs.aws.amazon.com/kinesis/latest/APIReference/API_DescribeStreamSummary.html */
 export const DESCRIBE_STREAM_SUMMARY_PER_SECOND: number = 20
+
+/** Consumers with enhanced fan-out a stream may have. https://docs.aws.amazon.com/kinesis/latest/APIReference/API_RegisterStreamConsumer.html */
+export const MAX_STREAM_CONSUMERS: number = 20
+
+/** Consumers that may be CREATING at the same time. https://docs.aws.amazon.com/kinesis/latest/APIReference/API_RegisterStreamConsumer.html */
+export const MAX_CONSUMERS_CREATING: number = 5
+
+/** After this the service ends a subscription. https://docs.aws.amazon.com/kinesis/latest/APIReference/API_SubscribeToShard.html */
+export const SUBSCRIPTION_LIFETIME_MS: number = 300_000
+
+/**
+ * For so long after a successful SubscribeToShard another one of the same consumer and shard is refused (ResourceInUseException); afterwards it
+ * takes the subscription over. https://docs.aws.amazon.com/kinesis/latest/APIReference/API_SubscribeToShard.html
+ */
+export const SUBSCRIPTION_EXCLUSIVE_MS: number = 5000
+
+/** Calls of SubscribeToShard for one consumer and shard are at least this far apart. https://docs.aws.amazon.com/kinesis/latest/APIReference/API_SubscribeToShard.html */
+export const SUBSCRIBE_INTERVAL_MS: number = 1000
+
+/**
+ * What each consumer with enhanced fan-out is sent of each shard every second.
+ * https://docs.aws.amazon.com/streams/latest/dev/enhanced-consumers.html
+ */
+export const SUBSCRIPTION_BYTES_PER_SECOND: number = 2 * MIB

@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+import { constants, type Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+
+import { type BrokenOff, push, type WirePush, writeHead } from './http-push.js'
 
 export interface WireRequest {
   readonly method: string
@@ -16,7 +18,7 @@ export interface WireAnswer {
 }
 
 /** `'drop'` breaks the connection without an answer, and with it what else it carries. `signal` aborts when the server stops. */
-export type WireHandler = (request: WireRequest, signal: AbortSignal) => Promise<WireAnswer | 'drop'>
+export type WireHandler = (request: WireRequest, signal: AbortSignal) => Promise<WireAnswer | WirePush | 'drop'>
 
 /** PutRecords takes 10 MiB of data and keys, which base64 makes 13.4 MiB, plus the JSON around up to 500 entries. */
 export const MAX_BODY_BYTES: number = 24 * 1024 * 1024
@@ -57,7 +59,11 @@ export function exchange(
       body: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, received),
     }
     handler(wire, signal).then(
-      (answer) => (answer === 'drop' ? breakOff(request, response) : send(response, answer)),
+      (answer) => {
+        if (answer === 'drop') breakOff(request, response)
+        else if ('chunks' in answer) void push(response, answer, (scope) => breakOff(request, response, scope))
+        else send(response, answer)
+      },
       // Only the stop of this server rejects a handler, and then the connection is gone or about to go.
       () => breakOff(request, response),
     )
@@ -72,13 +78,16 @@ function tooLarge(received: number): WireAnswer {
 }
 
 function send(response: ServerResponse | Http2ServerResponse, answer: WireAnswer): void {
-  const headers = { ...answer.headers, 'content-length': String(answer.body.byteLength) }
-  if (response instanceof Http2ServerResponse) response.writeHead(answer.status, headers)
-  else response.writeHead(answer.status, headers)
+  writeHead(response, answer.status, { ...answer.headers, 'content-length': String(answer.body.byteLength) })
   response.end(answer.body)
 }
 
-function breakOff(request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse): void {
-  if (response instanceof Http2ServerResponse) response.stream?.session?.destroy()
-  else request.socket.destroy()
+function breakOff(
+  request: IncomingMessage | Http2ServerRequest,
+  response: ServerResponse | Http2ServerResponse,
+  scope: BrokenOff['scope'] = 'connection',
+): void {
+  if (!(response instanceof Http2ServerResponse)) request.socket.destroy()
+  else if (scope === 'stream') response.stream?.close(constants.NGHTTP2_INTERNAL_ERROR)
+  else response.stream?.session?.destroy()
 }

@@ -47,7 +47,7 @@ async function send(
     },
     new AbortController().signal,
   )
-  if (answer === 'drop') throw new Error('dropped')
+  if (answer === 'drop' || 'chunks' in answer) throw new Error('no plain answer')
   return answer
 }
 

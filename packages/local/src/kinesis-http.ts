@@ -2,12 +2,18 @@ import { randomUUID } from 'node:crypto'
 import type { Clock } from '@shardwise/core/clock'
 import type { FaultControl, ServiceInput } from './faults.js'
 import type { WireAnswer, WireHandler, WireRequest } from './http-exchange.js'
+import type { WirePush } from './http-push.js'
 import { readInput } from './kinesis-input.js'
 import { KinesisModelError } from './model/index.js'
+import { ShardSubscription } from './model/shard-subscription.js'
+import type { SubscribeToShardAnswer } from './model/subscribe-to-shard.js'
 import { type SigningKey, verifySignature } from './signature-v4.js'
+import { SubscriptionChunks } from './subscription-chunks.js'
+import { type EventSource, SubscriptionReader } from './subscription-reader.js'
 import { WireError } from './wire-error.js'
 import { DEFAULT_FORMAT, formatOf, type WireFormat } from './wire-format.js'
 
+const EVENT_STREAM = 'application/vnd.amazon.eventstream'
 const TARGET = /^Kinesis_20131202\.(\w+)$/
 
 export interface KinesisHttpOptions {
@@ -25,7 +31,9 @@ export function kinesisHandler(options: KinesisHttpOptions): WireHandler {
     const answering = format ?? DEFAULT_FORMAT
     try {
       const output = await perform(request, format, options, signal)
-      return output === 'drop' ? 'drop' : answer(200, output, answering, options.clock)
+      if (output === 'drop') return 'drop'
+      if ('EventStream' in output) return eventStream(output.EventStream as EventSource, answering, options.clock)
+      return answer(200, output, answering, options.clock)
     } catch (error) {
       if (signal.aborted) throw error
       const { code, statusCode, message } = refusal(error)
@@ -55,22 +63,43 @@ async function perform(
   }
   if (key !== undefined) verifySignature(request, { key, service: 'kinesis', wallTime: clock.wallTime() })
   const input = readInput(operation, request.body, format)
-  const work = (given: ServiceInput): object => model.call(operation, given)
+  let source: EventSource | undefined
+  const work = (given: ServiceInput): object => {
+    const output = model.call(operation, given)
+    if (!isSubscribed(output)) return output
+    source = new SubscriptionReader(output.EventStream, clock)
+    return { EventStream: source }
+  }
   if (!faults.concerns(operation)) return work(input)
-  return faults.perform({ service: 'kinesis', operation, input }, work, signal)
+  try {
+    const output = await faults.perform({ service: 'kinesis', operation, input }, work, signal)
+    if (output === 'drop') source?.close()
+    return output
+  } catch (error) {
+    source?.close()
+    throw error
+  }
+}
+
+function isSubscribed(output: object): output is SubscribeToShardAnswer {
+  return 'EventStream' in output && output.EventStream instanceof ShardSubscription
 }
 
 function answer(status: number, output: object, format: WireFormat, clock: Clock): WireAnswer {
   // Operations without output answer with an empty body.
   const body = Object.keys(output).length === 0 ? new Uint8Array() : format.write(output)
+  return { status, headers: headersOf(format.contentType, clock), body }
+}
+
+function eventStream(source: EventSource, format: WireFormat, clock: Clock): WirePush {
+  return { status: 200, headers: headersOf(EVENT_STREAM, clock), chunks: new SubscriptionChunks(source, format) }
+}
+
+function headersOf(contentType: string, clock: Clock): Record<string, string> {
   return {
-    status,
-    headers: {
-      'content-type': format.contentType,
-      'x-amzn-requestid': randomUUID(),
-      date: new Date(clock.wallTime()).toUTCString(),
-    },
-    body,
+    'content-type': contentType,
+    'x-amzn-requestid': randomUUID(),
+    date: new Date(clock.wallTime()).toUTCString(),
   }
 }
 

@@ -17,6 +17,12 @@ const READERS: Readonly<Record<string, (input: Members, format: WireFormat) => v
       readBytes(entry as Members, 'Data', format, index)
     }
   },
+  ListStreamConsumers: (input, format) => readTimestamp(input, 'StreamCreationTimestamp', format),
+  SubscribeToShard(input, format) {
+    const { StartingPosition: position } = input
+    if (typeof position === 'object' && position !== null)
+      readTimestamp(position as Members, 'Timestamp', format, 'StartingPosition.')
+  },
   GetShardIterator: (input, format) => readTimestamp(input, 'Timestamp', format),
   ListShards(input, format) {
     readTimestamp(input, 'StreamCreationTimestamp', format)

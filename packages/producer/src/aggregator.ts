@@ -156,9 +156,6 @@ export class Aggregator {
  * service is down, would pile up whole buffers with a few records in each, far beyond what admission counts.
  */
 export function fitted(sealed: SealedAggregate, bufferBytes: number): PackedBytes {
-  const { byteLength, buffer } = sealed.bytes
-  if (byteLength * 2 > Math.min(bufferBytes, buffer.byteLength)) return sealed
-  const bytes = sealed.bytes.slice()
-  sealed.release()
-  return { bytes, release() {} }
+  if (sealed.byteLength * 2 <= Math.min(bufferBytes, sealed.bufferBytes)) sealed.shrink()
+  return sealed
 }

@@ -6,7 +6,7 @@ import { aggregateOf, entryOf, recordOf, shardOf } from './testing/records.js'
 import type { UserRecord } from './user-record.js'
 
 function aggregate(records: readonly UserRecord[], release: () => void = () => {}): Entry {
-  return Entry.aggregate(records, shardOf('s'), { bytes: new Uint8Array(50), release }, 7)
+  return Entry.aggregate(records, shardOf('s'), { bytes: new Uint8Array(50), byteLength: 50, release }, 7)
 }
 
 describe('Entry', () => {

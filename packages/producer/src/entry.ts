@@ -1,3 +1,4 @@
+import { finishAggregates, type SealedAggregate } from '@shardwise/aggregation'
 import { effectiveHashKey, type HashKeyRange, inRange } from '@shardwise/core/hash-key'
 import type { PutRecordsEntry } from '@shardwise/core/kinesis-port'
 import type { Shard } from '@shardwise/core/shard-map'
@@ -5,10 +6,7 @@ import type { AttemptFailure, UserRecord } from './user-record.js'
 import type { WaitedFor } from './waited-for.js'
 
 /** Bytes in a pooled buffer, to be given back once. */
-export interface PackedBytes {
-  readonly bytes: Uint8Array
-  release(): void
-}
+export type PackedBytes = Pick<SealedAggregate, 'bytes' | 'byteLength' | 'release'>
 
 /**
  * One Kinesis record on its way: an aggregate of user records, of one where that one has tags, or a single record sent plain. It is the unit of limits, of order,
@@ -21,7 +19,6 @@ export class Entry {
    * id: in a stream that was deleted and created anew the same id stands for another range.
    */
   readonly shard: Shard | undefined
-  readonly wire: PutRecordsEntry
   /** Whether it has the KPL's envelope, so that readers judge it by its members. */
   readonly isAggregate: boolean
   /** What it counts in a request and against the shard's limits: data and partition key. */
@@ -54,20 +51,25 @@ export class Entry {
   heldSince = 0
   /** When its time was over in its lane: what it had waited for. */
   waitedFor: WaitedFor | undefined = undefined
+  readonly #partitionKey: string
+  readonly #explicitHashKey: string | undefined
   #packed: PackedBytes | undefined
+  #wire: PutRecordsEntry | undefined
   #span: HashKeyRange | undefined
 
   private constructor(
     records: readonly UserRecord[],
     shard: Shard | undefined,
-    wire: PutRecordsEntry,
+    explicitHashKey: string | undefined,
     deadline: number,
     packed: PackedBytes | undefined,
   ) {
+    const { partitionKey, data } = records[0]!
     this.records = records
     this.shard = shard
-    this.wire = wire
-    this.bytes = wire.Data.byteLength + Buffer.byteLength(wire.PartitionKey)
+    this.#partitionKey = partitionKey
+    this.#explicitHashKey = explicitHashKey
+    this.bytes = (packed ?? data).byteLength + Buffer.byteLength(partitionKey)
     this.deadline = deadline
     let first = Number.POSITIVE_INFINITY
     let last = Number.NEGATIVE_INFINITY
@@ -97,9 +99,7 @@ export class Entry {
 
   /** As the caller gave it: its own key, and an explicit hash key only if it has one. */
   static plain(record: UserRecord, shard: Shard | undefined, deadline: number): Entry {
-    const { data: Data, partitionKey: PartitionKey, explicitHashKey } = record
-    const wire = explicitHashKey === undefined ? { Data, PartitionKey } : { Data, PartitionKey, ExplicitHashKey: explicitHashKey }
-    return new Entry([record], shard, wire, deadline, undefined)
+    return new Entry([record], shard, record.explicitHashKey, deadline, undefined)
   }
 
   /**
@@ -108,8 +108,26 @@ export class Entry {
    */
   static aggregate(records: readonly UserRecord[], shard: Shard, packed: PackedBytes, deadline: number): Entry {
     const first = records[0]!
-    const ExplicitHashKey = effectiveHashKey(first.partitionKey, first.explicitHashKey).toString()
-    return new Entry(records, shard, { Data: packed.bytes, PartitionKey: first.partitionKey, ExplicitHashKey }, deadline, packed)
+    const explicitHashKey = effectiveHashKey(first.partitionKey, first.explicitHashKey).toString()
+    return new Entry(records, shard, explicitHashKey, deadline, packed)
+  }
+
+  /** Completes the bytes of entries that leave together: by itself each would take four times as long. */
+  static finish(entries: readonly Entry[]): void {
+    finishAggregates(entries.flatMap((entry) => entry.#packed ?? []))
+  }
+
+  /** What PutRecords carries. For the first time before the entry ends or leaves its bytes to a request. */
+  get wire(): PutRecordsEntry {
+    if (this.#wire === undefined) {
+      if (this.isAggregate && this.#packed === undefined)
+        throw new Error('The entry has ended, and its bytes are those of others')
+      const Data = this.#packed?.bytes ?? this.records[0]!.data
+      const PartitionKey = this.#partitionKey
+      const ExplicitHashKey = this.#explicitHashKey
+      this.#wire = ExplicitHashKey === undefined ? { Data, PartitionKey } : { Data, PartitionKey, ExplicitHashKey }
+    }
+    return this.#wire
   }
 
   get shardId(): string | undefined {

@@ -25,9 +25,8 @@ export class LoneRecords {
     const scratch = this.#scratch
     if (scratch.tryAdd(partitionKey, data, explicitHashKey, tags)) {
       const sealed = scratch.seal()
-      const bytes = sealed.bytes.slice()
-      sealed.release()
-      return Entry.aggregate([record], shard, { bytes, release() {} }, deadline)
+      sealed.shrink()
+      return Entry.aggregate([record], shard, sealed, deadline)
     }
     const size = scratch.sizeWith(partitionKey, data, explicitHashKey, tags)
     const own = new AggregateBuilder({ maxBytes: Math.max(LEAST_BYTES, size) })

@@ -123,7 +123,7 @@ describe('RequestSender', () => {
   ])('the bytes %s', async (_, giveUpAt, released) => {
     const { sender, calls } = bench()
     let times = 0
-    const packed = { bytes: new Uint8Array(9), release: () => times++ }
+    const packed = { bytes: new Uint8Array(9), byteLength: 9, release: () => times++ }
     const entry = Entry.aggregate([recordOf('a'), recordOf('b')], shardOf('s'), packed, 0)
     sender.send([entry], 0)
     sender.giveUp(giveUpAt)

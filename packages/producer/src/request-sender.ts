@@ -1,6 +1,6 @@
 import type { KinesisPort, PutRecordsResult, StreamReference } from '@shardwise/core/kinesis-port'
 import { classifyFailure, type ServiceFailure } from '@shardwise/core/service-error'
-import type { Entry } from './entry.js'
+import { Entry } from './entry.js'
 
 /** How one PutRecords ended. */
 export type RequestOutcome =
@@ -78,6 +78,7 @@ export class RequestSender {
   /** Never rejects. */
   async #call({ entries, abort: { signal } }: Request): Promise<RequestOutcome> {
     try {
+      Entry.finish(entries)
       const { Records: results = [] } = await this.#port.putRecords(
         { ...this.#stream, Records: entries.map((entry) => entry.wire) },
         { signal },

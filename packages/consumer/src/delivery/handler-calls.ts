@@ -1,5 +1,6 @@
 import { type Clock, sleep } from '@shardwise/core/clock'
 import type { Random } from '@shardwise/core/random'
+import { aborted } from '../aborted.js'
 import { type Backoff, backoffDelay } from '../backoff.js'
 import { comparePositions, type Position, sequencePosition } from '../checkpoints/position.js'
 import type { ShardCheckpoints } from '../checkpoints/shard-checkpoints.js'
@@ -109,8 +110,7 @@ export class HandlerCalls {
   /** Resolves when halted where the shard is blocked, else at once: a shard that is blocked is kept. */
   async whileBlocked(): Promise<void> {
     const { halt } = this.#options
-    if (this.#blockedAt === undefined || halt.aborted) return
-    await new Promise<void>((resolve) => halt.addEventListener('abort', () => resolve(), { once: true }))
+    if (this.#blockedAt !== undefined) await aborted(halt)
   }
 
   #goesOn(): boolean {

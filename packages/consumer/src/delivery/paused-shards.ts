@@ -1,4 +1,15 @@
+import { InvalidOptionError } from '@shardwise/core/options'
 import type { StartGate } from './start-gate.js'
+
+/** As Kinesis forms them. Its API allows more, so what is known to be one is taken whatever its form. */
+const SHARD_ID = /^shardId-\d{12}$/
+
+/** A mistyped id would pause nothing, without a word. Throws InvalidOptionError. */
+export function checkShardId(shardId: string | undefined, isKnown: (shardId: string) => boolean): string | undefined {
+  const isOne = shardId === undefined || (typeof shardId === 'string' && (SHARD_ID.test(shardId) || isKnown(shardId)))
+  if (isOne) return shardId
+  throw new InvalidOptionError('shardId', 'the id of a shard, such as shardId-000000000000, or undefined for all shards', shardId)
+}
 
 /** Which shards are paused: some, or all, or all but some. Shards that are not read yet are covered too. */
 export class PausedShards implements StartGate {

@@ -3,6 +3,7 @@ import type { Random } from '@shardwise/core/random'
 import type { LeasedShards } from '../shards/leased-shards.js'
 import { ShardAudit } from '../shards/shard-audit.js'
 import { parentsHaveEnded } from '../shards/shard-lineage.js'
+import { sharedAbort } from '../shared-abort.js'
 import { Alarm } from './alarm.js'
 import { assignedLeases } from './assigned-leases.js'
 import { ChangedRows } from './changed-rows.js'
@@ -60,7 +61,7 @@ export class LeaseCoordinator {
   readonly #running = new Set<Promise<void>>()
   readonly #ending: EndingShards
   /** Nothing is taken any more. */
-  readonly #halt = new AbortController()
+  readonly #halt = sharedAbort()
   /** Nothing is held any more either. */
   readonly #empty = new AbortController()
   #state: CoordinatorState = { is: 'new' }

@@ -822,6 +822,9 @@ describe('the end of the shard', () => {
     expect(ended.outcome).toBe(false)
     await tenure.release()
     expect(await row()).toMatchObject({ checkpoint: SHARD_END, leaseOwner: undefined, leaseCounter: 2 })
+    expect(tenure.signal.aborted).toBe(false)
+    expect(events.at(-1)).toEqual({ type: 'lease-ended', leaseKey: 's1', childShardIds: ['s2', 's3'] })
+    expect(tenure.hasEnded()).toBe(true)
   })
 
   test('lost before: rejects, and the shard is not ended', async () => {

@@ -81,6 +81,8 @@ export class LeaseTenure implements HeldLease {
   readonly #limit: HandoffLimit
   #reading: Pick<ReadWatch, 'stalledMs'> | undefined
   #ending: Ending | undefined
+  /** Given up before it was known whether it has landed. */
+  #maybeEnded: Ending | undefined
   #successor: string | undefined
   /** The counter with which a release was sent that may have landed. */
   #maybeReleasedAt: number | undefined
@@ -232,7 +234,7 @@ export class LeaseTenure implements HeldLease {
     const { store, workerId, departure } = this.#options
     const progress = { ...this.#unwritten(), leaving: departure.isLeaving }
     const outcome = await this.#attempt('renew', (row, signal) => store.renew(row, workerId, progress, { signal }))
-    if (outcome.is === 'refused') this.#lose(outcome.found)
+    if (outcome.is === 'refused') this.#refused(outcome)
   }
 
   async #handOver(): Promise<void> {
@@ -246,7 +248,7 @@ export class LeaseTenure implements HeldLease {
     const { leaseCounter } = this.#owned.row
     const outcome = await this.#attempt('release', (row, signal) => store.handOver(row, workerId, last, { signal }))
     // The attempt in doubt may have been a renewal: then somebody has taken it from us.
-    if (outcome.is === 'refused' && !(outcome.uncertain && this.#maybeReleasedAt === leaseCounter)) this.#lose(outcome.found)
+    if (outcome.is === 'refused' && !(outcome.uncertain && this.#maybeReleasedAt === leaseCounter)) this.#refused(outcome)
     else if (outcome.is === 'refused' || outcome.is === 'landed') {
       emit({ type: 'lease-released', leaseKey: this.leaseKey, to })
       this.#giveUp()
@@ -257,20 +259,32 @@ export class LeaseTenure implements HeldLease {
   }
 
   async #end(ending: Ending): Promise<void> {
-    const { store, workerId, emit } = this.#options
-    const { childShardIds } = ending
-    const outcome = await this.#attempt('end', (row, signal) => store.end(row, workerId, childShardIds, { signal }))
-    const landedBefore = outcome.is === 'refused' && outcome.uncertain && outcome.found !== undefined && hasEnded(outcome.found)
-    if (outcome.is === 'landed' || landedBefore) {
-      emit({ type: 'lease-ended', leaseKey: this.leaseKey, childShardIds })
-      this.#giveUp()
-      ending.resolve(true)
-    } else if (outcome.is === 'refused') this.#lose(outcome.found)
+    const { store, workerId } = this.#options
+    const outcome = await this.#attempt('end', (row, signal) => store.end(row, workerId, ending.childShardIds, { signal }))
+    if (outcome.is === 'landed') this.#ended(ending)
+    else if (outcome.is === 'refused') this.#refused(outcome, ending)
     else if (outcome.is === 'failed' && this.#drain.signal.aborted) {
       // A stop must not wait for the table. Should this write land all the same, then what it says is true.
+      this.#maybeEnded = ending
       this.#ending = undefined
       ending.resolve(false)
     }
+  }
+
+  #refused({ uncertain, found }: Extract<WriteOutcome, { is: 'refused' }>, ending: Ending | undefined = this.#maybeEnded): void {
+    const { leaseCounter } = this.#owned.row
+    // One step on: an attempt of ours has landed without our knowing, and it was the end.
+    const isEnd = uncertain && found !== undefined && hasEnded(found) && found.leaseCounter === leaseCounter + 1
+    if (isEnd && ending !== undefined) this.#ended(ending)
+    else this.#lose(found)
+  }
+
+  #ended(ending: Ending): void {
+    const { childShardIds } = ending
+    this.#ending = ending
+    this.#options.emit({ type: 'lease-ended', leaseKey: this.leaseKey, childShardIds })
+    this.#giveUp()
+    ending.resolve(true)
   }
 
   async #attempt(operation: LeaseOperation, send: Parameters<OwnedRow['attempt']>[1]): Promise<WriteOutcome> {

@@ -1,5 +1,6 @@
 import { type Clock, sleep } from '@shardwise/core/clock'
 import type { ChildShard } from '@shardwise/core/kinesis-port'
+import { functionsOption } from '@shardwise/core/options'
 import type { Random } from '@shardwise/core/random'
 import { type Backoff, backoffDelay } from '../backoff.js'
 import { formatPosition, type Position } from '../checkpoints/position.js'
@@ -152,7 +153,7 @@ export class ProcessorCalls {
     const { signal } = permit
     if (callback === 'leaseLost') return this.#processor?.leaseLost({ signal })
     if (callback !== 'initialize') return this.#processor![callback]({ checkpointer: this.#checkpointer, signal })
-    this.#processor ??= factory({ stream, shardId, generation })
+    this.#processor ??= checkProcessor(factory({ stream, shardId, generation }))
     return this.#processor.initialize({
       shardId,
       extendedSequenceNumber: extended(resumeFrom),
@@ -172,6 +173,17 @@ export class ProcessorCalls {
     const { backoff, random } = this.#options
     return backoffDelay(attempt, backoff, random)
   }
+}
+
+const CALLBACKS = ['initialize', 'processRecords', 'leaseLost', 'shardEnded', 'shutdownRequested'] as const
+
+/** Throws InvalidOptionError. */
+function checkProcessor(made: ShardRecordProcessor): ShardRecordProcessor {
+  const isPromise = typeof (made as Partial<Promise<unknown>> | undefined)?.then === 'function'
+  // It is refused, and what it rejects with would end the process.
+  if (isPromise) void Promise.resolve(made).catch(() => {})
+  const what = 'a function that returns an object (no promise: `initialize` may wait)'
+  return functionsOption('shardRecordProcessor', made, CALLBACKS, what)
 }
 
 function extended(position: Position): ExtendedSequenceNumber {

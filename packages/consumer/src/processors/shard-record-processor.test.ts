@@ -41,6 +41,8 @@ function recording(log: string[], callbacks: Callbacks = {}): (shard: ProcessorS
   }
 }
 
+const SHARD: ProcessorShard = { stream: 'flights', shardId: 'shardId-000000000000', generation: 1 }
+
 /** A call that waits until the test lets it go. */
 function gate(): { readonly wait: () => Promise<void>; readonly open: () => void; readonly waiting: () => boolean } {
   let open = (): void => {}
@@ -90,6 +92,27 @@ function split({ model }: SmallFleet): void {
 }
 
 describe('a record processor', () => {
+  test.each<[string, () => unknown, RegExp]>([
+    ['a promise of one', async () => recording([])(SHARD), /no promise: .*, got Promise/],
+    ['a promise that fails', () => Promise.reject(new Error('no database')), /no promise: .*, got Promise/],
+    ['nothing', () => undefined, /with the functions initialize, processRecords, .*, got undefined/],
+    ['one without a callback', () => ({ ...recording([])(SHARD), shardEnded: undefined }), /shardEnded/],
+  ])('that is %s is refused with a clear word, and the factory called again', async (_name, make, message) => {
+    const fleet = setUp(1)
+    fleet.put(1)
+    const log: string[] = []
+    let made = 0
+    const ran = run(fleet, (shard) => (++made < 3 ? (make() as ShardRecordProcessor) : recording(log)(shard)))
+    await fleet.until(() => log.includes('0 process 0'))
+    const failed = { callback: 'initialize', error: expect.objectContaining({ code: 'ERR_SHARDWISE_INVALID_OPTION' }) }
+    expect(ran.of('processor-failed')).toMatchObject([
+      { ...failed, attempt: 1 },
+      { ...failed, attempt: 2 },
+    ])
+    expect(`${(ran.of('processor-failed')[0] as { error?: Error }).error?.message}`).toMatch(message)
+    await ran.stop()
+  })
+
   test('is initialized, gets the records, ends its shard, and those of the children follow', async () => {
     const fleet = setUp(1)
     const log: string[] = []

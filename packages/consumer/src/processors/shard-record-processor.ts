@@ -30,7 +30,10 @@ export interface ShardRecordProcessor<T = Uint8Array> {
   shutdownRequested(input: ShutdownRequestedInput): unknown
 }
 
-/** Makes the processor for one acquisition of a shard. When it throws it is called again. */
+/**
+ * Makes the processor for one acquisition of a shard, and returns it: what takes time belongs into `initialize`. When it throws, or returns something
+ * else, it is called again (event `processor-failed`).
+ */
 export type ShardRecordProcessorFactory<T = Uint8Array> = (shard: ProcessorShard) => ShardRecordProcessor<T>
 
 export interface ProcessorShard {

@@ -8,7 +8,7 @@ export interface HandlerWaitOptions {
   readonly onAbandoned: () => void
 }
 
-/** Waits for what the handler of a shard does, for as long as a stop has patience. Then the handler runs on, and what it does counts for nothing. */
+/** Waits for what the handler of a shard does, for as long as a stop has patience (of the consumer, or of its work on the stream). Then the handler runs on, and what it does counts for nothing. */
 export class HandlerWait {
   readonly #options: HandlerWaitOptions
   #isAbandoned = false

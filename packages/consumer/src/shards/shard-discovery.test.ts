@@ -435,3 +435,22 @@ test('children of a shard, as ListShards knows them', async () => {
   expect(children[1]!.HashKeyRange!.EndingHashKey).toBe(`${MAX_HASH_KEY}`)
   expect(await discovery('latest').childrenOf({ shardId: id(0) })).toEqual([])
 })
+
+test('leases of former streams are cleared away as often as there are any: earlier times do not count', async () => {
+  const createdAt = clock.wallTime()
+  const discovery = new ShardDiscovery({
+    kinesis: aPort(),
+    stream: STREAM,
+    store: table,
+    initialPosition: 'latest',
+    createdAt,
+    clock,
+    emit: () => {},
+  })
+  const former = { parentShardIds: [], range: undefined, startAt: undefined, streamCreatedAt: createdAt - 60_000 }
+  for (let time = 0; time < 8; time++) {
+    await table.create({ leaseKey: id(9), checkpoint: SHARD_END, ...former })
+    await discovery.createMissing()
+    expect(await numbers()).toEqual([0, 1])
+  }
+})

@@ -66,7 +66,6 @@ export interface CreateMissingOptions extends CallOptions {
 export class ShardDiscovery {
   readonly #options: ShardDiscoveryOptions
   readonly #garbage: LeaseGarbage
-  readonly #succession: Succession
   readonly #watch = new HashRangeWatch()
   /** As last listed without a hole. */
   #listed: ReadonlyMap<string, Shard> = new Map()
@@ -74,7 +73,6 @@ export class ShardDiscovery {
   constructor(options: ShardDiscoveryOptions) {
     this.#options = options
     this.#garbage = new LeaseGarbage(options)
-    this.#succession = new Succession(options)
   }
 
   /** True when a scan of the leases shows, for the third time in a row, hash keys that nobody will read. Then audit. */
@@ -111,12 +109,13 @@ export class ShardDiscovery {
       if (shards !== undefined && this.#isComplete(seen, shards)) return []
     }
     const created: string[] = []
-    while (!(await this.#create(created, atStart, options))) {}
+    const succession = new Succession(this.#options)
+    while (!(await this.#create(created, succession, atStart, options))) {}
     return created
   }
 
   /** False when that took so long that what was listed has become old. */
-  async #create(created: string[], atStart: boolean, options: CallOptions): Promise<boolean> {
+  async #create(created: string[], succession: Succession, atStart: boolean, options: CallOptions): Promise<boolean> {
     const { store, clock, listingValidMs = LISTING_VALID_MS, emit } = this.#options
     const listedAt = momentOf(clock)
     // Leases before shards: a child that is created in between has, in our listing, a parent that has not ended, and is left alone.
@@ -132,7 +131,7 @@ export class ShardDiscovery {
     const former = formerLeases(leases, shards, stream.streamCreatedAt)
     const fresh = (): boolean => elapsedMs(listedAt, momentOf(clock)) <= listingValidMs
     if (former.leases.length > 0) {
-      created.push(...(await this.#succession.advance({ leases, shards, former, stream, fresh }, options)))
+      created.push(...(await succession.advance({ leases, shards, former, stream, fresh }, options)))
       return false
     }
     const start = await this.#startingPoint(leases, options)

@@ -4,18 +4,20 @@ import type { DeliveryEvent } from '../delivery/delivery-event.js'
 import type { DecodeDelayedEvent } from '../delivery/record-preparation.js'
 import type { ProcessorEvent } from '../processors/processor-calls.js'
 import type { SourceEvent } from '../sources/record-source.js'
+import type { LoopAwaitedEvent } from './loop-wait.js'
 
 export type ShardWorkerEvent =
   | SourceEvent
   | DeliveryEvent
   | DecodeDelayedEvent
   | CheckpointAwaitedEvent
+  | LoopAwaitedEvent
   | ProcessorEvent
   | BatchCompletedEvent
   /** This process begins to read a shard, after `resumeFrom`. */
   | { readonly type: 'shard-started'; readonly shardId: string; readonly resumeFrom: Position }
   /**
-   * The consumer stopped and waited no longer for the handler. The shard is given back at the last completed record; whatever the handler still
+   * The consumer stopped, or its stream was removed or created anew, and the handler is waited for no longer. The shard is given back at the last completed record; whatever the handler still
    * does, `records` and more are delivered again by the next owner. Comes before `shard-stopped`.
    */
   | { readonly type: 'handler-abandoned'; readonly shardId: string; readonly records: number }

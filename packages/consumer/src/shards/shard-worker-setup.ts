@@ -48,7 +48,7 @@ export class ShardWorkerSetup {
     this.#budget = new ByteBudget(options.settings.maxBufferedBytes)
   }
 
-  worker(lease: HeldLease, of: Pick<ConsumedStream, 'settings' | 'reference'>): ShardWorker {
+  worker(lease: HeldLease, of: Pick<ConsumedStream, 'settings' | 'reference' | 'limit'>): ShardWorker {
     const { settings, port, handlers, run, gates, offered, paused, stopLimit } = this.#options
     const { stream, initialPosition } = of.settings
     const emit = (event: ShardWorkerEvent): void => this.#options.emit({ ...event, stream })
@@ -92,7 +92,10 @@ export class ShardWorkerSetup {
       run,
       handlerBackoff: settings.handlerBackoff,
       gates: [paused.of(stream), ...gates.map((gate) => gateOf(gate, lease))],
-      stopLimit,
+      stopLimit: {
+        expired: AbortSignal.any([stopLimit.expired, of.limit.expired]),
+        abandoned: AbortSignal.any([stopLimit.abandoned, of.limit.abandoned]),
+      },
       checkpointWriteAfterMs: settings.checkpointWriteAfterMs,
       checkpointEveryRecords: settings.checkpointEveryRecords,
       clock,

@@ -1,6 +1,5 @@
 import type { Codec } from '@shardwise/core/codec'
 import type { ChildShard } from '@shardwise/core/kinesis-port'
-import { aborted } from '../aborted.js'
 import { untilConfirmed } from '../checkpoints/checkpoint-confirmation.js'
 import type { Position } from '../checkpoints/position.js'
 import type { RecordPosition } from '../delivery/completed-prefix.js'
@@ -13,6 +12,7 @@ import type { ShardRoom } from '../sources/byte-budget.js'
 import type { RecordSource } from '../sources/record-source.js'
 import type { StopLimit } from '../stop-limit.js'
 import { HandlerWait } from './handler-wait.js'
+import { untilLooped } from './loop-wait.js'
 import { ReadDelivery } from './read-delivery.js'
 import type { ReadSnapshot } from './read-progress.js'
 import type { ReadWatch } from './read-watch.js'
@@ -151,10 +151,9 @@ export class ShardWorker {
 
   /** False when halted before. */
   async #begins(): Promise<boolean> {
-    const { pulled } = this.#options
+    const { pulled, clock, emit } = this.#options
     if (pulled === undefined || this.#state !== 'starting') return this.#state === 'starting'
-    await aborted(pulled.begun, this.#halt.signal)
-    if (this.#halt.signal.aborted) return false
+    if (!(await untilLooped({ pulled, halt: this.#halt.signal, clock, emit }))) return false
     if (pulled.place !== undefined) this.#readDelivery.startAt(pulled.place)
     return true
   }

@@ -32,7 +32,7 @@ const BETWEEN_LOOKS_MS = 1_000
 
 /**
  * There was another stream of this name, and there are leases of it: each is replaced by one of the shard that has its name now, from the
- * oldest record on, or deleted. docs/lease-protocol.md, "A stream that was created anew".
+ * oldest record on, or deleted. One for each time that this is found. docs/lease-protocol.md, "A stream that was created anew".
  */
 export class Succession {
   readonly #options: SuccessionOptions
@@ -53,7 +53,6 @@ export class Succession {
     const confirmed = former.certain || former.leases.every(({ leaseKey }) => this.#suspected.has(leaseKey))
     this.#suspected = new Set(former.leases.map(({ leaseKey }) => leaseKey))
     if (++this.#attempts > ATTEMPTS) {
-      this.#attempts = 0
       throw new FormerLeasesError(
         'Leases of a stream that was deleted are still being written: a consumer of it does not know yet',
       )

@@ -7,6 +7,7 @@ import type { LeaseEvent } from '../leases/lease-event.js'
 import type { LeaseStore } from '../leases/lease-store.js'
 import { LeaseTableError } from '../leases/lease-table-error.js'
 import { ShardDiscovery } from '../shards/shard-discovery.js'
+import { StopLimit } from '../stop-limit.js'
 import { identify } from './stream-identifier.js'
 import type { StreamSettings } from './stream-settings.js'
 
@@ -34,6 +35,8 @@ export class ConsumedStream {
   readonly reference: StreamReference
   /** No leases of it are taken any more. */
   leaving = false
+  /** How long handlers have when it is left. */
+  readonly limit: StopLimit
   readonly #options: ConsumedStreamOptions
   #described: Described | undefined
   #streamId: string | undefined
@@ -42,6 +45,7 @@ export class ConsumedStream {
   constructor(options: ConsumedStreamOptions) {
     this.#options = options
     this.reference = streamReference(options.settings.stream)
+    this.limit = new StopLimit(options.clock, `The consumer stops reading ${options.settings.stream}`)
   }
 
   get settings(): StreamSettings {

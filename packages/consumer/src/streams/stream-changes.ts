@@ -28,6 +28,8 @@ export interface StreamChangesOptions {
   readonly store: LeaseStore
   readonly coordinator: Pick<LeaseCoordinator, 'giveUp' | 'poke'>
   readonly failoverTimeMs: number
+  /** Milliseconds that handlers have when a stream is left. Then they are cut off, as by a stop: nobody shall wait for ever for one that hangs. */
+  readonly handoffTimeoutMs: number
   readonly clock: Clock
   readonly random: Random
   /** The consumer stops. */
@@ -57,7 +59,7 @@ export class StreamChanges {
     return this.#unlessStopped(added, undefined)
   }
 
-  /** Resolves when this worker does nothing with the stream any more. */
+  /** Resolves when this worker does nothing with the stream any more, but for handlers that were cut off. */
   remove(which: (stream: ConsumedStream) => boolean, leases: 'keep' | 'delete'): Promise<RemovedStream> {
     const { streams } = this.#options
     for (const stream of streams.streams) if (which(stream)) stream.leaving = true
@@ -117,8 +119,11 @@ export class StreamChanges {
   }
 
   async #leave(stream: ConsumedStream): Promise<void> {
-    const { streams, coordinator } = this.#options
-    await coordinator.giveUp((lease) => streams.of(lease) === stream)
+    const { streams, coordinator, handoffTimeoutMs: timeoutMs } = this.#options
+    await stream.limit.enforce(
+      { timeoutMs },
+      coordinator.giveUp((lease) => streams.of(lease) === stream),
+    )
     streams.delete(stream)
   }
 

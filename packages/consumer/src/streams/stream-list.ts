@@ -1,5 +1,6 @@
 import { InvalidOptionError, refuseUnknownOptions } from '@shardwise/core/options'
 import type { Connections } from '../connections.js'
+import { ConsumerRanError } from '../consumer-error.js'
 import type { ConsumerEvent } from '../consumer-events.js'
 import type { ConsumerSettings } from '../consumer-options.js'
 import type { Lease } from '../leases/lease.js'
@@ -20,6 +21,7 @@ const BETWEEN_CHECKS_MS = 5_000
 /** The streams of a consumer, from its making to its end. */
 export class StreamList {
   readonly #settings: ConsumerSettings
+  readonly #stop: AbortSignal
   readonly #emit: (event: ConsumerEvent) => void
   #streams: readonly StreamSettings[]
   #connections: Connections | undefined
@@ -28,8 +30,9 @@ export class StreamList {
   /** Infinity while a check is under way, which does not end before it knows. */
   readonly #checkedAt = new Map<string, number>()
 
-  constructor(settings: ConsumerSettings, emit: (event: ConsumerEvent) => void) {
+  constructor(settings: ConsumerSettings, stop: AbortSignal, emit: (event: ConsumerEvent) => void) {
     this.#settings = settings
+    this.#stop = stop
     this.#emit = emit
     this.#streams = settings.streams
   }
@@ -62,8 +65,13 @@ export class StreamList {
     return this.#life?.set.of(lease)?.settings.stream
   }
 
+  /** As given in the options, where `name` is that or the name of one given by its ARN. */
+  nameGiven(name: string | undefined): string | undefined {
+    return name === undefined ? undefined : this.#find(name).stream
+  }
+
   async add(given: string | StreamOptions): Promise<void> {
-    this.#requireSeveral()
+    this.#mayChange()
     const settings = checkStream(given, 'stream', this.#settings.initialPosition)
     const before = this.#streams
     checkDistinct([...before, settings], 'stream')
@@ -75,21 +83,20 @@ export class StreamList {
       this.#streams = this.#streams.filter((each) => each !== settings)
       throw error
     }
-    this.#emit({ type: 'stream-added', stream: settings.stream })
+    if (!this.#stop.aborted) this.#emit({ type: 'stream-added', stream: settings.stream })
   }
 
   async remove(name: string, options: RemoveStreamOptions): Promise<RemovedStream> {
-    this.#requireSeveral()
+    this.#mayChange()
     refuseUnknownOptions(options, ['leases'])
     const { leases = 'keep' } = options
     if (leases !== 'keep' && leases !== 'delete') throw new InvalidOptionError('leases', "'keep' or 'delete'", leases)
-    const settings = this.#streams.find((each) => each.stream === name) ?? this.#streams.find((each) => each.name === name)
-    if (settings === undefined) throw new InvalidOptionError('stream', `one of ${this.names.join(', ')}`, name)
+    const settings = this.#find(name)
     const { stream } = settings
     this.#streams = this.#streams.filter((each) => each !== settings)
     if (this.#life === undefined) return { deletedLeases: 0 }
     const removed = await this.#life.changes.remove((consumed) => consumed.settings === settings, leases)
-    this.#emit({ type: 'stream-removed', stream, ...removed })
+    if (!this.#stop.aborted) this.#emit({ type: 'stream-removed', stream, ...removed })
     return removed
   }
 
@@ -115,8 +122,17 @@ export class StreamList {
     return new ConsumedStream({ settings, amongSeveral, kinesis, store, leaseTable, clock, emit: this.#emit })
   }
 
-  #requireSeveral(): void {
-    if (this.#settings.severalStreams) return
-    throw new InvalidOptionError('streams', 'given to the constructor of a consumer whose streams change', undefined)
+  #find(name: string): StreamSettings {
+    const [named, another] = this.#streams.filter((each) => each.name === name)
+    // Two accounts may have streams of one name.
+    const found = this.#streams.find((each) => each.stream === name) ?? (another === undefined ? named : undefined)
+    if (found === undefined) throw new InvalidOptionError('stream', `one of ${this.names.join(', ')}`, name)
+    return found
+  }
+
+  #mayChange(): void {
+    if (!this.#settings.severalStreams)
+      throw new InvalidOptionError('streams', 'given to the constructor of a consumer whose streams change', undefined)
+    if (this.#stop.aborted) throw new ConsumerRanError('`stop` was called: its streams do not change any more')
   }
 }

@@ -24,14 +24,19 @@ export function controlRetry(options: ControlRetryOptions): ControlRetry {
   }
 }
 
-/** Tries again while the failure may pass by itself. Real timers and chance, so for the adapter to AWS only. */
-export function withControlRetry<T>(retry: ControlRetry, signal: AbortSignal | undefined, call: () => Promise<T>): Promise<T> {
+/** Tries again while the failure may pass by itself, unless `isFinal` says otherwise. Real timers and chance, so for the adapter to AWS only. */
+export function withControlRetry<T>(
+  retry: ControlRetry,
+  signal: AbortSignal | undefined,
+  call: () => Promise<T>,
+  isFinal: (error: unknown) => boolean = () => false,
+): Promise<T> {
   return pRetry(call, {
     retries: retry.attempts - 1,
     minTimeout: retry.baseMs,
     maxTimeout: Math.max(LONGEST_WAIT_MS, retry.baseMs),
     randomize: true,
-    shouldRetry: ({ error }) => classifyFailure(error).retryable,
+    shouldRetry: ({ error }) => classifyFailure(error).retryable && !isFinal(error),
     ...(signal && { signal }),
   })
 }

@@ -15,9 +15,17 @@ export interface HttpOptions {
  */
 export function httpHandler(options: HttpOptions): NodeHttpHandler {
   const maxSockets = integerOption('maxSockets', options.maxSockets, { min: 1, max: 10_000, fallback: 64 })
-  const connectionTimeout = integerOption('connectTimeoutMs', options.connectTimeoutMs, { min: 1, max: 600_000, fallback: 5_000 })
   const agent = { keepAlive: true, maxSockets }
-  return new NodeHttpHandler({ connectionTimeout, httpAgent: agent, httpsAgent: agent, logger: quietLogger })
+  return new NodeHttpHandler({
+    connectionTimeout: connectTimeout(options),
+    httpAgent: agent,
+    httpsAgent: agent,
+    logger: quietLogger,
+  })
+}
+
+export function connectTimeout(options: HttpOptions): number {
+  return integerOption('connectTimeoutMs', options.connectTimeoutMs, { min: 1, max: 600_000, fallback: 5_000 })
 }
 
 const silent = (): void => {}

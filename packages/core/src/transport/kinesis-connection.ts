@@ -1,3 +1,4 @@
+import type { ConnectionOptions } from 'node:tls'
 import {
   DescribeStreamSummaryCommand,
   GetRecordsCommand,
@@ -8,15 +9,18 @@ import {
   PutRecordsCommand,
 } from '@aws-sdk/client-kinesis'
 import { type Clock, systemClock } from '../clock.js'
-import type { CallOptions, KinesisPort } from '../kinesis-port.js'
+import type { FanOutPort } from '../fan-out-port.js'
+import type { KinesisPort } from '../kinesis-port.js'
 import { integerOption } from '../options.js'
-import { abortError, boundedCall } from './bounded-call.js'
 import { checkConnection } from './checked-connection.js'
-import { type ControlRetryOptions, controlRetry, withControlRetry } from './control-retry.js'
-import { explained } from './endpoint.js'
-import { type HttpOptions, httpHandler, quietLogger } from './http-handler.js'
+import { type ControlRetryOptions, controlRetry } from './control-retry.js'
+import { fanOutPort } from './fan-out.js'
+import { connectTimeout, type HttpOptions, httpHandler, quietLogger } from './http-handler.js'
+import { Http2Sessions } from './http2-sessions.js'
+import { KinesisCalls } from './kinesis-calls.js'
 import { sendOnce } from './one-attempt.js'
 import { type ReadChoice, ReadNegotiation, type WireEncoding } from './read-negotiation.js'
+import { tlsSettings } from './tls-settings.js'
 import { cborFormat, jsonFormat } from './wire-format.js'
 import { speakFormat } from './wire-protocol.js'
 
@@ -24,7 +28,8 @@ import { speakFormat } from './wire-protocol.js'
 export interface AwsConnection {
   /**
    * A client of your own, used as it is, with its own region, endpoint, credentials, connections and protocol; it is never destroyed. Even
-   * so each data-plane call is sent once. With it `endpoint` is refused; `region` and `credentials`, which callers share among services,
+   * so each data-plane call is sent once, and subscriptions of enhanced fan-out, though signed by it, go over connections of ours with the
+   * TLS settings of its request handler (but no proxy of its). With it `endpoint` is refused; `region` and `credentials`, which callers share among services,
    * have no effect. Default: a client with HTTP/1.1 keep-alive connections.
    */
   readonly client?: KinesisClient | undefined
@@ -47,9 +52,11 @@ export interface KinesisConnectionOptions extends AwsConnection, HttpOptions, Co
 
 export interface KinesisConnection {
   readonly port: KinesisPort
+  /** Enhanced fan-out. Subscriptions share HTTP/2 connections that are made here, whosever the client is. */
+  readonly fanOut: FanOutPort
   /** For calls that the port does not have. It retries as the SDK does. */
   readonly client: KinesisClient
-  /** Closes the connections of a client that was made here. One that was passed in stays as it is. */
+  /** Ends subscriptions, and closes the connections of a client that was made here. One that was passed in stays as it is. */
   close(): void
 }
 
@@ -62,72 +69,37 @@ export function connectKinesis(options: KinesisConnectionOptions = {}): KinesisC
   const { writes = 'json', reads = 'negotiate' } = options.wire ?? {}
   const negotiation = new ReadNegotiation(options.client === undefined ? reads : 'json')
   const clock = options.clock ?? systemClock
-
-  type Send<Output> = (client: KinesisClient, abortSignal: AbortSignal) => Promise<Output>
-
-  const once = <Output>(name: string, encoding: WireEncoding, call: CallOptions, send: Send<Output>): Promise<Output> =>
-    boundedCall((signal) => send(clients.speaking(encoding), signal), {
-      name,
-      clock,
-      timeoutMs: call.timeoutMs ?? timeoutMs,
-      signal: call.signal,
-    }).catch((error: unknown) => {
-      throw explained(error)
-    })
-
-  const read = async <Output>(
-    name: string,
-    kind: 'control' | 'records',
-    call: CallOptions,
-    send: Send<Output>,
-  ): Promise<Output> => {
-    const encoding = negotiation.encodingFor(kind)
-    try {
-      const output = await once(name, encoding, call, send)
-      negotiation.accepted(encoding)
-      return output
-    } catch (error) {
-      if (!negotiation.fallsBack(encoding, error)) throw error
-      return once(name, 'json', call, send)
-    }
-  }
-
-  const control = async <Output>(name: string, call: CallOptions, send: Send<Output>): Promise<Output> => {
-    try {
-      return await withControlRetry(retry, call.signal, () => read(name, 'control', call, send))
-    } catch (error) {
-      if (call.signal?.aborted === true) throw abortError(name, call.signal)
-      throw error
-    }
-  }
+  const calls = new KinesisCalls({ clientSpeaking: clients.speaking, negotiation, retry, clock, timeoutMs })
+  const tls = (): ConnectionOptions => tlsSettings(clients.client)
+  const sessions = new Http2Sessions({ clock, connectTimeoutMs: connectTimeout(options), tls })
 
   const port: KinesisPort = {
     putRecords: (input, call = {}) =>
-      once('PutRecords', writes, call, (client, abortSignal) => {
+      calls.once('PutRecords', writes, call, (client, abortSignal) => {
         const command = new PutRecordsCommand({ ...input, Records: input.Records as PutRecordsCommand['input']['Records'] })
         sendOnce(command)
         return client.send(command, { abortSignal })
       }),
     getShardIterator: (input, call = {}) =>
-      read('GetShardIterator', 'records', call, (client, abortSignal) => {
+      calls.read('GetShardIterator', 'records', call, (client, abortSignal) => {
         const command = new GetShardIteratorCommand(input)
         sendOnce(command)
         return client.send(command, { abortSignal })
       }),
     getRecords: (input, call = {}) =>
-      read('GetRecords', 'records', call, (client, abortSignal) => {
+      calls.read('GetRecords', 'records', call, (client, abortSignal) => {
         const command = new GetRecordsCommand(input)
         sendOnce(command)
         return client.send(command, { abortSignal })
       }),
     listShards: (input, call = {}) =>
-      control('ListShards', call, (client, abortSignal) => {
+      calls.control('ListShards', call, (client, abortSignal) => {
         const command = new ListShardsCommand(input)
         sendOnce(command)
         return client.send(command, { abortSignal })
       }),
     describeStreamSummary: (input, call = {}) =>
-      control('DescribeStreamSummary', call, async (client, abortSignal) => {
+      calls.control('DescribeStreamSummary', call, async (client, abortSignal) => {
         const command = new DescribeStreamSummaryCommand(input)
         let serviceTime: number | undefined
         sendOnce(command, (response) => {
@@ -136,7 +108,15 @@ export function connectKinesis(options: KinesisConnectionOptions = {}): KinesisC
         return { ...(await client.send(command, { abortSignal })), serviceTime }
       }),
   }
-  return { port, client: clients.client, close: clients.close }
+  const close = (): void => {
+    sessions.destroy(closedError())
+    clients.close()
+  }
+  return { port, fanOut: fanOutPort(calls, sessions, writes), client: clients.client, close }
+}
+
+function closedError(): Error {
+  return Object.assign(new Error('The connection was closed by its own side'), { name: 'AbortError' })
 }
 
 interface Clients {

@@ -33,6 +33,11 @@ export class ReadNegotiation {
     if (encoding === 'cbor' && this.#state === 'untried') this.#state = 'cbor'
   }
 
+  /** What came in this encoding cannot be decoded: JSON from now on, where that may be chosen. */
+  distrust(encoding: WireEncoding): void {
+    if (encoding === 'cbor' && this.#mayFallBack) this.#state = 'json'
+  }
+
   /** A call in this encoding failed. True when it is to be sent again in JSON, as are all reads from now on. */
   fallsBack(encoding: WireEncoding, error: unknown): boolean {
     if (encoding === 'json' || !this.#mayFallBack) return false

@@ -33,6 +33,15 @@ export const cborFormat: WireFormat = {
   decoder: () => (body) => (body.length === 0 ? {} : normalised(decodeCbor(body))),
 }
 
+/** First bytes of CBOR maps; no JSON text has them. */
+const CBOR_MAP = 0xa0
+
+/** The payload of an event, which is in the encoding of the request: its first byte tells for certain. */
+export function decodePayload(payload: Uint8Array): object {
+  if (payload.length === 0) return {}
+  return payload[0]! >= CBOR_MAP ? normalised(decodeCbor(payload)) : decodeJson(payload)
+}
+
 export function isCborContent(contentType: string | undefined): boolean {
   return contentType !== undefined && /cbor/i.test(contentType)
 }
@@ -68,9 +77,11 @@ function putRecordsJson(input: object): string | undefined {
 function normalised(answer: unknown): object {
   if (typeof answer !== 'object' || answer === null || Array.isArray(answer))
     throw new MalformedAnswerError('The answer is not an object')
-  const { Records: records, StreamDescriptionSummary: summary } = answer as Record<string, unknown>
+  const { Records: records, ...described } = answer as Record<string, unknown>
   if (Array.isArray(records)) for (const record of records) normaliseRecord(record)
+  const { StreamDescriptionSummary: summary, Consumer: consumer, ConsumerDescription: consumerToo = consumer } = described
   if (isObject(summary)) normaliseTime(summary, 'StreamCreationTimestamp')
+  if (isObject(consumerToo)) normaliseTime(consumerToo, 'ConsumerCreationTimestamp')
   return answer
 }
 

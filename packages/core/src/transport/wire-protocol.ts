@@ -28,6 +28,8 @@ interface Response {
   readonly body: unknown
 }
 
+const EVENT_STREAM = 'application/vnd.amazon.eventstream'
+
 /** Makes a client speak this format from its next call on. */
 export function speakFormat(client: KinesisClient, format: WireFormat): void {
   // The SDK's own type of a protocol is of its internals; its middleware reads `config.protocol` anew for each request.
@@ -94,6 +96,8 @@ class WireProtocol implements SdkProtocol {
       const error = JSON.stringify(this.#format.decoder(operation.name)?.(await bytesOf(response.body)), asText)
       return this.#sdk.deserializeResponse(operation, context, replaced(response, Buffer.from(error ?? '{}')))
     }
+    if (response.headers['content-type']?.startsWith(EVENT_STREAM))
+      return this.#sdk.deserializeResponse(operation, context, response)
     if (expectsCbor && !isCbor) {
       throw new NotCborError(`A CBOR request was answered with content type ${response.headers['content-type'] ?? '(none)'}`)
     }

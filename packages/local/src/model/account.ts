@@ -1,14 +1,18 @@
 import type { Clock } from '@shardwise/core/clock'
 import type { StreamReference } from '@shardwise/core/kinesis-port'
+import { CallQuota } from './call-quota.js'
 import { invalidArgument, limitExceeded, notFound } from './kinesis-error.js'
 import type { OpaqueTokens } from './opaque-token.js'
+import type { ShardSubscription } from './shard-subscription.js'
 import type { Change, Stream, StreamSettings } from './stream.js'
+import type { StreamConsumer } from './stream-consumer.js'
 import { noSuchStream, requireActive, settle } from './stream-lifecycle.js'
 
 export interface TransitionTimes {
   readonly create: number
   readonly delete: number
   readonly update: number
+  readonly consumer: number
 }
 
 export interface AccountOptions {
@@ -31,6 +35,10 @@ export class Account {
   #incarnations = 0
   /** For each name that was used before: the last second in its sequence numbers. */
   readonly #formerSeconds = new Map<string, number>()
+  readonly #consumerSeconds = new Map<string, number>()
+  readonly #changed = new Set<ShardSubscription>()
+  /** Of RegisterStreamConsumer, which is limited for the account and not for each stream. */
+  readonly registerQuota: CallQuota = new CallQuota(5)
 
   constructor(options: AccountOptions) {
     this.options = options
@@ -47,10 +55,32 @@ export class Account {
     const wallTime = this.options.clock.wallTime()
     this.wallTime = Math.floor(wallTime)
     for (const stream of this.streams.values()) {
+      stream.consumers.settle(this.now)
       if (stream.state.status === 'ACTIVE' || settle(stream, this.now, wallTime) === 'stays') continue
       this.streams.delete(stream.name)
       this.#formerSeconds.set(stream.name, stream.lastSecond)
+      stream.watchers.tell()
     }
+  }
+
+  /** Notes that something has changed for a subscription. It is told when the present call is done: see `wake`. */
+  changed(subscription: ShardSubscription): void {
+    this.#changed.add(subscription)
+  }
+
+  /** At the end of every call: tells the subscriptions that it changed something for. They may make calls of their own. */
+  wake(): void {
+    for (const subscription of this.#changed) {
+      this.#changed.delete(subscription)
+      subscription.wake()
+    }
+  }
+
+  /** Consumer ARNs end in the second of their creation; it never comes twice for one name. */
+  nextConsumerSecond(arn: string): number {
+    const second = Math.max(Math.floor(this.wallTime / 1000), (this.#consumerSeconds.get(arn) ?? 0) + 1)
+    this.#consumerSeconds.set(arn, second)
+    return second
   }
 
   /** What sets a new stream apart from one of the same name before it, so that old iterators and sequence numbers do not fit it. */
@@ -83,6 +113,16 @@ export class Account {
     const stream = this.streams.get(name)
     if (stream === undefined) throw noSuchStream(name, this.accountId)
     return stream
+  }
+
+  /** The consumer that an ARN names. */
+  consumer(arn: string): { readonly stream: Stream; readonly consumer: StreamConsumer } {
+    const stream = this.streams.get(/:stream\/([^/]+)\/consumer\//.exec(arn)?.[1] ?? '')
+    const consumer = stream?.consumers.withArn(arn)
+    if (stream === undefined || consumer === undefined) {
+      throw notFound(`Consumer ${arn} under account ${this.accountId} not found.`)
+    }
+    return { stream, consumer }
   }
 
   activeStream(reference: StreamReference): Stream {

@@ -45,7 +45,7 @@ export const describeStreamSummary: Operation = operation<StreamReference>(STREA
     StreamDescriptionSummary: {
       ...description(stream),
       OpenShardCount: stream.openShards.length,
-      ConsumerCount: 0,
+      ConsumerCount: stream.consumers.size,
       MaxRecordSizeInKiB: settings.maxRecordKiB,
       ...(settings.mode === 'ON_DEMAND' ? { RecordDistributionStrategy: settings.distribution } : {}),
     },

@@ -3,6 +3,13 @@ import type { Rule } from './input-validation.js'
 /** Rules of the fields that several operations share. Source: botocore, kinesis 2013-12-02, service-2.json. */
 export const STREAM_NAME: Rule = { type: 'string', min: 1, max: 128, pattern: '[a-zA-Z0-9_.-]+' }
 export const STREAM_ARN: Rule = { type: 'string', min: 1, max: 2048, pattern: 'arn:aws.*:kinesis:.*:\\d{12}:stream/\\S+' }
+export const CONSUMER_NAME: Rule = { type: 'string', min: 1, max: 128, pattern: '[a-zA-Z0-9_.-]+' }
+export const CONSUMER_ARN: Rule = {
+  type: 'string',
+  min: 1,
+  max: 2048,
+  pattern: '(arn):aws.*:kinesis:.*:\\d{12}:.*stream\\/[a-zA-Z0-9_.-]+\\/consumer\\/[a-zA-Z0-9_.-]+:[0-9]+',
+}
 export const STREAM: { readonly StreamName: Rule; readonly StreamARN: Rule } = { StreamName: STREAM_NAME, StreamARN: STREAM_ARN }
 export const SHARD_ID: Rule = { type: 'string', min: 1, max: 128, pattern: '[a-zA-Z0-9_.-]+' }
 export const SEQUENCE_NUMBER: Rule = { type: 'string', pattern: '0|([1-9]\\d{0,128})' }

@@ -1,2 +1,5 @@
+export { fanOutPort } from '../fan-out-port.js'
 export { KinesisModelError } from './kinesis-error.js'
 export { KinesisModel, type KinesisModelOptions } from './kinesis-model.js'
+export type { ShardSubscription, SubscriptionStep } from './shard-subscription.js'
+export type { SubscribeToShardAnswer } from './subscribe-to-shard.js'

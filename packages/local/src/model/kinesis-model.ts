@@ -16,8 +16,8 @@ export interface KinesisModelOptions {
   /** Default 'us-east-1'. */
   readonly region?: string
   /**
-   * How long, in milliseconds, a stream stays CREATING, DELETING and UPDATING. Default 100 each (the service takes tens of seconds). With
-   * 0 the next call finds it done.
+   * How long, in milliseconds, a stream stays CREATING, DELETING and UPDATING, and a consumer CREATING and DELETING (`consumer`). Default
+   * 100 each (the service takes tens of seconds). With 0 the next call finds it done.
    */
   readonly transitionMs?: Partial<TransitionTimes>
   /** Whether new streams limit their shards' throughput as the service does. Default true. See `setQuotas`. */
@@ -31,15 +31,16 @@ export interface KinesisModelOptions {
  * expire, quotas refill) is computed when a call comes, from the clock; the same calls at the same times give the same answers. Records
  * are kept in memory for the stream's retention period.
  *
- * Simplified against the service, besides speed: no throttling of control-plane calls and GetShardIterator, any number of streams may be
- * in creation at once, on-demand streams keep their number of shards, no consumers with enhanced fan-out, arrival times never decrease
- * within a shard. `StreamId` and warm throughput have no effect.
+ * SubscribeToShard answers with the subscription, a plain object too, where the API has a stream of events: see `ShardSubscription`.
+ *
+ * Simplified against the service, besides speed: no throttling of control-plane calls (but those on consumers) and of GetShardIterator, any
+ * number of streams may be in creation at once, on-demand streams keep their number of shards, arrival times never decrease within a shard. `StreamId` and warm throughput have no effect.
  */
 export class KinesisModel {
   readonly #account: Account
 
   constructor(options: KinesisModelOptions = {}) {
-    refuseUnknownOptions(options.transitionMs ?? {}, ['create', 'delete', 'update'])
+    refuseUnknownOptions(options.transitionMs ?? {}, ['create', 'delete', 'update', 'consumer'])
     const transition = (key: keyof TransitionTimes): number =>
       integerOption(`transitionMs.${key}`, options.transitionMs?.[key], { min: 0, fallback: 100 })
     this.#account = new Account({
@@ -55,7 +56,12 @@ export class KinesisModel {
         says: 'the name of a region',
         fallback: 'us-east-1',
       }),
-      transitionMs: { create: transition('create'), delete: transition('delete'), update: transition('update') },
+      transitionMs: {
+        create: transition('create'),
+        delete: transition('delete'),
+        update: transition('update'),
+        consumer: transition('consumer'),
+      },
       quotas: booleanOption('quotas', options.quotas, true),
       shardLimit: integerOption('shardLimit', options.shardLimit, { min: 1, fallback: 20_000 }),
     })
@@ -70,15 +76,22 @@ export class KinesisModel {
     const run = operations.get(operation)
     if (run === undefined) throw new KinesisModelError('UnknownOperationException', `Unknown operation ${operation}`)
     this.#account.arrive()
-    return run(this.#account, input)
+    try {
+      return run(this.#account, input)
+    } finally {
+      this.#account.wake()
+    }
   }
 
   /**
-   * Lifts (`false`) or restores the throughput quotas of one stream's shards, and the daily limit of its UpdateShardCount. Records that
-   * were accepted stay. Throws ResourceNotFoundException for a stream that does not exist.
+   * Lifts (`false`) or restores the throughput quotas of one stream's shards, how often its consumers may subscribe and be managed, and the
+   * daily limit of its UpdateShardCount. Records that were accepted stay. Throws ResourceNotFoundException for a stream that does not exist.
    */
   setQuotas(streamName: string, on: boolean): void {
     this.#account.arrive()
-    this.#account.streamNamed(streamName).quotas = on
+    const stream = this.#account.streamNamed(streamName)
+    stream.quotas = on
+    stream.watchers.tell()
+    this.#account.wake()
   }
 }

@@ -1,3 +1,9 @@
+import {
+  deregisterStreamConsumer,
+  describeStreamConsumer,
+  listStreamConsumers,
+  registerStreamConsumer,
+} from './consumer-operations.js'
 import { createStream } from './create-stream.js'
 import { deleteStream } from './delete-stream.js'
 import { describeLimits, describeStream, describeStreamSummary } from './describe-stream.js'
@@ -8,6 +14,7 @@ import type { Operation } from './operation.js'
 import { putRecord, putRecords } from './put-records.js'
 import { mergeShards, splitShard, updateShardCount } from './reshard-stream.js'
 import { getShardIterator } from './shard-iterator.js'
+import { subscribeToShard } from './subscribe-to-shard.js'
 import {
   addTagsToStream,
   listTagsForResource,
@@ -33,23 +40,28 @@ export const operations: ReadonlyMap<string, Operation> = new Map(
     CreateStream: createStream,
     DecreaseStreamRetentionPeriod: decreaseStreamRetentionPeriod,
     DeleteStream: deleteStream,
+    DeregisterStreamConsumer: deregisterStreamConsumer,
     DescribeLimits: describeLimits,
     DescribeStream: describeStream,
+    DescribeStreamConsumer: describeStreamConsumer,
     DescribeStreamSummary: describeStreamSummary,
     GetRecords: getRecords,
     GetShardIterator: getShardIterator,
     IncreaseStreamRetentionPeriod: increaseStreamRetentionPeriod,
     ListShards: listShards,
+    ListStreamConsumers: listStreamConsumers,
     ListStreams: listStreams,
     ListTagsForResource: listTagsForResource,
     ListTagsForStream: listTagsForStream,
     MergeShards: mergeShards,
     PutRecord: putRecord,
     PutRecords: putRecords,
+    RegisterStreamConsumer: registerStreamConsumer,
     RemoveTagsFromStream: removeTagsFromStream,
     SplitShard: splitShard,
     StartStreamEncryption: startStreamEncryption,
     StopStreamEncryption: stopStreamEncryption,
+    SubscribeToShard: subscribeToShard,
     TagResource: tagResource,
     UntagResource: untagResource,
     UpdateMaxRecordSize: updateMaxRecordSize,

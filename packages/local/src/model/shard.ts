@@ -2,6 +2,7 @@ import { type HashKeyRange, MAX_HASH_KEY } from '@shardwise/core/hash-key'
 import type { HashKeyRangeText, ShardListing } from '@shardwise/core/kinesis-port'
 import { ReadQuota } from './read-quota.js'
 import { END_POSITION, formatSequenceNumber, type SequenceNumber, SequenceNumberSource } from './sequence-number.js'
+import { Watchers } from './watchers.js'
 import { WriteQuota } from './write-quota.js'
 
 /** A record as it is kept. */
@@ -40,6 +41,8 @@ export class Shard {
   readonly startingSequenceNumber: string
   readonly writeQuota: WriteQuota = new WriteQuota()
   readonly readQuota: ReadQuota = new ReadQuota()
+  /** Told of each record, and when it closes. */
+  readonly watchers: Watchers = new Watchers()
   readonly #numbers: SequenceNumberSource
   #records: StoredRecord[] = []
   /** Records before this index of the array are trimmed. They are dropped for real when they are half of it. */
@@ -97,6 +100,7 @@ export class Shard {
       encrypted: record.encrypted,
     }
     this.#records.push(stored)
+    this.watchers.tell()
     return stored
   }
 
@@ -106,6 +110,18 @@ export class Shard {
       END_POSITION,
       Math.max(Math.floor(this.#closedAt / 1000), this.origin.beganSecond),
     )
+    this.watchers.tell()
+  }
+
+  /**
+   * A number above every record before `position` and below any record from there on, as the service gives to readers who wait at the tip.
+   * It grows with time.
+   */
+  numberBefore(position: number, wallTime: number): string {
+    const last = this.recordAt(position - 1)
+    const lastSecond = last === undefined ? this.origin.beganSecond : Math.floor(last.arrivedAt / 1000)
+    const second = Math.max(Math.floor(wallTime / 1000), lastSecond + 1, this.origin.beganSecond + 1)
+    return this.#boundary(position - 1, second)
   }
 
   /** Forgets the records that arrived before `horizon`. */

@@ -1,4 +1,4 @@
-import { inUse, notFound } from './kinesis-error.js'
+import { inUse, type KinesisModelError, notFound } from './kinesis-error.js'
 import type { Change, Stream } from './stream.js'
 
 /** What the passage of time has made of a stream. */
@@ -23,6 +23,8 @@ export function settle(stream: Stream, now: number, wallTime: number): Settled {
       return state.until > now ? 'stays' : 'gone'
     case 'UPDATING': {
       const left = state.changes.filter((change) => change.at > now)
+      // Set anew the state would tell its watchers, who would look again, and so on.
+      if (left.length > 0 && left.length === state.changes.length) return 'stays'
       for (const change of state.changes) if (change.at <= now) apply(stream, change, wallTimeAt(change.at))
       stream.state = left.length === 0 ? { status: 'ACTIVE' } : { status: 'UPDATING', changes: left }
       return 'stays'
@@ -47,6 +49,6 @@ export function requireWritable(stream: Stream, accountId: string): void {
   if (status !== 'ACTIVE' && status !== 'UPDATING') throw noSuchStream(stream.name, accountId)
 }
 
-export function noSuchStream(name: string, accountId: string): Error {
+export function noSuchStream(name: string, accountId: string): KinesisModelError {
   return notFound(`Stream ${name} under account ${accountId} not found.`)
 }

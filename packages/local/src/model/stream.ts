@@ -1,6 +1,8 @@
 import { type ReshardStep, reshardShards } from './resharding.js'
 import { Shard, uniformRanges } from './shard.js'
 import { ShardRouter } from './shard-router.js'
+import { StreamConsumers } from './stream-consumers.js'
+import { Watchers } from './watchers.js'
 
 /** What can be changed of a stream after its creation, besides its shards and tags. */
 export interface StreamSettings {
@@ -45,13 +47,16 @@ export class Stream {
   readonly incarnation: number
   readonly createdAt: number
   readonly tags: Map<string, string> = new Map()
+  readonly consumers: StreamConsumers = new StreamConsumers()
+  /** Told when the state changes, and when the stream is gone. */
+  readonly watchers: Watchers = new Watchers()
   settings: StreamSettings
-  state: StreamState
   /** Whether the shards' throughput is limited as the service limits it. */
   quotas: boolean
   /** When (monotonic milliseconds) UpdateShardCount was called, for its daily limit. */
   readonly scalings: number[] = []
   readonly #firstSecond: number
+  #state: StreamState
   /** In order of shard number. */
   readonly #shards = new Map<string, Shard>()
   #router = new ShardRouter([])
@@ -65,8 +70,29 @@ export class Stream {
     this.createdAt = birth.createdAt
     this.settings = birth.settings
     this.quotas = birth.quotas
-    this.state = state
+    this.#state = state
     this.#firstSecond = birth.firstSecond
+  }
+
+  get state(): StreamState {
+    return this.#state
+  }
+
+  set state(state: StreamState) {
+    this.#state = state
+    this.watchers.tell()
+  }
+
+  /** When (monotonic milliseconds) time alone will change something about it or its shards; Infinity if it will not. */
+  get nextChangeAt(): number {
+    switch (this.#state.status) {
+      case 'ACTIVE':
+        return Number.POSITIVE_INFINITY
+      case 'UPDATING':
+        return Math.min(...this.#state.changes.map((change) => change.at))
+      default:
+        return this.#state.until
+    }
   }
 
   get router(): ShardRouter {

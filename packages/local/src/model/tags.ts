@@ -3,40 +3,45 @@ import type { Account } from './account.js'
 import { required, STREAM, STREAM_ARN, TAG_KEY, TAG_KEYS, TAGS } from './field-rules.js'
 import { invalidArgument } from './kinesis-error.js'
 import { type Operation, operation } from './operation.js'
-import type { Stream } from './stream.js'
+import { Stream } from './stream.js'
 import { requireActive } from './stream-lifecycle.js'
 
 /** https://docs.aws.amazon.com/streams/latest/dev/tagging.html */
 const MOST_TAGS = 50
 const PAGE = 50
 
-export function addTags(account: Account, stream: Stream, tags: Readonly<Record<string, string>>): void {
+/** What has tags: a stream, or a consumer. */
+interface Tagged {
+  readonly name: string
+  readonly tags: Map<string, string>
+}
+
+export function addTags(account: Account, tagged: Tagged, tags: Readonly<Record<string, string>>): void {
   const entries = Object.entries(tags)
+  const kind = tagged instanceof Stream ? 'stream' : 'consumer'
   if (entries.some(([key, value]) => !/^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u.test(key + value))) {
     throw invalidArgument(
       'Some tags contain invalid characters. Valid characters: Unicode letters, digits, white space, _ . / = + - % @.',
     )
   }
-  const total = new Set([...stream.tags.keys(), ...entries.map(([key]) => key)]).size
+  const total = new Set([...tagged.tags.keys(), ...entries.map(([key]) => key)]).size
   if (total > MOST_TAGS) {
     throw invalidArgument(
-      `Failed to add tags to stream ${stream.name} under account ${account.accountId} because a given stream cannot have more than ` +
+      `Failed to add tags to ${kind} ${tagged.name} under account ${account.accountId} because a given ${kind} cannot have more than ` +
         `${MOST_TAGS} tags associated with it.`,
     )
   }
-  for (const [key, value] of entries) stream.tags.set(key, value)
+  for (const [key, value] of entries) tagged.tags.set(key, value)
 }
 
-function sortedTags(stream: Stream): { readonly Key: string; readonly Value: string }[] {
-  return [...stream.tags].map(([Key, Value]) => ({ Key, Value })).sort((a, b) => (a.Key < b.Key ? -1 : 1))
+function sortedTags(tagged: Tagged): { readonly Key: string; readonly Value: string }[] {
+  return [...tagged.tags].map(([Key, Value]) => ({ Key, Value })).sort((a, b) => (a.Key < b.Key ? -1 : 1))
 }
 
 export const addTagsToStream: Operation = operation<StreamReference & { readonly Tags: Record<string, string> }>(
   { ...STREAM, Tags: required(TAGS) },
   (account, input) => {
-    const stream = account.stream(input)
-    if (stream.state.status !== 'UPDATING') requireActive(stream, account.accountId)
-    addTags(account, stream, input.Tags)
+    addTags(account, changeableStream(account, input), input.Tags)
     return {}
   },
 )
@@ -44,9 +49,7 @@ export const addTagsToStream: Operation = operation<StreamReference & { readonly
 export const removeTagsFromStream: Operation = operation<StreamReference & { readonly TagKeys: readonly string[] }>(
   { ...STREAM, TagKeys: required(TAG_KEYS) },
   (account, input) => {
-    const stream = account.stream(input)
-    if (stream.state.status !== 'UPDATING') requireActive(stream, account.accountId)
-    for (const key of input.TagKeys) stream.tags.delete(key)
+    removeTags(changeableStream(account, input), input.TagKeys)
     return {}
   },
 )
@@ -60,22 +63,47 @@ export const listTagsForStream: Operation = operation<
   return { Tags: page, HasMoreTags: page.length < tags.length }
 })
 
+function changeableStream(account: Account, reference: StreamReference): Stream {
+  const stream = account.stream(reference)
+  if (stream.state.status !== 'UPDATING') requireActive(stream, account.accountId)
+  return stream
+}
+
+function removeTags(tagged: Tagged, keys: readonly string[]): void {
+  for (const key of keys) tagged.tags.delete(key)
+}
+
 interface ResourceInput {
   readonly ResourceARN: string
 }
 
+/** The ARN of a stream or of a consumer. */
 const RESOURCE = { ResourceARN: required(STREAM_ARN) }
+
+function changeableResource(account: Account, { ResourceARN: arn }: ResourceInput): Tagged {
+  return consumerWithArn(account, arn) ?? changeableStream(account, { StreamARN: arn })
+}
+
+function consumerWithArn(account: Account, arn: string): Tagged | undefined {
+  return arn.includes('/consumer/') ? account.consumer(arn).consumer : undefined
+}
 
 export const tagResource: Operation = operation<ResourceInput & { readonly Tags: Record<string, string> }>(
   { ...RESOURCE, Tags: required(TAGS) },
-  (account, input) => addTagsToStream(account, { StreamARN: input.ResourceARN, Tags: input.Tags }),
+  (account, input) => {
+    addTags(account, changeableResource(account, input), input.Tags)
+    return {}
+  },
 )
 
 export const untagResource: Operation = operation<ResourceInput & { readonly TagKeys: readonly string[] }>(
   { ...RESOURCE, TagKeys: required(TAG_KEYS) },
-  (account, input) => removeTagsFromStream(account, { StreamARN: input.ResourceARN, TagKeys: input.TagKeys }),
+  (account, input) => {
+    removeTags(changeableResource(account, input), input.TagKeys)
+    return {}
+  },
 )
 
 export const listTagsForResource: Operation = operation<ResourceInput>(RESOURCE, (account, input) => ({
-  Tags: sortedTags(account.stream({ StreamARN: input.ResourceARN })),
+  Tags: sortedTags(consumerWithArn(account, input.ResourceARN) ?? account.stream({ StreamARN: input.ResourceARN })),
 }))

@@ -35,13 +35,13 @@ export function entryOf(
 /** An aggregate whose members have these hash keys. Its bytes do not matter. */
 export function aggregateOf(shard: Shard | string, ...explicitHashKeys: readonly (string | bigint)[]): Entry {
   const records = explicitHashKeys.map((hashKey, i) => recordOf(`k${i}`, 10, hashKey.toString()))
-  return Entry.aggregate(records, shardNamed(shard), { bytes: new Uint8Array(50), release() {} }, 0)
+  return Entry.aggregate(records, shardNamed(shard), { bytes: new Uint8Array(50), byteLength: 50, release() {} }, 0)
 }
 
 /** One entry of these records, in their order. The bytes of an aggregate do not matter. */
 export function entryWith(records: readonly UserRecord[], shard: Shard | string = 'p'): Entry {
   if (records.length === 1) return Entry.plain(records[0]!, shardNamed(shard), 0)
-  return Entry.aggregate(records, shardNamed(shard), { bytes: new Uint8Array(50), release() {} }, 0)
+  return Entry.aggregate(records, shardNamed(shard), { bytes: new Uint8Array(50), byteLength: 50, release() {} }, 0)
 }
 
 function shardNamed<S extends Shard | string | undefined>(shard: S): Shard | Exclude<S, string> {

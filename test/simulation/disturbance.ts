@@ -1,0 +1,122 @@
+import type { Random } from '@shardwise/core/random'
+import { pick, randomOf } from './fleet-settings.js'
+import type { Service, Weather } from './network.js'
+
+/** `who`: 0 to 1, of those that are there at that moment. */
+export type Disturbance = { readonly at: number } & (
+  | { readonly kind: 'weather'; readonly service: Service; readonly weather: Weather; readonly forMs: number }
+  | { readonly kind: 'cut'; readonly whom: Whom; readonly service: Service | 'both'; readonly forMs: number }
+  | { readonly kind: 'pause'; readonly whom: Whom; readonly suspended: boolean; readonly forMs: number }
+  | { readonly kind: 'kill'; readonly whom: Whom; readonly againAfterMs: number | undefined }
+  | {
+      readonly kind: 'stop'
+      readonly who: number
+      readonly timeoutMs: number | undefined
+      readonly againAfterMs: number | undefined
+    }
+  | { readonly kind: 'start' }
+  | { readonly kind: 'split'; readonly which: number; readonly where: number }
+  | { readonly kind: 'merge'; readonly which: number }
+  | {
+      readonly kind: 'handlers'
+      readonly who: number
+      readonly slow: number
+      readonly failing: number
+      readonly blocking: number
+      readonly forMs: number
+    }
+  | { readonly kind: 'stale-listings'; readonly chance: number; readonly forMs: number }
+  | { readonly kind: 'expired-iterators'; readonly chance: number; readonly forMs: number }
+  | { readonly kind: 'retention' }
+)
+
+/** One consumer, one producer, or all consumers. */
+export type Whom = { readonly is: 'consumer' | 'producer'; readonly who: number } | { readonly is: 'all-consumers' }
+
+export interface Plan {
+  readonly disturbances: readonly Disturbance[]
+  /** Virtual time from which nothing is disturbed any more. */
+  readonly calmAt: number
+}
+
+const BEGINS_AT = 3_000
+
+/** What goes wrong in the world of this seed, and when. */
+export function planOf(seed: number, failoverTimeMs: number): Plan {
+  const random = randomOf(seed, 'plan')
+  const lastsMs = failoverTimeMs * (4 + random() * 8) + 5_000
+  const count = 1 + Math.floor(random() * random() * 24)
+  const kinds = WEIGHTED.filter(() => random() < 0.6)
+  const disturbances = Array.from({ length: count }, () => {
+    const kind = pick(random, kinds.length === 0 ? WEIGHTED : kinds)
+    return { at: Math.round(BEGINS_AT + random() * lastsMs), ...disturbance(random, kind, failoverTimeMs) } as Disturbance
+  })
+  disturbances.sort((a, b) => a.at - b.at)
+  const ends = disturbances.map(
+    (each) => each.at + ('forMs' in each ? each.forMs : 'againAfterMs' in each ? (each.againAfterMs ?? 0) : 0),
+  )
+  return { disturbances, calmAt: Math.max(BEGINS_AT + lastsMs, ...ends) }
+}
+
+const WEIGHTED: readonly Disturbance['kind'][] = [
+  ...([
+    'weather',
+    'weather',
+    'cut',
+    'cut',
+    'pause',
+    'pause',
+    'kill',
+    'stop',
+    'start',
+    'split',
+    'split',
+    'merge',
+    'merge',
+  ] as const),
+  ...(['handlers', 'handlers', 'stale-listings', 'expired-iterators'] as const),
+]
+
+function disturbance(random: Random, kind: Disturbance['kind'], failoverTimeMs: number): object {
+  const forMs = Math.round(failoverTimeMs * (random() < 0.4 ? random() * 0.8 : random() * 4))
+  switch (kind) {
+    case 'weather': {
+      const strong = pick(random, [0.05, 0.15, 0.4])
+      const some = (): number => (random() < 0.5 ? 0 : random() * strong)
+      const weather = { lost: some(), unanswered: some(), late: some(), twice: some(), throttled: some(), failing: some() }
+      return { kind, service: pick(random, ['kinesis', 'dynamodb'] as const), weather, forMs: forMs * 2 }
+    }
+    case 'cut':
+      return { kind, whom: whom(random), service: pick(random, ['kinesis', 'dynamodb', 'dynamodb', 'both'] as const), forMs }
+    case 'pause': {
+      const suspended = random() < 0.3
+      // Less is not noticed (trust-window.ts), and with a short failover time that is a promise that is not kept yet.
+      return { kind, whom: whom(random), suspended, forMs: suspended ? Math.max(forMs, 1_100) : forMs }
+    }
+    case 'kill':
+      return { kind, whom: whom(random), againAfterMs: random() < 0.7 ? Math.round(random() * failoverTimeMs * 2) : undefined }
+    case 'stop': {
+      const timeoutMs = random() < 0.3 ? Math.round(random() * 3_000) : undefined
+      return { kind, who: random(), timeoutMs, againAfterMs: random() < 0.7 ? Math.round(random() * failoverTimeMs) : undefined }
+    }
+    case 'split':
+      return { kind, which: random(), where: 0.05 + random() * 0.9 }
+    case 'merge':
+      return { kind, which: random() }
+    case 'handlers': {
+      const rate = (share: number): number => (random() < share ? random() * 0.3 : 0)
+      return { kind, who: random(), slow: rate(0.6), failing: rate(0.5), blocking: rate(0.2), forMs }
+    }
+    case 'stale-listings':
+    case 'expired-iterators':
+      return { kind, chance: random() * 0.7, forMs: forMs * 2 }
+    default:
+      return { kind }
+  }
+}
+
+function whom(random: Random): Whom {
+  const chance = random()
+  if (chance < 0.2) return { is: 'all-consumers' }
+  return { is: chance < 0.85 ? 'consumer' : 'producer', who: random() }
+}

@@ -1,0 +1,153 @@
+import type { Disturbance, Whom } from './disturbance.js'
+import { STREAM } from './kinesis-service.js'
+import { CALM, type Service } from './network.js'
+import type { SimulatedProcess } from './simulated-process.js'
+import type { World } from './world.js'
+
+const MOST_OPEN_SHARDS = 8
+const DAY_MS = 86_400_000
+const SERVICES: readonly Service[] = ['kinesis', 'dynamodb']
+
+/** Carries out what the plan has in store for a world. */
+export class Disturber {
+  readonly #world: World
+
+  constructor(world: World) {
+    this.#world = world
+  }
+
+  disturb(disturbance: Disturbance): void {
+    const { time, network, kinesis } = this.#world
+    switch (disturbance.kind) {
+      case 'weather':
+        network.setWeather(disturbance.service, disturbance.weather)
+        this.#world.disturbedUntil = Math.max(this.#world.disturbedUntil, time.now + disturbance.forMs)
+        time.after(disturbance.forMs, () => network.setWeather(disturbance.service, CALM))
+        break
+      case 'cut':
+        for (const process of this.#chosen(disturbance.whom)) this.#cut(process, disturbance.service, disturbance.forMs)
+        break
+      case 'pause':
+        for (const process of this.#chosen(disturbance.whom)) this.#pause(process, disturbance.forMs, disturbance.suspended)
+        break
+      case 'kill':
+        for (const process of this.#chosen(disturbance.whom)) this.#world.kill(process, disturbance.againAfterMs)
+        break
+      case 'stop':
+        void this.#consumer(disturbance.who)?.stop(disturbance.timeoutMs)
+        if (disturbance.againAfterMs !== undefined) time.after(disturbance.againAfterMs, () => this.#world.addConsumer())
+        break
+      case 'start':
+        this.#world.addConsumer()
+        break
+      case 'split':
+        this.#split(disturbance.which, disturbance.where)
+        break
+      case 'merge':
+        this.#merge(disturbance.which)
+        break
+      case 'handlers': {
+        const app = this.#consumer(disturbance.who)
+        const { slow, failing, blocking } = disturbance
+        if (app !== undefined) Object.assign(app.conduct, { slow, failing, blocking })
+        time.after(disturbance.forMs, () => app && Object.assign(app.conduct, { slow: 0, failing: 0, blocking: 0 }))
+        break
+      }
+      case 'stale-listings':
+        kinesis.staleListings = disturbance.chance
+        time.after(disturbance.forMs, () => {
+          kinesis.staleListings = 0
+        })
+        break
+      case 'expired-iterators':
+        kinesis.expiredIterators = disturbance.chance
+        time.after(disturbance.forMs, () => {
+          kinesis.expiredIterators = 0
+        })
+        break
+      case 'retention':
+        this.#world.ledger.learnShards()
+        kinesis.jump(DAY_MS + 3_600_000)
+        this.#world.ledger.expire(time.now)
+        break
+    }
+  }
+
+  /** Everything that is left of it ends. */
+  calm(): void {
+    const { network, consumers, producers } = this.#world
+    for (const service of SERVICES) network.setWeather(service, CALM)
+    for (const { process } of [...consumers, ...producers]) {
+      for (const service of SERVICES) network.mend(process, service)
+      process.resume()
+    }
+    network.breakSilent()
+    if (this.#world.aliveConsumers.length === 0) this.#world.addConsumer()
+  }
+
+  #consumer(who: number): World['consumers'][number] | undefined {
+    const { aliveConsumers } = this.#world
+    return aliveConsumers[Math.floor(who * aliveConsumers.length)]
+  }
+
+  #chosen(whom: Whom): SimulatedProcess[] {
+    const { aliveConsumers, consumers, aliveProducers } = this.#world
+    if (whom.is === 'all-consumers') return aliveConsumers.map(({ process }) => process)
+    const among = whom.is === 'consumer' ? consumers.filter(({ process }) => !process.isDead) : aliveProducers
+    const one = among[Math.floor(whom.who * among.length)]
+    return one === undefined ? [] : [one.process]
+  }
+
+  #cut(process: SimulatedProcess, service: Service | 'both', forMs: number): void {
+    const { network, time } = this.#world
+    for (const each of service === 'both' ? SERVICES : [service]) {
+      network.cut(process, each)
+      time.after(forMs, () => network.mend(process, each))
+    }
+    process.disturbed(time.now + forMs)
+  }
+
+  #pause(process: SimulatedProcess, forMs: number, suspended: boolean): void {
+    const { time } = this.#world
+    process.pause()
+    process.disturbed(time.now + forMs)
+    time.after(forMs, () => process.resume(suspended))
+  }
+
+  #split(which: number, where: number): void {
+    const open = this.#openShards()
+    const shard = open[Math.floor(which * open.length)]
+    if (shard === undefined || open.length >= MOST_OPEN_SHARDS) return
+    const at = shard.start + ((shard.end - shard.start) * BigInt(Math.round(where * 1_000))) / 1_000n
+    this.#reshard('SplitShard', { ShardToSplit: shard.ShardId, NewStartingHashKey: `${at}` })
+  }
+
+  #merge(which: number): void {
+    const open = this.#openShards()
+    const at = Math.floor(which * (open.length - 1))
+    const [lower, upper] = [open[at], open[at + 1]]
+    if (lower === undefined || upper === undefined) return
+    this.#reshard('MergeShards', { ShardToMerge: lower.ShardId, AdjacentShardToMerge: upper.ShardId })
+  }
+
+  #reshard(operation: string, input: object): void {
+    try {
+      this.#world.kinesis.call(operation, { StreamName: STREAM, ...input })
+    } catch (error) {
+      // One at a time: the stream is being changed already.
+      this.#world.trace(`no reshard: ${(error as Error).name}`)
+    }
+  }
+
+  #openShards(): { readonly ShardId: string; readonly start: bigint; readonly end: bigint }[] {
+    return this.#world.kinesis
+      .listing()
+      .filter(({ SequenceNumberRange }) => SequenceNumberRange?.EndingSequenceNumber === undefined)
+      .map(({ ShardId, HashKeyRange }) => ({
+        ShardId: ShardId!,
+        start: BigInt(HashKeyRange!.StartingHashKey!),
+        end: BigInt(HashKeyRange!.EndingHashKey!),
+      }))
+      .sort((a, b) => (a.start < b.start ? -1 : 1))
+  }
+}

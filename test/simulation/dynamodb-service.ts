@@ -1,0 +1,186 @@
+import type { Random } from '@shardwise/core/random'
+import { type Item, type Placeholders, parseCondition, parseUpdate } from './dynamodb-expression.js'
+import type { VirtualTime } from './virtual-time.js'
+
+interface Input extends Placeholders {
+  readonly TableName: string
+  readonly IndexName?: string
+  readonly ConsistentRead?: boolean
+  readonly Key?: Item
+  readonly Item?: Item
+  readonly UpdateExpression?: string
+  readonly ConditionExpression?: string
+  readonly FilterExpression?: string
+  readonly KeyConditionExpression?: string
+  readonly ReturnValuesOnConditionCheckFailure?: string
+  readonly KeySchema?: readonly { readonly AttributeName?: string }[]
+  readonly AttributeDefinitions?: readonly object[]
+}
+
+/** One write that has taken effect. */
+export interface LandedWrite {
+  /** The process that sent it. */
+  readonly by: string
+  readonly operation: 'PutItem' | 'UpdateItem' | 'DeleteItem'
+  readonly table: string
+  readonly key: string
+  /** Of an update. */
+  readonly expression: string | undefined
+  readonly before: Item | undefined
+  readonly after: Item | undefined
+}
+
+/** What was in a row until `until`; undefined: nothing. */
+interface Past {
+  readonly item: Item | undefined
+  readonly until: number
+}
+
+interface Row {
+  item: Item | undefined
+  /** Newest first, as far back as a read may be behind. */
+  past: Past[]
+}
+
+interface Table {
+  readonly key: string
+  readonly definition: object
+  readonly activeAt: number
+  readonly rows: Map<string, Row>
+}
+
+/** A table is made in this time. */
+const CREATION_MS = 700
+/** An eventually consistent read is behind by so much at most, mostly by nothing. */
+const READ_BEHIND_MS = 300
+
+/**
+ * DynamoDB as one pure object on virtual time: the commands and expressions that our lease store sends, and no others. Writes take effect one
+ * after the other; a read that is not consistent may show each row as it was a moment ago, so that no scan is a snapshot.
+ */
+export class DynamoDBService {
+  readonly #time: VirtualTime
+  readonly #random: Random
+  readonly #landed: (write: LandedWrite) => void
+  readonly #tables = new Map<string, Table>()
+
+  constructor(time: VirtualTime, random: Random, landed: (write: LandedWrite) => void) {
+    this.#time = time
+    this.#random = random
+    this.#landed = landed
+  }
+
+  /** What is in the table now. */
+  rows(table: string): readonly Item[] {
+    return [...(this.#tables.get(table)?.rows.values() ?? [])].map(({ item }) => item).filter((item) => item !== undefined)
+  }
+
+  row(table: string, key: string): Item | undefined {
+    return this.#tables.get(table)?.rows.get(key)?.item
+  }
+
+  perform(by: string, operation: string, input: Input): object {
+    if (operation === 'CreateTable') return this.#create(input)
+    const table = this.#tables.get(input.TableName)
+    if (table === undefined) throw failure('ResourceNotFoundException', `Table: ${input.TableName} not found`)
+    if (operation === 'DescribeTable') return { Table: this.#describe(table) }
+    if (this.#time.now < table.activeAt) throw failure('ResourceNotFoundException', `Table: ${input.TableName} is not active`)
+    switch (operation) {
+      case 'GetItem': {
+        const row = table.rows.get(keyOf(table, input.Key))
+        const Item = row && (input.ConsistentRead === true ? row.item : this.#seen(row, READ_BEHIND_MS))
+        return Item === undefined ? {} : { Item }
+      }
+      case 'Scan':
+        return { Items: this.#read(table, input, input.ConsistentRead === true ? 0 : READ_BEHIND_MS, input.FilterExpression) }
+      case 'Query':
+        // Only KCL 3.x makes one.
+        throw failure('ValidationException', `The table does not have the specified index: ${input.IndexName}`)
+      case 'PutItem':
+        return this.#write(by, 'PutItem', table, input, keyOf(table, input.Item), input.Item)
+      case 'DeleteItem':
+        return this.#write(by, 'DeleteItem', table, input, keyOf(table, input.Key), undefined)
+      case 'UpdateItem': {
+        const key = keyOf(table, input.Key)
+        const before = table.rows.get(key)?.item
+        const after = parseUpdate(input.UpdateExpression!)(input, before ?? input.Key!)
+        return this.#write(by, 'UpdateItem', table, input, key, after)
+      }
+      default:
+        throw new Error(`No ${operation} is known here`)
+    }
+  }
+
+  #create(input: Input): object {
+    if (this.#tables.has(input.TableName)) throw failure('ResourceInUseException', `Table already exists: ${input.TableName}`)
+    const key = input.KeySchema![0]!.AttributeName!
+    const { KeySchema, AttributeDefinitions } = input
+    const definition = { TableName: input.TableName, KeySchema, AttributeDefinitions }
+    const table = { key, definition, activeAt: this.#time.now + CREATION_MS, rows: new Map() }
+    this.#tables.set(input.TableName, table)
+    return { TableDescription: this.#describe(table) }
+  }
+
+  #describe({ definition, activeAt }: Table): object {
+    return { ...definition, TableStatus: this.#time.now < activeAt ? 'CREATING' : 'ACTIVE' }
+  }
+
+  #read(table: Table, given: Input, behindMs: number, filter: string | undefined): Item[] {
+    const accepts = filter === undefined ? undefined : parseCondition(filter)
+    const items: Item[] = []
+    for (const row of table.rows.values()) {
+      const item = behindMs === 0 ? row.item : this.#seen(row, behindMs)
+      if (item !== undefined && accepts?.(given, item) !== false) items.push(item)
+    }
+    return items
+  }
+
+  /** As some replica has it. */
+  #seen(row: Row, behindMs: number): Item | undefined {
+    const [last] = row.past
+    if (last === undefined || last.until <= this.#time.now - behindMs || this.#random() < 0.5) return row.item
+    const at = this.#time.now - this.#random() * behindMs
+    let item = row.item
+    for (const past of row.past) {
+      if (past.until <= at) break
+      item = past.item
+    }
+    return item
+  }
+
+  #write(
+    by: string,
+    operation: LandedWrite['operation'],
+    table: Table,
+    input: Input,
+    key: string,
+    after: Item | undefined,
+  ): object {
+    const row = table.rows.get(key)
+    const before = row?.item
+    if (input.ConditionExpression !== undefined && !parseCondition(input.ConditionExpression)(input, before ?? {})) {
+      const error = failure('ConditionalCheckFailedException', 'The conditional request failed')
+      throw input.ReturnValuesOnConditionCheckFailure === 'ALL_OLD' && before ? Object.assign(error, { Item: before }) : error
+    }
+    if (row === undefined) table.rows.set(key, { item: after, past: [{ item: undefined, until: this.#time.now }] })
+    else {
+      row.past = [
+        { item: before, until: this.#time.now },
+        ...row.past.filter(({ until }) => until > this.#time.now - READ_BEHIND_MS),
+      ]
+      row.item = after
+    }
+    this.#landed({ by, operation, table: input.TableName, key, expression: input.UpdateExpression, before, after })
+    return operation === 'UpdateItem' ? { Attributes: after } : {}
+  }
+}
+
+function keyOf(table: Table, item: Item | undefined): string {
+  const key = item?.[table.key]?.S
+  if (key === undefined) throw failure('ValidationException', 'The provided key element does not match the schema')
+  return key
+}
+
+function failure(name: string, message: string): Error {
+  return Object.assign(new Error(message), { name })
+}

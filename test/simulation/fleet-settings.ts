@@ -1,0 +1,104 @@
+import { type Random, seededRandom } from '@shardwise/core/random'
+
+/** What a fleet of consumers is configured with: all workers of an application have the same. */
+export interface FleetSettings {
+  readonly consumers: number
+  readonly shards: number
+  readonly handler: 'batch' | 'record'
+  readonly order: 'shard' | 'key'
+  readonly concurrency: number
+  readonly checkpoint: 'auto' | 'manual'
+  readonly consumer: {
+    readonly failoverTimeMs: number
+    readonly handoffTimeoutMs: number
+    readonly idleTimeBetweenReadsMs: number
+    readonly initialPosition: 'trim-horizon' | 'latest'
+    readonly checkpointIntervalMs?: number
+    readonly maxRecordsPerRead: number
+    readonly kcl: 'auto' | 'off'
+    readonly retry: { readonly baseMs: number; readonly maxMs: number }
+  }
+  /** Of each worker's clock: right, or off by up to this share. */
+  readonly drift: number
+}
+
+export interface ProducerVariant {
+  readonly burst: number
+  readonly pauseMs: number
+  readonly padding: number
+  readonly producer: {
+    readonly aggregation: 'shard' | 'key' | 'off'
+    readonly ordering: 'none' | 'perShard' | 'perKey'
+    readonly afterFailure: 'halt' | 'continue'
+    readonly lingerMs: number
+    readonly recordTtlMs: number
+    readonly requestTimeoutMs: number
+    readonly maxBufferedRecords: number
+    readonly maxRequestsInFlight: number
+    readonly aggregateMaxBytes: number
+    readonly retry: { readonly baseMs: number; readonly maxMs: number }
+    readonly shardMapRefreshMs: number
+  }
+}
+
+/** The random numbers for one purpose: what is drawn for another does not change them. */
+export function randomOf(seed: number, purpose: string): Random {
+  let hash = 2_166_136_261 ^ seed
+  for (let i = 0; i < purpose.length; i++) hash = Math.imul(hash ^ purpose.charCodeAt(i), 16_777_619)
+  return seededRandom(hash >>> 0)
+}
+
+export function pick<T>(random: Random, choices: readonly T[]): T {
+  return choices[Math.floor(random() * choices.length)]!
+}
+
+export function fleetSettings(seed: number): FleetSettings {
+  const random = randomOf(seed, 'fleet')
+  const handler = pick(random, ['batch', 'record'] as const)
+  const order = handler === 'record' && random() < 0.4 ? 'key' : 'shard'
+  const failoverTimeMs = pick(random, [1_000, 2_000, 3_000, 5_000])
+  // By key a call cannot checkpoint its own record: that is for a later one.
+  const checkpoint = random() < 0.15 && order === 'shard' ? 'manual' : 'auto'
+  const interval = random() < 0.3 && checkpoint === 'auto' ? { checkpointIntervalMs: 200 } : {}
+  return {
+    consumers: 1 + Math.floor(random() * 4),
+    shards: 1 + Math.floor(random() * 4),
+    handler,
+    order,
+    concurrency: order === 'key' ? pick(random, [1, 3, 20]) : 1,
+    checkpoint,
+    consumer: {
+      failoverTimeMs,
+      handoffTimeoutMs: pick(random, [1_000, 3_000, 8_000]),
+      idleTimeBetweenReadsMs: pick(random, [500, 1_000]),
+      initialPosition: random() < 0.75 ? 'trim-horizon' : 'latest',
+      ...interval,
+      maxRecordsPerRead: pick(random, [5, 50, 10_000]),
+      kcl: random() < 0.3 ? 'auto' : 'off',
+      retry: { baseMs: 100, maxMs: 800 },
+    },
+    drift: random() < 0.5 ? 0 : 0.01,
+  }
+}
+
+export function producerVariant(random: Random): ProducerVariant {
+  const aggregation = pick(random, ['shard', 'shard', 'key', 'off'] as const)
+  return {
+    burst: pick(random, [1, 3, 10]),
+    pauseMs: pick(random, [400, 1_000, 2_500]),
+    padding: pick(random, [10, 200]),
+    producer: {
+      aggregation,
+      ordering: pick(random, ['none', 'perShard', 'perKey'] as const),
+      afterFailure: pick(random, ['halt', 'continue'] as const),
+      lingerMs: pick(random, [0, 50, 300]),
+      recordTtlMs: pick(random, [4_000, 12_000]),
+      requestTimeoutMs: pick(random, [500, 2_000]),
+      maxBufferedRecords: pick(random, [20, 1_000]),
+      maxRequestsInFlight: pick(random, [1, 4, 24]),
+      aggregateMaxBytes: pick(random, [300, 51_200]),
+      retry: { baseMs: 50, maxMs: 1_000 },
+      shardMapRefreshMs: pick(random, [0, 5_000, 60_000]),
+    },
+  }
+}

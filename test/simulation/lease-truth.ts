@@ -1,0 +1,173 @@
+import type { Item } from './dynamodb-expression.js'
+import type { LandedWrite } from './dynamodb-service.js'
+
+/** One acquisition of a lease, as the table itself has seen it. */
+export interface TrueTenure {
+  readonly worker: string
+  readonly leaseKey: string
+  /** The counter that the take has left. */
+  readonly generation: number
+  readonly takenAt: number
+  /** Virtual time of its last write that has taken effect. */
+  confirmedAt: number
+  /** How it ended: by the owner's own last write, in time or only after it could have been taken, or by another's take. */
+  end: 'none' | 'given-up' | 'given-up-late' | 'taken'
+}
+
+export interface LeaseTruthOptions {
+  readonly failoverTimeMs: number
+  /** How much faster than true time any worker's clock may run. */
+  readonly fastest: number
+  readonly now: () => number
+  /** Whether the owner knows that it has this lease, and nothing has kept it from writing lately. */
+  readonly isWell: (tenure: TrueTenure) => boolean
+  /** The first record up to this checkpoint that is neither completed nor gone, by its id. */
+  readonly firstOpen: (leaseKey: string, checkpoint: string, sub: string) => string | undefined
+  readonly violated: (what: string) => void
+}
+
+const SENTINELS = ['AT_TIMESTAMP', 'TRIM_HORIZON', 'LATEST']
+
+/** What the lease table went through, write by write, and what of it must not be. Knows nothing of what workers believe. */
+export class LeaseTruth {
+  readonly #options: LeaseTruthOptions
+  readonly #tenures = new Map<string, TrueTenure>()
+  readonly #current = new Map<string, TrueTenure>()
+  /** Takes and releases so far. */
+  moves = 0
+
+  constructor(options: LeaseTruthOptions) {
+    this.#options = options
+  }
+
+  tenure(worker: string, leaseKey: string, generation: number): TrueTenure | undefined {
+    return this.#tenures.get(`${worker} ${leaseKey} ${generation}`)
+  }
+
+  current(leaseKey: string): TrueTenure | undefined {
+    return this.#current.get(leaseKey)
+  }
+
+  /** A handler call begins at this moment. */
+  handlerStarts(worker: string, leaseKey: string, generation: number): void {
+    const { now, failoverTimeMs, fastest, violated } = this.#options
+    const tenure = this.tenure(worker, leaseKey, generation)
+    const says = `${worker} begins a handler call for ${leaseKey} (generation ${generation})`
+    if (tenure === undefined) {
+      violated(`${says}, which it never took`)
+      return
+    }
+    if (tenure.end !== 'none') {
+      violated(`${says}, whose lease is ${tenure.end}`)
+      return
+    }
+    const unrenewedMs = now() - tenure.confirmedAt
+    if (unrenewedMs * fastest >= failoverTimeMs)
+      violated(`${says}, though its lease may have been taken: not renewed for ${Math.round(unrenewedMs)} ms`)
+  }
+
+  landed(write: LandedWrite): void {
+    const { violated } = this.#options
+    const { key, operation, before, after } = write
+    if (before?.leaseCounter === undefined && after?.leaseCounter === undefined) return
+    if (operation === 'PutItem') {
+      if (before !== undefined) violated(`the lease ${key} was written over`)
+      return
+    }
+    if (after === undefined) {
+      if (before?.checkpoint?.S !== 'SHARD_END') violated(`the lease ${key} was deleted at ${before?.checkpoint?.S}`)
+      return
+    }
+    if (before === undefined) {
+      violated(`the lease ${key} was made by an update`)
+      return
+    }
+    this.#checkCheckpoint(write, before, after)
+    const owner = actualOwner(before)
+    if (write.expression?.includes('#swOwner = ')) this.#taken(key, before, after, owner)
+    else if (numberOf(after.leaseCounter) !== numberOf(before.leaseCounter)) this.#moved(write, before, after, owner)
+  }
+
+  #taken(key: string, before: Item, after: Item, owner: string | undefined): void {
+    const { now, failoverTimeMs, fastest, isWell, violated } = this.#options
+    const worker = after.leaseOwner!.S!
+    const former = this.#current.get(key)
+    const isOffered = before.checkpointOwner === undefined && before.swNext !== undefined && before.swNext.S === owner
+    const isFree = owner === undefined || isOffered || former === undefined || former.end !== 'none'
+    if (!isFree && owner !== worker) {
+      const stoodMs = now() - former.confirmedAt
+      if (stoodMs * fastest < failoverTimeMs)
+        violated(`${worker} took ${key} from ${owner}, which had written ${Math.round(stoodMs)} ms before`)
+      else if (isWell(former)) violated(`${worker} took ${key} from ${owner}, which is alive and well`)
+    }
+    if (former?.end === 'none') former.end = 'taken'
+    const generation = numberOf(after.leaseCounter)
+    const tenure: TrueTenure = { worker, leaseKey: key, generation, takenAt: now(), confirmedAt: now(), end: 'none' }
+    this.#tenures.set(`${worker} ${key} ${generation}`, tenure)
+    this.#current.set(key, tenure)
+    this.moves++
+  }
+
+  #moved(write: LandedWrite, before: Item, after: Item, owner: string | undefined): void {
+    const { now, violated } = this.#options
+    const { key } = write
+    const tenure = this.#current.get(key)
+    if (owner === undefined) {
+      violated(`${write.by} moved the counter of ${key}, which nobody has`)
+      return
+    }
+    if (processOf(owner) !== write.by) {
+      const isOffered = before.checkpointOwner === undefined && before.swNext?.S === owner
+      if (!isOffered) violated(`${write.by} moved the counter of ${key}, which ${owner} has`)
+      return
+    }
+    if (tenure === undefined || tenure.worker !== owner || tenure.end !== 'none') return
+    if (numberOf(after.leaseCounter) !== numberOf(before.leaseCounter) + 1)
+      violated(`${owner} moved the counter of ${key} from ${before.leaseCounter?.N} to ${after.leaseCounter?.N}`)
+    const unrenewedMs = now() - tenure.confirmedAt
+    tenure.confirmedAt = now()
+    if (actualOwner(after) === owner) return
+    // A worker that stops waits no longer for the table, and then frees the row without what it has completed.
+    tenure.end = unrenewedMs < this.#options.failoverTimeMs ? 'given-up' : 'given-up-late'
+    this.moves++
+  }
+
+  #checkCheckpoint(write: LandedWrite, before: Item, after: Item): void {
+    const { violated, firstOpen } = this.#options
+    const [from, to] = [before.checkpoint?.S ?? '', after.checkpoint?.S ?? '']
+    const [fromSub, toSub] = [before.checkpointSubSequenceNumber?.N ?? '0', after.checkpointSubSequenceNumber?.N ?? '0']
+    if (from === to && fromSub === toSub) return
+    const { by, key } = write
+    const owner = actualOwner(before)
+    if (owner === undefined || processOf(owner) !== by)
+      violated(`${by} moved the checkpoint of ${key}, which ${owner ?? 'nobody'} has`)
+    if (compare(from, fromSub, to, toSub) > 0)
+      violated(`the checkpoint of ${key} went back from ${from}/${fromSub} to ${to}/${toSub}`)
+    const open = SENTINELS.includes(to) ? undefined : firstOpen(key, to, toSub)
+    if (open !== undefined)
+      violated(`${by} moved the checkpoint of ${key} to ${to}/${toSub}, past ${open}, which is not completed`)
+  }
+}
+
+export function actualOwner(row: Item): string | undefined {
+  return row.checkpointOwner?.S ?? row.leaseOwner?.S
+}
+
+/** Worker ids begin with the name of their process. */
+export function processOf(worker: string): string {
+  return worker.slice(0, worker.indexOf(':'))
+}
+
+function numberOf(value: Item[string] | undefined): number {
+  return Number(value?.N)
+}
+
+function rank(checkpoint: string): number {
+  if (checkpoint === 'SHARD_END') return 2
+  return SENTINELS.includes(checkpoint) ? 0 : 1
+}
+
+function compare(a: string, aSub: string, b: string, bSub: string): number {
+  if (rank(a) !== 1 || rank(b) !== 1) return rank(a) - rank(b)
+  return a.length - b.length || (a < b ? -1 : a > b ? 1 : Number(aSub) - Number(bSub))
+}

@@ -1,0 +1,86 @@
+import { availableParallelism } from 'node:os'
+import { parseArgs } from 'node:util'
+
+export interface SimulateOptions {
+  readonly firstSeed: number
+  readonly seeds: number
+  /** Worker processes. */
+  readonly jobs: number
+  readonly json: boolean
+  /** One world alone, with all that happens in it. */
+  readonly trace: boolean
+  /** The disturbances that happen, by their numbers in the plan of the seed. Undefined: all. */
+  readonly only: readonly number[] | undefined
+}
+
+/** The command line is not usable. The message names the argument, the rule and what was given. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+export const USAGE: string = `npm run simulate -- [--seeds N] [--first-seed F] [--jobs J] [--json]
+npm run simulate -- --seed S [--only 1,4] [--trace] [--json]
+
+  --seeds N       how many worlds, from 1 to 10000000 (default 500)
+  --first-seed F  the seed of the first; the others follow it (default 1)
+  --jobs J        processes side by side, from 1 to 256 (default: as many as there are processors)
+  --seed S        this world alone
+  --only 1,4      and of its disturbances only these
+  --trace         and a line for whatever happens in it
+  --json          print the result as one JSON object on the last line
+`
+
+const MOST = 2 ** 31
+
+export function parseSimulateOptions(args: readonly string[]): SimulateOptions | 'help' {
+  const values = parsed(args)
+  if (values.help === true) return 'help'
+  const { seed, seeds, only, trace = false, json = false } = values
+  const isOne = seed !== undefined
+  if (isOne && (seeds !== undefined || values['first-seed'] !== undefined))
+    throw new UsageError('--seed goes without --seeds and --first-seed')
+  if (!isOne && (trace || only !== undefined)) throw new UsageError('--trace and --only need --seed')
+  return {
+    firstSeed: isOne ? number('seed', seed, 0, MOST, 0) : number('first-seed', values['first-seed'], 0, MOST, 1),
+    seeds: isOne ? 1 : number('seeds', seeds, 1, 10_000_000, 500),
+    jobs: number('jobs', values.jobs, 1, 256, availableParallelism()),
+    json,
+    trace,
+    only: only === undefined ? undefined : only === '' ? [] : only.split(',').map((each) => number('only', each, 0, 1_000, 0)),
+  }
+}
+
+/** The command that goes on where a run was broken off. */
+export function commandToGoOn(firstSeed: number, seeds: number): string {
+  return `npm run simulate -- --first-seed ${firstSeed} --seeds ${seeds}`
+}
+
+/** The command that shows one world. */
+export function commandToReplay(seed: number, only: readonly number[] | undefined): string {
+  return `npm run simulate -- --seed ${seed}${only === undefined ? '' : ` --only ${only.length === 0 ? "''" : only.join(',')}`} --trace`
+}
+
+type Given = { readonly [name in 'seeds' | 'first-seed' | 'jobs' | 'seed' | 'only']?: string | undefined } & {
+  readonly [name in 'trace' | 'json' | 'help']?: boolean | undefined
+}
+
+function parsed(args: readonly string[]): Given {
+  try {
+    const text = { type: 'string' } as const
+    const flag = { type: 'boolean' } as const
+    const options = {
+      ...{ seeds: text, 'first-seed': text, jobs: text, seed: text, only: text },
+      ...{ trace: flag, json: flag, help: { type: 'boolean', short: 'h' } as const },
+    }
+    return parseArgs({ args: [...args], options, allowPositionals: false }).values
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}
+
+function number(name: string, given: string | undefined, min: number, max: number, fallback: number): number {
+  if (given === undefined) return fallback
+  const value = Number(given)
+  if (given.trim() !== '' && Number.isInteger(value) && value >= min && value <= max) return value
+  throw new UsageError(`--${name} must be a whole number from ${min} to ${max}, got '${given}'`)
+}

@@ -1,0 +1,58 @@
+import { uncovered } from '@shardwise/core/hash-key'
+import { actualOwner, processOf } from './lease-truth.js'
+import { TABLE, type World } from './world.js'
+
+/** A call to Kinesis of which nothing is heard is given up after 30 s. */
+const READ_PATIENCE_MS = 45_000
+
+/** Asked again and again: who has a lease, renews it, and has records for it, works on them. */
+export function judgeSilence(world: World): void {
+  const { time, settings, ledger, truth, violated } = world
+  const { failoverTimeMs, idleTimeBetweenReadsMs } = settings.consumer
+  const patience = failoverTimeMs / 3 + idleTimeBetweenReadsMs * 2 + 2_500
+  for (const { shardId, copies, completed } of ledger.shards) {
+    const tenure = truth.current(shardId)
+    if (tenure === undefined || tenure.end !== 'none' || world.isDisturbed(tenure.worker, patience)) continue
+    const owner = world.app(tenure.worker)!
+    const waiting = copies.slice(completed).find((copy) => !copy.isCompleted && !copy.isExpired)
+    if (owner.isStopping || waiting === undefined || tenure.confirmedAt < time.now - failoverTimeMs / 2) continue
+    const since = waiting.readBy === owner.process.name ? waiting.readAt + patience : waiting.landedAt + READ_PATIENCE_MS
+    const silentMs = owner.silence(shardId, tenure.generation)
+    if (since < time.now && silentMs !== undefined && silentMs > patience)
+      violated(`${tenure.worker} has ${shardId}, renews it, and has not handled ${waiting.put.id} for ${Math.round(silentMs)} ms`)
+  }
+}
+
+/** After a calm time: all that was acknowledged was delivered, and the leases are shared fairly among those that live. */
+export function judgeRest({ ledger, producers, aliveConsumers, dynamodb, violated }: World): void {
+  const killed = new Set(producers.filter(({ process }) => process.isDead).map(({ process }) => process.name))
+  for (const put of ledger.puts.values()) if (put.state === 'open' && killed.has(put.producer)) put.state = 'failed'
+  ledger.judge()
+  const counts = new Map(aliveConsumers.map((app) => [app.workerId, 0]))
+  const ranges = []
+  for (const row of dynamodb.rows(TABLE)) {
+    if (row.leaseCounter === undefined || row.checkpoint?.S === 'SHARD_END') continue
+    const key = row.leaseKey!.S!
+    ranges.push(ledger.shard(key).range)
+    const owner = actualOwner(row)
+    if (owner === undefined || !counts.has(owner)) violated(`in calm weather ${key} is owned by ${owner ?? 'nobody'}`)
+    else counts.set(owner, counts.get(owner)! + 1)
+  }
+  if (uncovered(ranges).length > 0) violated('the leases do not cover all hash keys')
+  const held = [...counts.values()]
+  if (held.length > 0 && Math.max(...held) - Math.min(...held) > 1) violated(`shares are unfair: ${held.join(', ')}`)
+}
+
+/** When all were told to stop: nothing of them is left, and no row names them. */
+export function judgeStop({ consumers, dynamodb, violated }: World): void {
+  const stopped = consumers.filter(({ process }) => !process.isDead)
+  for (const { process, isStopped } of stopped) {
+    if (!isStopped) violated(`${process.name} does not stop`)
+    else if (process.liveTimers > 0) violated(`${process.name} has stopped and leaves ${process.liveTimers} timers behind`)
+  }
+  const names = new Set(stopped.map(({ process }) => process.name))
+  for (const row of dynamodb.rows(TABLE)) {
+    const owner = actualOwner(row)
+    if (owner !== undefined && names.has(processOf(owner))) violated(`${owner} has stopped and still owns ${row.leaseKey?.S}`)
+  }
+}

@@ -1,0 +1,100 @@
+export interface VirtualTimer {
+  cancel(): void
+}
+
+interface Node extends VirtualTimer {
+  readonly due: number
+  readonly order: number
+  run: (() => void) | undefined
+}
+
+/**
+ * The one time of a simulated world, in milliseconds from 0: what is due runs in the order of its time, and of its scheduling where times are
+ * equal. After each step all promise callbacks run, so that the same world takes the same course whenever it is run.
+ */
+export class VirtualTime {
+  readonly #heap: Node[] = []
+  #now = 0
+  #order = 0
+  #steps = 0
+
+  get now(): number {
+    return this.#now
+  }
+
+  /** What has run so far. */
+  get steps(): number {
+    return this.#steps
+  }
+
+  /** Runs `run` once at `due`, at the earliest after the present step. */
+  at(due: number, run: () => void): VirtualTimer {
+    const node: Node = {
+      due: Math.max(due, this.#now),
+      order: this.#order++,
+      run,
+      cancel: () => {
+        node.run = undefined
+      },
+    }
+    this.#push(node)
+    return node
+  }
+
+  after(delayMs: number, run: () => void): VirtualTimer {
+    return this.at(this.#now + delayMs, run)
+  }
+
+  /** Lets everything happen that is due until `end`. `goOn` is asked after each step. */
+  async pass(end: number, goOn: () => boolean = () => true): Promise<void> {
+    await microtasks()
+    for (let next = this.#heap[0]; next !== undefined && next.due <= end; next = this.#heap[0]) {
+      this.#pop()
+      const { run } = next
+      if (run === undefined) continue
+      this.#now = next.due
+      this.#steps++
+      run()
+      await microtasks()
+      if (!goOn()) return
+    }
+    this.#now = Math.max(this.#now, end)
+  }
+
+  #push(node: Node): void {
+    const heap = this.#heap
+    let at = heap.length
+    while (at > 0) {
+      const parent = (at - 1) >> 1
+      if (isBefore(heap[parent]!, node)) break
+      heap[at] = heap[parent]!
+      at = parent
+    }
+    heap[at] = node
+  }
+
+  #pop(): void {
+    const heap = this.#heap
+    const last = heap.pop()!
+    if (heap.length === 0) return
+    let at = 0
+    for (;;) {
+      let child = 2 * at + 1
+      if (child >= heap.length) break
+      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child++
+      if (isBefore(last, heap[child]!)) break
+      heap[at] = heap[child]!
+      at = child
+    }
+    heap[at] = last
+  }
+}
+
+function isBefore(a: Node, b: Node): boolean {
+  return a.due < b.due || (a.due === b.due && a.order < b.order)
+}
+
+/** One turn of Node's event loop: it runs every promise callback that there is, however long the chain. */
+function microtasks(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}

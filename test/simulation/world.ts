@@ -1,0 +1,171 @@
+import { ConsumerStartError } from '@shardwise/consumer'
+import type { Random } from '@shardwise/core/random'
+import { ConsumerApp } from './consumer-app.js'
+import { DynamoDBService } from './dynamodb-service.js'
+import { type FleetSettings, fleetSettings, pick, producerVariant, randomOf } from './fleet-settings.js'
+import { KinesisService, STREAM } from './kinesis-service.js'
+import { LeaseTruth, processOf } from './lease-truth.js'
+import { Network } from './network.js'
+import { ProducerApp } from './producer-app.js'
+import { placeOf, RecordLedger } from './record-ledger.js'
+import { SimulatedProcess } from './simulated-process.js'
+import { VirtualTime } from './virtual-time.js'
+
+/** The lease table, and the application. */
+export const TABLE = 'flights-app'
+const MOST_CONSUMERS = 6
+/** A start that fails in calm weather fails within this time of the last bad one. */
+const STARTS_WITHIN_MS = 45_000
+
+export interface WorldOptions {
+  readonly seed: number
+  readonly violated: (what: string) => void
+  /** Undefined: nobody wants to know. */
+  readonly trace: ((line: string) => void) | undefined
+}
+
+/** Services, network, processes, and what is known of all of them: a world before anything goes wrong in it. */
+export class World {
+  readonly seed: number
+  readonly settings: FleetSettings
+  readonly time: VirtualTime = new VirtualTime()
+  readonly random: Random
+  readonly network: Network
+  readonly dynamodb: DynamoDBService
+  readonly kinesis: KinesisService
+  readonly ledger: RecordLedger
+  readonly truth: LeaseTruth
+  readonly consumers: ConsumerApp[] = []
+  readonly producers: ProducerApp[] = []
+  readonly violated: (what: string) => void
+  /** Virtual time until which all may be disturbed. */
+  disturbedUntil = 0
+  readonly #tracing: ((line: string) => void) | undefined
+  readonly #keys: readonly string[]
+  #processes = 0
+  #isReadFromStart: boolean
+
+  constructor({ seed, violated, trace }: WorldOptions) {
+    this.seed = seed
+    this.violated = violated
+    this.#tracing = trace
+    this.settings = fleetSettings(seed)
+    const { failoverTimeMs, initialPosition } = this.settings.consumer
+    this.#isReadFromStart = initialPosition === 'trim-horizon'
+    this.random = randomOf(seed, 'world')
+    this.network = new Network(this.time, this.trace)
+    this.ledger = new RecordLedger({ listing: () => this.kinesis.listing(), now: () => this.time.now, violated })
+    this.truth = new LeaseTruth({
+      failoverTimeMs,
+      fastest: 1 + this.settings.drift,
+      now: () => this.time.now,
+      isWell: ({ worker, leaseKey, takenAt }) =>
+        !this.isDisturbed(worker, failoverTimeMs * 2) && this.app(worker)!.knowsOf(leaseKey, takenAt),
+      firstOpen: (leaseKey, checkpoint, sub) =>
+        this.ledger.firstOpen(leaseKey, checkpoint === 'SHARD_END' ? checkpoint : placeOf(checkpoint, Number(sub)))?.put.id,
+      violated,
+    })
+    this.dynamodb = new DynamoDBService(this.time, randomOf(seed, 'dynamodb'), (write) => {
+      if (trace) this.trace(`table: ${write.by} ${write.operation} ${write.key}: ${JSON.stringify(write.after)}`)
+      if (!this.#isReadFromStart && write.operation === 'PutItem') {
+        // The first lease says from when: from here on nothing may be skipped.
+        this.#isReadFromStart = true
+        this.ledger.expire(this.time.now)
+      }
+      this.truth.landed(write)
+    })
+    this.kinesis = new KinesisService({
+      time: this.time,
+      random: randomOf(seed, 'kinesis'),
+      network: this.network,
+      shards: this.settings.shards,
+      written: (input, output) => this.ledger.written(input, output),
+      read: (by, sequenceNumber) => this.ledger.read(by, sequenceNumber),
+    })
+    this.ledger.learnShards()
+    const keys = pick(this.random, [3, 8, 20])
+    this.#keys = Array.from({ length: keys }, (_, i) => `key-${i}`)
+  }
+
+  readonly trace = (line: string): void => {
+    this.#tracing?.(`${this.time.now.toFixed(3)} ${line}`)
+  }
+
+  get aliveConsumers(): ConsumerApp[] {
+    return this.consumers.filter(({ process, isStopping }) => !process.isDead && !isStopping)
+  }
+
+  get aliveProducers(): ProducerApp[] {
+    return this.producers.filter(({ process }) => !process.isDead)
+  }
+
+  app(worker: string): ConsumerApp | undefined {
+    return this.consumers.find(({ process }) => process.name === processOf(worker))
+  }
+
+  /** Whether something may have kept this worker from its work within the last `withinMs`. */
+  isDisturbed(worker: string, withinMs: number): boolean {
+    const since = this.time.now - withinMs
+    const app = this.app(worker)
+    return app === undefined || this.disturbedUntil >= since || app.process.disturbedUntil >= since || app.process.isPaused
+  }
+
+  addConsumer(): void {
+    if (this.aliveConsumers.length >= MOST_CONSUMERS) return
+    const process = this.#newProcess('c')
+    const app = new ConsumerApp({
+      ...{ process, time: this.time, settings: this.settings, stream: STREAM, ledger: this.ledger, truth: this.truth },
+      ...{ violated: this.violated, trace: this.trace, kinesis: this.kinesis.port(process), dynamodb: this.#dynamodbOf(process) },
+    })
+    this.trace(`${process.name} starts`)
+    this.consumers.push(app)
+    app.run().catch((error: Error) => {
+      this.trace(`${process.name} gives up: ${error.message}`)
+      if (!(error instanceof ConsumerStartError) || !this.isDisturbed(`${process.name}:`, STARTS_WITHIN_MS))
+        this.violated(`${process.name} gave up in calm weather: ${error.message}`)
+      // As whoever watches over processes does.
+      this.kill(process, 1_000)
+    })
+  }
+
+  addProducer(): void {
+    const process = this.#newProcess('p')
+    const app = new ProducerApp({
+      ...{ process, stream: STREAM, keys: this.#keys, ledger: this.ledger, violated: this.violated, trace: this.trace },
+      ...{ kinesis: this.kinesis.port(process), variant: producerVariant(randomOf(this.seed, `variant of ${process.name}`)) },
+    })
+    this.trace(`${process.name} starts`)
+    this.producers.push(app)
+    app.start()
+  }
+
+  kill(process: SimulatedProcess, againAfterMs: number | undefined): void {
+    process.kill()
+    const isConsumer = this.consumers.some((app) => app.process === process)
+    // Somebody must be left to read, and to write.
+    const left = isConsumer ? this.aliveConsumers.length : this.aliveProducers.length
+    const again = againAfterMs ?? (left === 0 ? 1_000 : undefined)
+    if (again !== undefined) this.time.after(again, () => (isConsumer ? this.addConsumer() : this.addProducer()))
+  }
+
+  #newProcess(kind: string): SimulatedProcess {
+    const name = `${kind}${this.#processes++}`
+    const random = randomOf(this.seed, name)
+    const rate = 1 + (random() * 2 - 1) * this.settings.drift
+    return new SimulatedProcess(this.time, random, { name, rate, wallSkewMs: Math.round((random() - 0.5) * 60_000) })
+  }
+
+  /** What an SDK client is to the consumer. */
+  #dynamodbOf(process: SimulatedProcess): ConstructorParameters<typeof ConsumerApp>[0]['dynamodb'] {
+    return {
+      send: (command, { abortSignal } = {}) => {
+        const operation = command.constructor.name.replace(/Command$/, '')
+        const { input } = command as { readonly input: Parameters<DynamoDBService['perform']>[2] }
+        const work = (): object => this.dynamodb.perform(process.name, operation, input)
+        const about = input.Key?.leaseKey?.S ?? input.Item?.leaseKey?.S ?? ''
+        const call = { process, service: 'dynamodb', operation, about, work, signal: abortSignal, timeoutMs: undefined } as const
+        return this.network.send(call)
+      },
+    }
+  }
+}
