@@ -6,6 +6,7 @@ import { aggregation } from './aggregation.js'
 import { keyToShard } from './key-to-shard.js'
 import { producer } from './producer.js'
 import { profile, profileTable } from './profile.js'
+import { measureLatency, putHandlerLatency } from './put-handler-latency.js'
 import { jsonLine, table } from './report.js'
 import { type Benchmarks, LEAST_ROUNDS, type Measurement, measure, type Timer, WrongResult } from './rounds.js'
 
@@ -15,11 +16,12 @@ const MOST_ROUNDS = 1000
 const RESULTS = new URL('results/', import.meta.url)
 
 const benchmarks: Benchmarks = { ...aggregation, ...keyToShard, ...producer }
+const allNames = [...Object.keys(benchmarks), ...Object.keys(putHandlerLatency)]
 
 const USAGE = `npm run bench -- [NAME...] [--rounds N] [--cpu] [--json] [--profile]
 
   NAME        which benchmarks to run, by name or by what names begin with, as in 'producer' (default: all):
-              ${Object.keys(benchmarks).join('\n              ')}
+              ${allNames.join('\n              ')}
   --rounds N  how often each variant takes its turn, from ${LEAST_ROUNDS} to ${MOST_ROUNDS} (default ${LEAST_ROUNDS})
   --cpu       measure processor time (of all threads of this process) in place of the wall clock: for a machine that does other work
   --json      print the result as a JSON array on the last line, and keep it with every round's times in benchmarks/results/
@@ -56,9 +58,7 @@ function parseChoice(args: readonly string[]): Choice | 'help' {
   const { values, positionals } = parsed
   if (values.help === true) return 'help'
   const chosen = positionals.flatMap((name) => {
-    const matching = Object.hasOwn(benchmarks, name)
-      ? [name]
-      : Object.keys(benchmarks).filter((all) => all.startsWith(`${name}-`))
+    const matching = allNames.includes(name) ? [name] : allNames.filter((all) => all.startsWith(`${name}-`))
     if (matching.length === 0) throw new UsageError(`NAME must be one of the benchmarks listed below, got '${name}'`)
     return matching
   })
@@ -66,10 +66,14 @@ function parseChoice(args: readonly string[]): Choice | 'help' {
   if (!Number.isInteger(rounds) || rounds < LEAST_ROUNDS || rounds > MOST_ROUNDS) {
     throw new UsageError(`--rounds must be a whole number from ${LEAST_ROUNDS} to ${MOST_ROUNDS}, got '${values.rounds}'`)
   }
-  const names = positionals.length === 0 ? Object.keys(benchmarks) : [...new Set(chosen)]
+  const notLatency = values.profile === true ? '--profile' : values.cpu === true ? '--cpu' : undefined
+  const all = notLatency === undefined ? allNames : Object.keys(benchmarks)
+  const names = positionals.length === 0 ? all : [...new Set(chosen)]
   if (values.profile === true && (values.json === true || values.cpu === true || values.rounds !== undefined)) {
     throw new UsageError('--profile takes none of --rounds, --cpu and --json: its figures are no measurement of speed')
   }
+  const latency = names.find((name) => !all.includes(name))
+  if (latency !== undefined) throw new UsageError(`${notLatency} is not for latencies, got '${latency}'`)
   const timer = values.cpu === true ? 'cpu' : 'wall'
   return { names, rounds, timer, json: values.json === true, profile: values.profile === true }
 }
@@ -82,18 +86,25 @@ async function profileAll({ names }: Choice): Promise<void> {
 async function runAll({ names, rounds, timer, json }: Choice): Promise<void> {
   const startedAt = new Date().toISOString()
   const measurements: Measurement[] = []
+  const reports: string[] = []
   for (const [i, name] of names.entries()) {
     // On a terminal one line that changes; in a pipe a line for each benchmark.
     const position = `[${i + 1}/${names.length}] ${name}`
     if (!process.stderr.isTTY) process.stderr.write(`${position}\n`)
-    const measurement = await measure(name, benchmarks[name]!, { rounds, timer }, (step) => {
+    const progress = (step: string): void => {
       if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${position}: ${step}`)
-    })
-    measurements.push(measurement)
+    }
+    const latency = putHandlerLatency[name]
+    if (latency === undefined) measurements.push(await measure(name, benchmarks[name]!, { rounds, timer }, progress))
+    else {
+      const measured = await measureLatency(name, latency, rounds, progress)
+      measurements.push(...measured.measurements)
+      reports.push(measured.report)
+    }
   }
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
   const machine = { node: process.version, cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, load: loadavg()[0]! }
-  process.stdout.write(`${table(measurements)}
+  process.stdout.write(`${reports.map((report) => `${report}\n`).join('')}${table(measurements)}
 Median of ${rounds} rounds, by ${timer === 'cpu' ? 'processor time' : 'the wall clock'}; ratios are taken within a round. What every variant produced was verified.
 Node ${machine.node}, ${machine.cores} x ${machine.cpu}, load average ${machine.load.toFixed(1)}.
 `)

@@ -92,28 +92,50 @@ export async function measure(
   for (const { variant, fingerprint } of contestants) {
     await step('warming up', variant.name, () => turn(benchmark, variant, fingerprint, timer, WARM_UP_MS))
   }
+  await inTurns(contestants, rounds, async ({ variant, fingerprint, ns }, round) => {
+    const act = () => turn(benchmark, variant, fingerprint, timer, TURN_MS)
+    ns.push(await step(`round ${round + 1} of ${rounds}`, variant.name, act))
+  })
+  return compared(
+    name,
+    benchmark.unit,
+    contestants.map(({ variant, ns }) => ({ name: variant.name, ns })),
+  )
+}
+
+/** A round is one turn of each; who goes first changes from round to round. */
+export async function inTurns<T>(
+  contestants: readonly T[],
+  rounds: number,
+  turn: (contestant: T, round: number) => Promise<void>,
+): Promise<void> {
   for (let round = 0; round < rounds; round++) {
-    for (let i = 0; i < contestants.length; i++) {
-      const { variant, fingerprint, ns } = contestants[(round + i) % contestants.length]!
-      const act = () => turn(benchmark, variant, fingerprint, timer, TURN_MS)
-      ns.push(await step(`round ${round + 1} of ${rounds}`, variant.name, act))
-    }
+    for (let i = 0; i < contestants.length; i++) await turn(contestants[(round + i) % contestants.length]!, round)
   }
+}
+
+/** Ours first. `over`: what a variant's figure is, of its times in all rounds. */
+export function compared(
+  name: string,
+  unit: Unit,
+  contestants: readonly { readonly name: string; readonly ns: readonly number[] }[],
+  over: (ns: readonly number[]) => number = median,
+): Measurement {
   const [ours, ...peers] = contestants
   return {
     name,
-    unit: benchmark.unit.name,
-    ours: benchmark.unit.of(median(ours!.ns)),
-    peers: peers.map(({ variant, ns }) => {
-      const ratios = ns.map((time, round) => time / ours!.ns[round]!)
+    unit: unit.name,
+    ours: unit.of(over(ours!.ns)),
+    peers: peers.map((peer) => {
+      const ratios = peer.ns.map((time, round) => time / ours!.ns[round]!)
       return {
-        name: variant.name,
-        value: benchmark.unit.of(median(ns)),
+        name: peer.name,
+        value: unit.of(over(peer.ns)),
         ratio: median(ratios),
         spread: [Math.min(...ratios), Math.max(...ratios)],
       }
     }),
-    nsByRound: Object.fromEntries(contestants.map(({ variant, ns }) => [variant.name, ns])),
+    nsByRound: Object.fromEntries(contestants.map((contestant) => [contestant.name, contestant.ns])),
   }
 }
 
@@ -142,7 +164,7 @@ export function collectGarbage(type: 'major' | 'minor'): void {
   globalThis.gc({ type })
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted.length >> 1
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2

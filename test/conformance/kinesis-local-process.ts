@@ -32,7 +32,15 @@ export async function startKinesisLocal(): Promise<KinesisLocalProcess> {
 
 function launch(plainPort: number, tlsPort: number): ChildProcess {
   const folder = dirname(createRequire(import.meta.url).resolve('kinesis-local/package.json'))
-  const durations = ['CREATE_STREAM', 'DELETE_STREAM', 'MERGE_SHARDS', 'SPLIT_SHARD', 'UPDATE_SHARD_COUNT', 'UPDATE_STREAM_MODE']
+  const durations = [
+    'CREATE_STREAM',
+    'REGISTER_STREAM_CONSUMER',
+    'DELETE_STREAM',
+    'MERGE_SHARDS',
+    'SPLIT_SHARD',
+    'UPDATE_SHARD_COUNT',
+    'UPDATE_STREAM_MODE',
+  ]
   // Of the encryption durations each sets another's, so all get the same.
   const crossed = ['START_STREAM_ENCRYPTION', 'STOP_STREAM_ENCRYPTION', 'DEREGISTER_STREAM_CONSUMER']
   return spawn(process.execPath, ['--max-semi-space-size=64', 'main.js'], {

@@ -40,6 +40,16 @@ const differences: Readonly<Record<string, Difference>> = {
   },
   'split-bounds': { reason: 'it splits at a shard’s own bounds', shows: /The service did not refuse/ },
   'at-trim-horizon': { reason: 'AT_TRIM_HORIZON gives every shard', shows: /expected '0,1,2' to be '0'/ },
+  'consumer-tags': { reason: 'it forgets the tags of RegisterStreamConsumer', shows: /tags: expected \[\] to deeply equal/ },
+  'subscribe-refusals': {
+    reason: 'it refuses by an exception in a stream of events, with 200',
+    shows: /^ResourceNotFoundException: ConsumerARN/,
+  },
+  'subscribe-twice': {
+    reason: 'it refuses by an exception in a stream of events, for as long as there is a subscription',
+    shows: /^ResourceInUseException: Another active subscription/,
+  },
+  'subscribe-shard-end': { reason: 'it never reports the end of a shard, and goes on with empty events' },
   'scale-uniform': { reason: 'four to three shards leaves one of twice the size', shows: /ranges: expected .* to deeply equal/ },
 }
 

@@ -10,7 +10,7 @@ kinesisServiceSuite({
   pollMs: 20,
   streamPrefix: 'conformance',
   async start() {
-    const services = await startLocal({ dynamodb: false, transitionMs: { create: 20, delete: 20, update: 100 } })
+    const services = await startLocal({ dynamodb: false, transitionMs: { create: 20, delete: 20, update: 100, consumer: 20 } })
     const client = new KinesisClient({
       endpoint: services.kinesisEndpoint,
       region: 'us-east-1',

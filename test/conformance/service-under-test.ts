@@ -90,6 +90,11 @@ export class ServiceUnderTest {
     return sleep(systemClock, this.#target.pollMs)
   }
 
+  /** For what the service does by the clock. */
+  wait(ms: number): Promise<void> {
+    return sleep(systemClock, ms)
+  }
+
   /** In order of id. */
   async shards(StreamName: string): Promise<Shard[]> {
     const { Shards = [] } = await this.client.send(new ListShardsCommand({ StreamName }))
@@ -165,7 +170,7 @@ export class ServiceUnderTest {
     for (const StreamName of this.#made) {
       try {
         await this.active(StreamName)
-        await this.client.send(new DeleteStreamCommand({ StreamName }))
+        await this.client.send(new DeleteStreamCommand({ StreamName, EnforceConsumerDeletion: true }))
       } catch (error) {
         if ((error as Error).name !== 'ResourceNotFoundException') throw error
       }

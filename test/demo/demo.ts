@@ -17,6 +17,7 @@ import { type LeaseRow, readLeases } from './lease-table.js'
 import { Ledger } from './ledger.js'
 import { LOCAL_CREDENTIALS, LOCAL_REGION } from './local-account.js'
 import { Progress } from './progress.js'
+import { ReadCalls } from './read-calls.js'
 import { Screenplay } from './screenplay.js'
 import { type DemoResult, verdictText } from './verdict.js'
 import { WorkerProcess } from './worker-process.js'
@@ -51,6 +52,7 @@ class DemoRun {
   readonly #broken: Promise<never>
   #break: (reason: Error) => void = () => {}
   #local: LocalServices | undefined
+  #reads: ReadCalls | undefined
   #kinesis: KinesisClient | undefined
   #dynamodb: DynamoDBClient | undefined
   #producer: Producer | undefined
@@ -117,6 +119,7 @@ class DemoRun {
       workersKilled: this.#workersKilled,
       splits: this.#splits,
       merges: this.#merges,
+      ...this.#reads!.counts,
     }
     process.stdout.write(`${verdictText(result, this.#ledger, answer)}\n`)
     return result
@@ -143,6 +146,7 @@ class DemoRun {
   async #setUp(): Promise<void> {
     const local = await startLocal({ transitionMs: { create: 200, update: 500, delete: 200 } })
     this.#local = local
+    this.#reads = new ReadCalls(local.faults)
     const account = { region: LOCAL_REGION, credentials: LOCAL_CREDENTIALS }
     this.#kinesis = new KinesisClient({ ...account, endpoint: local.kinesisEndpoint })
     this.#dynamodb = new DynamoDBClient({ ...account, endpoint: local.dynamodbEndpoint })
@@ -163,7 +167,8 @@ class DemoRun {
     this.#progress.start()
     void this.#watchLeases()
     await this.#orBroken(this.#untilOwnedByTheLiving())
-    this.#say(`workers A and B share the shards (pids ${this.#workers.map((worker) => worker.pid).join(', ')})`)
+    const way = this.#options.fanOut ? 'read by enhanced fan-out and share' : 'share'
+    this.#say(`workers A and B ${way} the shards (pids ${this.#workers.map((worker) => worker.pid).join(', ')})`)
   }
 
   async #produce(): Promise<void> {
@@ -248,6 +253,7 @@ class DemoRun {
       kinesisEndpoint: this.#local!.kinesisEndpoint,
       dynamodbEndpoint: this.#local!.dynamodbEndpoint,
       failoverTimeMs: FAILOVER_TIME_MS,
+      fanOut: this.#options.fanOut,
     }
     const onEvent = (text: string): void => this.#say(text)
     this.#workers.push(new WorkerProcess(setup, { ledger: this.#ledger, onEvent, onFailure: this.#break }))

@@ -121,6 +121,8 @@ describe('the verdict', () => {
     workersKilled: 1,
     splits: 1,
     merges: 1,
+    polls: 40,
+    subscriptions: 0,
   }
 
   test.each<[string, Partial<DemoResult>, boolean]>([

@@ -19,6 +19,9 @@ export interface DemoResult {
   readonly workersKilled: number
   readonly splits: number
   readonly merges: number
+  /** GetRecords calls that polling made, and subscriptions of fan-out. */
+  readonly polls: number
+  readonly subscriptions: number
 }
 
 export function passed(result: DemoResult): boolean {
@@ -40,6 +43,7 @@ export function verdictText(result: DemoResult, ledger: Ledger, answer: DelayPer
           `      ${origin}  ${meanDelay.toFixed(2)} min over ${flights.toLocaleString('en-US')} flights`,
       ),
     `  ${result.splits} split, ${result.merges} merge, ${result.workersStopped} worker stopped, ${result.workersKilled} worker killed`,
+    `  read by ${result.subscriptions.toLocaleString('en-US')} subscriptions and ${result.polls.toLocaleString('en-US')} polls`,
     ...duplicateLines(result),
   ]
   return lines.join('\n')

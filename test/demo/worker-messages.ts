@@ -19,4 +19,5 @@ export interface WorkerSetup {
   readonly kinesisEndpoint: string
   readonly dynamodbEndpoint: string
   readonly failoverTimeMs: number
+  readonly fanOut: boolean
 }

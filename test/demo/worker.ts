@@ -32,6 +32,8 @@ async function work(setup: WorkerSetup): Promise<void> {
     initialPosition: 'trim-horizon',
     idleTimeBetweenReadsMs: 250,
     checkpointIntervalMs: 200,
+    // No fallback: who asks for fan-out is to see fan-out.
+    ...(setup.fanOut && { retrieval: { fanOut: { fallbackToPolling: false } } }),
   })
   consumer.events.on('lease-lost', (event) => send({ type: 'lost', shardId: event.leaseKey }))
   try {

@@ -2,6 +2,7 @@ import { seededRandom } from '@shardwise/core/random'
 import { expect, it } from 'vitest'
 import { Fleet, type FleetWorker, KEYS } from './fleet.js'
 import type { Repeat } from './fleet-log.js'
+import { RETRIEVALS } from './retrievals.js'
 
 /** Another seed is another history, more steps a longer one (some two seconds each). */
 const SEED = Number(process.env.SHARDWISE_SEED ?? 1)
@@ -111,34 +112,42 @@ class Chaos {
   }
 }
 
-it(`deaths, stops, pauses, partitions and reshards under load, drawn by lot: nothing is lost, order is kept, and who gave cause for a repetition had died or lost the lease (seed ${SEED})`, {
-  timeout: 120_000 + STEPS * 10_000,
-}, async () => {
-  await using fleet = await Fleet.start(4, { failoverTimeMs: 3000, checkpointIntervalMs: 300 })
-  const { log } = fleet
-  const chaos = new Chaos(fleet)
-  await chaos.fill()
-  fleet.load()
-  await fleet.delivered(3)
-  for (let step = 0; step < STEPS; step++) await chaos.step()
-  await chaos.heal()
-  await fleet.quiet()
-  await Promise.all(chaos.well.map((worker) => worker.stop()))
+it.each(RETRIEVALS)(
+  `%s: deaths, stops, pauses, partitions and reshards under load, drawn by lot: nothing is lost, order is kept, and who gave cause for a repetition had died or lost the lease (seed ${SEED})`,
+  {
+    timeout: 120_000 + STEPS * 10_000,
+  },
+  async (way, options) => {
+    await using fleet = await Fleet.start(4, { failoverTimeMs: 3000, checkpointIntervalMs: 300, ...options })
+    const { log } = fleet
+    const chaos = new Chaos(fleet)
+    await chaos.fill()
+    fleet.load()
+    await fleet.delivered(3)
+    for (let step = 0; step < STEPS; step++) await chaos.step()
+    await chaos.heal()
+    await fleet.quiet()
+    await Promise.all(chaos.well.map((worker) => worker.stop()))
 
-  const history = chaos.done.join('\n')
-  expect(log.faults(KEYS, fleet.rounds), history).toEqual([])
-  const lost = log.events('lease-lost')
-  // A release that the table did not confirm: the lease expires, as that of a dead worker.
-  const unconfirmed = log.events('lease-store-failed').filter(({ detail }) => JSON.parse(detail!).operation === 'release')
-  const gone = new Set([...lost, ...unconfirmed].map(({ by, shardId }) => `${by} ${shardId}`))
-  const unexplained = ({ position, by }: Repeat): boolean => {
-    const shardId = position.split('/')[1]
-    return by.slice(0, -1).some((name) => !chaos.dead.has(name) && !gone.has(`${name} ${shardId}`))
-  }
-  const [odd] = log.repeats().filter(unexplained)
-  const lifeOf = (shardId?: string): string =>
-    log.entries.flatMap((entry) => (entry.type === 'event' && entry.shardId === shardId ? JSON.stringify(entry) : [])).join('\n')
-  expect(odd, `${history}\n${lifeOf(odd?.position.split('/')[1])}`).toBe(undefined)
-  const causes = `${chaos.dead.size} deaths and ${lost.length} lost leases`
-  console.log(`Chaos, seed ${SEED}: ${log.delivered} records, ${log.repeats().length} twice or more, after ${causes}\n${history}`)
-})
+    const history = chaos.done.join('\n')
+    expect(log.faults(KEYS, fleet.rounds), history).toEqual([])
+    const lost = log.events('lease-lost')
+    // A release that the table did not confirm: the lease expires, as that of a dead worker.
+    const unconfirmed = log.events('lease-store-failed').filter(({ detail }) => JSON.parse(detail!).operation === 'release')
+    const gone = new Set([...lost, ...unconfirmed].map(({ by, shardId }) => `${by} ${shardId}`))
+    const unexplained = ({ position, by }: Repeat): boolean => {
+      const shardId = position.split('/')[1]
+      return by.slice(0, -1).some((name) => !chaos.dead.has(name) && !gone.has(`${name} ${shardId}`))
+    }
+    const [odd] = log.repeats().filter(unexplained)
+    const lifeOf = (shardId?: string): string =>
+      log.entries
+        .flatMap((entry) => (entry.type === 'event' && entry.shardId === shardId ? JSON.stringify(entry) : []))
+        .join('\n')
+    expect(odd, `${history}\n${lifeOf(odd?.position.split('/')[1])}`).toBe(undefined)
+    const causes = `${chaos.dead.size} deaths and ${lost.length} lost leases`
+    console.log(
+      `Chaos, ${way}, seed ${SEED}: ${log.delivered} records, ${log.repeats().length} twice or more, after ${causes}\n${history}`,
+    )
+  },
+)

@@ -27,24 +27,32 @@ async function stderrOf(child: ChildProcess): Promise<string> {
   return text
 }
 
-test('carries flights through a split, a merge, a stopped and a killed worker, and proves it', async () => {
-  const { lines, exit } = startDemo('--flights', '60000', '--json')
-  let last = ''
-  for await (const line of lines) last = line
-  expect(JSON.parse(last)).toMatchObject({
-    records: 60_000,
-    acknowledged: 60_000,
-    delivered: 60_000,
-    lost: 0,
-    outOfOrder: 0,
-    answerMatches: true,
-    splits: 1,
-    merges: 1,
-    workersStopped: 1,
-    workersKilled: 1,
-  })
-  expect(await exit).toBe(0)
-})
+test.each([
+  { way: 'polling', flights: 60_000, args: [] },
+  { way: 'fan-out', flights: 30_000, args: ['--fan-out'] },
+])(
+  'carries flights through a split, a merge, a stopped and a killed worker, and proves it ($way)',
+  async ({ way, flights, args }) => {
+    const { lines, exit } = startDemo('--flights', String(flights), '--json', ...args)
+    let last = ''
+    for await (const line of lines) last = line
+    const result = JSON.parse(last)
+    expect(result).toMatchObject({
+      records: flights,
+      acknowledged: flights,
+      delivered: flights,
+      lost: 0,
+      outOfOrder: 0,
+      answerMatches: true,
+      splits: 1,
+      merges: 1,
+      workersStopped: 1,
+      workersKilled: 1,
+    })
+    expect([result.polls > 0, result.subscriptions > 0]).toEqual([way === 'polling', way === 'fan-out'])
+    expect(await exit).toBe(0)
+  },
+)
 
 test.each([
   ['before the first flight', 'share the shards'],

@@ -104,9 +104,14 @@ export class Fleet implements AsyncDisposable {
     return new Fleet(await StreamHarness.start(shards), { failoverTimeMs: 10_000, ...options })
   }
 
-  async join(name: string, { suspends = false }: { readonly suspends?: boolean } = {}): Promise<FleetWorker> {
+  /** `endpoint`: by which it reaches Kinesis. */
+  async join(
+    name: string,
+    { suspends = false, endpoint }: { readonly suspends?: boolean; readonly endpoint?: string } = {},
+  ): Promise<FleetWorker> {
     const link = await NetworkLink.to(this.harness.local.dynamodbEndpoint)
-    const worker = new FleetWorker(name, link, this.log, this.harness.options(this.#options), suspends)
+    const options = this.harness.options({ ...this.#options, ...(endpoint !== undefined && { endpoint }) })
+    const worker = new FleetWorker(name, link, this.log, options, suspends)
     this.#workers.push(worker)
     return worker
   }

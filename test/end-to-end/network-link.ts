@@ -9,9 +9,16 @@ export class NetworkLink implements AsyncDisposable {
   readonly #sockets = new Set<Socket>()
   readonly #held: (() => void)[] = []
   #silent = false
+  #down = false
+  /** Connections that were refused while it was down. */
+  refused = 0
 
   private constructor(host: string, port: number) {
     this.#server = createServer((client) => {
+      if (this.#down) {
+        this.refused++
+        return void client.destroy()
+      }
       const service = connect(port, host)
       this.#carry(client, service)
       this.#carry(service, client)
@@ -39,6 +46,16 @@ export class NetworkLink implements AsyncDisposable {
   speak(): void {
     this.#silent = false
     for (const act of this.#held.splice(0)) act()
+  }
+
+  /** As when the service restarts: all connections break, and new ones are refused until `rise`. */
+  fall(): void {
+    this.#down = true
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
+  rise(): void {
+    this.#down = false
   }
 
   #carry(from: Socket, to: Socket): void {

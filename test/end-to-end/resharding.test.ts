@@ -3,71 +3,77 @@ import { seededRandom } from '@shardwise/core/random'
 import { expect, it } from 'vitest'
 import { Fleet, type FleetWorker, KEYS } from './fleet.js'
 import type { Repeat } from './fleet-log.js'
+import { RETRIEVALS } from './retrievals.js'
 
 /** Draws who is killed, who leaves, and which shards merge first. */
 const SEED = Number(process.env.SHARDWISE_SEED ?? 1)
 
-it(`4 -> 16 -> 3 shards under load, with workers that come, go and die meanwhile: nothing is lost, order is kept, and what comes twice was in the hands of the dead (seed ${SEED})`, async () => {
-  await using fleet = await Fleet.start(4, { failoverTimeMs: 5000 })
-  const { log, harness } = fleet
-  const random = seededRandom(SEED)
-  const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!
-  const workers = await Promise.all(['one', 'two', 'three'].map((name) => fleet.join(name)))
-  const left = (name: string): void =>
-    void workers.splice(
-      workers.findIndex((worker) => worker.name === name),
-      1,
+it.each(RETRIEVALS)(
+  `%s: 4 -> 16 -> 3 shards under load, with workers that come, go and die meanwhile: nothing is lost, order is kept, and what comes twice was in the hands of the dead (seed ${SEED})`,
+  async (way, options) => {
+    await using fleet = await Fleet.start(4, { failoverTimeMs: 5000, ...options })
+    const { log, harness } = fleet
+    const random = seededRandom(SEED)
+    const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!
+    const workers = await Promise.all(['one', 'two', 'three'].map((name) => fleet.join(name)))
+    const left = (name: string): void =>
+      void workers.splice(
+        workers.findIndex((worker) => worker.name === name),
+        1,
+      )
+    fleet.load()
+    await fleet.delivered(5)
+
+    // Splits of what is not yet read to its end are read in their turn: the fleet is always behind some of them.
+    for (const until of [8, 16]) for (const shard of (await harness.openShards()).slice(0, until / 2)) await harness.split(shard)
+    await fleet.join('four').then((worker) => workers.push(worker))
+    await fleet.delivered(fleet.rounds + 5)
+    expect(await harness.openShards()).toHaveLength(16)
+
+    const victim = pick(workers.filter(({ name }) => log.held(name).length > 0))
+    await victim.kill()
+    left(victim.name)
+    // The rows of the dead do not move until they are taken.
+    const behind = await fleet.leases()
+    const orphans = [...behind].filter(([, { owner }]) => owner === victim.name).map(([shardId]) => shardId)
+    await log.until('the orphans to be taken', () =>
+      orphans.every((shardId) =>
+        log.events('lease-taken').some((entry) => entry.shardId === shardId && entry.by !== victim.name),
+      ),
     )
-  fleet.load()
-  await fleet.delivered(5)
 
-  // Splits of what is not yet read to its end are read in their turn: the fleet is always behind some of them.
-  for (const until of [8, 16]) for (const shard of (await harness.openShards()).slice(0, until / 2)) await harness.split(shard)
-  await fleet.join('four').then((worker) => workers.push(worker))
-  await fleet.delivered(fleet.rounds + 5)
-  expect(await harness.openShards()).toHaveLength(16)
-
-  const victim = pick(workers.filter(({ name }) => log.held(name).length > 0))
-  await victim.kill()
-  left(victim.name)
-  // The rows of the dead do not move until they are taken.
-  const behind = await fleet.leases()
-  const orphans = [...behind].filter(([, { owner }]) => owner === victim.name).map(([shardId]) => shardId)
-  await log.until('the orphans to be taken', () =>
-    orphans.every((shardId) => log.events('lease-taken').some((entry) => entry.shardId === shardId && entry.by !== victim.name)),
-  )
-
-  await mergeWithOneParentBehind(fleet, workers)
-  fleet.load()
-  while ((await harness.openShards()).length > 3) {
-    const open = await harness.openShards()
-    const at = Math.floor(random() * (open.length - 1))
-    await harness.merge(open[at]!, open[at + 1]!)
-    if (open.length === 10) {
-      const leaver = pick(workers)
-      await leaver.stop()
-      left(leaver.name)
+    await mergeWithOneParentBehind(fleet, workers)
+    fleet.load()
+    while ((await harness.openShards()).length > 3) {
+      const open = await harness.openShards()
+      const at = Math.floor(random() * (open.length - 1))
+      await harness.merge(open[at]!, open[at + 1]!)
+      if (open.length === 10) {
+        const leaver = pick(workers)
+        await leaver.stop()
+        left(leaver.name)
+      }
     }
-  }
-  await fleet.delivered(fleet.rounds + 5)
-  await fleet.shared(3, ...workers.map(({ name }) => name))
-  await fleet.quiet()
-  await Promise.all(workers.map((worker) => worker.stop()))
+    await fleet.delivered(fleet.rounds + 5)
+    await fleet.shared(3, ...workers.map(({ name }) => name))
+    await fleet.quiet()
+    await Promise.all(workers.map((worker) => worker.stop()))
 
-  expect(log.faults(KEYS, fleet.rounds)).toEqual([])
-  const unexplained = ({ position, by }: Repeat): boolean => {
-    const [, shardId, sequenceNumber] = position.split('/') as [string, string, string]
-    const row = behind.get(shardId)
-    const afterCheckpoint = row !== undefined && !row.ended && BigInt(sequenceNumber) > BigInt(row.sequenceNumber ?? 0)
-    return by.length > 2 || by[0] !== victim.name || row?.owner !== victim.name || !afterCheckpoint
-  }
-  expect(log.repeats().filter(unexplained)).toEqual([])
-  const rows = [...(await fleet.leases()).values()]
-  expect(rows.filter(({ ended }) => !ended)).toHaveLength(3)
-  console.log(
-    `Resharding, seed ${SEED}: ${log.delivered} records, ${log.repeats().length} twice, all of them handled by ${victim.name} after its last checkpoint before it was killed`,
-  )
-})
+    expect(log.faults(KEYS, fleet.rounds)).toEqual([])
+    const unexplained = ({ position, by }: Repeat): boolean => {
+      const [, shardId, sequenceNumber] = position.split('/') as [string, string, string]
+      const row = behind.get(shardId)
+      const afterCheckpoint = row !== undefined && !row.ended && BigInt(sequenceNumber) > BigInt(row.sequenceNumber ?? 0)
+      return by.length > 2 || by[0] !== victim.name || row?.owner !== victim.name || !afterCheckpoint
+    }
+    expect(log.repeats().filter(unexplained)).toEqual([])
+    const rows = [...(await fleet.leases()).values()]
+    expect(rows.filter(({ ended }) => !ended)).toHaveLength(3)
+    console.log(
+      `Resharding, ${way}, seed ${SEED}: ${log.delivered} records, ${log.repeats().length} twice, all of them handled by ${victim.name} after its last checkpoint before it was killed`,
+    )
+  },
+)
 
 /** One parent of a merge is read to its end while the handler is still busy with the other: the child has to wait. */
 async function mergeWithOneParentBehind(fleet: Fleet, workers: readonly FleetWorker[]): Promise<void> {

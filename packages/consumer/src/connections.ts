@@ -1,3 +1,4 @@
+import type { FanOutPort } from '@shardwise/core/fan-out-port'
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import { connectKinesis } from '@shardwise/core/transport'
 import { connectDynamoDB } from '@shardwise/core/transport/dynamodb'
@@ -11,6 +12,8 @@ import { ThrottlingWatch } from './leases/throttling-watch.js'
 /** What a consumer reaches outside of its process. */
 export interface Connections {
   readonly port: KinesisPort
+  /** Undefined where nothing is subscribed to. */
+  readonly fanOut: FanOutPort | undefined
   readonly store: LeaseStore
   /** Where Java's KCL shows itself. Undefined: not to be looked for. */
   readonly kclTables: KclTables | undefined
@@ -36,7 +39,8 @@ export function connect(
       ? connectKinesis({ client, region, endpoint, credentials, wire, clock, controlAttempts: CONTROL_ATTEMPTS })
       : undefined
   const port = kinesis ?? toKinesis!.port
-  if (leaseStore !== undefined) return { port, store: leaseStore, kclTables: undefined, close: () => toKinesis?.close() }
+  const fanOut = settings.retrieval.is === 'polling' ? undefined : ((kinesis as FanOutPort | undefined) ?? toKinesis!.fanOut)
+  if (leaseStore !== undefined) return { port, fanOut, store: leaseStore, kclTables: undefined, close: () => toKinesis?.close() }
   const toDynamoDB = connectDynamoDB({ client: dynamodb, region, endpoint: dynamodbEndpoint, credentials, clock })
   const watched = new ThrottlingWatch({ dynamodb: toDynamoDB, clock, emit })
   const store = new DynamoDBLeaseStore({ dynamodb: watched, tableName, table, streamName, streamArn, clock })
@@ -45,5 +49,5 @@ export function connect(
     toKinesis?.close()
     toDynamoDB.close()
   }
-  return { port, store, kclTables, close }
+  return { port, fanOut, store, kclTables, close }
 }

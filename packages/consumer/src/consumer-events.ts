@@ -2,9 +2,15 @@ import type { ServiceFailure } from '@shardwise/core/service-error'
 import type { LeaseEvent } from './leases/lease-event.js'
 import type { ShardWorkerEvent } from './shards/shard-worker-event.js'
 import type { PauseEvent } from './shards/shard-workers.js'
+import type { RegistrationEvent } from './sources/stream-registration.js'
 
 /** All that a consumer announces, for logs, metrics and tests. */
-export type ConsumerEvent = ConsumerLifecycleEvent | LeaseEvent | OfStream<PauseEvent> | OfStream<ShardWorkerEvent>
+export type ConsumerEvent =
+  | ConsumerLifecycleEvent
+  | RegistrationEvent
+  | LeaseEvent
+  | OfStream<PauseEvent>
+  | OfStream<ShardWorkerEvent>
 
 /** What happens to a shard says of which stream: by name or ARN, as given in the options. */
 export type OfStream<Event> = Event extends { readonly shardId: string } ? Event & { readonly stream: string } : Event
@@ -35,4 +41,4 @@ export type ConsumerLifecycleEvent =
   /** Nothing of this consumer runs any more. */
   | { readonly type: 'consumer-stopped'; readonly workerId: string }
 
-export type StartStep = 'describe-stream' | 'open-lease-table' | 'list-shards'
+export type StartStep = 'describe-stream' | 'find-stream-consumer' | 'open-lease-table' | 'list-shards'

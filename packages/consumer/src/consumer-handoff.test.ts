@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { ConsumerEvent } from './consumer-events.js'
 import type { ConsumedRecord } from './delivery/consumed-record.js'
 import type { HandlerContext } from './delivery/handler.js'
+import { recorded } from './testing/received.js'
 import { setUp } from './testing/small-fleet.js'
 
 const text = ({ bytes }: ConsumedRecord): string => new TextDecoder().decode(bytes)
@@ -9,10 +10,9 @@ const text = ({ bytes }: ConsumedRecord): string => new TextDecoder().decode(byt
 describe('shards that move between consumers', () => {
   it('a handler that hangs is cut off when another consumer asks for its shard: told, and its records are delivered there', async () => {
     const { consumer, put, until, settled, clock } = setUp(2)
-    const events: ConsumerEvent[] = []
     const hung: HandlerContext[] = []
     const first = consumer({ handoffTimeoutMs: 5_000 })
-    first.events.onAny((event) => events.push(event))
+    const events = recorded(first)
     const firstRun = first.run({
       eachRecord: (_record, context) => {
         hung.push(context)

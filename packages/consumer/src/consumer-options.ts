@@ -1,6 +1,7 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { type Clock, systemClock } from '@shardwise/core/clock'
 import { bytes, type Codec } from '@shardwise/core/codec'
+import type { FanOutPort } from '@shardwise/core/fan-out-port'
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import { choiceOption, InvalidOptionError, integerOption, refuseUnknownOptions, stringOption } from '@shardwise/core/options'
 import { type Random, systemRandom } from '@shardwise/core/random'
@@ -9,6 +10,7 @@ import type { AwsConnection } from '@shardwise/core/transport'
 import type { Backoff } from './backoff.js'
 import type { LeaseStore } from './leases/lease-store.js'
 import { checkLeaseTableOptions, type LeaseTableOptions, type LeaseTableSettings } from './leases/lease-table-options.js'
+import { checkRetrieval, type RetrievalOption, type RetrievalSettings } from './retrieval-option.js'
 import type { InitialPosition } from './shards/shard-discovery.js'
 import {
   checkDistinct,
@@ -55,8 +57,8 @@ export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
    * shards are given the same one; one for each stream and application. Not together with the options of a table.
    */
   readonly leaseStore?: LeaseStore | undefined
-  /** How to reach Kinesis, in place of an AWS client: for tests and simulations. */
-  readonly kinesis?: KinesisPort | undefined
+  /** How to reach Kinesis, in place of an AWS client: for tests and simulations. With enhanced fan-out it needs those calls too. */
+  readonly kinesis?: (KinesisPort & Partial<FanOutPort>) | undefined
   /** Begins this worker's id in lease rows and events; a random ending is added, for no two workers may have the same. Default: the host name. */
   readonly workerId?: string | undefined
   /**
@@ -88,6 +90,12 @@ export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
    * each so many records: 1 means one for every call of the handler. Not with manual checkpoints.
    */
   readonly checkpointEveryRecords?: number | undefined
+  /**
+   * `polling` (default): by GetRecords, which all applications of a stream share: 2 MiB and five reads a second of each shard. `{ fanOut }`: records are
+   * pushed over HTTP/2, 2 MiB a second of each shard for this application alone, some 70 ms after they were put; AWS charges for it. Where a
+   * shard is read and how far does not depend on it: it may be changed at any time, worker by worker.
+   */
+  readonly retrieval?: RetrievalOption | undefined
   /**
    * Milliseconds between two reads of a shard that has nothing new. Default 500 (KCL 1500); 200 to 60000. A shard gives five reads a
    * second to all its applications together (API_GetRecords): 500 leaves room for another one at this pace. While it is behind,
@@ -150,6 +158,7 @@ const KNOWN = [
     'initialPosition',
     'checkpointIntervalMs',
     'checkpointEveryRecords',
+    'retrieval',
     'idleTimeBetweenReadsMs',
   ],
   ...['maxRecordsPerRead', 'maxBufferedBytes', 'retry', 'codec', 'dedupe', 'clock', 'random'],
@@ -174,6 +183,7 @@ export interface ConsumerSettings {
   /** Undefined: the renewals are often enough. */
   readonly checkpointWriteAfterMs: number | undefined
   readonly checkpointEveryRecords: number | undefined
+  readonly retrieval: RetrievalSettings
   readonly idleTimeBetweenReadsMs: number
   readonly maxRecordsPerRead: number
   readonly maxBufferedBytes: number
@@ -208,8 +218,9 @@ export function checkOptions(options: ConsumerOptions<unknown>): ConsumerSetting
     pattern: /^[a-zA-Z0-9_.-]{1,128}$/,
     says: 'a name of 1 to 128 of a-z, A-Z, 0-9, _ . -',
   })
+  const streams = checkStreams(options)
   return {
-    ...checkStreams(options),
+    ...streams,
     applicationName,
     leaseTable: leaseTable(options, applicationName),
     leaseTableSettings: checkLeaseTableOptions(options.leaseTableOptions),
@@ -233,6 +244,7 @@ export function checkOptions(options: ConsumerOptions<unknown>): ConsumerSetting
       options.checkpointEveryRecords === undefined
         ? undefined
         : integerOption('checkpointEveryRecords', options.checkpointEveryRecords, { min: 1, max: 10_000_000, fallback: 1 }),
+    retrieval: checkRetrieval(options.retrieval, { ...streams, applicationName, kinesis: options.kinesis }),
     idleTimeBetweenReadsMs: integerOption('idleTimeBetweenReadsMs', options.idleTimeBetweenReadsMs, {
       min: 200,
       max: 60_000,

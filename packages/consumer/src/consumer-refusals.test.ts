@@ -1,7 +1,7 @@
 import { InvalidOptionError } from '@shardwise/core/options'
 import { describe, expect, test } from 'vitest'
 import { ConsumerRanError } from './consumer-error.js'
-import type { ConsumerEvent } from './consumer-events.js'
+import { recorded } from './testing/received.js'
 import { setUp } from './testing/small-fleet.js'
 
 const NOTHING = { eachRecord: (): void => {} }
@@ -73,8 +73,7 @@ describe('after stop', () => {
     create('weather', 1)
     put(1)
     const one = consumer({ streams: ['flights'] })
-    const events: ConsumerEvent['type'][] = []
-    one.events.onAny(({ type }) => events.push(type))
+    const events = recorded(one)
     let finish: (() => void) | undefined
     const run = when === 'never run' ? undefined : one.run({ eachRecord: () => new Promise<void>((done) => (finish = done)) })
     if (run !== undefined) await until(() => finish !== undefined)
@@ -90,7 +89,7 @@ describe('after stop', () => {
     finish?.()
     await settled(Promise.all([stopping, run]))
     expect(one.snapshot().streams).toEqual(['flights'])
-    expect(events.filter((type) => type.startsWith('stream-'))).toEqual([])
+    expect(events.filter(({ type }) => type.startsWith('stream-'))).toEqual([])
   })
 
   test('a change that a stop has overtaken resolves, and is not announced', async () => {
@@ -99,8 +98,7 @@ describe('after stop', () => {
     create('radar', 1)
     put(1, 'weather')
     const one = consumer({ streams: ['flights', 'weather'] })
-    const events: ConsumerEvent['type'][] = []
-    one.events.onAny(({ type }) => events.push(type))
+    const events = recorded(one)
     let finish: (() => void) | undefined
     const run = one.run({ eachRecord: () => new Promise<void>((done) => (finish = done)) })
     await until(() => finish !== undefined)
@@ -109,8 +107,8 @@ describe('after stop', () => {
     finish!()
     await settled(Promise.all([changes, stopping, run]))
     expect(await changes).toEqual([{ deletedLeases: 0 }, undefined])
-    expect(events.filter((type) => type.startsWith('stream-'))).toEqual([])
-    expect(events.at(-1)).toBe('consumer-stopped')
+    expect(events.filter(({ type }) => type.startsWith('stream-'))).toEqual([])
+    expect(events.at(-1)?.type).toBe('consumer-stopped')
   })
 })
 
@@ -133,10 +131,9 @@ test('what only automatic checkpoints know is refused with manual ones, of a loo
 
 test('a start that fails before anything is connected has run: stopped, announced, and not to be repeated', async () => {
   const one = setUp(1).consumer({ kinesis: undefined, endpoint: 'localhost:4567' })
-  const events: ConsumerEvent['type'][] = []
-  one.events.onAny(({ type }) => events.push(type))
+  const events = recorded(one)
   await expect(one.run(NOTHING)).rejects.toThrow(/^Option `endpoint` must be a URL/)
-  expect([one.snapshot().state, events]).toEqual(['stopped', ['consumer-stopped']])
+  expect([one.snapshot().state, events.map(({ type }) => type)]).toEqual(['stopped', ['consumer-stopped']])
   await expect(one.run(NOTHING)).rejects.toThrow(ConsumerRanError)
   expect(await one.stop()).toEqual({ abandonedShards: [] })
 })

@@ -3,6 +3,7 @@ import type { KinesisModel } from '@shardwise/local/model'
 import { describe, expect, it } from 'vitest'
 import type { Consumer } from './consumer.js'
 import type { ConsumerEvent } from './consumer-events.js'
+import { recorded } from './testing/received.js'
 import { setUp } from './testing/small-fleet.js'
 
 const MINUTE = 60_000
@@ -17,8 +18,7 @@ interface Reader {
 
 function read(consumer: Consumer): Reader {
   const got: number[] = []
-  const events: ConsumerEvent[] = []
-  consumer.events.onAny((event) => events.push(event))
+  const events = recorded(consumer)
   return { got, events, run: consumer.run({ eachRecord: ({ data }) => void got.push(Number(new TextDecoder().decode(data))) }) }
 }
 

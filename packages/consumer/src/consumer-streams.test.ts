@@ -1,38 +1,10 @@
 import { KinesisModelError } from '@shardwise/local/model'
 import { describe, expect, test, vi } from 'vitest'
-import { type Position, SHARD_END, sequencePosition, TRIM_HORIZON } from './checkpoints/position.js'
+import { SHARD_END, TRIM_HORIZON } from './checkpoints/position.js'
 import type { Consumer } from './consumer.js'
-import type { ConsumerEvent } from './consumer-events.js'
-import type { ConsumedRecord } from './delivery/consumed-record.js'
 import { actualOwner, type Lease } from './leases/lease.js'
+import { numberIn, Received, recorded } from './testing/received.js'
 import { type SmallFleet, setUp } from './testing/small-fleet.js'
-
-/** What handlers got, by stream, in order. */
-class Received {
-  readonly records: ConsumedRecord[] = []
-
-  readonly handlers = { eachRecord: (record: ConsumedRecord): void => void this.records.push(record) }
-
-  of(stream: string): number[] {
-    return this.records.filter((record) => record.stream === stream).map(numberIn)
-  }
-
-  /** Every number below `count`, and each once. */
-  has(stream: string, count: number): boolean {
-    const numbers = this.of(stream).sort((a, b) => a - b)
-    return numbers.length === count && numbers.every((number, i) => number === i)
-  }
-}
-
-function numberIn(record: ConsumedRecord): number {
-  return Number(new TextDecoder().decode(record.data))
-}
-
-function recorded(consumer: Consumer): ConsumerEvent[] {
-  const events: ConsumerEvent[] = []
-  consumer.events.onAny((event) => events.push(event))
-  return events
-}
 
 async function rowsOf({ leaseStore }: SmallFleet, stream: string): Promise<Lease[]> {
   return (await leaseStore.list()).leases.filter(({ streamId }) => streamId?.includes(`:${stream}:`))
@@ -368,7 +340,7 @@ describe('addStream and removeStream', () => {
   })
 })
 
-describe('a handler that hangs while its stream is left', () => {
+describe('a handler that hangs while its stream is removed', () => {
   test('is cut off as in a handoff, and what it does later counts for nothing; the changes behind the removal follow', async () => {
     const fleet = setUp(1)
     const { consumer, create, put, until, settled, clock } = fleet
@@ -407,138 +379,5 @@ describe('a handler that hangs while its stream is left', () => {
     const stopping = one.stop()
     await settled(Promise.all([stopping, run]))
     expect(await stopping).toEqual({ abandonedShards: [] })
-  })
-
-  test('does not keep the worker from beginning with the stream that has taken its place', async () => {
-    const fleet = setUp(2)
-    const { consumer, create, put, until, settled, clock, model } = fleet
-    put(20)
-    const one = consumer({ handoffTimeoutMs: 5_000 })
-    const events = recorded(one)
-    const received = new Received()
-    let finish: (() => void) | undefined
-    const run = one.run({
-      eachRecord: (record) => {
-        if (finish === undefined && record.shardId.endsWith('0')) return new Promise<void>((resolve) => (finish = resolve))
-        return received.handlers.eachRecord(record)
-      },
-    })
-    await until(() => finish !== undefined && received.records.length > 0)
-    model.call('DeleteStream', { StreamName: 'flights' })
-    await until(() => events.some(({ type }) => type === 'stream-not-found'))
-    await clock.advanceAsync(60_000)
-    create('flights', 2)
-    put(20)
-    await until(() => events.some(({ type }) => type === 'stream-recreated'))
-    await until(() => new Set(received.records.map(numberIn).filter((number) => number >= 20)).size === 20)
-    finish!()
-    await settled(Promise.all([one.stop(), run]))
-  })
-})
-
-describe('a stream that was deleted and created anew', () => {
-  const recreate = ({ create, put }: SmallFleet): void => {
-    create('flights', 3)
-    put(20)
-  }
-
-  test.each([
-    ['one stream', {}],
-    ['several streams', { streams: ['flights'] }],
-  ])('%s: at the next start nothing of it is skipped, wherever it would begin otherwise', async (_name, options) => {
-    const fleet = setUp(2)
-    const { consumer, put, until, settled, clock, model } = fleet
-    const first = consumer({ ...options })
-    const before = new Received()
-    const run = first.run(before.handlers)
-    put(10)
-    await until(() => before.has('flights', 10))
-    model.call('SplitShard', { StreamName: 'flights', ShardToSplit: 'shardId-000000000000', NewStartingHashKey: '5' })
-    await until(() => first.snapshot().shards.some(({ checkpoint }) => checkpoint?.kind === 'shard-end'))
-    await settled(Promise.all([first.stop(), run]))
-    model.call('DeleteStream', { StreamName: 'flights' })
-    await clock.advanceAsync(60_000)
-    recreate(fleet)
-    await clock.advanceAsync(60_000)
-    const second = consumer({ ...options, initialPosition: 'latest' })
-    const after = new Received()
-    const again = second.run(after.handlers)
-    await until(() => after.records.length === 20)
-    expect(after.records.map(numberIn).sort((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, i) => i + 10))
-    await settled(Promise.all([second.stop(), again]))
-  })
-
-  test.each([
-    ['one stream', {}],
-    ['several streams', { streams: ['flights'] }],
-  ])('%s: while it is read, the worker begins anew by itself', async (_name, options) => {
-    const fleet = setUp(2)
-    const { consumer, put, until, settled, clock, model } = fleet
-    const one = consumer({ ...options })
-    const events = recorded(one)
-    const received = new Received()
-    const run = one.run(received.handlers)
-    put(10)
-    await until(() => received.has('flights', 10))
-    model.call('SplitShard', { StreamName: 'flights', ShardToSplit: 'shardId-000000000000', NewStartingHashKey: '5' })
-    await until(() => one.snapshot().shards.some(({ checkpoint }) => checkpoint?.kind === 'shard-end'))
-    model.call('DeleteStream', { StreamName: 'flights' })
-    await until(() => events.some(({ type }) => type === 'stream-not-found'))
-    await clock.advanceAsync(60_000)
-    recreate(fleet)
-    await until(() => events.some(({ type }) => type === 'stream-recreated'))
-    await until(() => new Set(received.records.map(numberIn)).size === 30)
-    await settled(Promise.all([one.stop(), run]))
-  })
-
-  test('the worker learns it although nobody can look at the stream when its shards give the only hint', async () => {
-    const fleet = setUp(2)
-    const { consumer, put, until, settled, clock, model } = fleet
-    const one = consumer()
-    const events = recorded(one)
-    const received = new Received()
-    const run = one.run(received.handlers)
-    put(10)
-    await until(() => received.has('flights', 10))
-    model.call('SplitShard', { StreamName: 'flights', ShardToSplit: 'shardId-000000000000', NewStartingHashKey: '5' })
-    await until(() => one.snapshot().shards.some(({ checkpoint }) => checkpoint?.kind === 'shard-end'))
-    model.call('DeleteStream', { StreamName: 'flights' })
-    await until(() => events.some(({ type }) => type === 'stream-not-found'))
-    await clock.advanceAsync(60_000)
-    const answer = model.call.bind(model)
-    const asked = vi.spyOn(model, 'call').mockImplementation((operation, input) => {
-      if (operation === 'DescribeStreamSummary') throw new KinesisModelError('LimitExceededException', 'Rate exceeded')
-      return answer(operation, input)
-    })
-    recreate(fleet)
-    await until(() => events.some(({ type }) => type === 'records-expired'))
-    await clock.advanceAsync(300_000)
-    asked.mockRestore()
-    await until(() => events.some(({ type }) => type === 'stream-recreated'))
-    await until(() => new Set(received.records.map(numberIn)).size === 30)
-    await settled(Promise.all([one.stop(), run]))
-  })
-
-  test.each<[string, Position]>([
-    ['SHARD_END of a shard that is open', SHARD_END],
-    ['a checkpoint before the first record', sequencePosition('49600000000000000000000000000000000000000000000000000000')],
-  ])('rows that KCL made give themselves away: %s', async (_name, checkpoint) => {
-    const { consumer, leaseStore, put, until, settled } = setUp(2)
-    const made = { parentShardIds: [], range: undefined, startAt: undefined }
-    await leaseStore.create({ leaseKey: 'shardId-000000000000', checkpoint, ...made })
-    await leaseStore.create({ leaseKey: 'shardId-000000000001', checkpoint: TRIM_HORIZON, ...made })
-    await leaseStore.create({ leaseKey: 'shardId-000000000007', checkpoint, ...made })
-    put(20)
-    const one = consumer({ initialPosition: 'latest' })
-    const events = recorded(one)
-    const received = new Received()
-    const run = one.run(received.handlers)
-    await until(() => received.has('flights', 20))
-    expect(events.flatMap((event) => (event.type === 'lease-reset' ? event.leaseKey : []))).toEqual([
-      'shardId-000000000000',
-      'shardId-000000000001',
-    ])
-    expect(await leaseStore.read('shardId-000000000007')).toBeUndefined()
-    await settled(Promise.all([one.stop(), run]))
   })
 })

@@ -237,7 +237,7 @@ export class Consumer<T = Uint8Array> {
   ): Promise<void> {
     const settings = this.#settings
     const { applicationName, failoverTimeMs, handoffTimeoutMs, clock, random } = settings
-    const { port, store, kclTables } = connections
+    const { port, fanOut, store, kclTables } = connections
     const stop = this.#stop.signal
     const emit = (event: ConsumerEvent): void => this.events.emit(event)
     const steps = new StartSteps({ settings, stop, emit })
@@ -245,6 +245,7 @@ export class Consumer<T = Uint8Array> {
     const setup = new ShardWorkerSetup({
       settings,
       port,
+      fanOut,
       handlers,
       run,
       gates,
@@ -277,7 +278,9 @@ export class Consumer<T = Uint8Array> {
     this.#coordinator = coordinator
     const start = async (): Promise<void> => {
       for (const stream of streams.streams) {
-        await steps.take('describe-stream', () => stream.describe({ signal: stop }), stream.settings.stream)
+        const { registration, settings } = stream
+        await steps.take('describe-stream', () => stream.describe({ signal: stop }), settings.stream)
+        await steps.take('find-stream-consumer', async () => registration?.find(stop), settings.stream)
       }
       await steps.take('open-lease-table', () => store.open({ signal: stop }))
       await steps.take('list-shards', () => coordinator.start())
@@ -307,7 +310,7 @@ function checkSignal(signal: AbortSignal | undefined): void {
   if (signal !== undefined) functionsOption('signal', signal, ['addEventListener', 'throwIfAborted'], 'an AbortSignal')
 }
 
-/** The service knows no such stream, or not the sequence number that was completed last. */
+/** The service knows no such stream, or not the sequence number that was completed last, or the consumer of the stream is gone with it. */
 function hintsAtAnotherStream(event: ConsumerEvent): event is ConsumerEvent & { readonly stream: string } {
-  return event.type === 'stream-not-found' || event.type === 'records-expired'
+  return event.type === 'stream-not-found' || event.type === 'records-expired' || event.type === 'stream-consumer-lost'
 }

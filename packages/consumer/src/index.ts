@@ -61,6 +61,7 @@ export type {
   ShutdownRequestedInput,
 } from './processors/shard-record-processor.js'
 export type { RecordsOptions } from './record-iterator.js'
+export type { FanOutOptions, RetrievalOption } from './retrieval-option.js'
 export type { RunHandlers } from './run-handlers.js'
 export type { RunOptions } from './run-options.js'
 export type { ShardsOptions } from './shard-streams.js'

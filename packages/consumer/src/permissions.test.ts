@@ -29,7 +29,8 @@ it('the README asks for the permissions of the DynamoDB calls that are made, and
 })
 
 it('the README asks for the permissions of the Kinesis calls that are made, and for no other', () => {
-  const calls = /\.(getRecords|getShardIterator|listShards|describeStreamSummary|putRecords|subscribeToShard)\(/g
+  const calls =
+    /\.(getRecords|getShardIterator|listShards|describeStreamSummary|putRecords|subscribeToShard|registerStreamConsumer|describeStreamConsumer)\(/g
   const shared = ['stream-description', 'shard-map'].map((file) => readFileSync(`${here}../../core/src/${file}.ts`, 'utf8'))
   const made = new Set(
     [sources(here), ...shared]

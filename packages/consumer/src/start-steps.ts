@@ -17,6 +17,7 @@ export interface StartStepsOptions {
 
 const PURPOSE: Readonly<Record<StartStep, string>> = {
   'describe-stream': 'Looking up the stream',
+  'find-stream-consumer': 'Finding the stream consumer for enhanced fan-out',
   'open-lease-table': 'Opening the lease table',
   'list-shards': 'Matching the shards with the lease table',
 }

@@ -222,6 +222,24 @@ it.each<[string, string, unknown, string]>([
   ['no rule', 'GetRecords', undefined, '`rule` must be an object with exactly one of fail, drop,'],
   ['an empty code', 'GetRecords', { fail: { code: '' } }, '`fail.code` must be an error name'],
   ['entries of another operation', 'GetRecords', { rejectEntries: { when: () => true } }, '`operation` must be PutRecords'],
+  ['an interruption of another operation', 'GetRecords', { interrupt: { by: 'end' } }, '`operation` must be SubscribeToShard'],
+  ['no interruption', 'SubscribeToShard', { interrupt: undefined }, '`interrupt` must be an object with `by`'],
+  ['an interruption by nothing', 'SubscribeToShard', { interrupt: {} }, "`interrupt.by` must be 'end', 'stall'"],
+  [
+    'an interruption by something else',
+    'SubscribeToShard',
+    { interrupt: { by: 'stop' } },
+    "`interrupt.by` must be 'end' or 'stall'",
+  ],
+  [
+    'an interruption by no error',
+    'SubscribeToShard',
+    { interrupt: { by: { code: '' } } },
+    '`interrupt.by.code` must be an error name',
+  ],
+  ['half an event', 'SubscribeToShard', { interrupt: { by: 'end', afterEvents: 0.5 } }, '`interrupt.afterEvents` must be'],
+  ['no promise', 'SubscribeToShard', { interrupt: { by: 'end', hold: 5 } }, '`interrupt.hold` must be a promise'],
+  ['a misspelt interruption', 'SubscribeToShard', { interrupt: { by: 'end', after: 1 } }, '`after` must be left out'],
 ])('refuses %s', (_, operation, rule, message) => {
   const attempt = (): unknown => faults.on(operation, rule as FaultRule)
   expect(attempt).toThrow(InvalidOptionError)

@@ -7,6 +7,7 @@ import {
   refuseUnknownOptions,
   stringOption,
 } from '@shardwise/core/options'
+import { checkInterruption, type Interruption, interrupting } from './interrupted-subscription.js'
 import { operationNames } from './operation-names.js'
 import { type EntryRejection, rejectingEntries } from './rejected-entries.js'
 import { WireError } from './wire-error.js'
@@ -30,6 +31,7 @@ export interface FaultScope {
  * - `delayMs` on the service's clock, before the work or, by default, between work and answer.
  * - `hold`: as `delayMs`, until this promise settles.
  * - `rejectEntries`: of a PutRecords, the entries that `when` accepts are refused one by one and not written; the others are.
+ * - `interrupt`: a SubscribeToShard is accepted, and its subscription goes wrong later.
  * - `observe`: nothing; `observe` is told of the call when its answer is known, before it is sent. What it throws
  *   is rethrown outside, as an uncaught exception.
  */
@@ -40,6 +42,7 @@ export type FaultRule = FaultScope &
     | { readonly delayMs: number; readonly phase?: WorkPhase }
     | { readonly hold: Promise<unknown>; readonly phase?: WorkPhase }
     | { readonly rejectEntries: EntryRejection }
+    | { readonly interrupt: Interruption }
     | { readonly observe: (call: ObservedCall) => void }
   )
 
@@ -80,7 +83,7 @@ interface Entry {
 /** Does a call and gives its output; throws where the service refuses. */
 export type Work = (input: ServiceInput) => object | Promise<object>
 
-const EFFECTS = ['fail', 'drop', 'delayMs', 'hold', 'rejectEntries', 'observe'] as const
+const EFFECTS = ['fail', 'drop', 'delayMs', 'hold', 'rejectEntries', 'interrupt', 'observe'] as const
 const PHASES = ['before-work', 'after-work'] as const
 const DEFAULT_STATUS: Readonly<Record<string, number>> = {
   InternalFailure: 500,
@@ -186,6 +189,7 @@ async function outcomeOf(rules: readonly FaultRule[], call: Call, work: Work): P
       return { kind: 'failed', error: new WireError(code, status, message) }
     }
     if ('rejectEntries' in rule) reduced = rejectingEntries(rule.rejectEntries, reduced)
+    if ('interrupt' in rule) reduced = interrupting(rule.interrupt, reduced)
   }
   try {
     return { kind: 'answered', output: await reduced(call.input) }
@@ -221,6 +225,7 @@ function checkKinds(rule: FaultRule): void {
   if ('hold' in rule) must(rule.hold instanceof Promise, 'hold', 'a promise', rule.hold)
   if ('delayMs' in rule) must(typeof rule.delayMs === 'number', 'delayMs', 'a number', rule.delayMs)
   if ('fail' in rule) must(typeof rule.fail === 'object' && rule.fail !== null, 'fail', 'an object with a code', rule.fail)
+  if ('interrupt' in rule) checkInterruption(rule.interrupt)
   if ('rejectEntries' in rule) {
     const { rejectEntries } = rule
     const says = 'an object with a function `when`'
@@ -246,6 +251,9 @@ function checkRule(operation: string, rule: FaultRule): void {
   if ('fail' in rule) {
     stringOption('fail.code', rule.fail.code, { pattern: /^[A-Za-z]\w*$/, says: 'an error name, such as InternalFailure' })
     integerOption('fail.status', rule.fail.status, { min: 400, max: 599, fallback: 400 })
+  }
+  if ('interrupt' in rule && operation !== 'SubscribeToShard') {
+    throw new InvalidOptionError('operation', 'SubscribeToShard for a rule with `interrupt`', operation)
   }
   if ('rejectEntries' in rule && operation !== 'PutRecords') {
     throw new InvalidOptionError('operation', 'PutRecords for a rule with `rejectEntries`', operation)

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { constants, type Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 
-import { type BrokenOff, push, type WirePush, writeHead } from './http-push.js'
+import { push, type WirePush, writeHead } from './http-push.js'
 
 export interface WireRequest {
   readonly method: string
@@ -26,12 +26,14 @@ export const MAX_BODY_BYTES: number = 24 * 1024 * 1024
 /** What is read, and thrown away, of a larger body so that its sender gets to see the refusal. Beyond it the connection is cut. */
 const MAX_DISCARDED_BYTES = 8 * MAX_BODY_BYTES
 
-/** One request and its answer, over HTTP/1.1 or HTTP/2. `handler` is not called for a request that broke off or is too large. */
+/**
+ * One request and its answer, over HTTP/1.1 or HTTP/2. `handler` is not called for a request that broke off or is too large. `reset` breaks
+ * the request's connection as a failing network does.
+ */
 export function exchange(
   request: IncomingMessage | Http2ServerRequest,
   response: ServerResponse | Http2ServerResponse,
-  handler: WireHandler,
-  signal: AbortSignal,
+  { handler, signal, reset }: { readonly handler: WireHandler; readonly signal: AbortSignal; readonly reset: () => void },
 ): void {
   const chunks: Buffer[] = []
   let received = 0
@@ -61,7 +63,7 @@ export function exchange(
     handler(wire, signal).then(
       (answer) => {
         if (answer === 'drop') breakOff(request, response)
-        else if ('chunks' in answer) void push(response, answer, (scope) => breakOff(request, response, scope))
+        else if ('chunks' in answer) void push(response, answer, { reset, resetStream: () => resetStream(request, response) })
         else send(response, answer)
       },
       // Only the stop of this server rejects a handler, and then the connection is gone or about to go.
@@ -82,12 +84,12 @@ function send(response: ServerResponse | Http2ServerResponse, answer: WireAnswer
   response.end(answer.body)
 }
 
-function breakOff(
-  request: IncomingMessage | Http2ServerRequest,
-  response: ServerResponse | Http2ServerResponse,
-  scope: BrokenOff['scope'] = 'connection',
-): void {
-  if (!(response instanceof Http2ServerResponse)) request.socket.destroy()
-  else if (scope === 'stream') response.stream?.close(constants.NGHTTP2_INTERNAL_ERROR)
-  else response.stream?.session?.destroy()
+function breakOff(request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse): void {
+  if (response instanceof Http2ServerResponse) response.stream?.session?.destroy()
+  else request.socket.destroy()
+}
+
+function resetStream(request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse): void {
+  if (response instanceof Http2ServerResponse) response.stream?.close(constants.NGHTTP2_INTERNAL_ERROR)
+  else request.socket.destroy()
 }

@@ -30,7 +30,7 @@ export class BrokenOff extends Error {
 export async function push(
   response: ServerResponse | Http2ServerResponse,
   { status, headers, chunks }: WirePush,
-  breakOff: (scope: BrokenOff['scope']) => void,
+  breaks: { readonly reset: () => void; readonly resetStream: () => void },
 ): Promise<void> {
   let gone = isGone(response)
   let released = (): void => {}
@@ -52,7 +52,9 @@ export async function push(
       })
     }
   } catch (error) {
-    if (!gone) breakOff(error instanceof BrokenOff ? error.scope : 'connection')
+    if (gone) return
+    if (error instanceof BrokenOff && error.scope === 'stream') breaks.resetStream()
+    else breaks.reset()
   } finally {
     chunks.close()
   }

@@ -100,7 +100,27 @@ export class HttpServer {
   }
 
   #exchange = (request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse): void =>
-    exchange(request, response, this.#options.handler, this.#stopping.signal)
+    exchange(request, response, {
+      handler: this.#options.handler,
+      signal: this.#stopping.signal,
+      reset: () => this.#reset(request.socket),
+    })
+
+  /**
+   * HTTP/2 and TLS show a socket of theirs, and to end that is an orderly affair: Node's client takes it for the end of the answer. The port
+   * that the client has leads to the socket beneath.
+   */
+  #reset({
+    remoteAddress,
+    remotePort,
+  }: {
+    readonly remoteAddress?: string | undefined
+    readonly remotePort?: number | undefined
+  }): void {
+    for (const socket of this.#sockets) {
+      if (socket.remotePort === remotePort && socket.remoteAddress === remoteAddress) socket.resetAndDestroy()
+    }
+  }
 
   #acceptClear(): (socket: Socket) => void {
     // A client that keeps connections for reuse must not find one closed under its next request, so none is closed for being idle.

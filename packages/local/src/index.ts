@@ -7,6 +7,7 @@ export type {
   ServiceInput,
   WorkPhase,
 } from './faults.js'
+export type { Interruption } from './interrupted-subscription.js'
 export { PortUnavailableError } from './port-unavailable-error.js'
 export type { EntryRejection, PutRecordsEntryInput } from './rejected-entries.js'
 export type { SigningKey } from './signature-v4.js'

@@ -11,9 +11,13 @@ import {
   type SubscribeToShardEvent,
   type SubscribeToShardEventStream,
 } from '@aws-sdk/client-kinesis'
+import { decodeCbor, encodeCbor } from '@shardwise/core/cbor'
 import { ManualClock } from '@shardwise/core/clock'
+import { EventStreamCodec } from '@smithy/core/event-streams'
 import { NodeHttp2Handler, NodeHttpHandler } from '@smithy/node-http-handler'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import type { ObservedCall } from './faults.js'
+import type { Interruption } from './interrupted-subscription.js'
 import { type LocalOptions, type LocalServices, startLocal } from './start-local.js'
 
 const SHARD = 'shardId-000000000000'
@@ -32,6 +36,9 @@ async function start(config: KinesisClientConfig = {}, options: LocalOptions = {
     region: 'us-east-1',
     credentials: { accessKeyId: 'local', secretAccessKey: 'local' },
     maxAttempts: 1,
+    ...(local.certificate === undefined
+      ? {}
+      : { requestHandler: new NodeHttp2Handler({ nodeHttp2ConnectOptions: { ca: local.certificate } }) }),
     ...config,
   })
   cleanUp.push(() => client.destroy())
@@ -143,5 +150,166 @@ describe.each([
     await expect(client.send(new DescribeStreamConsumerCommand({ ConsumerARN: consumerArn }))).rejects.toMatchObject({
       name: 'ResourceNotFoundException',
     })
+  })
+})
+
+describe('in CBOR', () => {
+  it('events are CBOR when the request is', async () => {
+    const { local, put, consumerArn } = await start()
+    await put('one')
+    const answer = await fetch(local.kinesisEndpoint, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-amz-cbor-1.1', 'x-amz-target': 'Kinesis_20131202.SubscribeToShard' },
+      body: encodeCbor({
+        ConsumerARN: consumerArn,
+        ShardId: SHARD,
+        StartingPosition: { Type: 'AT_TIMESTAMP', Timestamp: new Date(1_767_225_600_000) },
+      }),
+    })
+    expect(answer.headers.get('content-type')).toBe('application/vnd.amazon.eventstream')
+    local.model.call('DeregisterStreamConsumer', { ConsumerARN: consumerArn })
+    const messages = messagesIn(Buffer.from(await answer.arrayBuffer()))
+    expect(messages).toMatchObject([
+      { headers: { ':event-type': 'initial-response', ':content-type': 'application/x-amz-cbor-1.1' }, content: {} },
+      {
+        headers: { ':event-type': 'SubscribeToShardEvent', ':message-type': 'event' },
+        content: {
+          Records: [{ Data: Buffer.from('one'), ApproximateArrivalTimestamp: new Date(1_767_225_600_000) }],
+        },
+      },
+      {
+        headers: { ':exception-type': 'ResourceNotFoundException', ':message-type': 'exception' },
+        content: { message: `Consumer ${consumerArn} not found.` },
+      },
+    ])
+  })
+})
+
+interface Message {
+  readonly headers: object
+  readonly content: unknown
+}
+
+function messagesIn(body: Buffer): Message[] {
+  const codec = new EventStreamCodec(
+    (bytes) => (typeof bytes === 'string' ? bytes : Buffer.from(bytes).toString()),
+    (text) => Buffer.from(text),
+  )
+  const messages: Message[] = []
+  for (let at = 0; at < body.length; at += body.readUInt32BE(at)) {
+    const { headers, body: payload } = codec.decode(body.subarray(at, at + body.readUInt32BE(at)))
+    const texts = Object.fromEntries(Object.entries(headers).map(([name, { value }]) => [name, value]))
+    messages.push({ headers: texts, content: decodeCbor(payload) })
+  }
+  return messages
+}
+
+describe('over TLS', () => {
+  it('is pushed too', async () => {
+    const { subscribe, put } = await start({}, { tls: 'self-signed' })
+    const stream = await subscribe()
+    await put('one')
+    expect(texts((await stream.next()).value)).toEqual(['one'])
+  })
+})
+
+function makeGate(): { readonly promise: Promise<void>; open(): void } {
+  let open = (): void => {}
+  const promise = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { promise, open }
+}
+
+describe('faults', () => {
+  const code = { code: 'KMSThrottlingException', message: 'too many' }
+
+  it('meet the call: refused, lost, delayed', async () => {
+    const { local, clock, subscribe, put } = await start()
+    local.faults.on('SubscribeToShard', { fail: { code: 'LimitExceededException' } })
+    await expect(subscribe()).rejects.toMatchObject({ name: 'LimitExceededException' })
+    local.faults.on('SubscribeToShard', { drop: 'before-work' })
+    await expect(subscribe()).rejects.toThrow()
+    local.faults.on('SubscribeToShard', { delayMs: 700 })
+    const seen: ObservedCall[] = []
+    local.faults.on('SubscribeToShard', { observe: (call) => void seen.push(call) })
+    const late = subscribe()
+    await vi.waitFor(() => expect(clock.pendingTimers).toBe(1))
+    clock.advance(700)
+    const stream = await late
+    expect(seen).toMatchObject([{ input: { ShardId: SHARD }, outcome: { kind: 'answered' } }])
+    await put('one')
+    expect(texts((await stream.next()).value)).toEqual(['one'])
+  })
+
+  it('an accepted subscription whose answer was lost has the shard all the same', async () => {
+    const { local, clock, subscribe } = await start()
+    local.faults.on('SubscribeToShard', { drop: 'after-work' })
+    await expect(subscribe()).rejects.toThrow()
+    clock.advance(1000)
+    await expect(subscribe()).rejects.toMatchObject({ name: 'ResourceInUseException' })
+    expect(clock.pendingTimers).toBe(0)
+  })
+
+  it.each<[string, Interruption['by'], object | undefined]>([
+    ['ends it early', 'end', undefined],
+    ['fails it', code, { name: 'KMSThrottlingException', message: 'too many' }],
+    ['fails it by a name that the SDK does not know', { code: 'Oops' }, { name: 'Oops' }],
+    ['resets it', 'reset', expect.any(Error)],
+    ['breaks its connection', 'break', expect.any(Error)],
+  ])('%s', async (_, by, error) => {
+    // Over HTTP/2 the SDK's handler takes a broken connection for the end in good order.
+    const { local, clock, subscribe, put } = await start(by === 'break' ? { requestHandler: new NodeHttpHandler() } : {})
+    const first = makeGate()
+    const interrupted = local.faults.on('SubscribeToShard', { interrupt: { by, afterEvents: 1, hold: first.promise } })
+    const stream = await subscribe()
+    expect(interrupted.hits).toBe(1)
+    await put('one')
+    expect(texts((await stream.next()).value)).toEqual(['one'])
+    const rest = stream.next()
+    const told =
+      error === undefined
+        ? expect(rest).resolves.toEqual({ done: true, value: undefined })
+        : expect(rest).rejects.toMatchObject(error)
+    first.open()
+    await told
+    // And nothing waits for it any more.
+    expect(clock.pendingTimers).toBe(0)
+  })
+
+  it('interrupts when the test says so, in the midst of a wait', async () => {
+    const { local, subscribe, put } = await start()
+    const gate = makeGate()
+    local.faults.on('SubscribeToShard', { interrupt: { by: 'end', hold: gate.promise } })
+    const stream = await subscribe()
+    for (const text of ['one', 'two']) {
+      await put(text)
+      expect(texts((await stream.next()).value)).toEqual([text])
+    }
+    const rest = stream.next()
+    gate.open()
+    expect(await rest).toEqual({ done: true, value: undefined })
+  })
+
+  it('stalls: nothing comes any more, not even its end, and the connection stays until the client leaves', async () => {
+    const { local, clock, subscribe, put } = await start()
+    local.faults.on('SubscribeToShard', { interrupt: { by: 'stall', afterEvents: 1 } })
+    const stream = await subscribe()
+    await put('one')
+    expect(texts((await stream.next()).value)).toEqual(['one'])
+    let settled = false
+    const rest = stream.next().then(
+      () => {
+        settled = true
+      },
+      () => {
+        settled = true
+      },
+    )
+    await put('two')
+    await clock.advanceAsync(301_000)
+    expect(settled).toBe(false)
+    await local.stop()
+    await rest
   })
 })

@@ -1,48 +1,35 @@
-import type { EventSource } from '@shardwise/core/events'
 import type { PutRecordsResult } from '@shardwise/core/kinesis-port'
 import { classifyFailure, withAdvice } from '@shardwise/core/service-error'
-import type { Account } from './account.js'
 import { exhausted, expired, misunderstood, refused, throttledOut } from './delivery-failure.js'
 import type { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
-import { failureReason } from './failure-reason.js'
 import { Fallout } from './fallout.js'
 import type { Halting } from './halting.js'
 import { companyAfter, halves, mayBlameOne } from './isolation.js'
-import type { Meter } from './meter.js'
 import type { Packer } from './packer.js'
 import type { StreamUnusableError } from './producer-error.js'
-import type { ProducerEvent } from './producer-events.js'
 import type { Settings } from './producer-options.js'
-import type { ProducerCounters } from './producer-stats.js'
-import type { Request, RequestOutcome } from './request-sender.js'
+import { RecordFailures, type RecordFailuresParts } from './record-failures.js'
+import { type AnsweredRequest, faultOf, RequestReport, type RequestReportParts } from './request-report.js'
+import type { RequestOutcome } from './request-sender.js'
 import { decideRetry, failsAtOnce, spentBy } from './retry-policy.js'
 import { type Placement, settle } from './settlement.js'
 import type { StreamView } from './stream-view.js'
-import type { Undelivered } from './undelivered.js'
 import type { UserRecord } from './user-record.js'
 import type { WaitedFor } from './waited-for.js'
 
 /** What the way back shares with the rest of the pipeline. */
-export interface SettlerParts {
+export interface SettlerParts extends RecordFailuresParts, RequestReportParts {
   readonly settings: Settings
-  readonly events: EventSource<ProducerEvent>
-  readonly counters: ProducerCounters
-  readonly account: Account
   readonly packer: Packer
   readonly dispatcher: Dispatcher
   readonly halting: Halting
-  /** Where the caller wants records that failed before their puts settle. */
-  readonly undelivered: Undelivered | undefined
   readonly view: StreamView
-  readonly meter: Meter
   /** Records go back to waiting for a map, ahead of those that wait. */
   park(records: readonly UserRecord[], now: number): void
   /** The service was seen to ignore keys. */
   keysIgnored(now: number): void
 }
-
-type AnsweredRequest = Pick<Request, 'id' | 'entries' | 'sentAt'>
 
 interface HeldSettlement {
   readonly entry: Entry
@@ -52,12 +39,16 @@ interface HeldSettlement {
 /** Part of the pipeline, the way back: what becomes of entries that were answered or whose time is over. */
 export class Settler {
   readonly #parts: SettlerParts
+  readonly #report: RequestReport
+  readonly #failures: RecordFailures
   #held: HeldSettlement[] = []
   /** Why there is no map, for the records that fail for the want of it. */
   loadError: StreamUnusableError | undefined
 
   constructor(parts: SettlerParts) {
     this.#parts = parts
+    this.#report = new RequestReport(parts)
+    this.#failures = new RecordFailures(parts)
   }
 
   get #stream(): string {
@@ -77,33 +68,17 @@ export class Settler {
 
   /** One request's entries, in the order of its results. Announces how the request ended. */
   complete(request: AnsweredRequest, outcome: RequestOutcome, now: number): void {
-    const { events, counters, dispatcher, meter } = this.#parts
-    const { id: requestId, entries, sentAt } = request
-    const tookMs = now - sentAt
+    const { dispatcher } = this.#parts
+    const { entries, sentAt } = request
     if (outcome.kind === 'answered') {
-      meter.answered(entries, outcome.results, tookMs, now)
-      const refusedKinesisRecords = outcome.results.reduce((count, result) => count + (result.SequenceNumber ? 0 : 1), 0)
-      events.emit({ type: 'request-succeeded', stream: this.#stream, requestId, tookMs, refusedKinesisRecords })
-      if (refusedKinesisRecords > 0) this.#tellThrottled(request, outcome.results, now)
+      this.#report.answered(request, outcome.results, now)
       for (const [i, entry] of entries.entries()) this.#settle(entry, outcome.results[i]!, now, sentAt)
       return
     }
-    counters.requestsFailed++
-    const { code, message, retryable, written, cause } = told(outcome, entries.length)
-    meter.failed(entries, code, tookMs, now)
+    const fault = faultOf(outcome, entries.length)
+    const { code, message, retryable, written, cause } = fault
+    this.#report.failed(request, fault, now)
     const isShared = outcome.kind === 'failed' && mayBlameOne(outcome.failure)
-    const kinesisRecords = entries.length
-    events.emit({
-      type: 'request-failed',
-      stream: this.#stream,
-      requestId,
-      tookMs,
-      kinesisRecords,
-      code,
-      message,
-      retryable,
-      written,
-    })
     // Nothing was written, so the shards' quotas are as they were: to look for the guilty one must not cost the others their rate.
     if (isShared && written === 'no') dispatcher.giveBack(entries)
     for (const entry of entries) {
@@ -150,34 +125,21 @@ export class Settler {
     const { packer, dispatcher } = this.#parts
     const fallout = new Fallout()
     for (const entry of packer.pack(records, now, fallout)) dispatcher.enqueue(entry)
-    this.#fail(fallout)
+    this.#failures.announce(fallout)
   }
 
   /** The records' time was over before there was a map. */
   expireUnsent(records: readonly UserRecord[], now: number): void {
-    this.#fail(this.#parts.halting.afterUnsent(records, this.#expired(records, 'shard-map'), now))
+    this.#failures.announce(this.#parts.halting.afterUnsent(records, this.#expired(records, 'shard-map'), now))
   }
 
   /** The stream cannot be used. */
   refuse(records: readonly UserRecord[], error: StreamUnusableError): void {
-    this.#fail(this.#parts.halting.afterLoss(records, error))
+    this.#failures.announce(this.#parts.halting.afterLoss(records, error))
   }
 
   fail(record: UserRecord, error: Error): void {
-    const { undelivered } = this.#parts
-    if (undelivered === undefined || record.isOfHook) this.#settleFailed(record, error)
-    else undelivered.add(record, error, () => this.#settleFailed(record, error))
-  }
-
-  #settleFailed(record: UserRecord, error: Error): void {
-    const { counters, account, events, meter } = this.#parts
-    counters.failed++
-    meter.gaveUp(record, error)
-    account.leave(record)
-    record.fail(error)
-    if (!events.hasListeners('record-failed')) return
-    const { partitionKey, explicitHashKey, data } = record
-    events.emit({ type: 'record-failed', stream: this.#stream, partitionKey, explicitHashKey, data, error })
+    this.#failures.fail(record, error)
   }
 
   #settle(entry: Entry, result: PutRecordsResult, now: number, sentAt: number): void {
@@ -332,37 +294,8 @@ export class Settler {
       dispatcher.settled(entry)
       if (count > 0) park(goOn, now)
     }
-    this.#fail(fallout)
+    this.#failures.announce(fallout)
     return count
-  }
-
-  #fail(fallout: Fallout): void {
-    const { failed, errors } = fallout
-    for (const [i, record] of failed.entries()) this.fail(record, errors[i]!)
-    this.#tellExpired(failed, errors)
-    const { halting, undelivered } = this.#parts
-    const announce = (): void => halting.announce(fallout)
-    if (undelivered === undefined) announce()
-    else undelivered.after(announce)
-  }
-
-  /** What the shards' quotas refused of one request. */
-  #tellThrottled({ id: requestId, entries }: AnsweredRequest, results: readonly PutRecordsResult[], now: number): void {
-    const { events, meter } = this.#parts
-    for (const [shardId, kinesisRecords] of throttledShards(entries, results)) {
-      if (shardId !== undefined) meter.throttled(shardId, kinesisRecords, now)
-      if (!events.hasListeners('throttled')) continue
-      events.emit({ type: 'throttled', stream: this.#stream, requestId, shardId, kinesisRecords })
-    }
-  }
-
-  #tellExpired(records: readonly UserRecord[], errors: readonly Error[]): void {
-    const { events } = this.#parts
-    if (!events.hasListeners('records-expired')) return
-    const expired = records.filter((_, i) => failureReason(errors[i]!) === 'expired')
-    if (expired.length === 0) return
-    const neverSent = expired.reduce((count, { attempts }) => count + (attempts === 0 ? 1 : 0), 0)
-    events.emit({ type: 'records-expired', stream: this.#stream, userRecords: expired.length, neverSent })
   }
 
   #expired(records: readonly UserRecord[], waitedFor: WaitedFor | undefined): Error[] {
@@ -382,32 +315,4 @@ export class Settler {
     }
     return record
   }
-}
-
-/** How many entries of each shard that was predicted were refused for its quota. */
-function throttledShards(entries: readonly Entry[], results: readonly PutRecordsResult[]): Map<string | undefined, number> {
-  const shards = new Map<string | undefined, number>()
-  for (const [i, { shardId }] of entries.entries()) {
-    if (results[i]?.ErrorCode !== 'ProvisionedThroughputExceededException') continue
-    shards.set(shardId, (shards.get(shardId) ?? 0) + 1)
-  }
-  return shards
-}
-
-function told(
-  outcome: Exclude<RequestOutcome, { kind: 'answered' }>,
-  entries: number,
-): {
-  readonly code: string
-  readonly message: string
-  readonly retryable: boolean
-  readonly written: 'no' | 'unknown'
-  readonly cause: unknown
-} {
-  if (outcome.kind === 'failed') {
-    const { code, retryable, written } = outcome.failure
-    return { code, message: withAdvice(outcome.failure), retryable, written, cause: outcome.cause }
-  }
-  const message = `the answer to PutRecords has ${outcome.results} results for ${entries} records, so none can be told apart`
-  return { code: 'ResultCountMismatch', message, retryable: false, written: 'unknown', cause: undefined }
 }

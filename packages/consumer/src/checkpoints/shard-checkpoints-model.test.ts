@@ -105,7 +105,8 @@ test('property: never back, never ahead of what was delivered, and in the end th
       automatic: automatic ? checkpointer : undefined,
       sideBySide: false,
     })
-    const { checkpoint, prepareCheckpoint }: Pick<HandlerContext, 'checkpoint' | 'prepareCheckpoint'> = checkpoints.context()
+    const checkpoint: HandlerContext['checkpoint'] = (record) => checkpoints.checkpoint(record)
+    const prepareCheckpoint: HandlerContext['prepareCheckpoint'] = (record, state) => checkpoints.prepareCheckpoint(record, state)
     const model = new Model(automatic)
     const prepared: { at: number; state: Uint8Array | undefined; result: Promise<PreparedCheckpoint | undefined> }[] = []
     const pendings: (PendingCheckpoint | undefined)[] = [undefined]

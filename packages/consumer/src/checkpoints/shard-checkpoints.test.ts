@@ -1,5 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { ConsumerStoppingError } from '../consumer-error.js'
+import type { RecordPosition } from '../delivery/completed-prefix.js'
+import type { HandlerContext } from '../delivery/handler.js'
 import { LeaseLostError } from '../leases/lease-lost-error.js'
 import type { PendingCheckpoint } from './pending-checkpoint.js'
 import { type Position, sequencePosition, TRIM_HORIZON } from './position.js'
@@ -41,7 +43,21 @@ function shard(options: { automatic?: boolean; sideBySide?: boolean; from?: Posi
       : undefined,
     sideBySide,
   })
-  return { checkpoints, completed, ...checkpoints.context() }
+  return {
+    checkpoints,
+    completed,
+    generation: checkpoints.generation,
+    pendingCheckpoint: checkpoints.found,
+    ...callsOf(checkpoints),
+  }
+}
+
+/** As a handler call has them. */
+function callsOf(checkpoints: ShardCheckpoints, last?: RecordPosition): Pick<HandlerContext, 'checkpoint' | 'prepareCheckpoint'> {
+  return {
+    checkpoint: (record) => checkpoints.checkpoint(record, last),
+    prepareCheckpoint: (record, state) => checkpoints.prepareCheckpoint(record, state, last),
+  }
 }
 
 describe('checkpoint', () => {
@@ -65,10 +81,10 @@ describe('checkpoint', () => {
   test('without a record, of a call that is over: at its last record, and not at what another call has in hand', async () => {
     const { checkpoints } = shard()
     checkpoints.inHand(at('12'))
-    const first = checkpoints.context(at('12'))
+    const first = callsOf(checkpoints, at('12'))
     checkpoints.completed(at('12'), 2)
     checkpoints.inHand(at('20'))
-    const second = checkpoints.context(at('20'))
+    const second = callsOf(checkpoints, at('20'))
     await first.checkpoint()
     const { position } = await first.prepareCheckpoint(undefined, STATE)
     expect(position).toEqual(pos('12'))
@@ -86,7 +102,7 @@ describe('checkpoint', () => {
     const { checkpoints } = shard()
     checkpoints.completed(at('11'), 1)
     checkpoints.inHand(at('12'))
-    const { checkpoint } = checkpoints.context(at('12'))
+    const { checkpoint } = callsOf(checkpoints, at('12'))
     checkpoints.inHand(undefined)
     await checkpoint()
     expect(written).toEqual([[pos('11'), null]])
@@ -262,17 +278,17 @@ describe('what an owner before us has prepared', () => {
       expect([13, 14, 15].map((n) => context.pendingCheckpoint?.covers(at(`${n}`)))).toEqual([true, true, false])
       checkpoints.inHand(at('12'))
       await context[act]()
-      expect(checkpoints.context().pendingCheckpoint).toBe(undefined)
+      expect(checkpoints.found).toBe(undefined)
     }
     const { checkpoints } = shard({ pending, automatic: true })
     checkpoints.completed(at('12'), 1)
-    expect(checkpoints.context().pendingCheckpoint).toBe(undefined)
+    expect(checkpoints.found).toBe(undefined)
   })
 
   test('stays shown while completions write nothing', () => {
     const { checkpoints } = shard({ pending })
     checkpoints.completed(at('12'), 1)
-    expect(checkpoints.context().pendingCheckpoint).toMatchObject(pending)
+    expect(checkpoints.found).toMatchObject(pending)
   })
 })
 

@@ -1,5 +1,4 @@
 import type { RecordPosition } from '../delivery/completed-prefix.js'
-import type { HandlerContext } from '../delivery/handler.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import { type CheckpointRange, type CheckpointTarget, laterPosition, positionInRange, positionOf } from './checkpoint-range.js'
 import type { Checkpointer } from './checkpointer.js'
@@ -61,18 +60,35 @@ export class ShardCheckpoints {
     this.#inherited = pendingCheckpoint
   }
 
-  /** For a handler call that begins now, with this record as its last: a checkpoint without a record goes no further. Undefined: no such bound. */
-  context(last?: RecordPosition): Pick<HandlerContext, 'generation' | 'pendingCheckpoint' | 'checkpoint' | 'prepareCheckpoint'> {
+  get generation(): number {
+    return this.#options.lease.generation
+  }
+
+  /** What an owner before us has prepared, as long as nothing has overtaken it. */
+  get found(): FoundCheckpoint | undefined {
     const found = this.#inherited
-    return {
-      generation: this.#options.lease.generation,
-      pendingCheckpoint: found && {
-        ...found,
-        covers: (record) => comparePositions(positionOf(record), found.position) <= 0,
-      },
-      checkpoint: (record) => this.#checkpoint(record ?? this.#default(last)),
-      prepareCheckpoint: (record, state) => this.#prepare(record ?? this.#default(last), state),
+    return found && { ...found, covers: (record) => comparePositions(positionOf(record), found.position) <= 0 }
+  }
+
+  /**
+   * As HandlerContext has it, of a call with `last` as its last record: a checkpoint without a record goes no further. Undefined: no such bound.
+   */
+  async checkpoint(record?: CheckpointTarget, last?: RecordPosition): Promise<void> {
+    this.#refuseWhenClosed()
+    await this.#write(positionInRange(this.#range(), record ?? this.#default(last)), undefined)
+  }
+
+  /** Likewise. */
+  async prepareCheckpoint(record?: CheckpointTarget, state?: Uint8Array, last?: RecordPosition): Promise<PreparedCheckpoint> {
+    this.#refuseWhenClosed()
+    const position = positionInRange(this.#range(), record ?? this.#default(last))
+    const pending = { position, state: checkedState(state) }
+    const moot = pending.state === undefined && this.#prepared === undefined && comparePositions(position, this.#last) === 0
+    if (!moot) {
+      this.#accept(this.#last, pending)
+      await this.#options.lease.checkpointNow(this.#last, pending)
     }
+    return { position, commit: () => this.#commit(pending) }
   }
 
   /** A call begins whose last record is this; undefined: it has failed, and will be repeated. */
@@ -141,23 +157,6 @@ export class ShardCheckpoints {
   /** Nothing counts any more. `reason`: what callers are told. */
   close(reason: unknown): void {
     this.#closed ??= reason
-  }
-
-  async #checkpoint(record: CheckpointTarget | undefined): Promise<void> {
-    this.#refuseWhenClosed()
-    await this.#write(positionInRange(this.#range(), record), undefined)
-  }
-
-  async #prepare(record: CheckpointTarget | undefined, state: Uint8Array | undefined): Promise<PreparedCheckpoint> {
-    this.#refuseWhenClosed()
-    const position = positionInRange(this.#range(), record)
-    const pending = { position, state: checkedState(state) }
-    const moot = pending.state === undefined && this.#prepared === undefined && comparePositions(position, this.#last) === 0
-    if (!moot) {
-      this.#accept(this.#last, pending)
-      await this.#options.lease.checkpointNow(this.#last, pending)
-    }
-    return { position, commit: () => this.#commit(pending) }
   }
 
   async #commit(pending: PendingCheckpoint): Promise<void> {

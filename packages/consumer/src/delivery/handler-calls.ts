@@ -5,6 +5,7 @@ import { type Backoff, backoffDelay } from '../backoff.js'
 import { comparePositions, type Position, sequencePosition } from '../checkpoints/position.js'
 import type { ShardCheckpoints } from '../checkpoints/shard-checkpoints.js'
 import type { HeldLease } from '../leases/held-lease.js'
+import { CallContext } from './call-context.js'
 import { CompletedPrefix, type RecordPosition } from './completed-prefix.js'
 import type { ConsumedRecord } from './consumed-record.js'
 import type { DeliveryEvent } from './delivery-event.js'
@@ -25,7 +26,10 @@ export interface HandlerCallsOptions {
   readonly recordIds?: RecordIdWindow | undefined
   /** No further handler call begins once this aborts. */
   readonly halt: AbortSignal
-  readonly checkpoints: Pick<ShardCheckpoints, 'context' | 'inHand' | 'isAhead' | 'last' | 'completed'>
+  readonly checkpoints: Pick<
+    ShardCheckpoints,
+    'generation' | 'found' | 'checkpoint' | 'prepareCheckpoint' | 'inHand' | 'isAhead' | 'last' | 'completed'
+  >
   readonly emit: (event: DeliveryEvent) => void
 }
 
@@ -152,8 +156,7 @@ export class HandlerCalls {
 
   #context({ millisBehindLatest }: Batch, last: ConsumedRecord, attempt: number): HandlerContext {
     const { lease, checkpoints } = this.#options
-    const { shardId, signal } = lease
-    return { shardId, signal, millisBehindLatest, attempt, ...checkpoints.context(last) }
+    return new CallContext(lease, millisBehindLatest, attempt, checkpoints, last)
   }
 
   /** The handler has succeeded with these. */

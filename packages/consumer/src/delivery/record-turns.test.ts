@@ -1,6 +1,7 @@
 import { ManualClock } from '@shardwise/core/clock'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { CallContext } from './call-context.js'
 import type { ConsumedRecord } from './consumed-record.js'
 import { HandlerPermit } from './handler-permit.js'
 import { PausedShards } from './paused-shards.js'
@@ -28,7 +29,13 @@ function shard(shardId: string, turns: RecordTurns, paused: PausedShards) {
       while (!halt.signal.aborted && !permit.isOurs()) if (!(await permit.revalidate())) return
       if (halt.signal.aborted) return
       const record = { shardId, sequenceNumber: String(n) } as ConsumedRecord
-      const context = { shardId, signal: permit.signal, millisBehindLatest: 0, attempt: 1, ...completions(() => {}).context() }
+      const context = new CallContext(
+        { shardId, signal: permit.signal },
+        0,
+        1,
+        completions(() => {}),
+        record,
+      )
       await turns.handlers.eachRecord!(record, context)
     }
   }

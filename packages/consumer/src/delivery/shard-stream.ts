@@ -128,7 +128,7 @@ export class PulledShard implements ShardStream {
 
   async checkpoint(record?: CheckpointTarget): Promise<void> {
     const target = record ?? this.#handed
-    if (target !== undefined) await this.#worker!.checkpoints.context().checkpoint(target)
+    if (target !== undefined) await this.#worker!.checkpoints.checkpoint(target)
   }
 
   /** It is to be given back, or lost: a loop over it ends at once. */
@@ -207,6 +207,6 @@ export class PulledShard implements ShardStream {
 /** What a shard's worker has for its sink. */
 export interface PulledBy {
   readonly delivery: PulledDelivery
-  readonly checkpoints: Pick<ShardCheckpoints, 'context'>
+  readonly checkpoints: Pick<ShardCheckpoints, 'checkpoint'>
   readonly signal: AbortSignal
 }

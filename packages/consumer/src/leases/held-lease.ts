@@ -45,6 +45,8 @@ export interface HeldLease {
    * reached.
    */
   revalidate(): Promise<boolean>
+  /** As `revalidate`, but renews in any case: something hints at another owner. */
+  confirm(): Promise<boolean>
   /** Renewals ask `reading` from now on, and give the lease up when it has stalled: nobody keeps a shard that is not read. */
   renewWhile(reading: Pick<ReadWatch, 'stalledMs'>): void
   /** Remembers a completed position; the next renewal carries it. Only forward: a position at or before the known one does nothing. */

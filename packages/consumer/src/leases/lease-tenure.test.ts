@@ -440,6 +440,18 @@ describe('trust', () => {
     expect(tenure.signal.aborted).toBe(true)
   })
 
+  test('is confirmed by a renewal although it is trusted, and refused when somebody has taken it', async () => {
+    const first = watch(tenure.confirm())
+    await clock.advanceAsync(0)
+    expect([first.outcome, network.sent]).toEqual([true, ['renew']])
+    await stolen()
+    expect(tenure.isOurs()).toBe(true)
+    const second = watch(tenure.confirm())
+    await clock.advanceAsync(0)
+    expect(second.outcome).toBe(false)
+    expect(tenure.signal.aborted).toBe(true)
+  })
+
   test('after a suspension: the wall clock has run on, so ask first', async () => {
     clock.jumpWallTime(60_000)
     expect(tenure.isOurs()).toBe(false)

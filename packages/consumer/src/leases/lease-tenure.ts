@@ -145,8 +145,11 @@ export class LeaseTenure implements HeldLease {
   }
 
   revalidate(): Promise<boolean> {
+    return this.isOurs() ? Promise.resolve(true) : this.confirm()
+  }
+
+  confirm(): Promise<boolean> {
     if (!this.isHeld() || this.#limit.isCutOff) return Promise.resolve(false)
-    if (this.isOurs()) return Promise.resolve(true)
     this.#writeSoon()
     return this.#waiters.trusted()
   }

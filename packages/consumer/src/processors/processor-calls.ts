@@ -22,7 +22,7 @@ export interface ProcessorCallsOptions {
   readonly factory: ShardRecordProcessorFactory
   readonly lease: Pick<HeldLease, 'shardId' | 'generation' | 'resumeFrom' | 'pendingCheckpoint' | 'signal' | 'isOurs'>
   readonly permit: Pick<HandlerPermit, 'signal' | 'isOurs' | 'revalidate'>
-  readonly checkpoints: Pick<ShardCheckpoints, 'context' | 'askAnew'>
+  readonly checkpoints: Pick<ShardCheckpoints, 'checkpoint' | 'prepareCheckpoint' | 'askAnew'>
   readonly backoff: Backoff
   readonly clock: Clock
   readonly random: Random
@@ -66,8 +66,11 @@ export class ProcessorCalls {
 
   constructor(options: ProcessorCallsOptions) {
     this.#options = options
-    const { checkpoint, prepareCheckpoint } = options.checkpoints.context()
-    this.#checkpointer = { checkpoint, prepareCheckpoint }
+    const { checkpoints } = options
+    this.#checkpointer = {
+      checkpoint: (record) => checkpoints.checkpoint(record),
+      prepareCheckpoint: (record, state) => checkpoints.prepareCheckpoint(record, state),
+    }
     this.handlers = {
       eachBatch: (records, { signal, millisBehindLatest }) => {
         const { at, children } = this.#read

@@ -3,6 +3,7 @@ import { sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
 import type { Consumer } from '../consumer.js'
 import type { ConsumerEvent } from '../consumer-events.js'
 import { LeaseLostError } from '../leases/lease-lost-error.js'
+import { recorded } from '../testing/received.js'
 import { type SmallFleet, setUp } from '../testing/small-fleet.js'
 import type { ProcessorShard, RecordProcessorCheckpointer, ShardRecordProcessor } from './shard-record-processor.js'
 
@@ -69,8 +70,7 @@ interface Ran {
 
 function run(fleet: SmallFleet, processor: (shard: ProcessorShard) => ShardRecordProcessor, workerId = 'w'): Ran {
   const consumer = fleet.consumer({ workerId, failoverTimeMs: 3_000, retry: { baseMs: 100, maxMs: 100 } })
-  const events: ConsumerEvent[] = []
-  consumer.events.onAny((event) => events.push(event))
+  const events = recorded(consumer)
   const running = consumer.run({ shardRecordProcessor: processor })
   return {
     consumer,

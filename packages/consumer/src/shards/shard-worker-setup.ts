@@ -1,3 +1,4 @@
+import type { FanOutPort } from '@shardwise/core/fan-out-port'
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import type { Position } from '../checkpoints/position.js'
 import type { OfStream } from '../consumer-events.js'
@@ -12,9 +13,8 @@ import type { RunSettings } from '../run-options.js'
 import type { OfferedShards } from '../shard-streams.js'
 import { ByteBudget } from '../sources/byte-budget.js'
 import { LateSource } from '../sources/late-source.js'
-import { PollingSource } from '../sources/polling-source.js'
-import { ReadingPlace } from '../sources/reading-place.js'
-import type { RecordSource, SourceEvent } from '../sources/record-source.js'
+import type { RecordSource } from '../sources/record-source.js'
+import { ShardSources } from '../sources/shard-sources.js'
 import type { StopLimit } from '../stop-limit.js'
 import type { ConsumedStream } from '../streams/consumed-stream.js'
 import { ReadWatch } from './read-watch.js'
@@ -24,6 +24,8 @@ import type { ShardWorkerEvent } from './shard-worker-event.js'
 export interface ShardWorkerSetupOptions {
   readonly settings: ConsumerSettings
   readonly port: KinesisPort
+  /** Given where `retrieval` is fan-out. */
+  readonly fanOut: FanOutPort | undefined
   readonly handlers: RunHandlers
   readonly run: RunSettings
   /** Beside the pauses, and for all streams together. */
@@ -40,43 +42,29 @@ export class ShardWorkerSetup {
   readonly #options: ShardWorkerSetupOptions
   readonly #recordIds: RecordIdWindow | undefined
   readonly #budget: ByteBudget
+  readonly #sources: ShardSources
 
   constructor(options: ShardWorkerSetupOptions) {
     this.#options = options
     const { maxRecordIds } = options.settings
     this.#recordIds = maxRecordIds === undefined ? undefined : new RecordIdWindow(maxRecordIds)
     this.#budget = new ByteBudget(options.settings.maxBufferedBytes)
+    this.#sources = new ShardSources(options)
   }
 
-  worker(lease: HeldLease, of: Pick<ConsumedStream, 'settings' | 'reference' | 'limit'>): ShardWorker {
-    const { settings, port, handlers, run, gates, offered, paused, stopLimit } = this.#options
+  worker(lease: HeldLease, of: Pick<ConsumedStream, 'settings' | 'reference' | 'registration' | 'limit'>): ShardWorker {
+    const { settings, handlers, run, gates, offered, paused, stopLimit } = this.#options
     const { stream, initialPosition } = of.settings
     const emit = (event: ShardWorkerEvent): void => this.#options.emit({ ...event, stream })
-    const { idleTimeBetweenReadsMs, maxRecordsPerRead, clock, random } = settings
+    const { clock, random } = settings
     // KCL keeps the time that AT_TIMESTAMP means in its configuration.
     const configured =
       lease.resumeFrom.kind === 'at-timestamp' && typeof initialPosition === 'object' ? initialPosition.at.getTime() : undefined
     const room = this.#budget.join()
-    const reading = new ReadWatch(idleTimeBetweenReadsMs)
-    const announce = (event: SourceEvent): void => {
-      reading.heard(clock.now())
-      emit(event)
-    }
-    const { shardId } = lease
-    const startAt = lease.startAt ?? configured
-    const sourceFrom = (resumeFrom: Position): RecordSource =>
-      new PollingSource({
-        port,
-        stream: of.reference,
-        shardId,
-        place: new ReadingPlace({ shardId, resumeFrom, startAt, emit: announce }),
-        idleTimeBetweenReadsMs,
-        maxRecordsPerRead,
-        room,
-        clock,
-        random,
-        emit: announce,
-      })
+    const reading = new ReadWatch(settings.idleTimeBetweenReadsMs)
+    const { reference, registration } = of
+    const shard = { stream: reference, registration, lease, startAt: lease.startAt ?? configured, room, reading, emit }
+    const sourceFrom = (resumeFrom: Position): RecordSource => this.#sources.source({ ...shard, resumeFrom })
     const pulled = offered && new PulledShard(stream, lease)
     const worker = new ShardWorker({
       stream,

@@ -58,6 +58,9 @@ class FakeLease implements HeldLease {
       this.answerDoubt = resolve
     })
   }
+  confirm(): Promise<boolean> {
+    return Promise.resolve(this.isOurs())
+  }
   checkpoint(position: Position): void {
     this.log.push(
       position.kind === 'sequence' ? `checkpoint ${position.sequenceNumber}/${position.subSequenceNumber}` : position.kind,

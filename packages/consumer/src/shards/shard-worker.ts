@@ -9,7 +9,7 @@ import type { StartGate } from '../delivery/start-gate.js'
 import { LeaseLostError } from '../leases/lease-lost-error.js'
 import { sharedAbort } from '../shared-abort.js'
 import type { ShardRoom } from '../sources/byte-budget.js'
-import type { RecordSource } from '../sources/record-source.js'
+import type { RecordSource, Retrieval } from '../sources/record-source.js'
 import type { StopLimit } from '../stop-limit.js'
 import { HandlerWait } from './handler-wait.js'
 import { untilLooped } from './loop-wait.js'
@@ -37,6 +37,8 @@ export interface WorkerSnapshot extends ReadSnapshot {
   readonly state: ShardWorkerState
   /** Grows with every acquisition of the lease by anyone. */
   readonly generation: number
+  /** `polling` with enhanced fan-out: the shard cannot be subscribed to at this moment. Undefined: nothing has been read yet. */
+  readonly retrieval: Retrieval | undefined
   /** The last record completed without a gap, or where reading began. Automatic checkpoints: the lease's next write carries it. */
   readonly completed: Position
   /** The record at which `onFailure: 'stop-shard'` stopped the shard. */
@@ -91,11 +93,12 @@ export class ShardWorker {
   }
 
   snapshot(): WorkerSnapshot {
-    const { lease, room } = this.#options
+    const { lease, source, room } = this.#options
     const { delivery, checkpoints } = this.#parts
     return {
       state: this.#state,
       generation: lease.generation,
+      retrieval: source.retrieval,
       completed: checkpoints.end,
       blockedAt: delivery.blockedAt,
       duplicates: this.#readDelivery.duplicates,

@@ -1,4 +1,4 @@
-import type { FetchedBatch, RecordSource } from './record-source.js'
+import type { FetchedBatch, RecordSource, Retrieval } from './record-source.js'
 
 /** A source that is made with the first read, when it is known where to begin. */
 export class LateSource implements RecordSource {
@@ -7,6 +7,10 @@ export class LateSource implements RecordSource {
 
   constructor(make: () => RecordSource) {
     this.#make = make
+  }
+
+  get retrieval(): Retrieval | undefined {
+    return this.#source?.retrieval
   }
 
   next(signal: AbortSignal): Promise<FetchedBatch> {

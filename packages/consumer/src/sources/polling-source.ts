@@ -2,10 +2,11 @@ import type { Clock } from '@shardwise/core/clock'
 import { sleep } from '@shardwise/core/clock'
 import type { GetRecordsOutput, KinesisPort, KinesisRecord, StreamReference } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
-import { classifyFailure, type FailureKind, type ServiceFailure, withAdvice } from '@shardwise/core/service-error'
+import { classifyFailure, type ServiceFailure, withAdvice } from '@shardwise/core/service-error'
 import type { ShardRoom } from './byte-budget.js'
+import { failurePace } from './failure-pace.js'
 import { payloadBytes } from './payload-bytes.js'
-import { type FailurePace, PollingPace } from './polling-pace.js'
+import { PollingPace } from './polling-pace.js'
 import { ReadSize } from './read-size.js'
 import type { ReadingPlace } from './reading-place.js'
 import type { FetchedBatch, RecordSource, SourceEvent } from './record-source.js'
@@ -28,18 +29,10 @@ export interface PollingSourceOptions {
 
 /** As KCL's kinesisRequestTimeout: a connection that died without a word must not keep a shard. */
 const REQUEST_TIMEOUT_MS = 30_000
-/** Failures that pass by themselves. The others wait for a person and are retried slowly. */
-const PASSING: ReadonlySet<FailureKind> = new Set([
-  'internal',
-  'connection',
-  'timeout',
-  'in-use',
-  'limit-exceeded',
-  'expired-iterator',
-])
 
 /** Reads a shard by GetRecords. */
 export class PollingSource implements RecordSource {
+  readonly retrieval = 'polling'
   readonly #options: PollingSourceOptions
   readonly #pace: PollingPace
   readonly #size: ReadSize
@@ -178,8 +171,7 @@ export class PollingSource implements RecordSource {
 
   #retry(failure: ServiceFailure): undefined {
     const { shardId, clock, random, emit } = this.#options
-    const pace: FailurePace = PASSING.has(failure.kind) ? 'passing' : 'lasting'
-    this.#pace.failed(pace, clock.now(), random)
+    this.#pace.failed(failurePace(failure.kind), clock.now(), random)
     emit({ type: 'read-failed', shardId, failure, attempt: this.#pace.failures, retryInMs: this.#retryIn() })
     return undefined
   }

@@ -1,6 +1,6 @@
 import type { KinesisRecord } from '@shardwise/core/kinesis-port'
 import type { ServiceFailure } from '@shardwise/core/service-error'
-import type { Position } from '../checkpoints/position.js'
+import { compareSequenceNumbers, type Position } from '../checkpoints/position.js'
 import type { SourceEvent } from './record-source.js'
 import { type IteratorStart, iteratorStart, type Place } from './shard-iterator.js'
 
@@ -27,6 +27,8 @@ export class ReadingPlace {
   #place: Place
   /** Of the next batch: see FetchedBatch. */
   #fromOldest = false
+  /** Sequence number. */
+  #lastRecord: string | undefined
 
   constructor(options: ReadingPlaceOptions) {
     this.#options = options
@@ -51,11 +53,28 @@ export class ReadingPlace {
     this.#place = { ...this.#place, startAt: askedAt - CLOCK_DOUBT_MS }
   }
 
-  /** Moves on behind these records. `ended`: nothing comes after them. */
-  read(records: readonly KinesisRecord[], ended: boolean): void {
+  /**
+   * Moves on behind these records. `ended`: nothing comes after them. `continuation`: how far the service has come, where it says so, which is
+   * further than the records when none were written.
+   */
+  read(records: readonly KinesisRecord[], ended: boolean, continuation?: string): void {
     if (records.length > 0 || ended) this.#noticeTrimming(records[0])
     const last = records.at(-1)?.SequenceNumber
-    if (last !== undefined) this.#place = { kind: 'after', sequenceNumber: last }
+    this.#lastRecord = last ?? this.#lastRecord
+    // Before the first record it is not known whether the checkpointed one is there still.
+    const waits = last === undefined && this.#place.kind === 'start' && this.#place.position.kind === 'sequence'
+    const further = last === undefined || (continuation !== undefined && compareSequenceNumbers(continuation, last) > 0)
+    const sequenceNumber = further && !waits ? continuation : last
+    if (sequenceNumber !== undefined) this.#place = { kind: 'after', sequenceNumber }
+  }
+
+  /** Those of these records that were not read before: a shard's sequence numbers only grow. */
+  unread(records: readonly KinesisRecord[]): readonly KinesisRecord[] {
+    const last = this.#lastRecord
+    if (last === undefined) return records
+    const isNew = ({ SequenceNumber }: KinesisRecord): boolean =>
+      SequenceNumber === undefined || compareSequenceNumbers(SequenceNumber, last) > 0
+    return records.every(isNew) ? records : records.filter(isNew)
   }
 
   /** The service does not accept the sequence number that we stand at: it is not in the shard any more, or never was. */
@@ -64,6 +83,7 @@ export class ReadingPlace {
     // A place that we have read ourselves is of this shard: what lies before it is completed, or in memory.
     this.#fromOldest ||= this.#place.kind === 'start'
     this.#place = { kind: 'oldest' }
+    this.#lastRecord = undefined
     this.#expired(
       'checkpoint-refused',
       after,

@@ -25,12 +25,17 @@ export interface FetchedBatch {
  * (enhanced fan-out) queues what arrives within a bound and hands it out here, so that a slow reader is felt upstream.
  */
 export interface RecordSource {
+  /** How the shard is read at this moment. Undefined: it is not known yet. */
+  readonly retrieval?: Retrieval | undefined
   /**
    * The next batch. Call it again only after it settled, and not after a batch with `children`. Failures of the service are retried
    * inside and announced as events: it rejects only when `signal` aborts, with the signal's reason, and may be called again then.
    */
   next(signal: AbortSignal): Promise<FetchedBatch>
 }
+
+/** `fan-out`: by a subscription of its own, or on the way to one. `polling`: by GetRecords. */
+export type Retrieval = 'fan-out' | 'polling'
 
 /** What a source announces. */
 export type SourceEvent =
@@ -59,3 +64,31 @@ export type SourceEvent =
       readonly after: string | undefined
       readonly message: string
     }
+  /** Records are pushed from now on, by enhanced fan-out, from `after` on. Undefined: from the oldest record, or from a time. */
+  | { readonly type: 'subscription-started'; readonly shardId: string; readonly after: string | undefined }
+  /**
+   * A subscription is over, after `lastedMs`, and the shard is subscribed to again in `retryInMs`. `completed`: by the service, in good order,
+   * which it does after five minutes. `failed`: see `failure`. `stalled`: it did not say anything any more. `taken-over`: somebody else has
+   * subscribed to this shard with this stream consumer. That is another worker, when the lease went there, or another application.
+   */
+  | {
+      readonly type: 'subscription-ended'
+      readonly shardId: string
+      readonly reason: SubscriptionEnd
+      readonly lastedMs: number
+      readonly retryInMs: number
+      readonly failure: ServiceFailure | undefined
+    }
+  /** A shard cannot be subscribed to, so it is read by polling; `fallbackToPolling`. It is tried again from time to time, first in `retryInMs`. */
+  | {
+      readonly type: 'fan-out-suspended'
+      readonly shardId: string
+      readonly failure: ServiceFailure
+      readonly retryInMs: number
+    }
+  /** The shard is read by its subscription again, after `afterMs` of polling. */
+  | { readonly type: 'fan-out-resumed'; readonly shardId: string; readonly afterMs: number }
+  /** A subscription brought records that had been read already, up to `upTo`: a fault of the service. They are not delivered again. */
+  | { readonly type: 'records-repeated'; readonly shardId: string; readonly records: number; readonly upTo: string }
+
+export type SubscriptionEnd = 'completed' | 'failed' | 'stalled' | 'taken-over'

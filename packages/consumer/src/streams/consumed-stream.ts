@@ -1,12 +1,16 @@
 import type { Clock } from '@shardwise/core/clock'
+import type { FanOutPort } from '@shardwise/core/fan-out-port'
 import type { CallOptions, KinesisPort, StreamReference } from '@shardwise/core/kinesis-port'
 import { streamReference } from '@shardwise/core/kinesis-port'
+import type { Random } from '@shardwise/core/random'
 import { describeStream } from '@shardwise/core/stream-description'
 import type { Lease } from '../leases/lease.js'
 import type { LeaseEvent } from '../leases/lease-event.js'
 import type { LeaseStore } from '../leases/lease-store.js'
 import { LeaseTableError } from '../leases/lease-table-error.js'
+import type { RetrievalSettings } from '../retrieval-option.js'
 import { ShardDiscovery } from '../shards/shard-discovery.js'
+import { type RegistrationEvent, StreamRegistration } from '../sources/stream-registration.js'
 import { StopLimit } from '../stop-limit.js'
 import { identify } from './stream-identifier.js'
 import type { StreamSettings } from './stream-settings.js'
@@ -18,8 +22,12 @@ export interface ConsumedStreamOptions {
   readonly kinesis: KinesisPort
   readonly store: LeaseStore
   readonly leaseTable: string
+  readonly retrieval: RetrievalSettings
+  /** Given where `retrieval` is fan-out. */
+  readonly fanOut: FanOutPort | undefined
   readonly clock: Clock
-  readonly emit: (event: LeaseEvent) => void
+  readonly random: Random
+  readonly emit: (event: LeaseEvent | RegistrationEvent) => void
 }
 
 /** What the service says of it. */
@@ -35,6 +43,8 @@ export class ConsumedStream {
   readonly reference: StreamReference
   /** No leases of it are taken any more. */
   leaving = false
+  /** By which its shards are subscribed to. Undefined: they are polled. */
+  readonly registration: StreamRegistration | undefined
   /** How long handlers have when it is left. */
   readonly limit: StopLimit
   readonly #options: ConsumedStreamOptions
@@ -45,6 +55,7 @@ export class ConsumedStream {
   constructor(options: ConsumedStreamOptions) {
     this.#options = options
     this.reference = streamReference(options.settings.stream)
+    this.registration = this.#registration()
     this.limit = new StopLimit(options.clock, `The consumer stops reading ${options.settings.stream}`)
   }
 
@@ -120,6 +131,22 @@ export class ConsumedStream {
       )
     }
     this.#discover(found.streamId, found.former)
+  }
+
+  #registration(): StreamRegistration | undefined {
+    const { settings, retrieval, fanOut: port, clock, random, emit } = this.#options
+    if (retrieval.is === 'polling') return undefined
+    const arn = settings.consumerArn ?? retrieval.consumerArn
+    return new StreamRegistration({
+      port: port!,
+      stream: settings.stream,
+      streamArn: () => this.arn,
+      consumer: arn === undefined ? { name: retrieval.consumerName, register: retrieval.register } : { arn },
+      isOptional: retrieval.fallbackToPolling,
+      clock,
+      random,
+      emit,
+    })
   }
 
   #discover(streamId: string | undefined, succeeds: boolean): void {

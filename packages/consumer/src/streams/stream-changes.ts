@@ -106,6 +106,7 @@ export class StreamChanges {
     const { streams, steps, coordinator, stop } = this.#options
     const { stream: name } = stream.settings
     await steps.take('describe-stream', () => stream.describe({ signal: stop }), name)
+    await steps.take('find-stream-consumer', async () => stream.registration?.find(stop), name)
     streams.add(stream)
     try {
       await steps.take('list-shards', () => streams.createMissing({ signal: stop }, stream), name)

@@ -4,6 +4,7 @@ import { ConsumerRanError } from '../consumer-error.js'
 import type { ConsumerEvent } from '../consumer-events.js'
 import type { ConsumerSettings } from '../consumer-options.js'
 import type { Lease } from '../leases/lease.js'
+import { checkConsumerArn } from '../retrieval-option.js'
 import { ConsumedStream } from './consumed-stream.js'
 import type { RemovedStream, RemoveStreamOptions, StreamChanges } from './stream-changes.js'
 import { StreamSet } from './stream-set.js'
@@ -73,6 +74,7 @@ export class StreamList {
   async add(given: string | StreamOptions): Promise<void> {
     this.#mayChange()
     const settings = checkStream(given, 'stream', this.#settings.initialPosition)
+    checkConsumerArn(settings, this.#settings.retrieval)
     const before = this.#streams
     checkDistinct([...before, settings], 'stream')
     this.#streams = [...before, settings]
@@ -117,9 +119,10 @@ export class StreamList {
   }
 
   #consumed(settings: StreamSettings): ConsumedStream {
-    const { severalStreams: amongSeveral, leaseTable, clock } = this.#settings
-    const { port: kinesis, store } = this.#connections!
-    return new ConsumedStream({ settings, amongSeveral, kinesis, store, leaseTable, clock, emit: this.#emit })
+    const { severalStreams: amongSeveral, leaseTable, retrieval, clock, random } = this.#settings
+    const { port: kinesis, fanOut, store } = this.#connections!
+    const emit = this.#emit
+    return new ConsumedStream({ settings, amongSeveral, kinesis, store, leaseTable, retrieval, fanOut, clock, random, emit })
   }
 
   #find(name: string): StreamSettings {

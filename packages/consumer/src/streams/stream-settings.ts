@@ -1,4 +1,5 @@
 import { InvalidOptionError, integerOption, refuseUnknownOptions, stringOption } from '@shardwise/core/options'
+import { consumerArnOption } from '../retrieval-option.js'
 import type { InitialPosition } from '../shards/shard-discovery.js'
 
 /** A stream among several. Each default holds where the option is absent or undefined. */
@@ -12,6 +13,8 @@ export interface StreamOptions {
    * stream's creation time for it (StreamIdentifier.java takes any number). Default: found by the creation time; 1 or more.
    */
   readonly creationEpoch?: number | undefined
+  /** Of enhanced fan-out: the stream consumer that this stream is read by. Default: the one that `retrieval` names. */
+  readonly consumerArn?: string | undefined
 }
 
 /** Checked and complete. */
@@ -21,6 +24,7 @@ export interface StreamSettings {
   readonly name: string
   readonly initialPosition: InitialPosition
   readonly creationEpoch: number | undefined
+  readonly consumerArn: string | undefined
 }
 
 /** https://docs.aws.amazon.com/kinesis/latest/APIReference/API_GetRecords.html: StreamARN, and StreamName elsewhere there. */
@@ -28,14 +32,16 @@ const STREAM = /^([a-zA-Z0-9_.-]{1,128}|arn:aws[\w-]*:kinesis:[a-z0-9-]+:\d{12}:
 
 /** One that was given by its name, or with options. Throws InvalidOptionError; `option`: what to call it there. */
 export function checkStream(given: string | StreamOptions, option: string, fallback: InitialPosition): StreamSettings {
-  if (typeof given !== 'object') return settingsOf(given, option, fallback, undefined)
+  if (typeof given !== 'object') return settingsOf(given, option, fallback)
   if (given === null) throw new InvalidOptionError(option, 'a name, an ARN or { stream, initialPosition }', given)
-  refuseUnknownOptions(given, ['stream', 'initialPosition', 'creationEpoch'])
-  const { stream, initialPosition, creationEpoch } = given
+  refuseUnknownOptions(given, ['stream', 'initialPosition', 'creationEpoch', 'consumerArn'])
+  const { stream, initialPosition, creationEpoch, consumerArn } = given
   const position = initialPosition === undefined ? fallback : checkInitialPosition(initialPosition, `${option}.initialPosition`)
   const epoch =
     creationEpoch === undefined ? undefined : integerOption(`${option}.creationEpoch`, creationEpoch, { min: 1, fallback: 1 })
-  return settingsOf(stream, `${option}.stream`, position, epoch)
+  const settings = { ...settingsOf(stream, `${option}.stream`, position), creationEpoch: epoch }
+  if (consumerArn === undefined) return settings
+  return { ...settings, consumerArn: consumerArnOption(`${option}.consumerArn`, consumerArn, stream) }
 }
 
 /** No stream is there twice, under whatever name. */
@@ -57,16 +63,12 @@ export function checkInitialPosition(given: InitialPosition | undefined, option:
   return { at: new Date(at) }
 }
 
-function settingsOf(
-  given: string,
-  option: string,
-  initialPosition: InitialPosition,
-  creationEpoch: number | undefined,
-): StreamSettings {
+function settingsOf(given: string, option: string, initialPosition: InitialPosition): StreamSettings {
   const says = 'the name (1 to 128 of a-z, A-Z, 0-9, _ . -) or the ARN of a stream'
   const stream = stringOption(option, given, { pattern: STREAM, says })
   // arn:aws:kinesis:region:account:stream/name, or the name.
-  return { stream, name: stream.slice(stream.indexOf('/') + 1), initialPosition, creationEpoch }
+  const name = stream.slice(stream.indexOf('/') + 1)
+  return { stream, name, initialPosition, creationEpoch: undefined, consumerArn: undefined }
 }
 
 /** Of streams of one name: the same name in two accounts. */

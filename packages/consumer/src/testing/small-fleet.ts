@@ -1,7 +1,8 @@
 import { ManualClock } from '@shardwise/core/clock'
+import type { FanOutPort } from '@shardwise/core/fan-out-port'
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import { seededRandom } from '@shardwise/core/random'
-import { KinesisModel, KinesisModelError } from '@shardwise/local/model'
+import { fanOutPort, KinesisModel, KinesisModelError } from '@shardwise/local/model'
 import { expect, onTestFinished } from 'vitest'
 import { Consumer } from '../consumer.js'
 import type { ConsumerOptions } from '../consumer-options.js'
@@ -10,6 +11,7 @@ import { MemoryLeaseStore } from '../leases/memory-lease-store.js'
 export interface SmallFleet {
   readonly clock: ManualClock
   readonly model: KinesisModel
+  readonly kinesis: KinesisPort & FanOutPort
   readonly leaseStore: MemoryLeaseStore
   readonly consumer: <T = Uint8Array>(more?: Partial<ConsumerOptions<unknown>> & Pick<ConsumerOptions<T>, 'codec'>) => Consumer<T>
   /** Another stream. */
@@ -37,7 +39,8 @@ export function setUp(shards: number): SmallFleet {
         throw error instanceof KinesisModelError ? asTheSdkSaysIt(error) : error
       }
     }
-  const kinesis: KinesisPort = {
+  const kinesis: KinesisPort & FanOutPort = {
+    ...fanOutPort(model, clock),
     putRecords: call('PutRecords'),
     getShardIterator: call('GetShardIterator'),
     getRecords: call('GetRecords'),
@@ -86,7 +89,7 @@ export function setUp(shards: number): SmallFleet {
     await until(() => done)
   }
   onTestFinished(() => expect(clock.pendingTimers).toBe(0))
-  return { clock, model, leaseStore, consumer, create, put, until, settled }
+  return { clock, model, kinesis, leaseStore, consumer, create, put, until, settled }
 }
 
 function asTheSdkSaysIt({ message, code, statusCode }: KinesisModelError): Error {

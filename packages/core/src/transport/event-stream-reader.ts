@@ -8,8 +8,8 @@ type Outcome = { readonly kind: 'ended' | 'closed' } | { readonly kind: 'failed'
 
 /**
  * Takes messages from an HTTP/2 stream, one when asked. It reads no byte beyond the message that was asked for, so that the rest waits in
- * the stream's buffer, which is a part of the window that the peer was given, and then at the peer. The SDK's own reader is pulled too,
- * but its CRC is JavaScript.
+ * the stream's buffer, which is a part of the window that the peer was given, and then at the peer. The SDK's reader takes all that is
+ * there, and so lets the peer send a second window's worth; and it decodes base64 in JavaScript.
  */
 export class EventStreamReader {
   readonly #stream: ClientHttp2Stream

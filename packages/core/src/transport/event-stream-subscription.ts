@@ -69,8 +69,7 @@ export class EventStreamSubscription implements ShardSubscription {
       return headers.get(':event-type') === 'SubscribeToShardEvent' ? this.#decoded(payload) : undefined
     }
     if (kind === 'exception') {
-      const { message, Message = message } = this.#decoded(payload) as { readonly message?: unknown; readonly Message?: unknown }
-      throw this.#serviceError(headers.get(':exception-type'), Message)
+      throw this.#serviceError(headers.get(':exception-type'), messageIn(payload))
     }
     // What is in no model of the service: https://smithy.io/2.0/aws/amazon-eventstream.html
     throw this.#serviceError(headers.get(':error-code'), headers.get(':error-message'))
@@ -95,5 +94,15 @@ export class EventStreamSubscription implements ShardSubscription {
       $fault: /^(Internal|Service)/.test(name) ? 'server' : 'client',
       $metadata: { httpStatusCode: statusCode, ...(requestId !== undefined && { requestId }) },
     })
+  }
+}
+
+/** What an exception says. Its name is the news: whatever the payload is must not stand in the way. */
+function messageIn(payload: Uint8Array): unknown {
+  try {
+    const { message, Message = message } = decodePayload(payload) as { readonly message?: unknown; readonly Message?: unknown }
+    return Message
+  } catch {
+    return Buffer.from(payload).toString()
   }
 }

@@ -1,4 +1,5 @@
 import { constants } from 'node:http2'
+import { Agent } from 'node:https'
 import { KinesisClient, ResourceInUseException } from '@aws-sdk/client-kinesis'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -140,6 +141,21 @@ describe('what ends a subscription', () => {
     }
   }
 
+  for (const [payload, message] of [
+    ['', 'ResourceInUseException'],
+    ['words', 'words'],
+    ['{"Message":"taken"}', 'taken'],
+    ['{"message":7}', 'ResourceInUseException'],
+  ] as const) {
+    test(`an exception keeps its name with the payload ${JSON.stringify(payload)}`, async () => {
+      const headers = { ':message-type': 'exception', ':exception-type': 'ResourceInUseException' }
+      service.onRequest = (request) => void request.accept().stream.end(encodeMessage(headers, payload))
+      const error = await failure((await connect().subscribeToShard(input)).next())
+      expect(error).toMatchObject({ name: 'ResourceInUseException', message })
+      expect(classifyFailure(error).kind).toBe('in-use')
+    })
+  }
+
   test('an error that is in no model', async () => {
     service.onRequest = (request) => {
       const headers = { ':message-type': 'error', ':error-code': 'InternalError', ':error-message': 'it broke' }
@@ -252,6 +268,19 @@ describe('one attempt', () => {
     expect(classifyFailure(await failure(connect().subscribeToShard(input)))).toMatchObject({ kind: 'internal', retryable: true })
     expect(await service.requests[0]?.closed).toBe(constants.NGHTTP2_CANCEL)
   })
+})
+
+test('TLS settings that Node refuses fail each subscription, and no other waits for them', async () => {
+  const requestHandler = new NodeHttpHandler({ httpsAgent: new Agent({ cert: 'nonsense', key: 'nonsense' }) })
+  const place = { region: 'eu-west-1', endpoint: endpoint.replace('http:', 'https:'), credentials }
+  const client = new KinesisClient({ ...place, maxAttempts: 1, requestHandler })
+  const { port, fanOut } = connection({ client, controlAttempts: 1 })
+  // With its first call the handler makes up its settings.
+  expect(await failure(port.listShards({ StreamName: 's' }))).toMatchObject({ code: expect.stringMatching(/PEM/) as string })
+  for (let times = 0; times < 2; times++) {
+    expect(await failure(fanOut.subscribeToShard(input))).toMatchObject({ code: expect.stringMatching(/PEM/) as string })
+  }
+  client.destroy()
 })
 
 describe('the encoding', () => {

@@ -33,8 +33,8 @@ export interface Http2SessionOptions {
 export interface Http2SessionListener {
   /** There may be room for a stream where there was none. */
   readonly onRoom: () => void
-  /** It will never have room again, though its streams may go on. With the reason when it never was open. */
-  readonly onRetired: (error: Error | undefined) => void
+  /** It has ended, and so have its streams. With the reason when it never was open. */
+  readonly onOver: (error: Error | undefined) => void
 }
 
 /**
@@ -48,7 +48,7 @@ type State =
 
 /** One connection and the streams on it. It keeps the process alive while it has streams, or while it is awaited. */
 export class Http2Session {
-  readonly #place: Place
+  readonly place: Place
   readonly #options: Http2SessionOptions
   readonly #listener: Http2SessionListener
   readonly #session: ClientHttp2Session
@@ -67,7 +67,10 @@ export class Http2Session {
   }
 
   private constructor(origin: URL, session: ClientHttp2Session, options: Http2SessionOptions, listener: Http2SessionListener) {
-    this.#place = { hostname: origin.hostname, port: origin.port || (origin.protocol === 'https:' ? 443 : 80) }
+    this.place = {
+      hostname: origin.hostname.replace(/^\[|\]$/g, ''),
+      port: origin.port || (origin.protocol === 'https:' ? 443 : 80),
+    }
     this.#session = session
     this.#options = options
     this.#listener = listener
@@ -79,8 +82,8 @@ export class Http2Session {
       session.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
     })
     session.on('remoteSettings', () => this.#onSettings())
-    session.on('goaway', () => this.#retire(undefined))
-    session.on('error', (error) => this.#end(sessionFault(this.#place, error)))
+    session.on('goaway', () => this.#retire())
+    session.on('error', (error) => this.#end(sessionFault(this.place, error)))
     session.on('close', () => this.#end(undefined))
   }
 
@@ -93,14 +96,6 @@ export class Http2Session {
   /** The peer may change its mind at any time. */
   get #allowed(): number {
     return Math.min(MOST_STREAMS, this.#session.remoteSettings.maxConcurrentStreams ?? MOST_STREAMS)
-  }
-
-  get place(): Place {
-    return this.#place
-  }
-
-  get streams(): number {
-    return this.#streams
   }
 
   /** Whether somebody waits for it to connect: only then does it keep the process alive meanwhile. */
@@ -136,7 +131,7 @@ export class Http2Session {
     if (this.#state.kind === 'connecting') {
       if (this.#allowed === 0) {
         // Else one connection after the other would be opened.
-        this.destroy(connectionError(this.#place, 'The endpoint allows no stream on a new HTTP/2 connection'))
+        this.destroy(connectionError(this.place, 'The endpoint allows no stream on a new HTTP/2 connection'))
         return
       }
       this.#state.timeout.cancel()
@@ -159,10 +154,7 @@ export class Http2Session {
     this.#bytesRead = bytesRead
     if (this.#silences >= MOST_SILENCES) {
       this.destroy(
-        connectionError(
-          this.#place,
-          `The HTTP/2 connection was silent for ${MOST_SILENCES * SILENCE_MS} ms and answered no ping`,
-        ),
+        connectionError(this.place, `The HTTP/2 connection was silent for ${MOST_SILENCES * SILENCE_MS} ms and answered no ping`),
       )
       return
     }
@@ -173,24 +165,22 @@ export class Http2Session {
   #rest(): void {
     this.#session.unref()
     this.#idle?.cancel()
-    if (this.#state.kind === 'retired') this.#session.close()
     if (this.#state.kind !== 'open') return
     this.#idle = this.#options.clock.schedule(
       IDLE_MS,
       () => {
-        this.#retire(undefined)
+        this.#retire()
         this.#session.close()
       },
       { background: true },
     )
   }
 
-  #retire(error: Error | undefined): void {
+  #retire(): void {
     if (this.#state.kind === 'connecting') {
-      this.destroy(error ?? connectionError(this.#place, 'The endpoint turned the HTTP/2 connection away (GOAWAY)'))
+      this.destroy(connectionError(this.place, 'The endpoint turned the HTTP/2 connection away (GOAWAY)'))
     } else if (this.#state.kind === 'open') {
       this.#state = { kind: 'retired', timer: this.#state.timer }
-      this.#listener.onRetired(undefined)
     }
   }
 
@@ -199,19 +189,20 @@ export class Http2Session {
     if (state.kind === 'over') return
     this.#state = { kind: 'over' }
     this.#idle?.cancel()
-    if (state.kind === 'connecting') {
-      state.timeout.cancel()
-      this.#listener.onRetired(
-        error ?? connectionError(this.#place, 'The HTTP/2 connection was closed before it was established'),
-      )
+    if (state.kind !== 'connecting') {
+      state.timer.cancel()
+      this.#listener.onOver(undefined)
       return
     }
-    state.timer.cancel()
-    if (state.kind === 'open') this.#listener.onRetired(undefined)
+    state.timeout.cancel()
+    const early = 'The HTTP/2 connection was closed before it was established'
+    this.#listener.onOver(error ?? connectionError(this.place, early))
   }
 
   #notConnected(): Error {
-    const message = `${this.#place.hostname}:${this.#place.port} did not establish a connection (HTTP/2) within ${this.#options.connectTimeoutMs} ms`
-    return Object.assign(new Error(message), { name: 'TimeoutError', ...this.#place })
+    const { hostname, port } = this.place
+    // In the words of the SDK's handler for HTTP/1.1, by which service-error.ts knows that nothing was sent.
+    const message = `${hostname}:${port} did not establish a connection (HTTP/2) within ${this.#options.connectTimeoutMs} ms`
+    return Object.assign(new Error(message), { name: 'TimeoutError', hostname, port })
   }
 }

@@ -6,9 +6,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ManualClock } from '../clock.js'
 import type { FanOutPort, ShardSubscription, SubscribeToShardInput } from '../fan-out-port.js'
 import { classifyFailure } from '../service-error.js'
-import { IDLE_MS, MOST_SILENCES, SILENCE_MS } from './http2-session.js'
+import { connectionError } from './http2-fault.js'
+import { Http2Session, IDLE_MS, MOST_SILENCES, MOST_STREAMS, SILENCE_MS, STREAM_WINDOW_BYTES } from './http2-session.js'
 import { connectKinesis, type KinesisConnection, type KinesisConnectionOptions } from './kinesis-connection.js'
-import { EventStreamService } from './testing/event-stream-service.js'
+import { EventStreamService, type ReceivedRequest } from './testing/event-stream-service.js'
 import { FRAME, RawHttp2Peer } from './testing/raw-http2-peer.js'
 
 const credentials = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'secret' }
@@ -103,6 +104,24 @@ describe('how many', () => {
     expect(service.sessions).toHaveLength(1)
   })
 
+  test('a place that becomes free goes to who waits for another connection', async () => {
+    const peer = new RawHttp2Peer()
+    const place = await peer.start()
+    peer.onConnection = (accepted) => {
+      if (peer.connections.length === 1) accepted.settings(1)
+    }
+    peer.onFrame = (from, { type, stream }) => type === FRAME.headers && from.accept(stream)
+    const fanOut = connect({ endpoint: place })
+    const [first] = await subscribed(fanOut, 1)
+    const secondConnects = peer.connected(2)
+    const second = fanOut.subscribeToShard(shard(1))
+    await secondConnects
+    first?.close()
+    await second
+    expect(peer.connections.map(({ frames }) => frames.filter(({ type }) => type === FRAME.headers).length)).toEqual([2, 0])
+    await peer.stop()
+  })
+
   test('settings that change hold from then on', async () => {
     const fanOut = connect()
     await fanOut.subscribeToShard(shard(0))
@@ -141,6 +160,22 @@ describe('a session that dies', () => {
     expect(service.sessions).toHaveLength(2)
   })
 
+  test('of a GOAWAY in peace that has not taken a stream fails that one', async () => {
+    const peer = new RawHttp2Peer()
+    const place = await peer.start()
+    peer.onFrame = (from, { type, stream }) => {
+      if (type !== FRAME.headers) return
+      if (peer.connections.length === 1) from.goaway(0, constants.NGHTTP2_NO_ERROR)
+      else from.accept(stream)
+    }
+    const fanOut = connect({ endpoint: place })
+    const failed = classifyFailure(await failure(fanOut.subscribeToShard(shard(0))))
+    expect(failed).toMatchObject({ kind: 'connection', retryable: true, message: expect.stringContaining('REFUSED') as string })
+    await fanOut.subscribeToShard(shard(0))
+    expect(peer.connections).toHaveLength(2)
+    await peer.stop()
+  })
+
   test('takes no new streams after a GOAWAY in peace, and keeps those that it has', async () => {
     const fanOut = connect()
     const [subscription] = await subscribed(fanOut, 1)
@@ -154,6 +189,18 @@ describe('a session that dies', () => {
     const closed = once(service.sessions[0]!, 'close')
     subscription?.close()
     await closed
+  })
+
+  test('after a GOAWAY in peace is closed with the connection', async () => {
+    const made = connection()
+    const [subscription] = await subscribed(made.fanOut, 1)
+    service.sessions[0]?.goaway(constants.NGHTTP2_NO_ERROR)
+    service.requests[0]?.event({ MillisBehindLatest: 1 })
+    await subscription?.next()
+    const error = failure(subscription!.next())
+    made.close()
+    expect(await error).toMatchObject({ name: 'AbortError' })
+    expect(await service.requests[0]?.closed).toBe(constants.NGHTTP2_CANCEL)
   })
 
   test('is one that has been silent and answers no ping', async () => {
@@ -201,12 +248,24 @@ describe('connecting', () => {
     silent.close()
   })
 
-  test('to nobody: says where', async () => {
+  test('to nobody: says where, and tries again when asked to', async () => {
     await service.stop()
-    const failed = classifyFailure(await failure(connect().subscribeToShard(shard(0))))
+    const fanOut = connect()
+    const failed = classifyFailure(await failure(fanOut.subscribeToShard(shard(0))))
     expect(failed).toMatchObject({ kind: 'connection', code: 'ECONNREFUSED', retryable: true, written: 'no' })
     expect(failed.advice).toContain(`at ${endpoint.replace('http://', '')}`)
-    await service.start()
+    service = new EventStreamService()
+    await service.start(Number(new URL(endpoint).port))
+    await fanOut.subscribeToShard(shard(0))
+    expect(service.requests).toHaveLength(1)
+  })
+
+  test('says where as it is written, also with IPv6', () => {
+    const options = { clock, connectTimeoutMs: 1000, tls: () => ({}) }
+    const session = Http2Session.open(new URL('http://[::1]:9'), options, { onRoom: () => {}, onOver: () => {} })
+    const failed = classifyFailure(connectionError(session.place, 'reset'))
+    expect(failed.advice).toContain('at [::1]:9 broke')
+    session.destroy()
   })
 
   test('to a server that speaks HTTP/1.1 alone: says so', async () => {
@@ -217,6 +276,59 @@ describe('connecting', () => {
     expect(failed).toMatchObject({ kind: 'connection', retryable: true })
     expect(failed.advice).toContain('does not speak the expected protocol')
     old.close()
+  })
+})
+
+describe('a reader that stands still', () => {
+  const event = { Records: [{ SequenceNumber: '1', PartitionKey: 'k', Data: Buffer.alloc(100_000, 'x') }] }
+
+  /** Sends events without end, as far as the client lets it. */
+  function flood(request: ReceivedRequest): void {
+    const message = request.message({ ':message-type': 'event', ':event-type': 'SubscribeToShardEvent' }, event)
+    const more = (): void => {
+      while (!request.stream.closed && request.stream.write(message)) {}
+    }
+    request.stream.on('drain', more)
+    more()
+  }
+
+  /** All that the client lets the service send is sent when pings are all that is. */
+  async function flooded(atLeast: number): Promise<number> {
+    const session = service.sessions[0]!
+    let sent = 0
+    for (let quiet = 0; quiet < 5; quiet++) {
+      await new Promise<void>((resolve) => void session.ping(() => resolve()))
+      if (service.bytesWritten - sent > 1_000 || sent < atLeast) quiet = 0
+      sent = service.bytesWritten
+    }
+    return sent
+  }
+
+  for (const reads of ['json', 'cbor'] as const) {
+    test(`is sent its window and no more, and an event for each that it takes: ${reads}`, async () => {
+      const fanOut = connect({ wire: { reads } })
+      service.onRequest = (request) => flood(request.accept())
+      const [subscription] = await subscribed(fanOut, 1)
+      const size = service.requests[0]!.message({}, event).length
+      // What Node's stream takes in before it stops reading, and answers to pings.
+      const besides = 160_000
+      expect(await flooded(STREAM_WINDOW_BYTES)).toBeLessThan(STREAM_WINDOW_BYTES + besides)
+      for (let taken = 0; taken < 20; taken++) {
+        expect((await subscription?.next())?.Records?.[0]?.Data?.length).toBe(event.Records[0]?.Data.length)
+      }
+      expect(await flooded(20 * size)).toBeLessThan(20 * size + STREAM_WINDOW_BYTES + besides)
+    })
+  }
+
+  test('does not hold up the others on its session, not even when all others stand still', async () => {
+    const fanOut = connect()
+    service.onRequest = (request) => flood(request.accept())
+    const subscriptions = await subscribed(fanOut, MOST_STREAMS)
+    expect(service.sessions).toHaveLength(1)
+    await flooded((MOST_STREAMS - 1) * STREAM_WINDOW_BYTES)
+    const reader = subscriptions.at(-1)
+    for (let taken = 0; taken < 200; taken++) expect((await reader?.next())?.Records).toHaveLength(1)
+    expect((await subscriptions[0]?.next())?.Records).toHaveLength(1)
   })
 })
 
@@ -272,6 +384,25 @@ describe('close, abort and time', () => {
     for (const request of service.requests) expect(await request.closed).toBe(constants.NGHTTP2_CANCEL)
   })
 
+  test('close() gives the place on the session back, also when the service had ended the stream and its end is unread', async () => {
+    await serve({ settings: { maxConcurrentStreams: 1 } })
+    service.onRequest = (request) => {
+      request.accept()
+      for (let event = 0; event < 5; event++) request.event({ MillisBehindLatest: event })
+      request.stream.end()
+    }
+    const fanOut = connect()
+    for (let times = 0; times < 3; times++) {
+      const subscription = await fanOut.subscribeToShard(shard(times))
+      await subscription.next()
+      // All of it has arrived when the answer to a ping behind it has.
+      await new Promise<void>((resolve) => void service.sessions[0]?.ping(() => resolve()))
+      subscription.close()
+      await clock.advanceAsync(0)
+    }
+    expect(service.sessions).toHaveLength(1)
+  })
+
   test('no answer in time', async () => {
     service.onRequest = () => {}
     const error = failure(connect().subscribeToShard(shard(0), { timeoutMs: 1234 }))
@@ -314,9 +445,9 @@ describe('close, abort and time', () => {
 })
 
 describe('the process', () => {
-  const run = async (body: string): Promise<unknown[]> => {
+  const run = async (body: string, place = endpoint): Promise<unknown[]> => {
     const script = `import { connectKinesis } from '@shardwise/core/transport'
-      const { fanOut, close } = connectKinesis({ region: 'x', endpoint: '${endpoint}', credentials: { accessKeyId: 'a', secretAccessKey: 'b' } })
+      const { fanOut, close } = connectKinesis({ region: 'x', endpoint: '${place}', connectTimeoutMs: 600_000, credentials: { accessKeyId: 'a', secretAccessKey: 'b' } })
       const input = ${JSON.stringify(shard(0))}
       ${body}`
     const args = ['--import', 'tsx', '-C', 'shardwise-source', '--input-type=module', '-e', script]
@@ -338,5 +469,15 @@ describe('the process', () => {
 
   test('ends when a connection with live subscriptions is closed', async () => {
     expect(await run('await fanOut.subscribeToShard(input); close()')).toEqual([0, null])
+  })
+
+  test('does not wait for a connection that nobody awaits any more', async () => {
+    const peer = new RawHttp2Peer()
+    const place = await peer.start()
+    peer.onConnection = ({ socket }) => void socket.once('data', () => socket.write('')) // and no SETTINGS
+    const body = `const waiting = fanOut.subscribeToShard(input, { timeoutMs: 500 })
+      await waiting.catch((error) => { process.exitCode = error.name === 'TimeoutError' ? 7 : 1 })`
+    expect(await run(body, place)).toEqual([7, null])
+    await peer.stop()
   })
 })

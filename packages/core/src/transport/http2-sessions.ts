@@ -46,10 +46,7 @@ export class Http2Sessions {
   /** Ends all sessions with this error, and so all streams, also those that are sought later. */
   destroy(error: Error): void {
     this.#destroyed ??= error
-    for (const origin of this.#origins.values()) {
-      this.#turnAway(origin, error)
-      for (const session of [...origin.sessions]) session.destroy(error)
-    }
+    for (const origin of this.#origins.values()) for (const session of [...origin.sessions]) session.destroy(error)
   }
 
   #origin(url: URL): Origin {
@@ -84,7 +81,7 @@ export class Http2Sessions {
         if (origin.connecting === session) origin.connecting = undefined
         this.#serve(origin)
       },
-      onRetired: (error) => {
+      onOver: (error) => {
         origin.sessions.delete(session)
         if (origin.connecting === session) origin.connecting = undefined
         // Whoever waited for this connection is told; the next to come tries again.

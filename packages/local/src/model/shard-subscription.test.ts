@@ -137,6 +137,8 @@ describe('what it says', () => {
       before.map(put)
       const subscription = subscribe({ Type: 'LATEST' })
       clock.advance(5000)
+      // Also when the time of day is set back to before the last record.
+      clock.jumpWallTime(-7000)
       const { ContinuationSequenceNumber: SequenceNumber } = eventOf(subscription)
       put('b')
       put('c')

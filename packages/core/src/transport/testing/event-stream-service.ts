@@ -150,8 +150,8 @@ export class EventStreamService {
     })
   }
 
-  async start(): Promise<string> {
-    this.#listening.listen(0, '127.0.0.1')
+  async start(port = 0): Promise<string> {
+    this.#listening.listen(port, '127.0.0.1')
     await once(this.#listening, 'listening')
     return `${this.#secure ? 'https' : 'http'}://127.0.0.1:${(this.#listening.address() as AddressInfo).port}`
   }
@@ -162,9 +162,11 @@ export class EventStreamService {
     return this.requests[index]
   }
 
-  /** Connections that are open. */
-  get connections(): number {
-    return this.#sockets.size
+  /** What was sent over the connections that are open. */
+  get bytesWritten(): number {
+    let bytes = 0
+    for (const socket of this.#sockets) bytes += socket.bytesWritten
+    return bytes
   }
 
   /** Cuts all connections. */

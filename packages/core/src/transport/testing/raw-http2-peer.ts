@@ -98,6 +98,11 @@ export class RawHttp2Peer {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
+  /** Resolves when so many connections have come. */
+  async connected(count: number): Promise<void> {
+    while (this.connections.length < count) await once(this.#server, 'connection')
+  }
+
   async stop(): Promise<void> {
     for (const { socket } of this.connections) socket.destroy()
     this.#server.close()

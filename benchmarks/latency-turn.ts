@@ -1,0 +1,125 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { Consumer, type ConsumerOptions } from '@shardwise/consumer'
+import { seededRandom } from '@shardwise/core/random'
+import { Producer } from '@shardwise/producer'
+import { Contents, LatencyTally } from './latency-tally.js'
+import type { LocalServiceProcess } from './local-service-process.js'
+import { OpenLoop } from './open-loop.js'
+import { collectGarbage, WrongResult } from './rounds.js'
+
+export const RECORD_BYTES = 1000
+const WARM_UP_MS = 1000
+/** Far above any latency: what takes longer does not come any more. */
+const PATIENCE_MS = 60_000
+export const ACCOUNT = { region: 'us-east-1', credentials: { accessKeyId: 'key', secretAccessKey: 'secret' } }
+
+export interface LatencyLoad {
+  readonly shards: number
+  /** Records to each shard. */
+  readonly perSecond: number
+  /** Of the part that is measured. */
+  readonly lastsMs: number
+  readonly lingerMs: number
+}
+
+/** Where producers put and consumers read. */
+export interface LatencyPlace {
+  readonly service: LocalServiceProcess
+  readonly stream: string
+  /** One hash key of each shard. */
+  readonly hashKeys: readonly string[]
+}
+
+export interface LatencyTurn {
+  /** For each measured record: milliseconds from when it was to be put to the handler's call. Ascending. */
+  readonly totalMs: Float64Array
+  /** The same for its parts: until it was put, from there until the service had stored it, and from there. */
+  readonly lateMs: Float64Array
+  readonly storingMs: Float64Array
+  readonly fetchingMs: Float64Array
+  /** Cores in use while it was measured: by producer and consumer, and by the service. */
+  readonly ownCores: number
+  readonly serviceCores: number
+}
+
+/** Of ascending values: the least that so great a part of them does not exceed. */
+export function quantileOf(ascending: Float64Array, quantile: number): number {
+  return ascending[Math.max(0, Math.ceil(ascending.length * quantile) - 1)]!
+}
+
+/** A consumer of its own reads what a producer of its own puts, and everything is verified before a figure comes out. */
+export async function latencyTurn(
+  turn: number,
+  { service, stream, hashKeys }: LatencyPlace,
+  { shards, perSecond, lastsMs, lingerMs }: LatencyLoad,
+  applicationName: string,
+  options: Partial<ConsumerOptions>,
+): Promise<LatencyTurn> {
+  const load = OpenLoop.draw(shards, perSecond, WARM_UP_MS + lastsMs, seededRandom(turn))
+  const contents = new Contents(turn, RECORD_BYTES, FILL)
+  // One to each shard before the load: once they are handled, each shard is being read.
+  const tally = new LatencyTally(contents, shards + load.length)
+  const producer = new Producer({ ...ACCOUNT, endpoint: service.kinesisEndpoint, stream, lingerMs })
+  const consumer = new Consumer({
+    ...{ ...ACCOUNT, endpoint: service.kinesisEndpoint, dynamodbEndpoint: service.dynamodbEndpoint, stream, applicationName },
+    ...{ initialPosition: 'trim-horizon', ...options },
+  })
+  let fail: (error: Error) => void = () => {}
+  const failed = new Promise<never>((_, reject) => {
+    fail = reject
+  })
+  failed.catch(() => {})
+  const put = (index: number, shard: number): void => {
+    tally.putAt[index] = performance.now()
+    producer
+      .put({ partitionKey: 'latency', explicitHashKey: hashKeys[shard]!, data: contents.of(index) })
+      .then((result) => tally.acknowledged(index, result), fail)
+  }
+  const handledAll = async (count: number): Promise<void> => {
+    const patience = new AbortController()
+    const tooLate = delay(PATIENCE_MS, undefined, { signal: patience.signal }).then(() => {
+      throw new WrongResult(`${tally.handledCount} of ${count} records were handled, and no more for ${PATIENCE_MS / 1000} s`)
+    })
+    await Promise.race([tally.until(count), tooLate, failed]).finally(() => patience.abort())
+  }
+  const running = consumer.run({ eachRecord: (record) => tally.handled(record, performance.now()) })
+  running.catch(fail)
+  try {
+    for (let shard = 0; shard < shards; shard++) put(shard, shard)
+    await handledAll(shards)
+    collectGarbage('major')
+    const cpu = process.cpuUsage()
+    const serviceCpuMs = await service.cpuMs()
+    const startedAt = performance.now()
+    const wallOffset = Date.now() - startedAt
+    await load.run(startedAt, (i) => put(shards + i, load.shard[i]!))
+    const tookMs = performance.now() - startedAt
+    const { user, system } = process.cpuUsage(cpu)
+    const serviceTookMs = (await service.cpuMs()) - serviceCpuMs
+    await handledAll(shards + load.length)
+    await producer.flush()
+    tally.verify()
+    const part = (from: (i: number) => number, to: (i: number) => number): Float64Array => {
+      const values: number[] = []
+      for (let i = 0; i < load.length; i++) if (load.dueMs[i]! >= WARM_UP_MS) values.push(to(i) - from(i))
+      return Float64Array.from(values).sort()
+    }
+    const due = (i: number): number => startedAt + load.dueMs[i]!
+    const putAt = (i: number): number => tally.putAt[shards + i]!
+    const storedAt = (i: number): number => tally.storedAt[shards + i]! - wallOffset
+    const handledAt = (i: number): number => tally.handledAt[shards + i]!
+    return {
+      totalMs: part(due, handledAt),
+      lateMs: part(due, putAt),
+      storingMs: part(putAt, storedAt),
+      fetchingMs: part(storedAt, handledAt),
+      ownCores: (user + system) / 1000 / tookMs,
+      serviceCores: serviceTookMs / tookMs,
+    }
+  } finally {
+    await Promise.all([consumer.stop(), producer.close()])
+  }
+}
+
+const random = seededRandom(7)
+const FILL = Buffer.from(Uint8Array.from({ length: 100_000 }, () => random() * 256))

@@ -1,0 +1,47 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Random } from '@shardwise/core/random'
+
+/**
+ * Load that does not wait for what it loads: when each record is to be put is drawn beforehand, at random and independently (exponential
+ * gaps), so that arrivals keep no step with anybody's timers. Where the putting falls behind, the times stay as they were: a latency
+ * counted from them leaves out no wait (no coordinated omission).
+ */
+export class OpenLoop {
+  /** When each record is to be put, in milliseconds from the start, ascending. */
+  readonly dueMs: Float64Array
+  /** To which shard, from 0. */
+  readonly shard: Uint16Array
+
+  private constructor(dueMs: Float64Array, shard: Uint16Array) {
+    this.dueMs = dueMs
+    this.shard = shard
+  }
+
+  /** `perSecond`: records to each of so many shards. */
+  static draw(shards: number, perSecond: number, lastsMs: number, random: Random): OpenLoop {
+    const meanGapMs = 1000 / (perSecond * shards)
+    const due: number[] = []
+    for (let at = 0; ; ) {
+      at -= meanGapMs * Math.log(1 - random())
+      if (at >= lastsMs) break
+      due.push(at)
+    }
+    return new OpenLoop(
+      Float64Array.from(due),
+      Uint16Array.from(due, () => random() * shards),
+    )
+  }
+
+  get length(): number {
+    return this.dueMs.length
+  }
+
+  /** Puts each record at its time, or as soon after it as this process comes to it. `startedAt` and `performance.now` go by one clock. */
+  async run(startedAt: number, put: (index: number) => void): Promise<void> {
+    for (let i = 0; i < this.length; ) {
+      const waitMs = startedAt + this.dueMs[i]! - performance.now()
+      if (waitMs > 0) await delay(waitMs)
+      else put(i++)
+    }
+  }
+}

@@ -1,0 +1,141 @@
+import { KinesisModelError } from '@shardwise/local/model'
+import { describe, expect, test, vi } from 'vitest'
+import { type Position, SHARD_END, sequencePosition, TRIM_HORIZON } from './checkpoints/position.js'
+import type { Consumer } from './consumer.js'
+import type { ConsumerEvent } from './consumer-events.js'
+import type { ConsumerOptions } from './consumer-options.js'
+import { numberIn, Received, recorded } from './testing/received.js'
+import { type SmallFleet, setUp } from './testing/small-fleet.js'
+
+interface Reader {
+  readonly consumer: Consumer
+  readonly events: ConsumerEvent[]
+  readonly received: Received
+  readonly stop: () => Promise<void>
+}
+
+function read(fleet: SmallFleet, options: Partial<ConsumerOptions> = {}): Reader {
+  const consumer = fleet.consumer(options)
+  const events = recorded(consumer)
+  const received = new Received()
+  const run = consumer.run(received.handlers)
+  return { consumer, events, received, stop: () => fleet.settled(Promise.all([consumer.stop(), run])) }
+}
+
+/** Ten records, and a shard to its end. */
+async function untilSplit({ put, until, model }: SmallFleet, { consumer, received }: Reader): Promise<void> {
+  put(10)
+  await until(() => received.has('flights', 10))
+  model.call('SplitShard', { StreamName: 'flights', ShardToSplit: 'shardId-000000000000', NewStartingHashKey: '5' })
+  await until(() => consumer.snapshot().shards.some(({ checkpoint }) => checkpoint?.kind === 'shard-end'))
+}
+
+async function deleted({ until, clock, model }: SmallFleet, { events }: Pick<Reader, 'events'>): Promise<void> {
+  model.call('DeleteStream', { StreamName: 'flights' })
+  await until(() => events.some(({ type }) => type === 'stream-not-found'))
+  await clock.advanceAsync(60_000)
+}
+
+/** With twenty records. */
+function recreate({ create, put }: SmallFleet): void {
+  create('flights', 3)
+  put(20)
+}
+
+describe('a stream that was deleted and created anew', () => {
+  test.each([
+    ['one stream', {}],
+    ['several streams', { streams: ['flights'] }],
+  ])('%s: at the next start nothing of it is skipped, wherever it would begin otherwise', async (_name, options) => {
+    const fleet = setUp(2)
+    const first = read(fleet, options)
+    await untilSplit(fleet, first)
+    await first.stop()
+    fleet.model.call('DeleteStream', { StreamName: 'flights' })
+    await fleet.clock.advanceAsync(60_000)
+    recreate(fleet)
+    await fleet.clock.advanceAsync(60_000)
+    const { received, stop } = read(fleet, { ...options, initialPosition: 'latest' })
+    await fleet.until(() => received.records.length === 20)
+    expect(received.records.map(numberIn).sort((a, b) => a - b)).toEqual(Array.from({ length: 20 }, (_, i) => i + 10))
+    await stop()
+  })
+
+  test.each([
+    ['one stream', {}],
+    ['several streams', { streams: ['flights'] }],
+  ])('%s: while it is read, the worker begins anew by itself', async (_name, options) => {
+    const fleet = setUp(2)
+    const reader = read(fleet, options)
+    await untilSplit(fleet, reader)
+    await deleted(fleet, reader)
+    recreate(fleet)
+    await fleet.until(() => reader.events.some(({ type }) => type === 'stream-recreated'))
+    await fleet.until(() => new Set(reader.received.records.map(numberIn)).size === 30)
+    await reader.stop()
+  })
+
+  test('the worker learns it although nobody can look at the stream when its shards give the only hint', async () => {
+    const fleet = setUp(2)
+    const { until, clock, model } = fleet
+    const reader = read(fleet)
+    await untilSplit(fleet, reader)
+    await deleted(fleet, reader)
+    const answer = model.call.bind(model)
+    const asked = vi.spyOn(model, 'call').mockImplementation((operation, input) => {
+      if (operation === 'DescribeStreamSummary') throw new KinesisModelError('LimitExceededException', 'Rate exceeded')
+      return answer(operation, input)
+    })
+    recreate(fleet)
+    await until(() => reader.events.some(({ type }) => type === 'records-expired'))
+    await clock.advanceAsync(300_000)
+    asked.mockRestore()
+    await until(() => reader.events.some(({ type }) => type === 'stream-recreated'))
+    await until(() => new Set(reader.received.records.map(numberIn)).size === 30)
+    await reader.stop()
+  })
+
+  test('a handler that hangs does not keep the worker from beginning with the stream that has taken its place', async () => {
+    const fleet = setUp(2)
+    const { consumer, put, until, settled } = fleet
+    put(20)
+    const one = consumer({ handoffTimeoutMs: 5_000 })
+    const events = recorded(one)
+    const received = new Received()
+    let finish: (() => void) | undefined
+    const run = one.run({
+      eachRecord: (record) => {
+        if (finish === undefined && record.shardId.endsWith('0')) return new Promise<void>((resolve) => (finish = resolve))
+        return received.handlers.eachRecord(record)
+      },
+    })
+    await until(() => finish !== undefined && received.records.length > 0)
+    await deleted(fleet, { events })
+    recreate(fleet)
+    await until(() => events.some(({ type }) => type === 'stream-recreated'))
+    await until(() => new Set(received.records.map(numberIn).filter((number) => number >= 20)).size === 20)
+    finish!()
+    await settled(Promise.all([one.stop(), run]))
+  })
+
+  test.each<[string, Position]>([
+    ['SHARD_END of a shard that is open', SHARD_END],
+    ['a checkpoint before the first record', sequencePosition('49600000000000000000000000000000000000000000000000000000')],
+  ])('rows that KCL made give themselves away: %s', async (_name, checkpoint) => {
+    const fleet = setUp(2)
+    const { leaseStore, put, until } = fleet
+    const made = { parentShardIds: [], range: undefined, startAt: undefined }
+    await leaseStore.create({ leaseKey: 'shardId-000000000000', checkpoint, ...made })
+    await leaseStore.create({ leaseKey: 'shardId-000000000001', checkpoint: TRIM_HORIZON, ...made })
+    await leaseStore.create({ leaseKey: 'shardId-000000000007', checkpoint, ...made })
+    put(20)
+    const { events, received, stop } = read(fleet, { initialPosition: 'latest' })
+    await until(() => received.has('flights', 20))
+    expect(events.flatMap((event) => (event.type === 'lease-reset' ? event.leaseKey : []))).toEqual([
+      'shardId-000000000000',
+      'shardId-000000000001',
+    ])
+    expect(await leaseStore.read('shardId-000000000007')).toBeUndefined()
+    await stop()
+  })
+})
