@@ -35,7 +35,7 @@ function show(value: unknown): void {
   texts.push(
     inspect(value, {
       depth: Number.POSITIVE_INFINITY,
-     
+
       getters: true,
       maxStringLength: null,
       maxArrayLength: null,
