@@ -32,12 +32,13 @@ function parts(contestants: readonly Contestant[]): string {
       ...pair(({ lateMs }) => lateMs),
       ...pair(({ storingMs }) => storingMs),
       ...pair(({ fetchingMs }) => fetchingMs),
-      share(({ ownCores }) => ownCores),
-      share(({ serviceCores }) => serviceCores),
+      share(({ cores }) => cores.ours),
+      share(({ cores }) => cores.kinesis),
+      share(({ cores }) => cores.dynamodb),
     ]
   })
-  const groups = ['', 'in all', '', 'until put', '', '.. stored', '', '.. handled', '', 'one core of', '']
-  const heads = ['p50 and p99 in ms', ...Array.from({ length: 4 }, () => ['p50', 'p99']).flat(), 'ours', 'service']
+  const groups = ['', 'in all', '', 'until put', '', '.. stored', '', '.. handled', '', 'one core of', '', '']
+  const heads = ['p50 and p99 in ms', ...Array.from({ length: 4 }, () => ['p50', 'p99']).flat(), 'ours', 'Kinesis', 'DynamoDB']
   const lines = [groups, heads, ...rows]
   const widths = heads.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)))
   return lines

@@ -24,7 +24,9 @@ export interface LatencyLoad {
 
 /** Where producers put and consumers read. */
 export interface LatencyPlace {
-  readonly service: LocalServiceProcess
+  readonly kinesis: LocalServiceProcess
+  /** Has the leases. */
+  readonly dynamodb: LocalServiceProcess
   readonly stream: string
   /** One hash key of each shard. */
   readonly hashKeys: readonly string[]
@@ -37,9 +39,8 @@ export interface LatencyTurn {
   readonly lateMs: Float64Array
   readonly storingMs: Float64Array
   readonly fetchingMs: Float64Array
-  /** Cores in use while it was measured: by producer and consumer, and by the service. */
-  readonly ownCores: number
-  readonly serviceCores: number
+  /** Cores in use meanwhile. Ours are producer, consumer, and what measures. */
+  readonly cores: { readonly ours: number; readonly kinesis: number; readonly dynamodb: number }
 }
 
 /** Of ascending values: the least that so great a part of them does not exceed. */
@@ -50,7 +51,7 @@ export function quantileOf(ascending: Float64Array, quantile: number): number {
 /** A consumer of its own reads what a producer of its own puts, and everything is verified before a figure comes out. */
 export async function latencyTurn(
   turn: number,
-  { service, stream, hashKeys }: LatencyPlace,
+  { kinesis, dynamodb, stream, hashKeys }: LatencyPlace,
   { shards, perSecond, lastsMs, lingerMs }: LatencyLoad,
   applicationName: string,
   options: Partial<ConsumerOptions>,
@@ -59,9 +60,9 @@ export async function latencyTurn(
   const contents = new Contents(turn, RECORD_BYTES, FILL)
   // One to each shard before the load: once they are handled, each shard is being read.
   const tally = new LatencyTally(contents, shards + load.length)
-  const producer = new Producer({ ...ACCOUNT, endpoint: service.kinesisEndpoint, stream, lingerMs })
+  const producer = new Producer({ ...ACCOUNT, endpoint: kinesis.endpoint, stream, lingerMs })
   const consumer = new Consumer({
-    ...{ ...ACCOUNT, endpoint: service.kinesisEndpoint, dynamodbEndpoint: service.dynamodbEndpoint, stream, applicationName },
+    ...{ ...ACCOUNT, endpoint: kinesis.endpoint, dynamodbEndpoint: dynamodb.endpoint, stream, applicationName },
     ...{ initialPosition: 'trim-horizon', ...options },
   })
   let fail: (error: Error) => void = () => {}
@@ -89,13 +90,17 @@ export async function latencyTurn(
     await handledAll(shards)
     collectGarbage('major')
     const cpu = process.cpuUsage()
-    const serviceCpuMs = await service.cpuMs()
+    const [kinesisCpuMs, dynamodbCpuMs] = [await kinesis.cpuMs(), await dynamodb.cpuMs()]
     const startedAt = performance.now()
     const wallOffset = Date.now() - startedAt
     await load.run(startedAt, (i) => put(shards + i, load.shard[i]!))
     const tookMs = performance.now() - startedAt
     const { user, system } = process.cpuUsage(cpu)
-    const serviceTookMs = (await service.cpuMs()) - serviceCpuMs
+    const cores = {
+      ours: (user + system) / 1000 / tookMs,
+      kinesis: ((await kinesis.cpuMs()) - kinesisCpuMs) / tookMs,
+      dynamodb: ((await dynamodb.cpuMs()) - dynamodbCpuMs) / tookMs,
+    }
     await handledAll(shards + load.length)
     await producer.flush()
     tally.verify()
@@ -113,8 +118,7 @@ export async function latencyTurn(
       lateMs: part(due, putAt),
       storingMs: part(putAt, storedAt),
       fetchingMs: part(storedAt, handledAt),
-      ownCores: (user + system) / 1000 / tookMs,
-      serviceCores: serviceTookMs / tookMs,
+      cores,
     }
   } finally {
     await Promise.all([consumer.stop(), producer.close()])

@@ -2,19 +2,18 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
-export type ToService = { readonly type: 'start' } | { readonly type: 'cpu' }
+export type ToService = { readonly type: 'start'; readonly service: 'kinesis' | 'dynamodb' } | { readonly type: 'cpu' }
 
 export type FromService =
-  | { readonly type: 'started'; readonly kinesisEndpoint: string; readonly dynamodbEndpoint: string }
+  | { readonly type: 'started'; readonly endpoint: string }
   /** Of its process, since its start. */
   | { readonly type: 'cpu'; readonly ms: number }
 
-/** Our side of the local service's process. One question at a time. */
+/** Our side of a local service's process. One question at a time. */
 export class LocalServiceProcess implements AsyncDisposable {
   readonly #child: ChildProcess
   readonly #exited: Promise<unknown>
-  kinesisEndpoint = ''
-  dynamodbEndpoint = ''
+  endpoint = ''
 
   private constructor() {
     // Our own arguments (the TypeScript loader and the export condition) are inherited.
@@ -22,23 +21,22 @@ export class LocalServiceProcess implements AsyncDisposable {
     this.#exited = once(this.#child, 'exit')
   }
 
-  static async start(): Promise<LocalServiceProcess> {
-    const service = new LocalServiceProcess()
-    const { kinesisEndpoint, dynamodbEndpoint } = await service.#ask('start', 'started')
-    service.kinesisEndpoint = kinesisEndpoint
-    service.dynamodbEndpoint = dynamodbEndpoint
-    return service
+  static async start(service: 'kinesis' | 'dynamodb'): Promise<LocalServiceProcess> {
+    const started = new LocalServiceProcess()
+    const { endpoint } = await started.#ask({ type: 'start', service }, 'started')
+    started.endpoint = endpoint
+    return started
   }
 
   async cpuMs(): Promise<number> {
-    return (await this.#ask('cpu', 'cpu')).ms
+    return (await this.#ask({ type: 'cpu' }, 'cpu')).ms
   }
 
-  async #ask<T extends FromService['type']>(type: ToService['type'], answer: T): Promise<Extract<FromService, { type: T }>> {
+  async #ask<T extends FromService['type']>(question: ToService, answer: T): Promise<Extract<FromService, { type: T }>> {
     const gone = this.#exited.then(() => {
       throw new Error(`The local service ended by itself (exit code ${this.#child.exitCode})`)
     })
-    this.#child.send({ type } satisfies ToService)
+    this.#child.send(question)
     const [message] = (await Promise.race([once(this.#child, 'message'), gone])) as [FromService]
     if (message.type !== answer) throw new Error(`The local service answered '${message.type}' where '${answer}' was asked for`)
     return message as Extract<FromService, { type: T }>

@@ -1,7 +1,7 @@
 import { CreateStreamCommand, KinesisClient, ListShardsCommand } from '@aws-sdk/client-kinesis'
 import type { ConsumerOptions } from '@shardwise/consumer'
 import { latencyReport } from './latency-report.js'
-import { ACCOUNT, type LatencyLoad, type LatencyPlace, type LatencyTurn, latencyTurn, quantileOf } from './latency-turn.js'
+import { ACCOUNT, type LatencyLoad, type LatencyTurn, latencyTurn, quantileOf } from './latency-turn.js'
 import { LocalServiceProcess } from './local-service-process.js'
 import { compared, inTurns, type Measurement, median, type Unit, WrongResult } from './rounds.js'
 
@@ -47,16 +47,17 @@ export interface MeasuredLatency {
   readonly report: string
 }
 
-/** Fan-out and polling take turns on one stream of a local service of their own. */
+/** Fan-out and polling take turns on one stream of local services of their own. */
 export async function measureLatency(
   name: string,
   load: LatencyLoad,
   rounds: number,
   progress: (step: string) => void,
 ): Promise<MeasuredLatency> {
-  progress('preparing, local service')
-  await using service = await LocalServiceProcess.start()
-  const place = await createStream(service, load.shards)
+  progress('preparing, local services')
+  await using kinesis = await LocalServiceProcess.start('kinesis')
+  await using dynamodb = await LocalServiceProcess.start('dynamodb')
+  const place = { kinesis, dynamodb, stream: STREAM, hashKeys: await createStream(kinesis, load.shards) }
   const contestants = VARIANTS.map((variant) => ({ variant, turns: [] as LatencyTurn[] }))
   let turn = 0
   await inTurns(contestants, rounds, async ({ variant, turns }, round) => {
@@ -86,10 +87,11 @@ export async function measureLatency(
   }
 }
 
-async function createStream(service: LocalServiceProcess, shards: number): Promise<LatencyPlace> {
-  const kinesis = new KinesisClient({ ...ACCOUNT, endpoint: service.kinesisEndpoint })
+/** Resolves to a hash key of each shard. */
+async function createStream({ endpoint }: LocalServiceProcess, shards: number): Promise<string[]> {
+  const kinesis = new KinesisClient({ ...ACCOUNT, endpoint })
   await kinesis.send(new CreateStreamCommand({ StreamName: STREAM, ShardCount: shards }))
   const { Shards = [] } = await kinesis.send(new ListShardsCommand({ StreamName: STREAM }))
   kinesis.destroy()
-  return { service, stream: STREAM, hashKeys: Shards.map(({ HashKeyRange }) => HashKeyRange!.StartingHashKey!) }
+  return Shards.map(({ HashKeyRange }) => HashKeyRange!.StartingHashKey!)
 }

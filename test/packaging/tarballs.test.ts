@@ -98,7 +98,9 @@ describe.each([20, 22, 24])('on Node %i', (major) => {
     expect(stdout, stderr).not.toBe('')
     const [imported, required]: [string[], string[]] = JSON.parse(stdout)
     expect(required).toEqual(imported)
-    expect(imported.length).toBeGreaterThan(0)
+    // An entry of types alone has no names when it runs; that its types are there is what the declarations' tests say.
+    if (specifier === '@shardwise/core/fan-out-port') expect(imported).toEqual([])
+    else expect(imported.length).toBeGreaterThan(0)
   })
 
   it('runs the command', () => {

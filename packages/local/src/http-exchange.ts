@@ -63,7 +63,8 @@ export function exchange(
     handler(wire, signal).then(
       (answer) => {
         if (answer === 'drop') breakOff(request, response)
-        else if ('chunks' in answer) void push(response, answer, { reset, resetStream: () => resetStream(request, response) })
+        else if ('chunks' in answer)
+          void push(response, answer, { signal, reset, resetStream: () => resetStream(request, response) })
         else send(response, answer)
       },
       // Only the stop of this server rejects a handler, and then the connection is gone or about to go.

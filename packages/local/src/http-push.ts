@@ -11,7 +11,7 @@ export interface WirePush {
 export interface WireChunks {
   /** Undefined: that was all. Rejects with BrokenOff where no proper end is to come. Asked for only when the one before it is on its way. */
   next(): Promise<Uint8Array | undefined>
-  /** The client is gone, or nothing more will be asked for. Called once, whatever happened. */
+  /** The client is gone, or nothing more will be asked for. Called in every case, perhaps more than once. */
   close(): void
 }
 
@@ -30,16 +30,19 @@ export class BrokenOff extends Error {
 export async function push(
   response: ServerResponse | Http2ServerResponse,
   { status, headers, chunks }: WirePush,
-  breaks: { readonly reset: () => void; readonly resetStream: () => void },
+  { signal, ...breaks }: { readonly signal: AbortSignal; readonly reset: () => void; readonly resetStream: () => void },
 ): Promise<void> {
   let gone = isGone(response)
   let released = (): void => {}
   response.on('drain', () => released())
-  response.on('close', () => {
+  const leave = (): void => {
     gone = true
     chunks.close()
     released()
-  })
+  }
+  response.on('close', leave)
+  // The connections go when the server stops, but their answers only hear of it later, when the stop is over.
+  signal.addEventListener('abort', leave)
   try {
     if (!gone) writeHead(response, status, headers)
     while (!gone) {
@@ -56,6 +59,7 @@ export async function push(
     if (error instanceof BrokenOff && error.scope === 'stream') breaks.resetStream()
     else breaks.reset()
   } finally {
+    signal.removeEventListener('abort', leave)
     chunks.close()
   }
 }

@@ -30,7 +30,10 @@ afterEach(async () => {
 async function start(config: KinesisClientConfig = {}, options: LocalOptions = {}) {
   const clock = new ManualClock()
   const local = await startLocal({ clock, transitionMs: { create: 0, delete: 0, update: 0, consumer: 0 }, ...options })
-  cleanUp.push(() => local.stop())
+  cleanUp.push(async () => {
+    await local.stop()
+    expect(clock.pendingTimers).toBe(0)
+  })
   const client = new KinesisClient({
     endpoint: local.kinesisEndpoint,
     region: 'us-east-1',

@@ -11,7 +11,7 @@ export interface AcceptedAnswer {
 }
 
 export interface SubscriptionOptions {
-  /** Ends the subscription. */
+  /** Ends the subscription. Not aborted yet. */
   readonly signal: AbortSignal | undefined
   /** The payload of an event arrived whole, and yet cannot be decoded. */
   readonly onUnreadable: () => void
@@ -28,9 +28,7 @@ export class EventStreamSubscription implements ShardSubscription {
     this.#reader = reader
     this.#answer = answer
     this.#options = options
-    const { signal } = options
-    if (signal?.aborted === true) this.#onAbort()
-    else signal?.addEventListener('abort', this.#onAbort, { once: true })
+    options.signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
 
   async next(): Promise<SubscribeToShardEvent | undefined> {

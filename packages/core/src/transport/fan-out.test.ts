@@ -270,6 +270,23 @@ describe('one attempt', () => {
   })
 })
 
+test('the host that a middleware of the user has had signed is the authority', async () => {
+  const client = foreign()
+  client.middlewareStack.add(
+    (next) => (args) => {
+      const { headers } = args.request as { headers: Record<string, string> }
+      headers.host = 'kinesis.example:8443'
+      return next(args)
+    },
+    { step: 'build', priority: 'low', name: 'otherHost' },
+  )
+  await connect({ client }).subscribeToShard(input)
+  const { headers } = service.requests[0]!
+  expect(headers[':authority']).toBe('kinesis.example:8443')
+  expect(headers).not.toHaveProperty('host')
+  client.destroy()
+})
+
 test('TLS settings that Node refuses fail each subscription, and no other waits for them', async () => {
   const requestHandler = new NodeHttpHandler({ httpsAgent: new Agent({ cert: 'nonsense', key: 'nonsense' }) })
   const place = { region: 'eu-west-1', endpoint: endpoint.replace('http:', 'https:'), credentials }

@@ -367,6 +367,27 @@ describe('close, abort and time', () => {
     }
   }
 
+  for (const how of ['abort', 'time limit'] as const) {
+    test(`${how} while the peer has not said how many streams it allows: nothing is sent when it does`, async () => {
+      const peer = new RawHttp2Peer()
+      peer.onConnection = () => {}
+      peer.onFrame = (from, { type, stream }) => type === FRAME.headers && from.accept(stream)
+      const fanOut = connect({ endpoint: await peer.start() })
+      const controller = new AbortController()
+      const connects = peer.connected(1)
+      const given = failure(fanOut.subscribeToShard(shard(0), { signal: controller.signal, timeoutMs: 1_000 }))
+      const other = fanOut.subscribeToShard(shard(1))
+      await connects
+      if (how === 'abort') controller.abort()
+      else clock.advance(1_000)
+      expect(classifyFailure(await given).kind).toBe(how === 'abort' ? 'aborted' : 'timeout')
+      peer.connections[0]?.settings()
+      await other
+      expect(peer.connections[0]?.frames.filter(({ type }) => type === FRAME.headers)).toHaveLength(1)
+      await peer.stop()
+    })
+  }
+
   test('close(): undefined from then on, and the service is told at once, whatever was unread', async () => {
     const subscriptions = await subscribed(connect(), 3)
     const [idle, waiting, unread] = subscriptions

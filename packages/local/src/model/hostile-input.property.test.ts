@@ -19,6 +19,7 @@ const value: fc.Arbitrary<unknown> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.constantFrom(1, 2, 24, 48, 1024, 2048, 0.5, -1, 2 ** 40, Number.NaN) },
   { weight: 2, arbitrary: fc.constantFrom(new Date(0), new Date(1_767_225_600_000), new Date(Number.NaN)) },
+  { weight: 2, arbitrary: fc.constantFrom(`${ARN}s/consumer/c:1767225600`, 'c', { Type: 'TRIM_HORIZON' }, { Type: 'LATEST' }) },
   { weight: 2, arbitrary: fc.constantFrom({ StreamMode: 'ON_DEMAND' }, { Type: 'AT_LATEST' }, { a: 'b' }, ['a'], [], {}) },
   fc.uint8Array({ maxLength: 4 }),
   fc.bigInt({ min: 0n, max: 2n ** 190n }).map(String),
@@ -73,6 +74,7 @@ const FIELDS = [
     'KeyId',
     'DryRun',
   ],
+  ['ConsumerARN', 'ConsumerName', 'StartingPosition', 'EnforceConsumerDeletion'],
 ].flat()
 
 const input = fc.oneof(
@@ -88,6 +90,8 @@ it('whatever it is called with, the model answers or refuses, and still works', 
       const model = new KinesisModel({ clock, random: seededRandom(1) })
       model.call('CreateStream', { StreamName: 'untouched', ShardCount: 1 })
       model.call('CreateStream', { StreamName: 's', ShardCount: 2 })
+      clock.advance(100)
+      model.call('RegisterStreamConsumer', { StreamARN: `${ARN}s`, ConsumerName: 'c' })
       for (const [operation, given, wait] of made) {
         clock.advance(wait)
         try {
