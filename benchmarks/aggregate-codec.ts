@@ -61,9 +61,14 @@ export const ours: AggregateCodec = {
 const TOGETHER = 16
 const builder = new AggregateBuilder({ maxBytes: AGGREGATE_BYTES, pool: new BufferPool({ bufferBytes: AGGREGATE_BYTES }) })
 
+export interface RecordAggregator {
+  addUserRecord(record: KeyedRecord): void
+  build(): { readonly data: Buffer }
+}
+
 /** The types it declares need version 2 of the AWS SDK and lack RecordAggregator. */
 interface AwsKinesisAgg {
-  readonly RecordAggregator: new () => { addUserRecord(record: KeyedRecord): void; build(): { readonly data: Buffer } }
+  readonly RecordAggregator: new () => RecordAggregator
   readonly deaggregateSync: (
     record: { readonly partitionKey: string; readonly sequenceNumber: string; readonly data: string },
     computeChecksums: true,
@@ -72,7 +77,19 @@ interface AwsKinesisAgg {
 }
 const agg = createRequire(import.meta.url)('aws-kinesis-agg') as AwsKinesisAgg
 
+export const recordAggregator = (): RecordAggregator => new agg.RecordAggregator()
+
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
+
+/** Records as the SDK gives them, in base64 as the peer is faster with. */
+export function deaggregateSdkRecords(records: readonly { readonly Data: Uint8Array }[], take: TakeRecord): void {
+  for (const { Data } of records) {
+    agg.deaggregateSync({ partitionKey: 'a', sequenceNumber: '1', data: base64(Data) }, true, (error, found) => {
+      if (error) throw new WrongResult(error.message)
+      for (const record of found) take(record.partitionKey, record.data)
+    })
+  }
+}
 
 export const awsKinesisAgg: AggregateCodec = {
   name: 'aws-kinesis-agg',

@@ -1,26 +1,28 @@
 import { createHash } from 'node:crypto'
-import { md5Words } from '@shardwise/aggregation/md5'
+import { KeyRouter } from '@shardwise/core/key-router'
 import { ShardMap } from '@shardwise/core/shard-map'
 import { freshKeys } from './fresh-keys.js'
 import { type Benchmarks, type Unit, WrongResult } from './rounds.js'
 
 const KEYS = 200_000
+const KEYS_THAT_RETURN = 1000
 const NANOSECONDS: Unit = { name: 'ns/key', of: (ns) => ns }
 
 /** From the partition key to the shard that takes the record, in streams whose shards are of equal width. */
 export const keyToShard: Benchmarks = {
-  'key-to-shard-4': () => keysToShards(4),
-  'key-to-shard': () => keysToShards(1_000),
-  'key-to-shard-10000': () => keysToShards(10_000),
+  'key-to-shard-4': () => keysToShards(4, KEYS),
+  'key-to-shard': () => keysToShards(1_000, KEYS),
+  'key-to-shard-10000': () => keysToShards(10_000, KEYS),
+  'key-to-shard-seen': () => keysToShards(1_000, KEYS_THAT_RETURN),
 }
 
 /** Writes into `found`, key by key, the index of the shard. */
 type FindShards = (keys: readonly string[], found: Int32Array) => void
 
-function keysToShards(shards: number): ReturnType<Benchmarks[string]> {
+function keysToShards(shards: number, different: number): ReturnType<Benchmarks[string]> {
   const starts = Array.from({ length: shards + 1 }, (_, i) => (2n ** 128n * BigInt(i)) / BigInt(shards))
   const found = new Int32Array(KEYS)
-  let keys = freshKeys(KEYS, KEYS)
+  let keys = freshKeys(KEYS, different)
   const variant = (name: string, find: FindShards) => {
     const run = () => {
       find(keys, found)
@@ -52,7 +54,7 @@ function keysToShards(shards: number): ReturnType<Benchmarks[string]> {
     unit: NANOSECONDS,
     operations: KEYS,
     prepare: () => {
-      keys = freshKeys(KEYS, KEYS)
+      keys = freshKeys(KEYS, different)
     },
     variants: [variant('ours', bucketIndex(starts)), variant('createHash + BigInt', binarySearch(starts))],
   }
@@ -66,12 +68,9 @@ function bucketIndex(starts: readonly bigint[]): FindShards {
       SequenceNumberRange: { StartingSequenceNumber: '1' },
     })),
   )
-  const words = new Uint32Array(4)
+  const router = new KeyRouter(map)
   return (keys, found) => {
-    for (let i = 0; i < keys.length; i++) {
-      md5Words(keys[i]!, words)
-      found[i] = map.indexOf(words)
-    }
+    for (let i = 0; i < keys.length; i++) found[i] = router.indexOf(keys[i]!)
   }
 }
 

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { aggregation } from './aggregation.js'
+import { getRecordsBody } from './getrecords-body.js'
 import { keyToShard } from './key-to-shard.js'
 import { producer } from './producer.js'
 import { profile, profileTable } from './profile.js'
@@ -15,7 +16,7 @@ const EXIT_USAGE = 2
 const MOST_ROUNDS = 1000
 const RESULTS = new URL('results/', import.meta.url)
 
-const benchmarks: Benchmarks = { ...aggregation, ...keyToShard, ...producer }
+const benchmarks: Benchmarks = { ...aggregation, ...getRecordsBody, ...keyToShard, ...producer }
 const allNames = [...Object.keys(benchmarks), ...Object.keys(putHandlerLatency)]
 
 const USAGE = `npm run bench -- [NAME...] [--rounds N] [--cpu] [--json] [--profile]

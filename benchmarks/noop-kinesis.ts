@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { type Clock, systemClock } from '@shardwise/core/clock'
 import { hashKeyWords, toWords } from '@shardwise/core/hash-key'
 import type {
@@ -25,15 +26,21 @@ export const fastClock: Clock = {
   schedule: (delayMs, run, options) => systemClock.schedule(delayMs / FASTER, run, options),
 }
 
-/** A stream of shards of equal width that takes everything and answers at once, with the shard that the record belongs to. */
+/**
+ * A stream of shards of equal width that takes everything and answers at once, with the shard that the record belongs to. It does what
+ * anybody must before a request can leave: the body in JSON and base64, and its SHA-256, which the signature takes.
+ */
 export class NoopKinesis implements KinesisPort {
   /** Sees every Kinesis record. Its bytes are valid during the call only. */
   inspect: ((entry: PutRecordsEntry) => void) | undefined = undefined
+  /** So that nobody can leave the work undone. */
+  bodyDigests = 0
   readonly #listing: ListShardsOutput
   readonly #map: ShardMap
   /** By index of the shard. */
   readonly #results: readonly PutRecordsResult[]
   readonly #words = new Uint32Array(4)
+  #held: (() => void)[] | undefined
 
   constructor(shards: number) {
     const start = (i: number): bigint => (2n ** 128n * BigInt(i)) / BigInt(shards)
@@ -52,7 +59,21 @@ export class NoopKinesis implements KinesisPort {
 
   async putRecords({ Records }: PutRecordsInput): Promise<PutRecordsOutput> {
     if (this.inspect !== undefined) for (const entry of Records) this.inspect(entry)
+    if (this.#held !== undefined) await new Promise<void>((resolve) => this.#held!.push(resolve))
+    this.bodyDigests = (this.bodyDigests + hash('sha256', bodyOf(Records)).length) | 0
     return { FailedRecordCount: 0, Records: Records.map((entry) => this.#results[this.#shardOf(entry)]!) }
+  }
+
+  /** From now on nothing is answered. */
+  hold(): void {
+    this.#held ??= []
+  }
+
+  /** Answers what was held, and from now on at once. */
+  release(): void {
+    const held = this.#held
+    this.#held = undefined
+    for (const answer of held ?? []) answer()
   }
 
   async listShards(): Promise<ListShardsOutput> {
@@ -76,4 +97,14 @@ export class NoopKinesis implements KinesisPort {
     else toWords(BigInt(ExplicitHashKey), this.#words)
     return this.#map.indexOf(this.#words)
   }
+}
+
+/** Digits and keys of these benchmarks need no escapes. */
+function bodyOf(records: readonly PutRecordsEntry[]): string {
+  const parts = records.map(({ Data, PartitionKey, ExplicitHashKey }) => {
+    const data = Buffer.from(Data.buffer, Data.byteOffset, Data.byteLength).toString('base64')
+    const hashKey = ExplicitHashKey === undefined ? '' : `,"ExplicitHashKey":"${ExplicitHashKey}"`
+    return `{"Data":"${data}","PartitionKey":"${PartitionKey}"${hashKey}}`
+  })
+  return `{"StreamName":"${STREAM}","Records":[${parts.join(',')}]}`
 }

@@ -1,16 +1,13 @@
+import { createHash } from 'node:crypto'
 import type { PutRecordsEntry } from '@shardwise/core/kinesis-port'
 import { seededRandom } from '@shardwise/core/random'
 import { bytes, type Codec, json, Producer, type ProducerOptions, type PutInput, type PutResult } from '@shardwise/producer'
-import { AGGREGATE_BYTES, awsKinesisAgg, type KeyedRecord } from './aggregate-codec.js'
+import { AGGREGATE_BYTES, awsKinesisAgg, type KeyedRecord, type RecordAggregator, recordAggregator } from './aggregate-codec.js'
 import { freshKeys, KEY_CHARACTERS } from './fresh-keys.js'
 import { fastClock, NoopKinesis, STREAM } from './noop-kinesis.js'
 import { type Benchmark, type Benchmarks, type Unit, type Variant, WrongResult } from './rounds.js'
 
-const RECORDS = 100_000
 const RECORD_BYTES = 100
-const SHARDS = 4
-const KEYS = 1000
-const IN_FLIGHT = 20_000
 /** Of a request, as producers send it by default. */
 const REQUEST_BYTES = 5 * 1024 * 1024
 
@@ -18,12 +15,29 @@ const MILLION_RECORDS: Unit = { name: 'M records/s', of: (ns) => 1000 / ns }
 
 /** Whole producers, all their stages, on a stream that answers at once: what a record costs this process apart from the network. */
 export const producer: Benchmarks = {
-  'producer-noop-batch': () => benchmark('offer', byOffers),
-  'producer-noop-promise': () => benchmark('put', byPuts),
+  'producer-noop-batch': () => benchmark('offer', byOffers, USUAL),
+  'producer-noop-promise': () => benchmark('put', byPuts, USUAL),
+  'producer-noop-batch-unique': () => benchmark('offer', byOffers, UNIQUE),
+  'producer-noop-promise-unique': () => benchmark('put', byPuts, UNIQUE),
+  'producer-noop-promise-200k': () => benchmark('put', byPuts, { ...USUAL, records: 200_000, inFlight: 200_000 }),
+  'producer-noop-options': () => optionsBenchmark(),
+  'put-path-repeated': () => putPath(USUAL),
+  'put-path-unique': () => putPath(UNIQUE),
+  'pending-record-heap': () => pendingHeap('offer'),
+  'pending-record-heap-promise': () => pendingHeap('put'),
 }
 
+interface Load {
+  readonly records: number
+  readonly shards: number
+  readonly keys: number
+  readonly inFlight: number
+}
+const USUAL: Load = { records: 100_000, shards: 4, keys: 1000, inFlight: 20_000 }
+const UNIQUE: Load = { ...USUAL, shards: 100, keys: USUAL.records }
+
 /** Puts all records, waits until they have settled, and returns how many were delivered. Throws if one was not. */
-type PutAll = <T>(producer: Producer<T>, records: readonly PutInput<T>[]) => Promise<number>
+type PutAll = <T>(producer: Producer<T>, records: readonly PutInput<T>[], inFlight: number) => Promise<number>
 
 async function byOffers<T>(target: Producer<T>, records: readonly PutInput<T>[]): Promise<number> {
   let delivered = 0
@@ -39,15 +53,15 @@ async function byOffers<T>(target: Producer<T>, records: readonly PutInput<T>[])
 }
 
 /** The oldest of the puts that may be under way is awaited before another one. */
-async function byPuts<T>(target: Producer<T>, records: readonly PutInput<T>[]): Promise<number> {
+async function byPuts<T>(target: Producer<T>, records: readonly PutInput<T>[], inFlight: number): Promise<number> {
   const underWay: Promise<PutResult>[] = []
   let delivered = 0
   for (let i = 0; i < records.length; i++) {
-    if (i >= IN_FLIGHT) {
-      await underWay[i % IN_FLIGHT]
+    if (i >= inFlight) {
+      await underWay[i % inFlight]
       delivered++
     }
-    underWay[i % IN_FLIGHT] = target.put(records[i]!)
+    underWay[i % inFlight] = target.put(records[i]!)
   }
   const flushed = target.flush()
   for (const { length } = underWay; delivered < records.length; delivered++) await underWay[delivered % length]
@@ -55,41 +69,159 @@ async function byPuts<T>(target: Producer<T>, records: readonly PutInput<T>[]): 
   return delivered
 }
 
-function benchmark(call: string, putAll: PutAll): Benchmark {
-  const random = seededRandom(1)
-  const data = Array.from({ length: RECORDS }, () => Buffer.from(Uint8Array.from({ length: RECORD_BYTES }, () => random() * 256)))
-  const values = data.map((bytes, i) => ({ reading: i, sensor: 'temperature', place: bytes.toString('base64', 0, 30) }))
-  const input = new Input(data)
-  const headers = { source: 'benchmark' }
-  const variant = <T>(name: string, codec: Codec<T>, options: Partial<ProducerOptions<T>>, make: () => PutInput<T>[]) =>
-    ours(input, putAll, name, codec, options, make)
-  const plain = (): PutInput[] => data.map((bytes, i) => ({ partitionKey: input.keys[i]!, data: bytes }))
+function benchmark(call: string, putAll: PutAll, load: Load): Benchmark {
+  const input = new Input(load)
   return {
     unit: MILLION_RECORDS,
-    operations: RECORDS,
+    operations: load.records,
+    prepare: () => input.renew(),
+    variants: [ours(input, putAll, call, bytes(), {}, () => input.plain()), peer(input)],
+  }
+}
+
+/** What an option costs. */
+function optionsBenchmark(): Benchmark {
+  const input = new Input(USUAL)
+  const values = input.data.map((data, i) => ({ reading: i, sensor: 'temperature', place: data.toString('base64', 0, 30) }))
+  const headers = { source: 'benchmark' }
+  const plain = (): PutInput[] => input.plain()
+  return {
+    unit: MILLION_RECORDS,
+    operations: USUAL.records,
     prepare: () => input.renew(),
     variants: [
-      variant(call, bytes(), {}, plain),
-      peer(input),
-      variant(`${call}, aggregation off`, bytes(), { aggregation: 'off' }, plain),
-      variant(`${call}, codec json`, json<unknown>(), {}, () =>
+      ours(input, byOffers, 'offer', bytes(), {}, plain),
+      ours(input, byOffers, 'aggregation off', bytes(), { aggregation: 'off' }, plain),
+      ours(input, byOffers, 'codec json', json<unknown>(), {}, () =>
         values.map((value, i) => ({ partitionKey: input.keys[i]!, data: value })),
       ),
-      variant(`${call}, one header`, bytes(), {}, () => plain().map((record) => ({ ...record, headers }))),
+      ours(input, byOffers, 'one header', bytes(), {}, () => plain().map((record) => ({ ...record, headers }))),
     ],
   }
+}
+
+/**
+ * `offer` until the records are packed: one request hangs, so that no other one leaves and no trailer is made. The peer's part of it: shard
+ * and `addUserRecord`, which keeps the record and encodes nothing yet.
+ */
+function putPath(load: Load): Benchmark {
+  const records = 20_000
+  const input = new Input({ ...load, records })
+  const hung = hanging(input, { ...load, records })
+  const offer = (): number => {
+    for (const record of hung.records()) if (!hung.producer.offer(record)) throw new WrongResult('the buffer is full')
+    return input.data.length
+  }
+  const router = new PeerRouter(load.shards)
+  let counted = 0
+  const add = (): number => {
+    const pipeline = new PeerAggregates(router)
+    for (const [i, data] of input.data.entries()) pipeline.add({ partitionKey: input.keys[i]!, data })
+    counted = pipeline.count
+    return counted
+  }
+  return {
+    unit: MILLION_RECORDS,
+    operations: records,
+    prepare: () => input.renew(),
+    variants: [
+      { name: 'offer', run: offer, after: hung.settle, verify: () => hung.verified(offer) },
+      { name: 'aws-kinesis-agg', run: add, verify: add },
+    ],
+  }
+}
+
+/** What records take that were put and have not settled, without their data and keys, which are the caller's. */
+function pendingHeap(call: 'offer' | 'put'): Benchmark {
+  const records = 100_000
+  const load = { ...USUAL, records, inFlight: records }
+  const input = new Input(load)
+  const hung = hanging(input, load)
+  let puts: Promise<PutResult>[] = []
+  const run = (): number => {
+    if (call === 'offer') for (const record of hung.records()) hung.producer.offer(record)
+    else puts = hung.records().map((record) => hung.producer.put(record))
+    return records
+  }
+  const after = async (): Promise<void> => {
+    await hung.settle()
+    await Promise.all(puts)
+    puts = []
+  }
+  let kept: PeerAggregates | undefined
+  const keep = (): number => {
+    kept = new PeerAggregates(new PeerRouter(load.shards))
+    for (const [i, data] of input.data.entries()) kept.add({ partitionKey: input.keys[i]!, data })
+    return kept.count
+  }
+  const forget = async (): Promise<void> => {
+    kept = undefined
+  }
+  return {
+    unit: { name: 'B/record', of: (bytes) => bytes },
+    measures: 'heap',
+    operations: records,
+    prepare: () => input.renew(),
+    variants: [
+      { name: call, run, after, verify: () => hung.verified(run) },
+      { name: 'aws-kinesis-agg', run: keep, after: forget, verify: keep },
+    ],
+  }
+}
+
+interface Hanging {
+  readonly producer: Producer
+  readonly records: () => readonly PutInput[]
+  /** Lets everything be answered, waits until it has settled, and hangs again. */
+  readonly settle: () => Promise<void>
+  readonly verified: (run: () => number) => Promise<number>
+}
+
+/** A producer whose stream answers only when it is to settle. */
+function hanging(input: Input, { shards, records: count }: Load): Hanging {
+  const kinesis = new NoopKinesis(shards)
+  const producer = producerOf(kinesis, bytes(), { maxBufferedRecords: 2 * count, maxRequestsInFlight: 1, lingerMs: 30_000 })
+  let records: readonly PutInput[] = []
+  input.use(() => {
+    records = input.plain()
+  })
+  const settle = async (): Promise<void> => {
+    kinesis.release()
+    await producer.flush()
+    kinesis.hold()
+  }
+  const verify = async (run: () => number): Promise<number> => {
+    await producer.start()
+    kinesis.hold()
+    let print = 0
+    await verified(kinesis, records as readonly KeyedRecord[], async () => {
+      print = run()
+      await settle()
+      return print
+    })
+    return print
+  }
+  return { producer, records: () => records, settle, verified: verify }
 }
 
 /** What every variant is given. */
 class Input {
   readonly data: readonly Buffer[]
+  readonly load: Load
   keys: readonly string[] = []
   /** Called when there are new keys. */
   readonly #users: (() => void)[] = []
 
-  constructor(data: readonly Buffer[]) {
-    this.data = data
+  constructor(load: Load) {
+    const random = seededRandom(1)
+    const bytes = Buffer.from(Uint8Array.from({ length: load.records * RECORD_BYTES }, () => random() * 256))
+    this.data = Array.from({ length: load.records }, (_, i) => bytes.subarray(i * RECORD_BYTES, (i + 1) * RECORD_BYTES))
+    this.load = load
     this.renew()
+  }
+
+  plain(): PutInput[] {
+    return this.data.map((data, i) => ({ partitionKey: this.keys[i]!, data }))
   }
 
   use(renew: () => void): void {
@@ -98,9 +230,20 @@ class Input {
   }
 
   renew(): void {
-    this.keys = freshKeys(this.data.length, KEYS)
+    this.keys = freshKeys(this.data.length, Math.min(this.load.keys, this.data.length))
     for (const renew of this.#users) renew()
   }
+}
+
+function producerOf<T>(kinesis: NoopKinesis, codec: Codec<T>, options: Partial<ProducerOptions<T>>): Producer<T> {
+  return new Producer<T>({
+    ...{ stream: STREAM, kinesis, codec, clock: fastClock, shardRatePercent: 1000 },
+    // In times of the fast clock. A collection of garbage must not look like a request that was lost, and the linger is the usual one.
+    ...{ recordTtlMs: 600_000, requestTimeoutMs: 600_000, lingerMs: 2000 },
+    // Samples by time: by the fast clock twenty times as many.
+    hottestKeys: 0,
+    ...options,
+  })
 }
 
 function ours<T>(
@@ -111,18 +254,13 @@ function ours<T>(
   options: Partial<ProducerOptions<T>>,
   make: () => PutInput<T>[],
 ): Variant {
-  const kinesis = new NoopKinesis(SHARDS)
-  const target = new Producer<T>({
-    ...{ stream: STREAM, kinesis, codec, clock: fastClock, maxBufferedRecords: IN_FLIGHT, shardRatePercent: 1000 },
-    // In times of the fast clock: a collection of garbage must not look like a request that was lost.
-    ...{ recordTtlMs: 600_000, requestTimeoutMs: 600_000 },
-    ...options,
-  })
+  const kinesis = new NoopKinesis(input.load.shards)
+  const target = producerOf(kinesis, codec, { maxBufferedRecords: input.load.inFlight, ...options })
   let records: readonly PutInput<T>[] = []
   input.use(() => {
     records = make()
   })
-  const run = (): Promise<number> => putAll(target, records)
+  const run = (): Promise<number> => putAll(target, records, input.load.inFlight)
   const context = { stream: STREAM, partitionKey: '', headers: undefined }
   const verify = (): Promise<number> =>
     verified(
@@ -133,26 +271,104 @@ function ours<T>(
   return { name, run, verify }
 }
 
-/** The same job with what there is: aggregates of the usual size, made without a look at shards, in requests as large as ours. */
+const hashKeyOf = (partitionKey: string): bigint => BigInt(`0x${createHash('md5').update(partitionKey).digest('hex')}`)
+
+/** Shards of equal width, looked up with what Node has: what a correct pipeline of the peer's needs, for readers drop what lies outside of its shard. */
+class PeerRouter {
+  readonly shards: number
+  readonly #starts: readonly bigint[]
+
+  constructor(shards: number) {
+    this.shards = shards
+    this.#starts = Array.from({ length: shards }, (_, i) => (2n ** 128n * BigInt(i)) / BigInt(shards))
+  }
+
+  shardOf(partitionKey: string): number {
+    const hashKey = hashKeyOf(partitionKey)
+    let low = 0
+    let high = this.#starts.length - 1
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1
+      if (this.#starts[middle]! <= hashKey) low = middle
+      else high = middle - 1
+    }
+    return low
+  }
+}
+
+interface PeerAggregate {
+  readonly aggregator: RecordAggregator
+  readonly first: string
+  count: number
+}
+
+/** The peer's open aggregates, one a shard. */
+class PeerAggregates {
+  count = 0
+  readonly #router: PeerRouter
+  readonly #open: (PeerAggregate | undefined)[] = []
+  /** Full ones, too: the service hangs. */
+  readonly #full: PeerAggregate[] = []
+  readonly #mostRecords: number = Math.floor(AGGREGATE_BYTES / (RECORD_BYTES + KEY_CHARACTERS))
+
+  constructor(router: PeerRouter) {
+    this.#router = router
+  }
+
+  /** The aggregate that this fills, if it does. */
+  add(record: KeyedRecord): PeerAggregate | undefined {
+    const shard = this.#router.shardOf(record.partitionKey)
+    let open = this.#open[shard]
+    if (open === undefined) {
+      open = { aggregator: recordAggregator(), first: record.partitionKey, count: 0 }
+      this.#open[shard] = open
+    }
+    open.aggregator.addUserRecord(record)
+    open.count++
+    this.count++
+    if (open.count < this.#mostRecords) return undefined
+    this.#open[shard] = undefined
+    this.#full.push(open)
+    return open
+  }
+
+  rest(): PeerAggregate[] {
+    return this.#open.filter((open) => open !== undefined)
+  }
+}
+
+/** The same job with what there is: an aggregate for each shard, of the usual size, in requests as large as ours. */
 function peer(input: Input): Variant {
-  const kinesis = new NoopKinesis(SHARDS)
+  const { shards } = input.load
+  const kinesis = new NoopKinesis(shards)
+  const router = new PeerRouter(shards)
   let records: readonly KeyedRecord[] = []
   input.use(() => {
     records = input.data.map((data, i) => ({ partitionKey: input.keys[i]!, data }))
   })
-  const aggregateRecords = Math.floor(AGGREGATE_BYTES / (RECORD_BYTES + KEY_CHARACTERS))
-  const requestRecords = Math.floor(REQUEST_BYTES / AGGREGATE_BYTES) * aggregateRecords
   const run = async (): Promise<number> => {
+    const aggregates = new PeerAggregates(router)
     let delivered = 0
-    for (let start = 0; start < records.length; start += requestRecords) {
-      const some = records.slice(start, start + requestRecords)
-      const counts: number[] = []
-      for (let left = some.length; left > 0; left -= aggregateRecords) counts.push(Math.min(left, aggregateRecords))
-      const Records: PutRecordsEntry[] = []
-      awsKinesisAgg.encode(some, counts, (Data) => Records.push({ Data, PartitionKey: 'a' }))
-      const { Records: results = [] } = await kinesis.putRecords({ StreamName: STREAM, Records })
-      for (const [i, { SequenceNumber }] of results.entries()) if (SequenceNumber !== undefined) delivered += counts[i]!
+    let batch: { readonly entry: PutRecordsEntry; readonly count: number }[] = []
+    const pack = ({ aggregator, first, count }: PeerAggregate): void => {
+      // The peer's own key is a constant, which may lie in any shard.
+      const ExplicitHashKey = hashKeyOf(first).toString()
+      batch.push({ entry: { Data: aggregator.build().data, PartitionKey: 'a', ExplicitHashKey }, count })
     }
+    const send = async (): Promise<void> => {
+      const sent = batch
+      batch = []
+      const { Records: results = [] } = await kinesis.putRecords({ StreamName: STREAM, Records: sent.map(({ entry }) => entry) })
+      for (const [i, { SequenceNumber }] of results.entries()) if (SequenceNumber !== undefined) delivered += sent[i]!.count
+    }
+    for (const record of records) {
+      const full = aggregates.add(record)
+      if (full === undefined) continue
+      pack(full)
+      if ((batch.length + 1) * AGGREGATE_BYTES > REQUEST_BYTES) await send()
+    }
+    for (const open of aggregates.rest()) pack(open)
+    await send()
     return delivered
   }
   return { name: 'aws-kinesis-agg + PutRecords', run, verify: () => verified(kinesis, records, run) }

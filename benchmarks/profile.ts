@@ -7,7 +7,7 @@ const RUNS = 10
 /** Mean distance of two samples, in allocated bytes and in microseconds. */
 const HEAP_INTERVAL = 4096
 const CPU_INTERVAL = 200
-const ROWS = 15
+const ROWS = 25
 
 /** What an amount belongs to: a function, or the built-in that it called, and its file. */
 type Amounts = Map<string, number>
@@ -24,7 +24,7 @@ export interface Profile {
 
 /** Verifies, warms up, then runs under the one profiler and under the other. */
 export async function profile(name: string, benchmark: Benchmark): Promise<Profile> {
-  const [{ name: variant, run, verify }] = benchmark.variants
+  const [{ name: variant, run, verify, after }] = benchmark.variants
   const fingerprint = await verify()
   const session = new Session()
   session.connect()
@@ -36,6 +36,7 @@ export async function profile(name: string, benchmark: Benchmark): Promise<Profi
       if ((await run()) !== fingerprint)
         throw new WrongResult(`${name}: a run gave something else than the one that was verified`)
       await stop()
+      await after?.()
     }
   }
   const nothing = async (): Promise<void> => undefined

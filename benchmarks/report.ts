@@ -1,3 +1,4 @@
+import { goalOf } from './goals.js'
 import type { Measurement } from './rounds.js'
 
 const figure = (value: number): string => String(Number(value.toPrecision(3)))
@@ -5,16 +6,18 @@ const times = (ratio: number): string => `x${ratio.toPrecision(3)}`
 
 /** A line for each peer of each benchmark. */
 export function table(measurements: readonly Measurement[]): string {
-  const rows = measurements.flatMap(({ name, unit, ours, peers }) =>
-    peers.map((peer, i) => [
+  const rows = measurements.flatMap((measurement) => {
+    const { name, unit, ours, peers } = measurement
+    return peers.map((peer, i) => [
       ...(i === 0 ? [name, unit, figure(ours)] : ['', '', '']),
       peer.name,
       figure(peer.value),
       times(peer.ratio),
       peer.spread.map(times).join(' to '),
-    ]),
-  )
-  const lines = [['benchmark', 'unit', 'ours', 'peer', "peer's", 'ours is', 'in single rounds'], ...rows]
+      i === 0 ? goalOf(measurement) : '',
+    ])
+  })
+  const lines = [['benchmark', 'unit', 'ours', 'peer', "peer's", 'ours is', 'in single rounds', 'goal'], ...rows]
   const widths = lines[0]!.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)))
   return lines
     .map(

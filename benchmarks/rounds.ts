@@ -3,18 +3,22 @@ export interface Variant {
   readonly name: string
   /** Does the job once and returns a fingerprint of what came out, the same each time. */
   run(): number | Promise<number>
+  /** Untimed, after every run: what the job leaves to be done that is not measured. */
+  after?(): Promise<void>
   /** Does the job once, has everything that came out examined (throws WrongResult) and returns the fingerprint of it. */
   verify(): number | Promise<number>
 }
 
 export interface Unit {
   readonly name: string
-  /** The figure for a time per operation. */
-  readonly of: (nsPerOperation: number) => number
+  /** The figure for a time per operation, in nanoseconds; or for its bytes. */
+  readonly of: (cost: number) => number
 }
 
 export interface Benchmark {
   readonly unit: Unit
+  /** Instead of time: the bytes of the heap that a run leaves in use before `after`. Garbage does not count. */
+  readonly measures?: 'heap'
   /** Operations in one run. */
   readonly operations: number
   /** Untimed, before every run: fresh input, or the runtime would profit from what it remembers of the last (hashes of strings). */
@@ -39,7 +43,7 @@ export interface Measurement {
   readonly unit: string
   readonly ours: number
   readonly peers: readonly Peer[]
-  /** Nanoseconds an operation, round by round. */
+  /** Nanoseconds (or bytes) an operation, round by round. */
   readonly nsByRound: { readonly [variant: string]: readonly number[] }
 }
 
@@ -139,7 +143,7 @@ export function compared(
   }
 }
 
-/** Runs for at least `leastMs` of timed work and returns nanoseconds an operation. */
+/** Runs for at least `leastMs` of timed work and returns nanoseconds (or, after one run, bytes) an operation. */
 async function turn(benchmark: Benchmark, variant: Variant, fingerprint: number, timer: Timer, leastMs: number): Promise<number> {
   collectGarbage('major')
   let runs = 0
@@ -150,13 +154,22 @@ async function turn(benchmark: Benchmark, variant: Variant, fingerprint: number,
     // second time; not a major collection, which after a few makes V8 drop the code of the variants that wait for their turn.
     collectGarbage('minor')
     collectGarbage('minor')
+    const heapBefore = benchmark.measures === 'heap' ? heapBytes() : 0
     const started = milliseconds(timer)
     const found = await variant.run()
     elapsedMs += milliseconds(timer) - started
     runs++
     if (found !== fingerprint) throw new WrongResult('a timed run gave something else than the run that was verified')
+    const heap = benchmark.measures === 'heap' ? heapBytes() - heapBefore : 0
+    await variant.after?.()
+    if (benchmark.measures === 'heap') return heap / benchmark.operations
   }
   return (elapsedMs * 1e6) / (runs * benchmark.operations)
+}
+
+function heapBytes(): number {
+  collectGarbage('major')
+  return process.memoryUsage().heapUsed
 }
 
 export function collectGarbage(type: 'major' | 'minor'): void {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { Consumer } from '@shardwise/consumer'
 import { expect, it } from 'vitest'
 import { Deliveries, eventually, recorded, StreamHarness } from './consumer-harness.js'
 import { NetworkLink } from './network-link.js'
@@ -90,6 +91,59 @@ it('enhanced fan-out: the network falls silent for a while: nothing is lost, rep
   expect(events.filter(({ type }) => type === 'lease-lost')).toEqual([])
 }, 90_000)
 
+it('enhanced fan-out: subscriptions that end early, are reset, fail, are taken over, fall silent or lose their connection', async () => {
+  const { promise: others, resolve: breakOff } = deferred()
+  const interruptions = [
+    { by: 'end' },
+    { by: 'reset' },
+    { by: { code: 'InternalFailureException' } },
+    { by: { code: 'ResourceInUseException' } },
+    { by: 'stall' },
+    // All of them are on one connection, so this is for the end.
+    { by: 'break', hold: others },
+  ] as const
+  await using harness = await StreamHarness.start(interruptions.length)
+  const shards = (await harness.openShards()).map(({ ShardId }) => ShardId!)
+  const faults = interruptions.map((interruption, i) =>
+    harness.local.faults.on('SubscribeToShard', {
+      interrupt: { ...interruption, afterEvents: 1 },
+      when: ({ ShardId }) => ShardId === shards[i],
+    }),
+  )
+  const load = new Load(harness)
+  const got = new Deliveries()
+  const consumer = harness.consumer({ retrieval: { fanOut: {} } })
+  const events = recorded(consumer)
+  const run = consumer.run(got.by('it'))
+  const started = (shard: string): number =>
+    events.filter((event) => event.type === 'subscription-started' && event.shardId === shard).length
+  const ended = (shard: string): string[] =>
+    events.flatMap((event) => (event.type === 'subscription-ended' && event.shardId === shard ? [event.reason] : []))
+  const goingOn = async (holds: () => boolean): Promise<void> => {
+    while (!holds()) {
+      await load.more(8)
+      await nextEvent(consumer)
+    }
+  }
+  await goingOn(() => shards.slice(0, -1).every((shard) => started(shard) === 2))
+  expect(shards.slice(0, -1).map((shard) => ended(shard))).toEqual([
+    ['completed'],
+    ['failed'],
+    ['failed'],
+    ['taken-over'],
+    ['stalled'],
+  ])
+  breakOff()
+  await goingOn(() => shards.every((shard) => started(shard) === (shard === shards.at(-1) ? 2 : 3)))
+  await load.more(32)
+  await got.until((all) => all.length === load.put)
+  await consumer.stop()
+  await run
+  expect(faults.map(({ hits }) => hits)).toEqual(interruptions.map(() => 1))
+  expectEachOnceInOrder(got.texts, load.put)
+  expect(events.filter(({ type }) => type === 'records-repeated' || type === 'lease-lost')).toEqual([])
+}, 120_000)
+
 it('enhanced fan-out: handlers of one shard that hang do not keep the records of others, on the same connection', async () => {
   await using harness = await StreamHarness.start(2)
   const got = new Deliveries()
@@ -147,4 +201,21 @@ it('enhanced fan-out: a stream consumer that is missing and may not be registere
 
 function md5(text: string): string {
   return createHash('md5').update(text).digest('hex')
+}
+
+function nextEvent(consumer: Consumer): Promise<void> {
+  return new Promise((resolve) => {
+    const off = consumer.events.onAny(() => {
+      off()
+      resolve()
+    })
+  })
+}
+
+function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve = (): void => {}
+  const promise = new Promise<void>((settle) => {
+    resolve = settle
+  })
+  return { promise, resolve }
 }

@@ -69,17 +69,23 @@ it('a suspended worker wakes with its subscription taken over: it subscribes no 
   await fleet.put()
   await log.until('a call', () => log.entries.some((entry) => entry.type === 'called'))
   one.signal('SIGSTOP')
-  // These lie in its socket, or wait at the service.
-  await fleet.put()
   await log.until('the peer to take over', () => log.held('two').length === 1)
+  await fleet.put()
   await fleet.delivered(2)
   const woken = log.entries.length
   const before = subscriptions.count + subscriptions.refused
+  // Its clock stood still and the table is silent: that somebody else has the subscription is all that it can know.
+  one.link.silence()
   one.confirm()
   one.signal('SIGCONT')
-  await log.until('the loss to be known', () => log.events('lease-lost', woken).some(({ by }) => by === 'one'))
+  await log.until('the end of its subscription', () =>
+    log.events('subscription-ended', woken).some(({ by, detail }) => by === 'one' && detail?.includes('"taken-over"')),
+  )
   await fleet.put()
   await fleet.delivered(3)
+  await log.until('its trust to end', () => log.events('lease-in-doubt', woken).some(({ by }) => by === 'one'))
+  one.link.speak()
+  await log.until('the loss to be known', () => log.events('lease-lost', woken).some(({ by }) => by === 'one'))
   expect(log.entries.slice(woken).filter((entry) => entry.by === 'one' && entry.type === 'called')).toEqual([])
   expect(subscriptions.count + subscriptions.refused).toBe(before)
   expect((await fleet.leases()).get('shardId-000000000000')?.owner).toBe('two')

@@ -1,6 +1,15 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { AggregateBuilder, AggregationError, BufferPool, decodeAggregate, type Tag, type UserRecordInput } from './index.js'
+import {
+  AggregateBuilder,
+  AggregationError,
+  BufferPool,
+  decodeAggregate,
+  finishAggregates,
+  type SealedAggregate,
+  type Tag,
+  type UserRecordInput,
+} from './index.js'
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const add = (builder: AggregateBuilder, record: UserRecordInput): boolean =>
@@ -242,6 +251,32 @@ describe('buffers', () => {
     expect(pool.idle).toBe(1)
     expect(builder.count).toBe(0)
     expect(() => builder.seal()).toThrow(AggregationError)
+  })
+
+  it('finished together or shrunk hold the same bytes as one by one, and a released one is passed over', () => {
+    const pool = new BufferPool({ bufferBytes: 4096 })
+    const builder = new AggregateBuilder({ maxBytes: 4096, pool })
+    const sealed = (i: number): SealedAggregate => {
+      builder.tryAdd(`key-${i}`, new Uint8Array(i * 100).fill(i))
+      builder.tryAdd('other', new Uint8Array(3000))
+      return builder.seal()
+    }
+    const alone = Array.from({ length: 10 }, (_, i) => sealed(i).bytes.slice())
+    const together = Array.from({ length: 10 }, (_, i) => sealed(i))
+    together[3]!.shrink()
+    together[4]!.release()
+    finishAggregates(together)
+    together[5]!.shrink()
+    for (const [i, aggregate] of together.entries()) {
+      expect(aggregate.byteLength).toBe(alone[i]!.length)
+      if (i === 4) expect(() => aggregate.bytes).toThrow('released')
+      else expect(Buffer.compare(aggregate.bytes, alone[i]!)).toBe(0)
+    }
+    // The buffers of what was shrunk and released, and no others.
+    expect(pool.idle).toBe(3)
+    expect(together[3]!.bufferBytes).toBe(alone[3]!.length)
+    together[3]!.release()
+    expect(pool.idle).toBe(3)
   })
 
   it('cannot be read through a released aggregate', () => {

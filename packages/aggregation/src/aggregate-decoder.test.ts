@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { AggregateBuilder, AggregationError, decodeAggregate, isAggregate } from './index.js'
+import { AggregateBuilder, AggregationError, decodeAggregate, decodeAggregates, isAggregate } from './index.js'
 
 const sealed = (message: string): Uint8Array => {
   const bytes = Buffer.from(message.replaceAll(' ', ''), 'hex')
@@ -17,6 +17,17 @@ const shown = (data: Uint8Array) =>
 const key = '0a 01 61'
 const record = '1a 05 0800 1a0178'
 const nested = (depth: number) => '53'.repeat(depth) + '54'.repeat(depth)
+
+it('reads many as it reads one, whatever lies between them', () => {
+  const valid = sealed(key + record)
+  const spoilt = Uint8Array.from(valid, (byte, i) => (i === valid.length - 1 ? byte ^ 1 : byte))
+  const kinds = [valid, Buffer.from('plain'), spoilt, sealed(`${key} 1a 05 0801 1a0178`), sealed(`${key} ${record} ${record}`)]
+  for (let count = 0; count < 40; count++) {
+    const datas = Array.from({ length: count }, (_, i) => kinds[(i * i + count) % kinds.length]!)
+    const lengths = decodeAggregates(datas).map((decoded) => decoded?.length)
+    expect(lengths).toEqual(datas.map((data) => decodeAggregate(data)?.length))
+  }
+})
 
 describe('an ordinary record', () => {
   const valid = sealed(key + record)

@@ -64,15 +64,15 @@ export class PooledAggregate implements SealedAggregate {
     if (this.#pool.owns(buffer)) this.#pool.release(buffer)
   }
 
-  /** Those of these that need a trailer, now as if it were written. */
-  static takeUnfinished(aggregates: Iterable<object>): Uint8Array[] {
-    const unfinished: Uint8Array[] = []
+  static finish(aggregates: Iterable<object>): void {
+    const unfinished: PooledAggregate[] = []
     for (const aggregate of aggregates) {
       if (!(aggregate instanceof PooledAggregate) || aggregate.#hasTrailer || aggregate.#buffer === undefined) continue
-      aggregate.#hasTrailer = true
-      unfinished.push(aggregate.#bytes)
+      unfinished.push(aggregate)
     }
-    return unfinished
+    writeTrailers(unfinished.map((aggregate) => aggregate.#bytes))
+    // Not before: should that throw, none may pass for complete.
+    for (const aggregate of unfinished) aggregate.#hasTrailer = true
   }
 }
 
@@ -84,5 +84,5 @@ function released(): AggregationError {
 
 /** Works out the trailers of all these aggregates that have none, together. Those that were released, and other objects, are passed over. */
 export function finishAggregates(aggregates: Iterable<Pick<SealedAggregate, 'bytes'>>): void {
-  writeTrailers(PooledAggregate.takeUnfinished(aggregates))
+  PooledAggregate.finish(aggregates)
 }

@@ -107,4 +107,14 @@ describe('Entry', () => {
     entry.dissolve()
     expect(released).toBe(times)
   })
+
+  test('tells what PutRecords carries while it has its bytes, also when they are left to a request, and not after', () => {
+    const under = aggregate([recordOf('a'), recordOf('b')])
+    const { wire } = under
+    under.keepBytes()
+    expect(under.wire).toBe(wire)
+    const ended = aggregate([recordOf('a'), recordOf('b')])
+    ended.free()
+    expect(() => ended.wire).toThrow('has ended')
+  })
 })

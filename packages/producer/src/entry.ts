@@ -182,9 +182,14 @@ export class Entry {
       record.mayBeWritten ||= this.mayBeWritten
       record.lastFailure = this.lastFailure ?? record.lastFailure
     }
+    this.free()
+    return this.records
+  }
+
+  /** Ends it: its members have settled, so that they carry nothing on. */
+  free(): void {
     this.#packed?.release()
     this.#packed = undefined
-    return this.records
   }
 
   /**

@@ -5,8 +5,10 @@
 export class Outstanding {
   #epoch = 0
   #total = 0
-  /** Only epochs that still have records or that are the present one, oldest first. */
-  readonly #counts: Map<number, number> = new Map([[0, 0]])
+  /** Of the present epoch. Not among the others: each record that is put and settles would pay for finding it there. */
+  #present = 0
+  /** Only closed epochs that still have records, oldest first. */
+  readonly #closed: Map<number, number> = new Map()
 
   get total(): number {
     return this.#total
@@ -15,33 +17,33 @@ export class Outstanding {
   /** The epoch for a record put now. */
   enter(): number {
     this.#total++
-    this.#counts.set(this.#epoch, this.#counts.get(this.#epoch)! + 1)
+    this.#present++
     return this.#epoch
   }
 
-  /** True when this emptied an epoch that a flush may be waiting for. */
-  leave(epoch: number): boolean {
+  /** A record of this epoch has settled. */
+  leave(epoch: number): void {
     this.#total--
-    const left = this.#counts.get(epoch)! - 1
-    if (left > 0 || epoch === this.#epoch) {
-      this.#counts.set(epoch, left)
-      return false
+    if (epoch === this.#epoch) {
+      this.#present--
+      return
     }
-    this.#counts.delete(epoch)
-    return true
+    const left = this.#closed.get(epoch)! - 1
+    if (left > 0) this.#closed.set(epoch, left)
+    else this.#closed.delete(epoch)
   }
 
   /** Closes the present epoch. What is put from now on is not waited for. */
   close(): number {
     const closed = this.#epoch++
-    this.#counts.set(this.#epoch, 0)
-    if (this.#counts.get(closed) === 0) this.#counts.delete(closed)
+    if (this.#present > 0) this.#closed.set(closed, this.#present)
+    this.#present = 0
     return closed
   }
 
   /** Whether everything up to and including this closed epoch has settled. */
   isSettled(epoch: number): boolean {
-    for (const oldest of this.#counts.keys()) return oldest > epoch
+    for (const oldest of this.#closed.keys()) return oldest > epoch
     return true
   }
 }

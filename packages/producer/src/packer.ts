@@ -1,5 +1,6 @@
-import { hashKeyWords, toWords } from '@shardwise/core/hash-key'
-import type { Shard } from '@shardwise/core/shard-map'
+import { toWords } from '@shardwise/core/hash-key'
+import { KeyRouter } from '@shardwise/core/key-router'
+import type { Shard, ShardMap } from '@shardwise/core/shard-map'
 import { Aggregator } from './aggregator.js'
 import { spoilt, strandedByHeaders } from './delivery-failure.js'
 import { Entry } from './entry.js'
@@ -20,6 +21,8 @@ export class Packer {
   readonly #settings: Settings
   readonly #view: StreamView
   readonly #words = new Uint32Array(4)
+  /** Of the map that it was made for. */
+  #router: { readonly map: ShardMap; readonly keys: KeyRouter } | undefined
   readonly #lone = new LoneRecords()
   #aggregator: Aggregator | KeyAggregator | undefined
   #aggregateMaxBytes = 0
@@ -100,9 +103,13 @@ export class Packer {
   }
 
   #predict(record: UserRecord): number {
-    if (record.explicitHashKey === undefined) hashKeyWords(record.partitionKey, this.#words)
-    else toWords(BigInt(record.explicitHashKey), this.#words)
-    return this.#view.map!.indexOf(this.#words)
+    const map = this.#view.map!
+    if (record.explicitHashKey !== undefined) {
+      toWords(BigInt(record.explicitHashKey), this.#words)
+      return map.indexOf(this.#words)
+    }
+    if (this.#router?.map !== map) this.#router = { map, keys: new KeyRouter(map) }
+    return this.#router.keys.indexOf(record.partitionKey)
   }
 
   #shardAt(index: number): Shard {

@@ -200,7 +200,7 @@ export class Settler {
       if (!record.isAwaited) continue
       record.succeed({ shardId, sequenceNumber, subSequenceNumber: i, attempts: record.attempts + entry.attempts })
     }
-    entry.dissolve()
+    entry.free()
   }
 
   #misplaced(

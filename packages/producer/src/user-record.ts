@@ -183,7 +183,7 @@ export function bytesOf(data: unknown): Uint8Array {
       `must be a Uint8Array or Buffer, got ${brief(data)}: encode it first, or give the producer a codec`,
     )
   }
-  if (isDetached(data)) {
+  if (data.byteLength === 0 && isDetached(data)) {
     throw new RecordRejectedError(
       'data',
       'has a buffer that was handed over (postMessage, structuredClone): it holds nothing any more',
@@ -196,9 +196,8 @@ function ours({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength)
 }
 
-/** Node 20 has no property that says so. Only an array without bytes can be one. */
+/** Of an array without bytes, as any such is. Node 20 has no property that says so. */
 function isDetached(data: Uint8Array): boolean {
-  if (data.byteLength > 0) return false
   try {
     return new Uint8Array(data.buffer) === undefined
   } catch {

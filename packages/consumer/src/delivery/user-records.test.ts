@@ -64,6 +64,19 @@ describe('UserRecords', () => {
     expect(new TextDecoder().decode(members[2]!.data)).toBe('l-1')
   })
 
+  it('keeps the order through a read of many Kinesis records, aggregates, plain ones and damaged aggregates', () => {
+    const damaged = aggregate({ key: 'k' })
+    damaged[damaged.length - 1]! ^= 1
+    const expected: string[] = []
+    const records = Array.from({ length: 300 }, (_, i) => {
+      const members = i % 3 === 0 ? i % 7 : 0
+      for (let member = 0; member < Math.max(1, members); member++) expected.push(`${i}/${member}`)
+      if (members > 0) return kinesisRecord(`${i}`, aggregate(...Array.from({ length: members }, () => ({ key: 'k' }))))
+      return kinesisRecord(`${i}`, i % 5 === 0 ? damaged : text.encode('x'))
+    })
+    expect(positions(read(records))).toEqual(expected)
+  })
+
   it.each([
     { name: 'in mid-aggregate', resumeFrom: sequencePosition('8', 1), rest: ['8/2', '9/0'] },
     { name: 'at the last member', resumeFrom: sequencePosition('8', 2), rest: ['9/0'] },

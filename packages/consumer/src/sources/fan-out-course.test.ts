@@ -109,7 +109,30 @@ describe('FanOutCourse', () => {
     it('an attempt that is refused as in use has not been taken from us', () => {
       const one = course()
       one.failed(failureOf('in-use'), 0, random)
-      expect(one.step(0)).toEqual({ do: 'wait', ms: 1_000 })
+      expect(one.step(0)).toEqual({ do: 'wait', ms: 1_125 })
+    })
+  })
+
+  describe('a predecessor subscribed a moment ago', () => {
+    it.each([0, 0.5, 0.999])('is waited for in short steps, until its five seconds are over (lot %d)', (lot) => {
+      for (const fallbackToPolling of [false, true]) {
+        const one = course(fallbackToPolling)
+        let now = 0
+        while (now < 5_000) now += one.failed(failureOf('in-use'), now, () => lot).retryInMs
+        // By then the service takes it, and no longer than a step has been lost.
+        expect(now).toBeLessThan(6_500)
+        expect(one.isAway).toBe(false)
+        expect(one.step(now)).toEqual({ do: 'subscribe' })
+      }
+    })
+
+    it('and when it is refused later still, it is another one: longer pauses, or polling', () => {
+      const patient = course()
+      const pauses = Array.from({ length: 8 }, () => patient.failed(failureOf('in-use'), 0, random).retryInMs)
+      expect(pauses.slice(5)).toEqual([7_500, 7_500, 7_500])
+      const other = course(true)
+      for (let i = 1; i <= 6; i++) other.failed(failureOf('in-use'), 0, random)
+      expect(other.isAway).toBe(true)
     })
   })
 
@@ -121,7 +144,7 @@ describe('FanOutCourse', () => {
       { kind: 'internal', after: 3 },
       { kind: 'connection', after: 3 },
       { kind: 'timeout', after: 3 },
-      { kind: 'in-use', after: 3 },
+      { kind: 'in-use', after: 6 },
       { kind: 'not-found', after: 3 },
       { kind: 'unknown', after: 3 },
     ])('$kind: after $after failures', ({ kind, after }) => {

@@ -42,6 +42,12 @@ const BACKOFF: Readonly<Record<FailurePace, Backoff>> = {
   passing: { baseMs: 1_000, maxMs: 10_000 },
   lasting: { baseMs: 2_000, maxMs: 60_000 },
 }
+/**
+ * A predecessor, that died perhaps, has subscribed a moment ago: in five seconds at most the shard is free, and then nobody shall wait for a pause of
+ * ours to end. So many attempts last longer than that.
+ */
+const SUCCESSION: Backoff = { baseMs: 1_500, maxMs: 1_500 }
+const SUCCESSION_ATTEMPTS = 6
 /** Two that take a shard from each other, again and again, each interrupt the other: the pauses grow until one hardly notices. */
 const CONTESTED: Backoff = { baseMs: 10_000, maxMs: 60_000 }
 /** Between attempts to subscribe while polling does the work. */
@@ -175,9 +181,10 @@ export class FanOutCourse {
       const pause = failure.written === 'unknown' ? AFTER_SUCCESS_MS : AFTER_ATTEMPT_MS
       this.#notBefore = Math.max(this.#notBefore, now + pause)
     }
-    if (this.#fallsBack && (this.isAway || this.#failures >= fallBackAfter(failure, unavailable)))
-      return this.#fallBack(now, random)
-    const backoff = taken ? CONTESTED : BACKOFF[failurePace(failure.kind)]
+    const succeeds = !live && !unavailable && failure.kind === 'in-use' && this.#failures < SUCCESSION_ATTEMPTS
+    const isEnough = this.isAway || (!succeeds && this.#failures >= fallBackAfter(failure, unavailable))
+    if (this.#fallsBack && isEnough) return this.#fallBack(now, random)
+    const backoff = taken ? CONTESTED : succeeds ? SUCCESSION : BACKOFF[failurePace(failure.kind)]
     const at = now + backoffDelay(this.#failures, backoff, random)
     this.#state = { is: 'apart', at }
     return { attempt: this.#failures, retryInMs: this.#dueAt(at) - now }

@@ -60,6 +60,11 @@ describe('answers', () => {
     expect(decode(cborFormat, '')).toEqual({})
   })
 
+  test.each(['key', 'clé', '✈ 😀'])('JSON with the partition key %s', (PartitionKey) => {
+    const body = JSON.stringify({ Records: [{ Data: 'eA==', PartitionKey }] })
+    expect(decode(jsonFormat, body)).toEqual({ Records: [{ Data: Buffer.from('x'), PartitionKey }] })
+  })
+
   test('a record without a time has none', () => {
     expect(decode(jsonFormat, '{"Records":[{"Data":"eA=="}]}')).toEqual({ Records: [{ Data: Buffer.from('x') }] })
   })

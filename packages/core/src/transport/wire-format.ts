@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer'
 import { decodeCbor, encodeCbor } from '../cbor.js'
 
 /** An answer that can be decoded and yet is not of the shape that the API has. */
@@ -47,7 +48,8 @@ export function isCborContent(contentType: string | undefined): boolean {
 }
 
 function decodeJson(body: Uint8Array): object {
-  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8')
+  // Nearly all of an answer is base64. Of 4.5 MB 3.5 ms go into UTF-8, and 0.9 into seeing that there is none and copying (Node 20).
+  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString(isAscii(body) ? 'latin1' : 'utf8')
   return normalised(text === '' ? {} : JSON.parse(text))
 }
 
