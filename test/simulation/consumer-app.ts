@@ -1,6 +1,7 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { type ConsumedRecord, Consumer, type ConsumerEvent, type EachBatch } from '@shardwise/consumer'
 import { sleep } from '@shardwise/core/clock'
+import type { FanOutPort } from '@shardwise/core/fan-out-port'
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
 import type { FleetSettings } from './fleet-settings.js'
@@ -12,7 +13,7 @@ import type { VirtualTime } from './virtual-time.js'
 export interface ConsumerAppOptions {
   readonly process: SimulatedProcess
   readonly time: VirtualTime
-  readonly kinesis: KinesisPort
+  readonly kinesis: KinesisPort & FanOutPort
   readonly dynamodb: { send(command: object, options?: { readonly abortSignal?: AbortSignal }): Promise<object> }
   readonly settings: FleetSettings
   readonly stream: string
@@ -249,4 +250,8 @@ const EVENTS = [
   'shard-started',
   'shard-stopped',
   'shard-failed',
+  'subscription-started',
+  'subscription-ended',
+  'fan-out-suspended',
+  'fan-out-resumed',
 ] as const

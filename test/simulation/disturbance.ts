@@ -27,7 +27,12 @@ export type Disturbance = { readonly at: number } & (
     }
   | { readonly kind: 'stale-listings'; readonly chance: number; readonly forMs: number }
   | { readonly kind: 'expired-iterators'; readonly chance: number; readonly forMs: number }
+  /** Of the entries of a PutRecords, one by one. */
+  | { readonly kind: 'refused-entries'; readonly chance: number; readonly forMs: number }
+  /** All that has been written so far leaves the stream. */
   | { readonly kind: 'retention' }
+  /** The service places records itself from now on. */
+  | { readonly kind: 'auto' }
 )
 
 /** One consumer, one producer, or all consumers. */
@@ -51,6 +56,8 @@ export function planOf(seed: number, failoverTimeMs: number): Plan {
     const kind = pick(random, kinds.length === 0 ? WEIGHTED : kinds)
     return { at: Math.round(BEGINS_AT + random() * lastsMs), ...disturbance(random, kind, failoverTimeMs) } as Disturbance
   })
+  // Once: it cannot be resharded afterwards.
+  if (random() < 0.1) disturbances.push({ at: Math.round(BEGINS_AT + random() * lastsMs), kind: 'auto' })
   disturbances.sort((a, b) => a.at - b.at)
   const ends = disturbances.map(
     (each) => each.at + ('forMs' in each ? each.forMs : 'againAfterMs' in each ? (each.againAfterMs ?? 0) : 0),
@@ -74,7 +81,15 @@ const WEIGHTED: readonly Disturbance['kind'][] = [
     'merge',
     'merge',
   ] as const),
-  ...(['handlers', 'handlers', 'stale-listings', 'expired-iterators'] as const),
+  ...([
+    'handlers',
+    'handlers',
+    'stale-listings',
+    'expired-iterators',
+    'refused-entries',
+    'refused-entries',
+    'retention',
+  ] as const),
 ]
 
 function disturbance(random: Random, kind: Disturbance['kind'], failoverTimeMs: number): object {
@@ -109,6 +124,7 @@ function disturbance(random: Random, kind: Disturbance['kind'], failoverTimeMs: 
     }
     case 'stale-listings':
     case 'expired-iterators':
+    case 'refused-entries':
       return { kind, chance: random() * 0.7, forMs: forMs * 2 }
     default:
       return { kind }

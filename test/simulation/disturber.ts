@@ -28,7 +28,7 @@ export class Disturber {
         for (const process of this.#chosen(disturbance.whom)) this.#cut(process, disturbance.service, disturbance.forMs)
         break
       case 'pause':
-        for (const process of this.#chosen(disturbance.whom)) this.#pause(process, disturbance.forMs, disturbance.suspended)
+        for (const process of this.#chosen(disturbance.whom)) process.pause(disturbance.forMs, disturbance.suspended)
         break
       case 'kill':
         for (const process of this.#chosen(disturbance.whom)) this.#world.kill(process, disturbance.againAfterMs)
@@ -65,10 +65,19 @@ export class Disturber {
           kinesis.expiredIterators = 0
         })
         break
+      case 'refused-entries':
+        kinesis.refusedEntries = disturbance.chance
+        time.after(disturbance.forMs, () => {
+          kinesis.refusedEntries = 0
+        })
+        break
       case 'retention':
         this.#world.ledger.learnShards()
         kinesis.jump(DAY_MS + 3_600_000)
         this.#world.ledger.expire(time.now)
+        break
+      case 'auto':
+        this.#switchToAuto()
         break
     }
   }
@@ -107,13 +116,6 @@ export class Disturber {
     process.disturbed(time.now + forMs)
   }
 
-  #pause(process: SimulatedProcess, forMs: number, suspended: boolean): void {
-    const { time } = this.#world
-    process.pause()
-    process.disturbed(time.now + forMs)
-    time.after(forMs, () => process.resume(suspended))
-  }
-
   #split(which: number, where: number): void {
     const open = this.#openShards()
     const shard = open[Math.floor(which * open.length)]
@@ -139,10 +141,30 @@ export class Disturber {
     }
   }
 
+  /** As an operator does it: on-demand first, which takes its time, then the distribution. */
+  #switchToAuto(): void {
+    const { time, kinesis, ledger, trace } = this.#world
+    const StreamARN = kinesis.arn
+    const patiently = (operation: string, input: object, then: () => void): void => {
+      try {
+        kinesis.call(operation, { StreamARN, ...input })
+      } catch (error) {
+        trace(`not yet: ${operation}: ${(error as Error).name}`)
+        time.after(500, () => patiently(operation, input, then))
+        return
+      }
+      then()
+    }
+    patiently('UpdateStreamMode', { StreamModeDetails: { StreamMode: 'ON_DEMAND' } }, () => {
+      patiently('UpdateStreamRecordDistributionStrategy', { RecordDistributionStrategy: 'AUTO' }, () => {
+        ledger.placesByKey = false
+      })
+    })
+  }
+
   #openShards(): { readonly ShardId: string; readonly start: bigint; readonly end: bigint }[] {
     return this.#world.kinesis
-      .listing()
-      .filter(({ SequenceNumberRange }) => SequenceNumberRange?.EndingSequenceNumber === undefined)
+      .openShards()
       .map(({ ShardId, HashKeyRange }) => ({
         ShardId: ShardId!,
         start: BigInt(HashKeyRange!.StartingHashKey!),

@@ -16,6 +16,7 @@ export interface FleetSettings {
     readonly checkpointIntervalMs?: number
     readonly maxRecordsPerRead: number
     readonly kcl: 'auto' | 'off'
+    readonly retrieval: 'polling' | { readonly fanOut: { readonly fallbackToPolling: boolean } }
     readonly retry: { readonly baseMs: number; readonly maxMs: number }
   }
   /** Of each worker's clock: right, or off by up to this share. */
@@ -75,6 +76,7 @@ export function fleetSettings(seed: number): FleetSettings {
       ...interval,
       maxRecordsPerRead: pick(random, [5, 50, 10_000]),
       kcl: random() < 0.3 ? 'auto' : 'off',
+      retrieval: random() < 0.65 ? 'polling' : { fanOut: { fallbackToPolling: random() < 0.5 } },
       retry: { baseMs: 100, maxMs: 800 },
     },
     drift: random() < 0.5 ? 0 : 0.01,

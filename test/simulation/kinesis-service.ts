@@ -1,17 +1,21 @@
+import type { FanOutPort } from '@shardwise/core/fan-out-port'
 import type {
   CallOptions,
+  DescribeStreamSummaryOutput,
   GetRecordsOutput,
   KinesisPort,
   ListShardsInput,
   ListShardsOutput,
   PutRecordsInput,
   PutRecordsOutput,
+  PutRecordsResult,
   ShardListing,
 } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
-import { KinesisModel, KinesisModelError } from '@shardwise/local/model'
+import { KinesisModel, KinesisModelError, type SubscribeToShardAnswer } from '@shardwise/local/model'
 import { type Network, named } from './network.js'
 import { EPOCH, type SimulatedProcess } from './simulated-process.js'
+import { SimulatedSubscription } from './simulated-subscription.js'
 import type { VirtualTime } from './virtual-time.js'
 
 export const STREAM = 'flights'
@@ -40,9 +44,10 @@ export class KinesisService {
   readonly model: KinesisModel
   readonly #options: KinesisServiceOptions
   readonly #listings = new Map<string, Listed>()
-  /** Chances that a listing is an old one, and that an iterator has expired. */
+  /** Chances that a listing is an old one, that an iterator has expired, and that an entry of a PutRecords is refused. */
   staleListings = 0
   expiredIterators = 0
+  refusedEntries = 0
   #jumpMs = 0
 
   constructor(options: KinesisServiceOptions) {
@@ -63,6 +68,11 @@ export class KinesisService {
     return EPOCH + this.#options.time.now + this.#jumpMs
   }
 
+  get arn(): string {
+    const { StreamDescriptionSummary } = this.call('DescribeStreamSummary', { StreamName: STREAM }) as DescribeStreamSummaryOutput
+    return StreamDescriptionSummary!.StreamARN!
+  }
+
   /** The service's own calendar goes on by so much: what is older than the retention period is gone. */
   jump(ms: number): void {
     this.#jumpMs += ms
@@ -81,9 +91,13 @@ export class KinesisService {
     return (this.call('ListShards', { StreamName: STREAM }) as ListShardsOutput).Shards ?? []
   }
 
+  openShards(): readonly ShardListing[] {
+    return this.listing().filter(({ SequenceNumberRange }) => SequenceNumberRange?.EndingSequenceNumber === undefined)
+  }
+
   /** As one process reaches it. */
-  port(process: SimulatedProcess): KinesisPort {
-    const { random, network, written, read } = this.#options
+  port(process: SimulatedProcess): KinesisPort & FanOutPort {
+    const { time, random, network, written, read } = this.#options
     const send = <T>(operation: string, about: string, work: () => T, options: CallOptions = {}): Promise<T> =>
       network.send({
         process,
@@ -100,7 +114,7 @@ export class KinesisService {
         const Records = input.Records.map((entry) => ({ ...entry, Data: entry.Data.slice() }))
         const sent = { ...input, Records }
         const work = (): PutRecordsOutput => {
-          const output = this.call('PutRecords', sent) as PutRecordsOutput
+          const output = this.#put(sent)
           written(sent, output)
           return output
         }
@@ -127,6 +141,17 @@ export class KinesisService {
         for (const { SequenceNumber } of output.Records ?? []) read(process.name, SequenceNumber!)
         return output
       },
+      registerStreamConsumer: (input, options) =>
+        send('RegisterStreamConsumer', input.ConsumerName, () => this.call('RegisterStreamConsumer', input), options),
+      describeStreamConsumer: (input, options) =>
+        send('DescribeStreamConsumer', '', () => this.call('DescribeStreamConsumer', input), options),
+      subscribeToShard: async (input, options = {}) => {
+        const { ShardId, StartingPosition } = input
+        const about = `${ShardId} ${StartingPosition.Type} ${StartingPosition.SequenceNumber ?? ''}`
+        const work = (): SubscribeToShardAnswer => this.call('SubscribeToShard', input) as SubscribeToShardAnswer
+        const { EventStream: source } = await send('SubscribeToShard', about, work, options)
+        return new SimulatedSubscription({ process, time, network, source, signal: options.signal, read })
+      },
       listShards: (input, options) => send('ListShards', input.ShardFilter?.Type ?? '', () => this.#list(input), options),
       describeStreamSummary: (input, options) =>
         send(
@@ -141,6 +166,16 @@ export class KinesisService {
     }
   }
 
+  #put(input: PutRecordsInput): PutRecordsOutput {
+    const { random } = this.#options
+    const isRefused = input.Records.map(() => this.refusedEntries > 0 && random() < this.refusedEntries)
+    const Records = input.Records.filter((_, i) => !isRefused[i])
+    const taken =
+      Records.length === 0 ? [] : (this.call('PutRecords', { ...input, Records }) as PutRecordsOutput).Records!.slice()
+    const results = isRefused.map((refused) => (refused ? refusal(random) : taken.shift()!))
+    return { FailedRecordCount: results.filter(({ ErrorCode }) => ErrorCode !== undefined).length, Records: results }
+  }
+
   #list(input: ListShardsInput): ListShardsOutput {
     const { time, random } = this.#options
     const key = JSON.stringify(input)
@@ -150,4 +185,9 @@ export class KinesisService {
     this.#listings.set(key, { at: time.now, output })
     return output
   }
+}
+
+function refusal(random: Random): PutRecordsResult {
+  const ErrorCode = random() < 0.7 ? 'ProvisionedThroughputExceededException' : 'InternalFailure'
+  return { ErrorCode, ErrorMessage: `${ErrorCode}, by the weather` }
 }

@@ -10,7 +10,7 @@ export interface Weather {
   readonly lost: number
   /** The answer is lost: the work is done. */
   readonly unanswered: number
-  /** The request takes its time, up to the longest delay. */
+  /** The request takes its time, up to the longest delay, or the answer does. */
   readonly late: number
   /** The request arrives twice. */
   readonly twice: number
@@ -92,6 +92,22 @@ export class Network {
     for (const { arrive } of held) this.#time.after(process.random() * 3_000, arrive)
   }
 
+  /** Whether an event of a subscription is the first that does not arrive. */
+  breaksEvent(process: SimulatedProcess): boolean {
+    const { lost, unanswered } = this.#weather.get('kinesis') ?? CALM
+    return this.isCut(process, 'kinesis') || (lost + unanswered > 0 && process.random() < (lost + unanswered) / 4)
+  }
+
+  /** A connection is lost: it is seen soon, or only when silent ones break. */
+  losesConnection({ random }: SimulatedProcess, heard: () => void): void {
+    if (random() < 0.5) this.#silent.add(heard)
+    else this.#time.after(random() * RESET_WITHIN_MS, heard)
+  }
+
+  delay({ random }: SimulatedProcess): number {
+    return delay(random)
+  }
+
   /** All connections of which nothing is heard any more break. */
   breakSilent(): void {
     for (const reset of this.#silent) reset()
@@ -139,20 +155,14 @@ export class Network {
         reset()
         return
       }
-      this.#time.after(delay(random), () =>
+      this.#time.after(isSlowBack ? random() * LONGEST_DELAY_MS : delay(random), () =>
         process.receive(() => {
           says(what)
           settle()
         }),
       )
     }
-    const reset = (): void => {
-      const heard = (): void => {
-        process.receive(() => reject(Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' })))
-      }
-      if (random() < 0.5) this.#silent.add(heard)
-      else this.#time.after(random() * RESET_WITHIN_MS, heard)
-    }
+    const reset = (): void => this.losesConnection(process, () => process.receive(() => reject(connectionReset())))
     let chance = random()
     const hit = (share: number): boolean => {
       chance -= share
@@ -164,7 +174,8 @@ export class Network {
     const twice = hit(weather.twice)
     const throttled = hit(weather.throttled)
     const failing = hit(weather.failing)
-    const travel = late ? random() * LONGEST_DELAY_MS : delay(random)
+    const isSlowBack = late && random() < 0.5
+    const travel = late && !isSlowBack ? random() * LONGEST_DELAY_MS : delay(random)
     const work = (): void => {
       if (lost) {
         says('request lost')
@@ -231,4 +242,8 @@ function nameOf(error: unknown): string {
 
 export function named(name: string, message: string): Error {
   return Object.assign(new Error(message), { name })
+}
+
+export function connectionReset(): Error {
+  return Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' })
 }

@@ -36,6 +36,8 @@ export class SimulatedProcess {
   #state: State = 'running'
   #blockedUntil = 0
   #pausedAt = 0
+  #pausedUntil = 0
+  #isSuspended = false
   #draining = false
   /** Fell due, or arrived, while nothing ran: each of the two in its order. */
   readonly #timers: (() => void)[] = []
@@ -89,17 +91,24 @@ export class SimulatedProcess {
     this.disturbed(this.#blockedUntil)
   }
 
-  pause(): void {
-    if (this.#state !== 'running') return
+  /** Pauses that overlap are one. `suspended`: the whole machine is, and its monotonic clock stands still. */
+  pause(forMs: number, suspended: boolean): void {
+    if (this.#state === 'dead') return
+    if (this.#state === 'running') {
+      this.#pausedAt = this.#time.now
+      this.#isSuspended = false
+    }
     this.#state = 'paused'
-    this.#pausedAt = this.#time.now
+    this.#isSuspended ||= suspended
+    this.#pausedUntil = Math.max(this.#pausedUntil, this.#time.now + forMs)
+    this.disturbed(this.#pausedUntil)
+    this.#time.after(forMs, () => this.#time.now >= this.#pausedUntil && this.resume())
   }
 
-  /** `suspended`: the whole machine was, and its monotonic clock stood still. */
-  resume(suspended = false): void {
+  resume(): void {
     if (this.#state !== 'paused') return
     this.#state = 'running'
-    if (suspended) this.#origin -= (this.#time.now - this.#pausedAt) * this.#rate
+    if (this.#isSuspended) this.#origin -= (this.#time.now - this.#pausedAt) * this.#rate
     this.disturbed(this.#time.now)
     this.#drainSoon()
   }

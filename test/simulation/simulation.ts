@@ -1,10 +1,11 @@
 import { type Plan, planOf } from './disturbance.js'
 import { Disturber } from './disturber.js'
-import { judgeRest, judgeSilence, judgeStop } from './verdict.js'
+import { hasSettled, judgeRest, judgeSilence, judgeStop } from './verdict.js'
 import { World } from './world.js'
 
 /** Between two looks at everything. */
 const LOOK_EVERY_MS = 500
+const SETTLES_WITHIN_MS = 150_000
 /** A read takes five records at least, five times a second. */
 const CATCHES_UP_WITHIN_MS = 90_000
 const PRODUCERS_CLOSE_WITHIN_MS = 20_000
@@ -75,6 +76,9 @@ class Simulation {
     this.#disturber.calm()
     // Late calls arrive, what has expired is taken, handoffs are over; then nothing has a reason to move any more.
     await this.#pass(9_000 + failoverTimeMs * 3 + handoffTimeoutMs)
+    // A backlog is read to its end first, and a shard that has left the stream is asked for three times.
+    await this.#passUntil(() => hasSettled(this.#world), SETTLES_WITHIN_MS)
+    await this.#pass(failoverTimeMs + 3_000)
     const { moves } = truth
     await this.#pass(failoverTimeMs * 2)
     if (truth.moves !== moves)
@@ -116,7 +120,9 @@ class Simulation {
         left--
       })
     }
-    await this.#passUntil(() => left === 0, PRODUCERS_CLOSE_WITHIN_MS)
+    // Their applications have timers, too, which run out.
+    const isQuiet = (): boolean => left === 0 && aliveProducers.every(({ process }) => process.liveTimers === 0)
+    await this.#passUntil(isQuiet, PRODUCERS_CLOSE_WITHIN_MS)
     if (this.#isOver) return
     if (left > 0) violated(`${left} producers do not close in calm weather`)
     for (const { process } of aliveProducers) {

@@ -2,8 +2,8 @@ import { uncovered } from '@shardwise/core/hash-key'
 import { actualOwner, processOf } from './lease-truth.js'
 import { TABLE, type World } from './world.js'
 
-/** A call to Kinesis of which nothing is heard is given up after 30 s. */
-const READ_PATIENCE_MS = 45_000
+/** A call to Kinesis of which nothing is heard is given up after 30 s, a subscription after 35 s. */
+const READ_PATIENCE_MS = 60_000
 
 /** Asked again and again: who has a lease, renews it, and has records for it, works on them. */
 export function judgeSilence(world: World): void {
@@ -21,6 +21,16 @@ export function judgeSilence(world: World): void {
     if (since < time.now && silentMs !== undefined && silentMs > patience)
       violated(`${tenure.worker} has ${shardId}, renews it, and has not handled ${waiting.put.id} for ${Math.round(silentMs)} ms`)
   }
+}
+
+/** Every open shard has a lease with an owner, and no other shard is being read: there is no reason for leases to move. */
+export function hasSettled({ kinesis, dynamodb }: World): boolean {
+  const open = new Set(kinesis.openShards().map(({ ShardId }) => ShardId!))
+  for (const row of dynamodb.rows(TABLE)) {
+    if (row.leaseCounter === undefined || row.checkpoint?.S === 'SHARD_END') continue
+    if (actualOwner(row) === undefined || !open.delete(row.leaseKey!.S!)) return false
+  }
+  return open.size === 0
 }
 
 /** After a calm time: all that was acknowledged was delivered, and the leases are shared fairly among those that live. */
