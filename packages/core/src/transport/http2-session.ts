@@ -89,7 +89,8 @@ export class Http2Session {
 
   /** Streams that it takes now. */
   get room(): number {
-    if (this.#state.kind !== 'open' || this.#session.closed) return 0
+    // Of a session that broke the streams end first.
+    if (this.#state.kind !== 'open' || this.#session.closed || this.#session.destroyed) return 0
     return Math.max(0, this.#allowed - this.#streams)
   }
 

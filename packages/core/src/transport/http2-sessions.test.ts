@@ -149,6 +149,27 @@ describe('a session that dies', () => {
     expect(service.sessions).toHaveLength(2)
   })
 
+  test('gives nobody who waits for room the room of its broken streams', async () => {
+    const peer = new RawHttp2Peer()
+    const place = await peer.start()
+    peer.onConnection = (accepted) => {
+      if (peer.connections.length === 1) accepted.settings(1)
+    }
+    peer.onFrame = (from, { type, stream }) => type === FRAME.headers && from.accept(stream)
+    const fanOut = connect({ endpoint: place })
+    const [first] = await subscribed(fanOut, 1)
+    const secondConnects = peer.connected(2)
+    const second = fanOut.subscribeToShard(shard(1))
+    await secondConnects
+    const broken = failure(first!.next())
+    peer.connections[0]?.socket.resetAndDestroy()
+    await broken
+    peer.connections[1]?.settings(1)
+    await second
+    expect(peer.connections.map(({ frames }) => frames.filter(({ type }) => type === FRAME.headers).length)).toEqual([1, 1])
+    await peer.stop()
+  })
+
   test('is not kept, whichever way it came to its end', async () => {
     const sessions = new Http2Sessions({ clock, connectTimeoutMs: 1_000, tls: () => ({}) })
     const seek = (url: string): Promise<ClientHttp2Stream> =>
