@@ -1,4 +1,22 @@
-export { bytes, type Codec, type CodecContext, json, text } from '@shardwise/core/codec'
+export {
+  bytes,
+  type Codec,
+  type CodecContext,
+  type CompressedOptions,
+  compressed,
+  type DataKey,
+  type DataKeys,
+  type Decode,
+  type EncryptedOptions,
+  type EncryptionContext,
+  encrypted,
+  json,
+  type KeyRefusal,
+  type KmsDataKeysOptions,
+  type KmsLike,
+  kmsDataKeys,
+  text,
+} from '@shardwise/core/codec'
 export type { CheckpointTarget } from './checkpoints/checkpoint-range.js'
 export type { PendingCheckpoint } from './checkpoints/pending-checkpoint.js'
 export type { Position } from './checkpoints/position.js'

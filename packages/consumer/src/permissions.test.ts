@@ -19,7 +19,7 @@ function sources(folder: string): string {
 
 function asked(service: string, text = permissions): string[] {
   // The tables of KCL 3.x need some of them too.
-  return [...new Set([...text.matchAll(new RegExp(`\\b${service}:(\\w+)`, 'g'))].map(([, action]) => action!))].sort()
+  return [...new Set([...text.matchAll(new RegExp(`\\b${service}:([A-Z]\\w+)`, 'g'))].map(([, action]) => action!))].sort()
 }
 
 it('the README asks for the permissions of the DynamoDB calls that are made, and for no other', () => {

@@ -1,3 +1,8 @@
+export { type CompressedOptions, compressed } from './compressed-codec.js'
+export type { DataKey, DataKeys, EncryptionContext, KeyRefusal } from './data-keys.js'
+export { type EncryptedOptions, encrypted } from './encrypted-codec.js'
+export { type KmsDataKeysOptions, type KmsLike, kmsDataKeys } from './kms-data-keys.js'
+
 /** What a codec is told about the record beside its value. */
 export interface CodecContext {
   /** Name or ARN of the stream, as the caller gave it. */
@@ -7,16 +12,29 @@ export interface CodecContext {
   readonly headers: Readonly<Record<string, string>> | undefined
 }
 
+export type Decode<T> = (bytes: Uint8Array, context: CodecContext) => T
+
 /**
  * Between what a program works with and the bytes of a record. `decode` undoes `encode`, which may put anything around the value, as the
  * framing of the Glue Schema Registry. What either throws refuses the record.
  *
- * Both are synchronous, since the order of puts is the order of their records: what must be fetched, such as a schema, is fetched before.
+ * Both are synchronous, since the order of puts is the order of their records: what must be fetched, such as a key or a schema, is fetched
+ * before. For that are the other two, which producer and consumer call where they are there. A codec around another passes them on.
  */
 export interface Codec<T> {
   /** The bytes are not copied: they must not change until the record has settled. */
   encode(value: T, context: CodecContext): Uint8Array
   decode(bytes: Uint8Array, context: CodecContext): T
+  /**
+   * Asked before each `encode`. Undefined: it can be called at once. While a promise is pending puts wait in line and `offer` takes nothing; if it
+   * rejects, they are refused. It must settle in time by itself.
+   */
+  readyToEncode?(): Promise<void> | undefined
+  /**
+   * Asked for each record before a handler gets it: what decodes these bytes, from now on and for as long as the record is kept. A rejection means
+   * "not now": the shard waits, and asks again until it is there. What will never be had is told by what was given, which throws.
+   */
+  prepareDecode?(bytes: Uint8Array, context: CodecContext): Decode<T> | Promise<Decode<T>>
 }
 
 const BYTES: Codec<Uint8Array> = {

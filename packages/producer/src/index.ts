@@ -1,4 +1,22 @@
-export { bytes, type Codec, type CodecContext, json, text } from '@shardwise/core/codec'
+export {
+  bytes,
+  type Codec,
+  type CodecContext,
+  type CompressedOptions,
+  compressed,
+  type DataKey,
+  type DataKeys,
+  type Decode,
+  type EncryptedOptions,
+  type EncryptionContext,
+  encrypted,
+  json,
+  type KeyRefusal,
+  type KmsDataKeysOptions,
+  type KmsLike,
+  kmsDataKeys,
+  text,
+} from '@shardwise/core/codec'
 export type { FailedRecord } from './failed-record.js'
 export { fromKplProperties, type KplProperties, type KplRemark } from './from-kpl-properties.js'
 export type { HotKey } from './hottest-keys.js'

@@ -1,7 +1,9 @@
 import type { Writable } from 'node:stream'
+import type { Codec } from '@shardwise/core/codec'
 import { EventSource } from '@shardwise/core/events'
 import { InvalidOptionError } from '@shardwise/core/options'
 import { connectKinesis, type KinesisConnection } from '@shardwise/core/transport'
+import { EncodingLine } from './encoding-line.js'
 import { EventLog } from './event-log.js'
 import { Ledger } from './ledger.js'
 import { nodeWritable } from './node-writable.js'
@@ -51,9 +53,12 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
   readonly #options: ProducerOptions<T>
   readonly #settings: ProducerSettings
   readonly #maker: RecordMaker<T>
+  /** Where puts wait for the codec. Undefined: it need not fetch anything. */
+  readonly #line: EncodingLine | undefined
   readonly #ledger: Ledger
   readonly #undelivered: Undelivered | undefined
   readonly #intake: Intake<T> = {
+    whenReady: (run) => (this.#line?.holds === true ? this.#line.after(run) : undefined),
     make: (input) => this.#make(input),
     put: (record, admitted) => record.account!.holder.put(record, admitted),
     hurry: () => {
@@ -67,6 +72,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
   constructor(options: ProducerOptions<T>) {
     this.#settings = checkOptions(options)
     this.#maker = new RecordMaker(this.#settings)
+    this.#line = EncodingLine.of(this.#settings.codec as Codec<never>)
     this.#options = { ...options }
     const { maxBufferedBytes: maxBytes, maxBufferedRecords: maxRecords } = this.#settings
     this.#ledger = new Ledger({ maxBytes, maxRecords }, this.events)
@@ -77,12 +83,12 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
 
   /**
    * Optional: looks at the stream (default: the producer's own) now, so that a wrong name, missing permission or unreachable endpoint shows
-   * here and not with the first record. Rejects with StreamUnusableError, or ProducerClosedError if the producer is closed meanwhile. May
-   * be called again, and for each stream.
+   * here and not with the first record; likewise what the codec must fetch, such as a data key. Rejects with StreamUnusableError, with
+   * RecordRejectedError for the codec, or ProducerClosedError if the producer is closed meanwhile. May be called again, and for each stream.
    */
   async start(stream: string | undefined = this.#settings.stream): Promise<void> {
     if (!isStream(stream)) throw new InvalidOptionError('stream', STREAM_RULE, stream)
-    return this.#streams().of(stream).load()
+    await Promise.all([this.#streams().of(stream).load(), this.#line?.after(() => {})])
   }
 
   /**
@@ -92,6 +98,16 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
    * Rejects with RecordRejectedError (never accepted), DeliveryFailedError, StreamUnusableError, LaneHaltedError or ProducerClosedError.
    */
   put(input: PutInput<T>): Promise<PutResult> {
+    return this.#line?.holds === true ? this.#putInLine(this.#line, input) : this.#put(input)
+  }
+
+  /** What waits for the codec is a put like any other: flush and close wait for it. */
+  async #putInLine(line: EncodingLine, input: PutInput<T>): Promise<PutResult> {
+    this.#streams()
+    return line.after(() => this.#put(input))
+  }
+
+  #put(input: PutInput<T>): Promise<PutResult> {
     const promise = new Promise<PutResult>(captureSettlers)
     const { resolve, reject } = captured
     try {
@@ -106,12 +122,16 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
   }
 
   /**
-   * Accepts the record, or returns false if the buffer is full (`ready` tells when to try again). There is no promise: `outcome` is called
+   * Accepts the record, or returns false if the buffer is full or the codec fetches a key (`ready` tells when to try again). There is no promise: `outcome` is called
    * once when an accepted record has settled, and with `input` itself, so that one function serves all records and the record may carry
    * what you need then. Without it a failure is announced by the event `record-failed` alone. Throws RecordRejectedError, LaneHaltedError,
    * ProducerClosedError or InvalidOptionError; then, and after false, `outcome` is not called.
    */
   offer<R extends PutInput<T>>(input: R, outcome?: PutOutcome<R>): boolean {
+    if (this.#line?.holds === true) {
+      this.#streams()
+      return false
+    }
     const record = this.#make(input)
     if (outcome !== undefined) {
       if (typeof outcome !== 'function') throw new InvalidOptionError('outcome', 'a function', outcome)
@@ -154,9 +174,13 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     return nodeWritable(new RecordSink(this.#intake, options))
   }
 
-  /** Resolves when there is room for what `offer` last turned away. Rejects with ProducerClosedError. */
+  /**
+   * Resolves when there is room for what `offer` last turned away. Rejects with ProducerClosedError, and with RecordRejectedError when the codec cannot
+   * have what it needs.
+   */
   async ready(): Promise<void> {
     this.#streams()
+    if (this.#line?.holds === true) await this.#line.after(() => {})
     return this.#ledger.ready()
   }
 
@@ -212,7 +236,11 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
   async #flush(): Promise<void> {
     const refused = this.#refusedToHook('flush')
     if (refused !== undefined) return refused
-    if (this.#state.kind === 'running') return this.#state.streams.flush()
+    if (this.#state.kind === 'running') {
+      const { streams } = this.#state
+      if (this.#line?.isEmpty === false) await this.#line.passed()
+      return streams.flush()
+    }
     if (this.#state.kind === 'closed') return this.#state.done
   }
 
@@ -248,6 +276,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
 
   /** What the hook for undelivered records puts without awaiting it comes after the flush. */
   async #drain(streams: Streams): Promise<void> {
+    if (this.#line !== undefined) await this.#line.passed()
     do await streams.flush()
     while (!this.#ledger.isEmpty)
   }
@@ -255,8 +284,9 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
   #streams(): Streams {
     if (this.#state.kind === 'running') return this.#state.streams
     if (this.#state.kind === 'closed') {
-      // The closing waits for the hook, and the hook for what it puts.
-      if (this.#state.streams !== undefined && this.#undelivered?.isCaller === true) return this.#state.streams
+      // The closing waits for the hook, and the hook for what it puts; and for what waited for the codec when it was called.
+      const isAwaited = this.#undelivered?.isCaller === true || this.#line?.isTurn === true
+      if (this.#state.streams !== undefined && isAwaited) return this.#state.streams
       throw new ProducerClosedError()
     }
     const { kinesis, client, region, endpoint, credentials, wire, clock } = this.#options

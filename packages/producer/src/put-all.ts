@@ -122,20 +122,25 @@ class PutAll<T, R extends PutInput<T>> {
           return
         }
         this.#reading = PAUSED
-        this.#put(value)
+        const waiting = this.#intake.whenReady(() => this.#put(value))
+        if (waiting === undefined) this.#put(value)
+        else await waiting.catch((error: Error) => this.#put(value, error))
       }
     } catch (thrown) {
       this.#end({ thrown })
     }
   }
 
-  #put(input: R): void {
+  /** `refusal`: of the codec, which cannot have what it needs. */
+  #put(input: R, refusal?: Error): void {
+    if (this.#hasEnded) return
     const slot = new Slot(input)
     if (this.#tail === undefined) this.#head = slot
     else this.#tail.next = slot
     this.#tail = slot
     this.#records++
     try {
+      if (refusal !== undefined) throw refusal
       const record = this.#intake.make(input)
       slot.bytes = record.bytes
       this.#bytes += record.bytes

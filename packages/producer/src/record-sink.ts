@@ -3,6 +3,8 @@ import { signalOf, type WaitOptions } from './wait.js'
 
 /** The way into the producer for whatever feeds it many records. */
 export interface Intake<T> {
+  /** Undefined: `make` can be called at once. Else runs it when it can, in the order of the calls. Rejects with RecordRejectedError. */
+  whenReady<R>(run: () => R | Promise<R>): Promise<R> | undefined
   /** The record of what a caller put. Throws RecordRejectedError. */
   make(input: PutInput<T>): UserRecord
   /** Whether the record is in; otherwise it waits in line and `admitted` tells when it is. Throws for what can never go. */
@@ -49,6 +51,19 @@ export class RecordSink<T> {
 
   /** Undefined when the record is in; otherwise resolves when it is. Throws, and ends, when the record is refused. */
   write(input: PutInput<T>): Promise<void> | undefined {
+    const waiting = this.#intake.whenReady(() => {
+      if (this.#state.kind === 'ended') throw this.#state.reason
+      return this.#write(input)
+    })
+    return (
+      waiting?.catch((error: unknown) => {
+        if (this.#state.kind !== 'ended') this.stop(error)
+        throw error
+      }) ?? this.#write(input)
+    )
+  }
+
+  #write(input: PutInput<T>): Promise<void> | undefined {
     this.#unsettled++
     try {
       const record = this.#intake.make(input)

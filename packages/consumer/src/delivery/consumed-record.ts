@@ -1,5 +1,5 @@
 import type { DecodedAggregate, Tag } from '@shardwise/aggregation'
-import { bytes, type Codec } from '@shardwise/core/codec'
+import { bytes, type Codec, type CodecContext, type Decode } from '@shardwise/core/codec'
 import type { KinesisRecord } from '@shardwise/core/kinesis-port'
 import { type Headers, headersOf, recordIdOf } from '@shardwise/core/record-tags'
 
@@ -71,6 +71,8 @@ export class UserRecord implements ConsumedRecord {
   readonly outsideShardRange: boolean
   readonly arrivedAt: Date | undefined
   readonly #codec: Codec<unknown>
+  /** What the codec has prepared for these bytes. */
+  #prepared: Decode<unknown> | undefined
   #decoded: { readonly data: unknown } | undefined
   readonly #aggregate: DecodedAggregate | undefined
   #headers: Headers | undefined
@@ -103,8 +105,20 @@ export class UserRecord implements ConsumedRecord {
   }
 
   decode(): unknown {
-    this.#decoded ??= { data: decode(this.#codec, this) }
+    this.#decoded ??= { data: decode(this.#codec, this.#prepared, this) }
     return this.#decoded.data
+  }
+
+  /** Undefined: it can be decoded at once. Else resolves when it can, and rejects when the codec cannot have what it needs for now. */
+  prepare(): Promise<void> | undefined {
+    if (this.#prepared !== undefined) return undefined
+    const prepared = this.#codec.prepareDecode!(this.bytes, contextOf(this))
+    const keep = (decode: Decode<unknown>): void => {
+      this.#prepared = decode
+    }
+    if (prepared instanceof Promise) return prepared.then(keep)
+    keep(prepared)
+    return undefined
   }
 
   get headers(): Headers {
@@ -127,11 +141,16 @@ export class UserRecord implements ConsumedRecord {
   }
 }
 
-function decode(codec: Codec<unknown>, record: UserRecord): unknown {
-  const { stream, shardId, partitionKey, headers, sequenceNumber, subSequenceNumber } = record
+function contextOf({ stream, partitionKey, headers }: UserRecord): CodecContext {
+  const isEmpty = Object.keys(headers).length === 0
+  return { stream, partitionKey, headers: isEmpty ? undefined : headers }
+}
+
+function decode(codec: Codec<unknown>, prepared: Decode<unknown> | undefined, record: UserRecord): unknown {
+  const { stream, shardId, sequenceNumber, subSequenceNumber } = record
   try {
-    const isEmpty = Object.keys(headers).length === 0
-    return codec.decode(record.bytes, { stream, partitionKey, headers: isEmpty ? undefined : headers })
+    const context = contextOf(record)
+    return prepared === undefined ? codec.decode(record.bytes, context) : prepared(record.bytes, context)
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause)
     const where = `${sequenceNumber}/${subSequenceNumber} of ${shardId} of ${stream}`

@@ -3,7 +3,7 @@ import { bytes, type Codec } from '@shardwise/core/codec'
 import { type HashKeyRange, hashKeyWords, parseHashKey, toWords } from '@shardwise/core/hash-key'
 import type { KinesisRecord } from '@shardwise/core/kinesis-port'
 import { compareSequenceNumbers, type Position } from '../checkpoints/position.js'
-import { type ConsumedRecord, UserRecord } from './consumed-record.js'
+import { UserRecord } from './consumed-record.js'
 
 /** As many as GetRecords gives Kinesis records. A read of 10 MiB may hold a million tiny user records: they come in parts. */
 export const MAX_BATCH_RECORDS = 10_000
@@ -43,8 +43,8 @@ export class UserRecords {
   }
 
   /** The user records of one read, in order, in non-empty parts of at most MAX_BATCH_RECORDS. Take all parts before the next read. */
-  *batches(records: Iterable<KinesisRecord>): Generator<ConsumedRecord[], void, undefined> {
-    let batch: ConsumedRecord[] = []
+  *batches(records: Iterable<KinesisRecord>): Generator<UserRecord[], void, undefined> {
+    let batch: UserRecord[] = []
     for (const some of parts(records)) {
       const aggregates = decodeAggregates(some.map(({ Data }) => Data ?? NOTHING))
       for (const [i, record] of some.entries()) {
@@ -76,7 +76,7 @@ export class UserRecords {
     return 0
   }
 
-  #userRecord(record: KinesisRecord, aggregate: DecodedAggregate | undefined, index: number): ConsumedRecord {
+  #userRecord(record: KinesisRecord, aggregate: DecodedAggregate | undefined, index: number): UserRecord {
     const partitionKey = aggregate === undefined ? (record.PartitionKey ?? '') : aggregate.partitionKey(index)
     const explicitHashKey = aggregate?.explicitHashKey(index)
     const outside = aggregate !== undefined && this.#isOutside(partitionKey, explicitHashKey)

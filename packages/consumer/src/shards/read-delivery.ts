@@ -3,6 +3,7 @@ import type { Codec } from '@shardwise/core/codec'
 import type { Position } from '../checkpoints/position.js'
 import type { ShardCheckpoints } from '../checkpoints/shard-checkpoints.js'
 import type { Delivery } from '../delivery/delivery.js'
+import type { RecordPreparation } from '../delivery/record-preparation.js'
 import type { PulledShard } from '../delivery/shard-stream.js'
 import { UserRecords } from '../delivery/user-records.js'
 import { withLast } from '../delivery/with-last.js'
@@ -19,6 +20,7 @@ export interface ReadDeliveryOptions {
   readonly lease: Pick<HeldLease, 'shardId' | 'range' | 'resumeFrom'>
   readonly delivery: Delivery
   readonly checkpoints: Pick<ShardCheckpoints, 'forget' | 'startAt'>
+  readonly preparation: Pick<RecordPreparation, 'prepare'>
   readonly processor: Pick<ProcessorCalls, 'reading'> | undefined
   readonly pulled?: Pick<PulledShard, 'last'> | undefined
   readonly reads: Pick<ShardReads, 'completed'>
@@ -60,7 +62,7 @@ export class ReadDelivery {
    * when halted before.
    */
   async deliver(read: ShardRead): Promise<boolean> {
-    const { delivery, checkpoints, processor, pulled, clock } = this.#options
+    const { delivery, checkpoints, preparation, processor, pulled, clock } = this.#options
     const since = clock.now()
     const tally = new ReadTally()
     const completed = (duplicates: number): void => {
@@ -72,7 +74,7 @@ export class ReadDelivery {
       checkpoints.forget()
     }
     for (const [records, last] of withLast(this.#records.batches(read.records))) {
-      if (!(await delivery.room())) return false
+      if (!(await delivery.room()) || !(await preparation.prepare(records))) return false
       processor?.reading({ at: read.readAt, children: last ? read.children : undefined })
       tally.handedIn(records)
       const part = delivery.deliver(records, read.millisBehindLatest, completed)

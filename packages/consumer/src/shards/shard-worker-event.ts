@@ -1,6 +1,7 @@
 import type { CheckpointAwaitedEvent } from '../checkpoints/checkpoint-confirmation.js'
 import type { Position } from '../checkpoints/position.js'
 import type { DeliveryEvent } from '../delivery/delivery-event.js'
+import type { DecodeDelayedEvent } from '../delivery/record-preparation.js'
 import type { ProcessorEvent } from '../processors/processor-calls.js'
 import type { SourceEvent } from '../sources/record-source.js'
 import type { LoopAwaitedEvent } from './loop-wait.js'
@@ -8,6 +9,7 @@ import type { LoopAwaitedEvent } from './loop-wait.js'
 export type ShardWorkerEvent =
   | SourceEvent
   | DeliveryEvent
+  | DecodeDelayedEvent
   | CheckpointAwaitedEvent
   | LoopAwaitedEvent
   | ProcessorEvent

@@ -4,6 +4,7 @@ import { untilConfirmed } from '../checkpoints/checkpoint-confirmation.js'
 import type { Position } from '../checkpoints/position.js'
 import type { RecordPosition } from '../delivery/completed-prefix.js'
 import { HandlerPermit } from '../delivery/handler-permit.js'
+import { RecordPreparation } from '../delivery/record-preparation.js'
 import type { StartGate } from '../delivery/start-gate.js'
 import { LeaseLostError } from '../leases/lease-lost-error.js'
 import { sharedAbort } from '../shared-abort.js'
@@ -82,7 +83,9 @@ export class ShardWorker {
       isHandling: () => this.#readDelivery.isHandling,
       onAbandoned: () => this.#abandoned(),
     })
-    this.#readDelivery = new ReadDelivery({ ...options, ...this.#parts, reads: this.#reads, wait: this.#wait })
+    const { codec } = options
+    const preparation = new RecordPreparation({ ...options, codec, shardId: lease.shardId, halt })
+    this.#readDelivery = new ReadDelivery({ ...options, ...this.#parts, preparation, reads: this.#reads, wait: this.#wait })
   }
 
   get state(): ShardWorkerState {

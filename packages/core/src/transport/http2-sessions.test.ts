@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { constants } from 'node:http2'
+import { type ClientHttp2Stream, constants } from 'node:http2'
 import { type AddressInfo, createServer } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ManualClock } from '../clock.js'
@@ -8,6 +8,7 @@ import type { FanOutPort, ShardSubscription, SubscribeToShardInput } from '../fa
 import { classifyFailure } from '../service-error.js'
 import { connectionError } from './http2-fault.js'
 import { Http2Session, IDLE_MS, MOST_SILENCES, MOST_STREAMS, SILENCE_MS, STREAM_WINDOW_BYTES } from './http2-session.js'
+import { Http2Sessions } from './http2-sessions.js'
 import { connectKinesis, type KinesisConnection, type KinesisConnectionOptions } from './kinesis-connection.js'
 import { EventStreamService, type ReceivedRequest } from './testing/event-stream-service.js'
 import { FRAME, RawHttp2Peer } from './testing/raw-http2-peer.js'
@@ -146,6 +147,32 @@ describe('a session that dies', () => {
     service.requests[3]?.event({ MillisBehindLatest: 1 })
     expect(await again.next()).toEqual({ MillisBehindLatest: 1 })
     expect(service.sessions).toHaveLength(2)
+  })
+
+  test('is not kept, whichever way it came to its end', async () => {
+    const sessions = new Http2Sessions({ clock, connectTimeoutMs: 1_000, tls: () => ({}) })
+    const seek = (url: string): Promise<ClientHttp2Stream> =>
+      new Promise((resolve, reject) => {
+        const begin = (session: Http2Session): void => {
+          const stream = session.request({ ':path': '/', ':method': 'POST' }, '{}')
+          stream.on('error', () => {})
+          resolve(stream)
+        }
+        sessions.seek(new URL(url), { begin, fail: reject })
+      })
+    for (const end of ['cut', 'goaway'] as const) {
+      const stream = await seek(endpoint)
+      const over = new Promise<void>((resolve) => void stream.once('close', resolve))
+      await service.request(service.requests.length)
+      expect(sessions.count).toBe(1)
+      if (end === 'cut') service.cut()
+      else service.sessions.at(-1)?.goaway(constants.NGHTTP2_INTERNAL_ERROR)
+      await over
+      // The session follows its streams.
+      while (sessions.count > 0) await clock.advanceAsync(0)
+    }
+    await failure(seek('http://127.0.0.1:1'))
+    expect(sessions.count).toBe(0)
   })
 
   test('of a GOAWAY with an error fails its streams, too', async () => {

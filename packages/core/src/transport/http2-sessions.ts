@@ -28,6 +28,13 @@ export class Http2Sessions {
     this.#options = options
   }
 
+  /** Sessions that have not ended, those that are being opened included. */
+  get count(): number {
+    let count = 0
+    for (const origin of this.#origins.values()) count += origin.sessions.size
+    return count
+  }
+
   /** Begins a stream as soon as there is room. Returns what withdraws the wish. */
   seek(url: URL, seeker: StreamSeeker): () => void {
     if (this.#destroyed !== undefined) {
