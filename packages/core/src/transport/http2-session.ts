@@ -79,7 +79,8 @@ export class Http2Session {
     this.#state = { kind: 'connecting', timeout }
     session.on('connect', (_session, socket) => {
       this.#socket = socket
-      session.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
+      // Told a tick late: it may be over by now, and then would throw at nobody.
+      if (!session.destroyed) session.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
     })
     session.on('remoteSettings', () => this.#onSettings())
     session.on('goaway', () => this.#retire())
