@@ -18,7 +18,7 @@ import { readFor } from './timed-reading.js'
 
 export interface FanOutSourceOptions {
   readonly port: Pick<FanOutPort, 'subscribeToShard'>
-  readonly registration: Pick<StreamRegistration, 'arn' | 'confirm'>
+  readonly registration: Pick<StreamRegistration, 'arn' | 'hindrance' | 'confirm'>
   /** For what a subscription does not tell: whether a shard that is not found is gone, and its children. */
   readonly control: Pick<KinesisPort, 'listShards'>
   readonly stream: StreamReference
@@ -98,7 +98,7 @@ export class FanOutSource implements RecordSource {
         if (await this.#ask('confirm', signal)) this.#course.verified()
         return undefined
       case 'subscribe':
-        return (await this.#ask('revalidate', signal)) ? this.#subscribe(signal) : undefined
+        return this.#subscribe(signal)
       case 'pull':
         return this.#pull(this.#live!, signal)
       case 'poll':
@@ -127,8 +127,12 @@ export class FanOutSource implements RecordSource {
       consumerArn = await withinTime(clock, REGISTRATION_PATIENCE_MS, (limited) => registration.arn(limited), signal)
     } catch (error) {
       signal.throwIfAborted()
-      return this.#unavailable(classifyFailure(error), signal)
+      const failure = classifyFailure(error)
+      const hindrance = failure.kind === 'timeout' ? registration.hindrance : undefined
+      return this.#unavailable(hindrance ?? failure, signal)
     }
+    // Last: the stream consumer may have been waited for.
+    if (!(await this.#ask('revalidate', signal))) return undefined
     try {
       await this.#open(consumerArn, signal)
       return undefined

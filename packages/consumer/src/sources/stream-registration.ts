@@ -59,9 +59,15 @@ export class StreamRegistration {
   #search: Search | undefined
   #confirming: Promise<boolean> | undefined
   #failures = 0
+  #hindrance: ServiceFailure | undefined
 
   constructor(options: StreamRegistrationOptions) {
     this.#options = options
+  }
+
+  /** What the search under way, or the last one that nobody waited for any more, had to wait for. */
+  get hindrance(): ServiceFailure | undefined {
+    return this.#hindrance
   }
 
   /** Finds or registers the consumer, and does not wait until it can be used. Rejects as the service does, where nothing goes without it. */
@@ -111,6 +117,7 @@ export class StreamRegistration {
 
   #begin(): Search {
     const end = new AbortController()
+    this.#hindrance = undefined
     const arn = this.#seek(end.signal, 'active').then(
       (found) => this.#found(found.arn),
       (error: unknown) => {
@@ -128,14 +135,15 @@ export class StreamRegistration {
     let seen: ConsumerSeen = { is: 'unknown' }
     for (let waits = 0; ; ) {
       signal.throwIfAborted()
-      if (until === 'there' && seen.is === 'there' && seen.status === 'CREATING') return { arn: seen.arn, active: false }
       const step = registrationStep(seen, register)
+      if (until === 'there' && seen.is === 'there' && step.do === 'wait') return { arn: seen.arn, active: false }
       switch (step.do) {
         case 'use':
           return { arn: step.arn, active: true }
         case 'give-up':
           throw this.#unusable(step.because)
         case 'wait':
+          this.#hindrance = classifyFailure(this.#hindering(seen))
           await sleep(clock, backoffDelay(++waits, BETWEEN_LOOKS, random), { signal })
           seen = { is: 'unknown' }
           break
@@ -212,6 +220,16 @@ export class StreamRegistration {
     throw named(
       'InvalidArgumentException',
       `The endpoint does not tell the ARN of stream ${this.#options.stream}, which enhanced fan-out needs: give the stream by its ARN`,
+    )
+  }
+
+  #hindering(seen: ConsumerSeen): Error {
+    const { stream, consumer } = this.#options
+    const which = `stream consumer ${'arn' in consumer ? consumer.arn : consumer.name} of stream ${stream}`
+    if (seen.is === 'there') return named('ResourceInUseException', `The ${which} is ${seen.status}`)
+    return named(
+      'LimitExceededException',
+      `The service does not tell of the ${which} yet: it is asked too often, or changes the stream`,
     )
   }
 
