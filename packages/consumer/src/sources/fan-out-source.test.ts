@@ -37,7 +37,7 @@ function setUp({ resumeFrom = TRIM_HORIZON, startAt, fallback = false, bytes = 6
   }
   const random = seededRandom(seed)
   const place = new ReadingPlace({ shardId: 'shard', resumeFrom, startAt, emit })
-  const lease = { ours: true, confirmed: 0 }
+  const lease = { ours: true, confirmed: 0, revalidate: async () => lease.ours }
   let waited = 0
   const registration = {
     consumer: ARN as string | Error,
@@ -58,7 +58,7 @@ function setUp({ resumeFrom = TRIM_HORIZON, startAt, fallback = false, bytes = 6
     registration,
     control: shard as never,
     lease: {
-      revalidate: async () => lease.ours,
+      revalidate: () => lease.revalidate(),
       confirm: async () => {
         lease.confirmed++
         return lease.ours
@@ -450,6 +450,35 @@ describe('FanOutSource', () => {
       lease.ours = true
       await clock.advanceAsync(5_000)
       expect((await pending).records).toHaveLength(1)
+    })
+
+    it('asks once, however long the answer takes, and says all the while that it waits for it', async () => {
+      const { clock, shard, lease, source, stop, waited } = setUp()
+      let asked = 0
+      let answer = (_: boolean): void => {}
+      lease.revalidate = () => {
+        asked++
+        return new Promise((resolve) => {
+          answer = resolve
+        })
+      }
+      shard.write(1)
+      const pending = source.next(stop.signal)
+      await clock.advanceAsync(600_000)
+      expect([asked, shard.inputs.length, waited()]).toEqual([1, 0, 121])
+      answer(true)
+      await clock.advanceAsync(0)
+      expect((await pending).records).toHaveLength(1)
+    })
+
+    it('ends at once when told to while it waits for the answer', async () => {
+      const { clock, lease, source, stop } = setUp()
+      lease.revalidate = () => new Promise(() => {})
+      const pending = source.next(stop.signal)
+      await clock.advanceAsync(1_000)
+      stop.abort(new Error('enough'))
+      await expect(pending).rejects.toThrow('enough')
+      expect(clock.pendingTimers).toBe(0)
     })
 
     it('asks for the lease after it has waited for the stream consumer', async () => {

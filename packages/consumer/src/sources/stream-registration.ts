@@ -2,6 +2,7 @@ import { type Clock, sleep } from '@shardwise/core/clock'
 import type { FanOutPort, StreamConsumer, StreamConsumerReference } from '@shardwise/core/fan-out-port'
 import type { Random } from '@shardwise/core/random'
 import { classifyFailure, type ServiceFailure } from '@shardwise/core/service-error'
+import { unlessAborted } from '../aborted.js'
 import { backoffDelay } from '../backoff.js'
 import { type ConsumerSeen, registrationStep } from './registration-step.js'
 
@@ -251,13 +252,4 @@ function seenIn(consumer: StreamConsumer | undefined): ConsumerSeen {
 
 function named(name: string, message: string): Error {
   return Object.assign(new Error(message), { name })
-}
-
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason)
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }
