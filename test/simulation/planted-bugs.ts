@@ -84,13 +84,13 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: 'a write of unknown outcome is believed by the counter alone',
     find: 'const steps = found === undefined || !isHeldBy(found, workerId) ? undefined : found.leaseCounter - row.leaseCounter',
     replace: 'const steps = found === undefined ? undefined : found.leaseCounter - row.leaseCounter',
-    caughtAs: /begins a handler call|moved the counter|never delivered/,
+    caughtAs: /begins a handler call|moved the counter|never delivered|shares are unfair/,
   },
   {
     name: 'LATEST is resolved again after a crash',
     find: "return { ShardIteratorType: 'AT_TIMESTAMP', Timestamp: new Date(startAt) }\n    case 'at-timestamp'",
     replace: "return { ShardIteratorType: 'LATEST' }\n    case 'at-timestamp'",
-    caughtAs: /never delivered|before .*, which was written before it/,
+    caughtAs: /never delivered|which is not completed|before .*, which was written before it/,
   },
   {
     name: 'children before their parents',

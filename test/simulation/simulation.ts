@@ -12,6 +12,8 @@ const PRODUCERS_CLOSE_WITHIN_MS = 20_000
 
 export interface SimulationOptions {
   readonly seed: number
+  /** What goes wrong, in place of what the seed has in store. */
+  readonly plan?: Plan | undefined
   /** Which of the plan's disturbances happen. Default: all. */
   readonly only?: ReadonlySet<number> | undefined
   /** Is told of whatever happens. */
@@ -46,14 +48,14 @@ class Simulation {
   readonly #disturber: Disturber
   readonly #violations: string[] = []
 
-  constructor({ seed, only, trace }: SimulationOptions) {
+  constructor({ seed, plan, only, trace }: SimulationOptions) {
     this.#only = only
     const violated = (what: string): void => {
       this.#violations.push(`${this.#world.time.now.toFixed(3)}: ${what}`)
       this.#world.trace(`VIOLATED: ${what}`)
     }
     this.#world = new World({ seed, violated, trace })
-    this.#plan = planOf(seed, this.#world.settings.consumer.failoverTimeMs)
+    this.#plan = plan ?? planOf(seed, this.#world.settings.consumer.failoverTimeMs)
     this.#disturber = new Disturber(this.#world)
   }
 

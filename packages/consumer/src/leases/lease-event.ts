@@ -48,6 +48,8 @@ export type LeaseEvent =
     }
   /** Renewals have not succeeded for so long that the lease may be lost: nothing is delivered until one does. */
   | { readonly type: 'lease-in-doubt'; readonly leaseKey: string }
+  /** A lease that was in doubt is ours after all: the work goes on. */
+  | { readonly type: 'lease-confirmed'; readonly leaseKey: string }
   /** A row that looks like a lease and cannot be used. Its shard is not read until the row is repaired. Once per row. */
   | { readonly type: 'lease-malformed'; readonly leaseKey: string; readonly reason: string }
   /** KCL made this row with LATEST: records that arrived before now and were not read by KCL are skipped, as in KCL. */

@@ -427,6 +427,18 @@ describe('trust', () => {
     expect(answer.outcome).toBe(true)
     expect(tenure.isOurs()).toBe(true)
     expect(tenure.signal.aborted).toBe(false)
+    const words = events.map(({ type }) => type).filter((type) => type !== 'lease-store-failed')
+    expect(words).toEqual(['lease-in-doubt', 'lease-confirmed'])
+  })
+
+  test('the answer that shows an old attempt landed does not end the doubt, the renewal after it does', async () => {
+    network.next('renew', 'unanswered')
+    network.outage = 'lost'
+    await clock.advanceAsync(20_000)
+    network.outage = undefined
+    await clock.advanceAsync(TICK)
+    expect(tenure.isOurs()).toBe(true)
+    expect(events.filter(({ type }) => type === 'lease-confirmed')).toHaveLength(1)
   })
 
   test('does not come back when somebody had it', async () => {

@@ -302,7 +302,9 @@ export class LeaseTenure implements HeldLease {
     }
     this.#schedule.answered()
     if (outcome.is === 'refused') return outcome
-    this.#inDoubt = false
+    // What an old attempt proves may be too old to be trusted.
+    if (!this.isTrusted()) this.#schedule.soon(clock.now())
+    else if (this.#inDoubt) this.#beyondDoubt()
     // An earlier renewal that turns out to have landed is as good as this one, unless there is more to write.
     const incomplete = this.#wanted.missingIn(this.#owned.row) !== undefined
     if (outcome.is === 'changed' && (operation !== 'renew' || incomplete)) this.#schedule.soon(clock.now())
@@ -325,6 +327,11 @@ export class LeaseTenure implements HeldLease {
     if (this.#inDoubt || this.#owned.isTrusted()) return
     this.#inDoubt = true
     emit({ type: 'lease-in-doubt', leaseKey: this.leaseKey })
+  }
+
+  #beyondDoubt(): void {
+    this.#inDoubt = false
+    this.#options.emit({ type: 'lease-confirmed', leaseKey: this.leaseKey })
   }
 
   #heedRequest(row: Lease): void {
