@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Consumer } from '@shardwise/consumer'
 import { expect, it } from 'vitest'
 import { Deliveries, eventually, recorded, StreamHarness } from './consumer-harness.js'
+import { fastClock } from './fast-clock.js'
 import { NetworkLink } from './network-link.js'
 
 const KEYS = 16
@@ -68,12 +69,13 @@ it('enhanced fan-out over HTTP/2: shared by two, handed over, split and merged: 
 })
 
 it('enhanced fan-out: the network falls silent for a while: nothing is lost, repeated or out of order', async () => {
-  await using harness = await StreamHarness.start(2)
+  const clock = fastClock(5)
+  await using harness = await StreamHarness.start(2, { clock })
   await using link = await NetworkLink.to(harness.local.kinesisEndpoint)
   const load = new Load(harness)
   const got = new Deliveries()
   // Leases are renewed all the while: DynamoDB is reached by another way.
-  const consumer = harness.consumer({ retrieval: { fanOut: {} }, endpoint: link.endpoint })
+  const consumer = harness.consumer({ retrieval: { fanOut: {} }, endpoint: link.endpoint, clock, failoverTimeMs: 50_000 })
   const events = recorded(consumer)
   const run = consumer.run(got.by('it'))
   await load.more(32)
@@ -102,7 +104,8 @@ it('enhanced fan-out: subscriptions that end early, are reset, fail, are taken o
     // All of them are on one connection, so this is for the end.
     { by: 'break', hold: others },
   ] as const
-  await using harness = await StreamHarness.start(interruptions.length)
+  const clock = fastClock(5)
+  await using harness = await StreamHarness.start(interruptions.length, { clock })
   const shards = (await harness.openShards()).map(({ ShardId }) => ShardId!)
   const faults = interruptions.map((interruption, i) =>
     harness.local.faults.on('SubscribeToShard', {
@@ -112,7 +115,7 @@ it('enhanced fan-out: subscriptions that end early, are reset, fail, are taken o
   )
   const load = new Load(harness)
   const got = new Deliveries()
-  const consumer = harness.consumer({ retrieval: { fanOut: {} } })
+  const consumer = harness.consumer({ retrieval: { fanOut: {} }, clock, failoverTimeMs: 50_000 })
   const events = recorded(consumer)
   const run = consumer.run(got.by('it'))
   const started = (shard: string): number =>
@@ -145,7 +148,7 @@ it('enhanced fan-out: subscriptions that end early, are reset, fail, are taken o
 }, 120_000)
 
 it('enhanced fan-out: handlers of one shard that hang do not keep the records of others, on the same connection', async () => {
-  await using harness = await StreamHarness.start(2)
+  await using harness = await StreamHarness.start(2, { quotas: false })
   const got = new Deliveries()
   let open = (): void => {}
   const gate = new Promise<void>((resolve) => {

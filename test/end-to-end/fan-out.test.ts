@@ -1,17 +1,10 @@
-import { type Clock, systemClock } from '@shardwise/core/clock'
 import type { LocalServices, ObservedCall } from '@shardwise/local'
 import { expect, it } from 'vitest'
 import { Deliveries, eventually, heldShards, StreamHarness } from './consumer-harness.js'
+import { fastClock } from './fast-clock.js'
 import { Fleet, KEYS } from './fleet.js'
 import { NetworkLink } from './network-link.js'
 import { FAN_OUT } from './retrievals.js'
-
-/** Ten times as fast as the machine's: a worker that cannot subscribe asks again after half a minute, and then after one. */
-const fastClock: Clock = {
-  now: () => systemClock.now() * 10,
-  wallTime: () => systemClock.wallTime(),
-  schedule: (delayMs, run, options) => systemClock.schedule(delayMs / 10, run, options),
-}
 
 /** Calls of an operation that the service has answered, not refused. */
 class Answered {
@@ -103,7 +96,8 @@ it('polls while the consumer cannot be registered, and while shards cannot be su
   await using link = await NetworkLink.to(harness.local.kinesisEndpoint)
   const consumer = harness.consumer({
     ...{ retrieval: { fanOut: { fallbackToPolling: true } }, endpoint: link.endpoint },
-    ...{ clock: fastClock, failoverTimeMs: 100_000, idleTimeBetweenReadsMs: 2_000 },
+    // Who cannot subscribe asks again after half a minute, and then after one.
+    ...{ clock: fastClock(10), failoverTimeMs: 100_000, idleTimeBetweenReadsMs: 2_000 },
   })
   const subscribed = new Set<string>()
   consumer.events.on('subscription-started', ({ shardId }) => subscribed.add(shardId))

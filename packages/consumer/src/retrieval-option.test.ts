@@ -33,7 +33,7 @@ describe('retrieval', () => {
 
   it.each<{ given: object; option: string; message: string }>([
     { given: { retrieval: 'fanOut' }, option: 'retrieval', message: "'polling' or { fanOut" },
-    { given: { retrieval: { fanOut: true } }, option: 'retrieval.fanOut', message: 'consumerName' },
+    { given: { retrieval: { fanOut: true } }, option: 'retrieval.fanOut', message: '`retrieval.fanOut` must be { consumerName' },
     { given: { retrieval: { fanout: {} } }, option: 'fanout', message: 'no such option' },
     { given: { retrieval: { fanOut: { name: 'x' } } }, option: 'name', message: 'no such option' },
     { given: { retrieval: { fanOut: { consumerName: 'a b' } } }, option: 'retrieval.fanOut.consumerName', message: '1 to 128' },

@@ -42,6 +42,7 @@ export interface RetrievalContext {
   readonly kinesis: object | undefined
 }
 
+const FAN_OUT_SAYS = '{ consumerName, consumerArn, register, fallbackToPolling }, each of them optional'
 const SAYS = "'polling' or { fanOut: { consumerName, consumerArn, register, fallbackToPolling } }"
 /** https://docs.aws.amazon.com/kinesis/latest/APIReference/API_RegisterStreamConsumer.html: ConsumerName; API_SubscribeToShard.html: ConsumerARN. */
 const NAME = /^[a-zA-Z0-9_.-]{1,128}$/
@@ -79,7 +80,7 @@ function settingsOf(given: RetrievalOption, context: RetrievalContext): Retrieva
   if (typeof given !== 'object' || given === null) throw new InvalidOptionError('retrieval', SAYS, given)
   refuseUnknownOptions(given, ['fanOut'])
   const { fanOut } = given
-  if (typeof fanOut !== 'object' || fanOut === null) throw new InvalidOptionError('retrieval.fanOut', SAYS, fanOut)
+  if (typeof fanOut !== 'object' || fanOut === null) throw new InvalidOptionError('retrieval.fanOut', FAN_OUT_SAYS, fanOut)
   refuseUnknownOptions(fanOut, ['consumerName', 'consumerArn', 'register', 'fallbackToPolling'])
   const { applicationName, severalStreams, streams, kinesis } = context
   const { consumerName, consumerArn } = fanOut

@@ -79,7 +79,8 @@ export class Http2Session {
     this.#state = { kind: 'connecting', timeout }
     session.on('connect', (_session, socket) => {
       this.#socket = socket
-      session.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
+      // Told a tick late: it may be over by now, and then would throw at nobody.
+      if (!session.destroyed) session.setLocalWindowSize(CONNECTION_WINDOW_BYTES)
     })
     session.on('remoteSettings', () => this.#onSettings())
     session.on('goaway', () => this.#retire())
@@ -89,7 +90,8 @@ export class Http2Session {
 
   /** Streams that it takes now. */
   get room(): number {
-    if (this.#state.kind !== 'open' || this.#session.closed) return 0
+    // Of a session that broke the streams end first.
+    if (this.#state.kind !== 'open' || this.#session.closed || this.#session.destroyed) return 0
     return Math.max(0, this.#allowed - this.#streams)
   }
 

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { type ClientHttp2Stream, constants } from 'node:http2'
-import { type AddressInfo, createServer } from 'node:net'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ManualClock } from '../clock.js'
 import type { FanOutPort, ShardSubscription, SubscribeToShardInput } from '../fan-out-port.js'
@@ -149,6 +150,27 @@ describe('a session that dies', () => {
     expect(service.sessions).toHaveLength(2)
   })
 
+  test('gives nobody who waits for room the room of its broken streams', async () => {
+    const peer = new RawHttp2Peer()
+    const place = await peer.start()
+    peer.onConnection = (accepted) => {
+      if (peer.connections.length === 1) accepted.settings(1)
+    }
+    peer.onFrame = (from, { type, stream }) => type === FRAME.headers && from.accept(stream)
+    const fanOut = connect({ endpoint: place })
+    const [first] = await subscribed(fanOut, 1)
+    const secondConnects = peer.connected(2)
+    const second = fanOut.subscribeToShard(shard(1))
+    await secondConnects
+    const broken = failure(first!.next())
+    peer.connections[0]?.socket.resetAndDestroy()
+    await broken
+    peer.connections[1]?.settings(1)
+    await second
+    expect(peer.connections.map(({ frames }) => frames.filter(({ type }) => type === FRAME.headers).length)).toEqual([1, 1])
+    await peer.stop()
+  })
+
   test('is not kept, whichever way it came to its end', async () => {
     const sessions = new Http2Sessions({ clock, connectTimeoutMs: 1_000, tls: () => ({}) })
     const seek = (url: string): Promise<ClientHttp2Stream> =>
@@ -273,6 +295,23 @@ describe('connecting', () => {
       expect(classifyFailure(await error)).toMatchObject({ kind: 'timeout', retryable: true, written: 'no' })
     }
     silent.close()
+  })
+
+  test('and closed, or broken, in the moment in which it is established: ends as any other does', async () => {
+    const thrown: unknown[] = []
+    const onThrown = (error: unknown): void => void thrown.push(error)
+    process.on('uncaughtException', onThrown)
+    const made = connection()
+    // Node tells of the connection one tick after it was established.
+    const onSocket = (message: unknown): void =>
+      void (message as { socket: Socket }).socket.once('connect', () => process.nextTick(() => made.close()))
+    subscribe('net.client.socket', onSocket)
+    const error = await failure(made.fanOut.subscribeToShard(shard(0)))
+    unsubscribe('net.client.socket', onSocket)
+    for (let turns = 0; turns < 20; turns++) await clock.advanceAsync(0)
+    process.off('uncaughtException', onThrown)
+    expect(error).toMatchObject({ name: 'AbortError' })
+    expect(thrown).toEqual([])
   })
 
   test('to nobody: says where, and tries again when asked to', async () => {
