@@ -105,8 +105,7 @@ function disturbance(random: Random, kind: Disturbance['kind'], failoverTimeMs: 
       return { kind, whom: whom(random), service: pick(random, ['kinesis', 'dynamodb', 'dynamodb', 'both'] as const), forMs }
     case 'pause': {
       const suspended = random() < 0.3
-      // Less is not noticed (trust-window.ts), and with a short failover time that is a promise that is not kept yet.
-      return { kind, whom: whom(random), suspended, forMs: suspended ? Math.max(forMs, 1_100) : forMs }
+      return { kind, whom: whom(random), suspended, forMs }
     }
     case 'kill':
       return { kind, whom: whom(random), againAfterMs: random() < 0.7 ? Math.round(random() * failoverTimeMs * 2) : undefined }

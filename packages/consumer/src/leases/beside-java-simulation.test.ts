@@ -83,8 +83,8 @@ async function history(world: MixedWorld, layout: Layout): Promise<readonly Simu
   await world.pass(FAILOVER_MS * 4)
   const alive = world.workers.filter((worker) => !gone.has(worker))
   for (const worker of alive) if (worker.paused) worker.resume()
-  // A leader of Java's is known to be gone after its lock's time.
-  await world.pass(150_000)
+  // A leader of Java's is known to be gone after its lock's time, and a shard may have all of its records still to be read then.
+  await world.pass(400_000)
   return alive
 }
 

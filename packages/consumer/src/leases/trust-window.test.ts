@@ -11,6 +11,7 @@ test.each([
   ['when the wall clock was set back', 5_000, -60_000, true],
   ['when the wall clock is a little ahead', 5_000, 5_999, true],
   ['when the machine was suspended for a second', 5_000, 6_000, false],
+  ['when it was suspended for less, and that time is over', 8_500, 9_001, false],
 ])('a write sent %s', (_name, elapsed, wallElapsed, trusted) => {
   expect(isTrusted(SENT, { now: SENT.now + elapsed, wallTime: SENT.wallTime + wallElapsed }, 10_000)).toBe(trusted)
 })

@@ -26,6 +26,6 @@ export function elapsedMs(from: Moment, to: Moment): number {
  * suspended; the wall clock shows that.
  */
 export function isTrusted(sent: Moment, at: Moment, failoverTimeMs: number): boolean {
-  const elapsed = at.now - sent.now
-  return elapsed < failoverTimeMs * (1 - MARGIN) && at.wallTime - sent.wallTime - elapsed < SUSPENSION_MS
+  const elapsed = elapsedMs(sent, at)
+  return elapsed < failoverTimeMs * (1 - MARGIN) && elapsed - (at.now - sent.now) < SUSPENSION_MS
 }
