@@ -108,7 +108,8 @@ export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
    * Payload bytes of Kinesis records in memory, read and not completed, of all shards together. Default 64 MiB; 1 MiB to 16 GiB. One shard holds at most 8 MiB and one
    * read (10 MiB) more, and while nothing is left shards are not read ahead of their handlers. Each shard may hold its part
    * of one half, whatever the others hold, so that shards whose handlers hang do not keep the others waiting. Objects made of the
-   * records, and answers being parsed, come on top, and with enhanced fan-out up to 512 KiB of each shard that wait in the connection.
+   * records, and answers being parsed, come on top; with enhanced fan-out also what waits in a shard's connection (512 KiB), and an event that
+   * is larger than the part of its shard.
    */
   readonly maxBufferedBytes?: number | undefined
   /**

@@ -21,7 +21,8 @@ const packed = new Int32Array(KEY_WORDS)
  * The shard of a partition key, by one map. What MD5 said of keys seen lately is remembered by their characters, one key to a slot, where the
  * newest wins. The keys themselves are not kept: V8 would keep with each the whole text that it was cut out of.
  *
- * Measured (`npm run bench -- --cpu key-to-shard`): a key seen lately takes a third of the time; keys that never come again cost 3 % more.
+ * Measured on Node 20 with 16 characters and 1,000 shards: where a thousand keys return, each takes a third of the time (60 ns against 185);
+ * keys that never come again cost 5 % more. Of more than about four thousand keys too few are found, and nothing is gained.
  */
 export class KeyRouter {
   readonly #map: ShardMap

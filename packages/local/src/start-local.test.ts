@@ -1,4 +1,6 @@
 import { Agent } from 'node:https'
+import { connect } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import {
   CreateTableCommand,
   DescribeTableCommand,
@@ -35,6 +37,19 @@ const cleanUp: (() => void | Promise<void>)[] = []
 afterEach(async () => {
   for (const step of cleanUp.splice(0).reverse()) await step()
 })
+
+function isReached(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, timeout: 2_000 })
+    const settle = (reached: boolean): void => {
+      socket.destroy()
+      resolve(reached)
+    }
+    socket.once('connect', () => settle(true))
+    socket.once('error', () => settle(false))
+    socket.once('timeout', () => settle(false))
+  })
+}
 
 async function start(options: LocalOptions = {}): Promise<LocalServices> {
   const local = await startLocal({ transitionMs: { create: 0, delete: 0, update: 0 }, ...options })
@@ -373,6 +388,21 @@ describe('options', () => {
     expect(error).toMatchObject({ option: 'dynamodbPort', port: taken })
     const again = await start({ port, dynamodb: false })
     expect(again.kinesisEndpoint).toBe(`http://127.0.0.1:${port}`)
+  })
+
+  it('is reached from this machine alone, unless told otherwise', async () => {
+    const outside = Object.values(networkInterfaces()).flatMap((each = []) => each.filter(({ internal }) => !internal))
+    // All of 127.0.0.0/8 is this machine on Linux: a server on all addresses would answer there too.
+    const others = [...outside.filter(({ family }) => family === 'IPv4').map(({ address }) => address), '127.0.0.2']
+    const local = await start()
+    const everywhere = await start({ host: '0.0.0.0' })
+    const port = (endpoint: string): number => Number(new URL(endpoint).port)
+    for (const address of others) {
+      expect(await isReached(address, port(local.kinesisEndpoint)), `Kinesis on ${address}`).toBe(false)
+      expect(await isReached(address, port(local.dynamodbEndpoint)), `DynamoDB on ${address}`).toBe(false)
+    }
+    if (outside.length > 0 || process.platform === 'linux')
+      expect(await isReached(others[0]!, port(everywhere.kinesisEndpoint))).toBe(true)
   })
 
   it('keeps data from one start away from the next', async () => {

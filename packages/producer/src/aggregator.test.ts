@@ -39,6 +39,19 @@ describe('Aggregator', () => {
     for (const entry of out) if (entry.isAggregate) expect(entry.wire.Data.byteLength).toBeLessThanOrEqual(1000)
   })
 
+  test.each<[string, number, number]>([
+    ['at most half full lies in bytes of just its size', 10_000, 0],
+    ['more than half full keeps the buffer that it was written into', 14_000, 50_000],
+  ])('an aggregate that is %s', (_, size, bufferBytes) => {
+    const aggregator = new Aggregator({ ...options, maxBytes: 50_000 }, new LoneRecords())
+    const out: Entry[] = []
+    for (let i = 0; i < 2; i++) aggregator.add(recordOf('a', size), 0, s0, 0, out)
+    aggregator.closeAll(out)
+    const { Data } = out[0]!.wire
+    expect(Data.buffer.byteLength).toBe(bufferBytes || Data.byteLength)
+    expect(decodeAggregate(Data)).toHaveLength(2)
+  })
+
   test('closes at the number of records', () => {
     const aggregator = new Aggregator({ ...options, maxRecords: 3 }, new LoneRecords())
     const out: Entry[] = []

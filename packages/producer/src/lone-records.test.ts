@@ -51,6 +51,9 @@ describe('LoneRecords', () => {
       { numRuns: 200 },
     )
     // The scratch buffer is used again, and none of the entries is in it.
-    for (const [entry, copy] of kept) expect(Buffer.compare(entry.wire.Data, copy)).toBe(0)
+    for (const [entry, copy] of kept) {
+      expect(Buffer.compare(entry.wire.Data, copy)).toBe(0)
+      expect(entry.wire.Data.buffer.byteLength).toBe(copy.byteLength)
+    }
   })
 })

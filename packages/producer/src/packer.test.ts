@@ -123,6 +123,30 @@ describe('Packer', () => {
     expect(out[1]!.shard).toBe(stream.view.shard('left'))
   })
 
+  test.each([100, 5000])(
+    'after %i records of few keys each goes by the map that is, through reshards and a stream made anew',
+    (times) => {
+      const stream = new KnownStream(whole)
+      const packer = packerOf({ aggregation: 'off' }, stream)
+      const place = (key: string): Entry => {
+        const out: Entry[] = []
+        packer.add(recordOf(key), 0, out)
+        return out[0]!
+      }
+      for (const shards of [[whole], [left, right], [shardOf('merged')], [left, right]]) {
+        if (shards[0] === left) stream.forget()
+        stream.list(...shards)
+        packer.adapt([])
+        for (let i = 0; i < times; i++) {
+          const key = `key-${i % 20}`
+          const { shard } = place(key)
+          const expected = shards.find(({ range }) => inRange(effectiveHashKey(key, undefined), range))!
+          if (shard !== stream.view.shard(expected.shardId)) expect([key, shard]).toEqual([key, expected])
+        }
+      }
+    },
+  )
+
   test.each<[string, number, number | undefined, number]>([
     ['as the option says', 1024 * 1024, 2000, 2000],
     ['by default as the KPL', 1024 * 1024, undefined, 51_200],

@@ -117,17 +117,20 @@ describe('RequestSender', () => {
     expect(sender.nextTimeout).toBe(110)
   })
 
-  test.each<[string, number, number]>([
-    ['of an answered request are free', 0, 1],
-    ['of one that was given up are not, since someone may still read them', 100, 0],
-  ])('the bytes %s', async (_, giveUpAt, released) => {
+  test.each<[string, number, Error | undefined, number]>([
+    ['of an answered request are free', 0, undefined, 1],
+    ['of one that was refused are free', 0, named('InternalFailureException'), 1],
+    ['of one that was given up are not, since someone may still read them', 100, undefined, 0],
+    ['of one that the connection gave up are not either', 0, named('TimeoutError'), 0],
+  ])('the bytes %s', async (_, giveUpAt, failure, released) => {
     const { sender, calls } = bench()
     let times = 0
     const packed = { bytes: new Uint8Array(9), byteLength: 9, release: () => times++ }
     const entry = Entry.aggregate([recordOf('a'), recordOf('b')], shardOf('s'), packed, 0)
     sender.send([entry], 0)
     sender.giveUp(giveUpAt)
-    calls[0]!.resolve({ Records: [result] })
+    if (failure === undefined) calls[0]!.resolve({ Records: [result] })
+    else calls[0]!.reject(failure)
     await settle()
     entry.dissolve()
     expect(times).toBe(released)

@@ -66,8 +66,7 @@ export class RequestSender {
     for (const request of this.#underWay) {
       if (request.sentAt + this.#timeoutMs > now) return
       this.#underWay.delete(request)
-      // Whoever has the request may go on reading its bytes.
-      for (const entry of request.entries) entry.keepBytes()
+      leaveBytes(request.entries)
       const cause = new Error(`PutRecords was not answered within requestTimeoutMs (${this.#timeoutMs})`)
       cause.name = 'TimeoutError'
       request.abort.abort(cause)
@@ -86,7 +85,15 @@ export class RequestSender {
       if (results.length !== entries.length) return { kind: 'miscounted', results: results.length }
       return { kind: 'answered', results }
     } catch (cause) {
-      return { kind: 'failed', failure: classifyFailure(cause), cause }
+      const failure = classifyFailure(cause)
+      // The connection has the same time for a call as we have, and may be the first to give it up.
+      if (failure.kind === 'timeout') leaveBytes(entries)
+      return { kind: 'failed', failure, cause }
     }
   }
+}
+
+/** Whoever has a request that was given up may go on reading its bytes. */
+function leaveBytes(entries: readonly Entry[]): void {
+  for (const entry of entries) entry.keepBytes()
 }

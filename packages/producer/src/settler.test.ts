@@ -185,6 +185,17 @@ describe('Settler', () => {
     expect([bench.account.isEmpty, bench.dispatcher.queued]).toEqual([true, 0])
   })
 
+  test.each<[string, PutRecordsResult, boolean]>([
+    ['is delivered', written('whole'), true],
+    ['fails', { ErrorCode: 'ValidationException', ErrorMessage: 'm' }, true],
+    ['goes again', { ErrorCode: 'InternalFailure', ErrorMessage: 'm' }, false],
+  ])('the bytes of what %s', (_, result, areFree) => {
+    const [bench, entries] = flying()
+    bench.answer(entries, 10, result)
+    if (areFree) expect(() => entries[0]!.wire).toThrow('has ended')
+    else expect(entries[0]!.wire.Data.byteLength).toBeGreaterThan(0)
+  })
+
   test('counts each result of a request for itself, and only the throttled ones as throttled', () => {
     const bench = new Bench({ aggregation: 'off' }, whole)
     bench.queue(...['a', 'b', 'c', 'd'].map((key) => bench.record(key, 5n)))

@@ -157,7 +157,7 @@ describe('FanOutCourse', () => {
       expect(one.step(22_500)).toEqual({ do: 'subscribe' })
     })
 
-    it.each<FailureKind>(['not-found', 'limit-exceeded', 'invalid', 'access-denied'])(
+    it.each<FailureKind>(['not-found', 'limit-exceeded', 'invalid', 'in-use', 'access-denied'])(
       'no consumer to subscribe with, %s: at once',
       (kind) => {
         const one = course(true)

@@ -210,8 +210,9 @@ export class FanOutCourse {
   }
 }
 
-/** What has no consumer to subscribe with does not come by waiting for it. */
+/** What has no consumer to subscribe with does not come by waiting for it, or was waited for already. */
+const WITHOUT_CONSUMER: ReadonlySet<FailureKind> = new Set(['not-found', 'limit-exceeded', 'invalid', 'in-use'])
+
 function fallBackAfter({ kind }: ServiceFailure, unavailable: boolean): number {
-  const most = FALL_BACK_AFTER[kind]
-  return unavailable && (kind === 'not-found' || kind === 'limit-exceeded' || kind === 'invalid') ? 1 : most
+  return unavailable && WITHOUT_CONSUMER.has(kind) ? 1 : FALL_BACK_AFTER[kind]
 }

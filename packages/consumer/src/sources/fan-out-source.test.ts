@@ -1,5 +1,6 @@
-import { ManualClock } from '@shardwise/core/clock'
+import { ManualClock, sleep } from '@shardwise/core/clock'
 import { seededRandom } from '@shardwise/core/random'
+import { classifyFailure, type ServiceFailure } from '@shardwise/core/service-error'
 import fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { LATEST, type Position, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
@@ -36,12 +37,13 @@ function setUp({ resumeFrom = TRIM_HORIZON, startAt, fallback = false, bytes = 6
   }
   const random = seededRandom(seed)
   const place = new ReadingPlace({ shardId: 'shard', resumeFrom, startAt, emit })
-  const lease = { ours: true, confirmed: 0 }
+  const lease = { ours: true, confirmed: 0, revalidate: async () => lease.ours }
   let waited = 0
   const registration = {
     consumer: ARN as string | Error,
     asked: 0,
     known: true,
+    hindrance: undefined as ServiceFailure | undefined,
     arn: async () => {
       registration.asked++
       if (registration.consumer instanceof Error) throw registration.consumer
@@ -56,7 +58,7 @@ function setUp({ resumeFrom = TRIM_HORIZON, startAt, fallback = false, bytes = 6
     registration,
     control: shard as never,
     lease: {
-      revalidate: async () => lease.ours,
+      revalidate: () => lease.revalidate(),
       confirm: async () => {
         lease.confirmed++
         return lease.ours
@@ -166,6 +168,23 @@ describe('FanOutSource', () => {
       { reason: 'completed', lastedMs: 300_000, retryInMs: 0, failure: undefined },
     ])
     expect(type('read-failed')).toEqual([])
+  })
+
+  it.each(['0', '105'])('never goes back, whatever a quiet subscription says that it has come to: %s', async (continuation) => {
+    const { shard, until, next, delivered, written } = setUp()
+    if (continuation !== '0') {
+      shard.write(1)
+      await until(1)
+    }
+    shard.continuation = () => continuation
+    await next()
+    shard.live!.end()
+    shard.write(1)
+    await until(delivered.length + 1)
+    expect(delivered).toEqual(written())
+    expect(shard.inputs[1]!.StartingPosition).toEqual(
+      continuation === '0' ? { Type: 'TRIM_HORIZON' } : { Type: 'AFTER_SEQUENCE_NUMBER', SequenceNumber: '110' },
+    )
   })
 
   it('scenario 29: error before first event: begins again where it began', async () => {
@@ -433,6 +452,52 @@ describe('FanOutSource', () => {
       expect((await pending).records).toHaveLength(1)
     })
 
+    it('asks once, however long the answer takes, and says all the while that it waits for it', async () => {
+      const { clock, shard, lease, source, stop, waited } = setUp()
+      let asked = 0
+      let answer = (_: boolean): void => {}
+      lease.revalidate = () => {
+        asked++
+        return new Promise((resolve) => {
+          answer = resolve
+        })
+      }
+      shard.write(1)
+      const pending = source.next(stop.signal)
+      await clock.advanceAsync(600_000)
+      expect([asked, shard.inputs.length, waited()]).toEqual([1, 0, 121])
+      answer(true)
+      await clock.advanceAsync(0)
+      expect((await pending).records).toHaveLength(1)
+    })
+
+    it('ends at once when told to while it waits for the answer', async () => {
+      const { clock, lease, source, stop } = setUp()
+      lease.revalidate = () => new Promise(() => {})
+      const pending = source.next(stop.signal)
+      await clock.advanceAsync(1_000)
+      stop.abort(new Error('enough'))
+      await expect(pending).rejects.toThrow('enough')
+      expect(clock.pendingTimers).toBe(0)
+    })
+
+    it('asks for the lease after it has waited for the stream consumer', async () => {
+      const { clock, shard, lease, registration, source, stop } = setUp()
+      shard.write(1)
+      registration.arn = async () => {
+        if (clock.now() < 20_000) await sleep(clock, 20_000)
+        return ARN
+      }
+      const pending = source.next(stop.signal)
+      await clock.advanceAsync(10_000)
+      lease.ours = false
+      await clock.advanceAsync(50_000)
+      expect(shard.inputs).toEqual([])
+      lease.ours = true
+      await clock.advanceAsync(5_000)
+      expect((await pending).records).toHaveLength(1)
+    })
+
     it('does not subscribe any more when the lease is not ours', async () => {
       const { clock, shard, lease, source, stop, until } = setUp()
       shard.write(1)
@@ -560,6 +625,18 @@ describe('FanOutSource', () => {
       shard.write(2)
       await until(2)
       expect([clock.now() < 1_000, shard.inputs.length, delivered]).toEqual([true, 0, written()])
+    })
+
+    it('does so when the stream consumer has been waited for, and says why it cannot be used', async () => {
+      const { clock, shard, registration, until, type } = setUp({ fallback: true })
+      registration.arn = () => new Promise(() => {})
+      registration.hindrance = classifyFailure(failure('ResourceInUseException', 'The stream consumer is DELETING'))
+      shard.write(2)
+      await until(2)
+      expect(clock.now()).toBeLessThan(31_000)
+      expect(type('fan-out-suspended')).toMatchObject([
+        { failure: { kind: 'in-use', message: 'The stream consumer is DELETING' } },
+      ])
     })
 
     it('is not in a hurry where a subscription fails once', async () => {

@@ -1,8 +1,9 @@
-import { type Clock, sleep } from '@shardwise/core/clock'
+import { type Clock, type Scheduled, sleep } from '@shardwise/core/clock'
 import type { FanOutPort, ShardSubscription, SubscribeToShardEvent } from '@shardwise/core/fan-out-port'
 import type { KinesisPort, KinesisRecord, StreamReference } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
 import { classifyFailure, type ServiceFailure, withAdvice } from '@shardwise/core/service-error'
+import { unlessAborted } from '../aborted.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import { withinTime } from '../leases/time-limit.js'
 import type { ShardRoom } from './byte-budget.js'
@@ -18,7 +19,7 @@ import { readFor } from './timed-reading.js'
 
 export interface FanOutSourceOptions {
   readonly port: Pick<FanOutPort, 'subscribeToShard'>
-  readonly registration: Pick<StreamRegistration, 'arn' | 'confirm'>
+  readonly registration: Pick<StreamRegistration, 'arn' | 'hindrance' | 'confirm'>
   /** For what a subscription does not tell: whether a shard that is not found is gone, and its children. */
   readonly control: Pick<KinesisPort, 'listShards'>
   readonly stream: StreamReference
@@ -42,7 +43,7 @@ const SILENCE_MS = 35_000
 const SUBSCRIBE_TIMEOUT_MS = 10_000
 /** Then the wait for the stream consumer is told of, and begins again. */
 const REGISTRATION_PATIENCE_MS = 30_000
-/** Then others who watch this source hear that it is alive. */
+/** Then others who watch this source hear that it is alive, again and again. */
 const LEASE_PATIENCE_MS = 5_000
 
 interface Live {
@@ -98,7 +99,7 @@ export class FanOutSource implements RecordSource {
         if (await this.#ask('confirm', signal)) this.#course.verified()
         return undefined
       case 'subscribe':
-        return (await this.#ask('revalidate', signal)) ? this.#subscribe(signal) : undefined
+        return this.#subscribe(signal)
       case 'pull':
         return this.#pull(this.#live!, signal)
       case 'poll':
@@ -108,16 +109,24 @@ export class FanOutSource implements RecordSource {
     }
   }
 
-  /** Whether the lease is ours. False also after a while in which that could not be found out; when it is lost the signal aborts soon. */
+  /** Whether the lease is ours; when it is lost the signal aborts soon. Asked once: the table may be out of reach for hours. */
   async #ask(how: 'confirm' | 'revalidate', signal: AbortSignal): Promise<boolean> {
     const { lease, clock, waits } = this.#options
     const since = clock.now()
-    const ours = await withinTime(clock, LEASE_PATIENCE_MS, () => lease[how](), signal).catch(() => false)
-    signal.throwIfAborted()
-    waits()
+    let next: Scheduled
+    const tell = (): void => {
+      waits()
+      next = clock.schedule(LEASE_PATIENCE_MS, tell)
+    }
+    tell()
+    try {
+      if (await unlessAborted(lease[how](), signal)) return true
+    } finally {
+      next!.cancel()
+    }
     // It may have said no at once.
-    if (!ours) await sleep(clock, since + LEASE_PATIENCE_MS - clock.now(), { signal })
-    return ours
+    await sleep(clock, Math.max(0, since + LEASE_PATIENCE_MS - clock.now()), { signal })
+    return false
   }
 
   async #subscribe(signal: AbortSignal): Promise<FetchedBatch | undefined> {
@@ -127,8 +136,12 @@ export class FanOutSource implements RecordSource {
       consumerArn = await withinTime(clock, REGISTRATION_PATIENCE_MS, (limited) => registration.arn(limited), signal)
     } catch (error) {
       signal.throwIfAborted()
-      return this.#unavailable(classifyFailure(error), signal)
+      const failure = classifyFailure(error)
+      const hindrance = failure.kind === 'timeout' ? registration.hindrance : undefined
+      return this.#unavailable(hindrance ?? failure, signal)
     }
+    // Last: the stream consumer may have been waited for.
+    if (!(await this.#ask('revalidate', signal))) return undefined
     try {
       await this.#open(consumerArn, signal)
       return undefined

@@ -20,6 +20,8 @@ type ExpiryReason = Extract<SourceEvent, { readonly type: 'records-expired' }>['
  * service's own time at that moment.
  */
 const CLOCK_DOUBT_MS = 300_000
+/** What LocalStack says where nothing was written yet, and then does not accept as a place to begin after. */
+const NOWHERE = '0'
 
 /** How far a shard has been read in one tenure of its lease, whoever reads it, and where that has expired. */
 export class ReadingPlace {
@@ -63,7 +65,8 @@ export class ReadingPlace {
     this.#lastRecord = last ?? this.#lastRecord
     // Before the first record it is not known whether the checkpointed one is there still.
     const waits = last === undefined && this.#place.kind === 'start' && this.#place.position.kind === 'sequence'
-    const further = last === undefined || (continuation !== undefined && compareSequenceNumbers(continuation, last) > 0)
+    const furthest = last ?? (this.#place.kind === 'after' ? this.#place.sequenceNumber : NOWHERE)
+    const further = continuation !== undefined && compareSequenceNumbers(continuation, furthest) > 0
     const sequenceNumber = further && !waits ? continuation : last
     if (sequenceNumber !== undefined) this.#place = { kind: 'after', sequenceNumber }
   }

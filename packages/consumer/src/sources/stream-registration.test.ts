@@ -171,6 +171,46 @@ describe('StreamRegistration', () => {
     expect(service.of('register')).toBe(1)
   })
 
+  it('at the start does not wait for that: nobody would know why the start takes so long', async () => {
+    const { clock, service, registration, done } = setUp()
+    service.create()
+    await clock.advanceAsync(20_000)
+    service.delete(15_000)
+    const one = registration()
+    await one.find(SIGNAL)
+    expect([clock.now(), service.calls.length]).toEqual([20_000, 1])
+    expect(await done(one.arn(SIGNAL))).toBe(`${STREAM_ARN}/consumer/delays:2`)
+  })
+
+  it.each([
+    {
+      name: 'one that is being deleted',
+      prepare: (service: ConsumersOfStream) => void service.delete(60_000),
+      expected: { kind: 'in-use', message: 'The stream consumer delays of stream flights is DELETING' },
+    },
+    {
+      name: 'a service that refuses to look',
+      prepare: (service: ConsumersOfStream) => {
+        service.refusals = Array.from({ length: 100 }, () => failure('LimitExceededException'))
+      },
+      expected: { kind: 'limit-exceeded', message: expect.stringContaining('stream consumer delays of stream flights') },
+    },
+    { name: 'nothing', prepare: () => {}, expected: undefined },
+  ])('says what it waits for: $name', async ({ prepare, expected }) => {
+    const { clock, service, registration } = setUp()
+    service.create()
+    await clock.advanceAsync(20_000)
+    prepare(service)
+    const one = registration()
+    const limit = new AbortController()
+    const search = one.arn(limit.signal).catch(() => {})
+    await clock.advanceAsync(30_000)
+    limit.abort()
+    await search
+    if (expected === undefined) expect(one.hindrance).toBeUndefined()
+    else expect(one.hindrance).toMatchObject(expected)
+  })
+
   it.each([
     { name: 'missing', prepare: () => {}, error: 'ResourceNotFoundException', says: 'not to be registered' },
     {

@@ -2,6 +2,7 @@ import { type Clock, sleep } from '@shardwise/core/clock'
 import type { FanOutPort, StreamConsumer, StreamConsumerReference } from '@shardwise/core/fan-out-port'
 import type { Random } from '@shardwise/core/random'
 import { classifyFailure, type ServiceFailure } from '@shardwise/core/service-error'
+import { unlessAborted } from '../aborted.js'
 import { backoffDelay } from '../backoff.js'
 import { type ConsumerSeen, registrationStep } from './registration-step.js'
 
@@ -59,9 +60,15 @@ export class StreamRegistration {
   #search: Search | undefined
   #confirming: Promise<boolean> | undefined
   #failures = 0
+  #hindrance: ServiceFailure | undefined
 
   constructor(options: StreamRegistrationOptions) {
     this.#options = options
+  }
+
+  /** What the search under way, or the last one that nobody waited for any more, had to wait for. */
+  get hindrance(): ServiceFailure | undefined {
+    return this.#hindrance
   }
 
   /** Finds or registers the consumer, and does not wait until it can be used. Rejects as the service does, where nothing goes without it. */
@@ -111,6 +118,7 @@ export class StreamRegistration {
 
   #begin(): Search {
     const end = new AbortController()
+    this.#hindrance = undefined
     const arn = this.#seek(end.signal, 'active').then(
       (found) => this.#found(found.arn),
       (error: unknown) => {
@@ -128,14 +136,15 @@ export class StreamRegistration {
     let seen: ConsumerSeen = { is: 'unknown' }
     for (let waits = 0; ; ) {
       signal.throwIfAborted()
-      if (until === 'there' && seen.is === 'there' && seen.status === 'CREATING') return { arn: seen.arn, active: false }
       const step = registrationStep(seen, register)
+      if (until === 'there' && seen.is === 'there' && step.do === 'wait') return { arn: seen.arn, active: false }
       switch (step.do) {
         case 'use':
           return { arn: step.arn, active: true }
         case 'give-up':
           throw this.#unusable(step.because)
         case 'wait':
+          this.#hindrance = classifyFailure(this.#hindering(seen))
           await sleep(clock, backoffDelay(++waits, BETWEEN_LOOKS, random), { signal })
           seen = { is: 'unknown' }
           break
@@ -215,6 +224,16 @@ export class StreamRegistration {
     )
   }
 
+  #hindering(seen: ConsumerSeen): Error {
+    const { stream, consumer } = this.#options
+    const which = `stream consumer ${'arn' in consumer ? consumer.arn : consumer.name} of stream ${stream}`
+    if (seen.is === 'there') return named('ResourceInUseException', `The ${which} is ${seen.status}`)
+    return named(
+      'LimitExceededException',
+      `The service does not tell of the ${which} yet: it is asked too often, or changes the stream`,
+    )
+  }
+
   #unusable(because: 'missing' | 'deleting'): Error {
     const { stream, consumer } = this.#options
     const which = 'arn' in consumer ? consumer.arn : consumer.name
@@ -233,13 +252,4 @@ function seenIn(consumer: StreamConsumer | undefined): ConsumerSeen {
 
 function named(name: string, message: string): Error {
   return Object.assign(new Error(message), { name })
-}
-
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => reject(signal.reason)
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }
