@@ -96,8 +96,9 @@ it('polls while the consumer cannot be registered, and while shards cannot be su
   await using link = await NetworkLink.to(harness.local.kinesisEndpoint)
   const consumer = harness.consumer({
     ...{ retrieval: { fanOut: { fallbackToPolling: true } }, endpoint: link.endpoint },
-    // Who cannot subscribe asks again after half a minute, and then after one.
-    ...{ clock: fastClock(10), failoverTimeMs: 100_000, idleTimeBetweenReadsMs: 2_000 },
+    // Who cannot subscribe asks again after half a minute, and then after one. No faster: a quiet subscription says something every five
+    // seconds of the service's clock, and is left after 35 of this one.
+    ...{ clock: fastClock(5), failoverTimeMs: 50_000, idleTimeBetweenReadsMs: 1_000 },
   })
   const subscribed = new Set<string>()
   consumer.events.on('subscription-started', ({ shardId }) => subscribed.add(shardId))

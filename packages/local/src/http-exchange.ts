@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { constants, type Http2ServerRequest, Http2ServerResponse } from 'node:http2'
+import { type Http2ServerRequest, Http2ServerResponse } from 'node:http2'
 
 import { push, type WirePush, writeHead } from './http-push.js'
 
@@ -91,6 +91,7 @@ function breakOff(request: IncomingMessage | Http2ServerRequest, response: Serve
 }
 
 function resetStream(request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse): void {
-  if (response instanceof Http2ServerResponse) response.stream?.close(constants.NGHTTP2_INTERNAL_ERROR)
+  // Not close(code): for a stream whose answer has not ended Node 24 then sends empty frames without end, in a loop that nothing leaves.
+  if (response instanceof Http2ServerResponse) response.stream?.on('error', () => {}).destroy(new Error('The answer breaks off'))
   else request.socket.destroy()
 }
