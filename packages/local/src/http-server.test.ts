@@ -242,7 +242,8 @@ async function raw(server: HttpServer, ...pieces: Array<string | Buffer>): Promi
   const received: Buffer[] = []
   socket.on('data', (chunk) => received.push(chunk))
   socket.on('error', () => {})
-  const closed = once(socket, 'close')
+  // Who is refused in mid-sentence may hear of it by a reset.
+  const closed = new Promise((resolve) => socket.once('close', resolve))
   for (const piece of pieces) {
     await new Promise((resolve) => socket.write(piece, resolve))
     // Another connection's round trip lets the server see this piece alone.
