@@ -12,6 +12,8 @@ export interface Connection {
 export interface Counts {
   readonly requests: number
   readonly connections: number
+  /** Processor time that the service took for it. */
+  readonly serviceCpuMs: number
 }
 
 /** A stream to put to, which tells afterwards whether what it got was right. */
@@ -42,9 +44,9 @@ export async function stubPlace(tls: boolean): Promise<PutPlace> {
     shardRatePercent: NO_LIMIT_PERCENT,
     expect: (turn, records) => stub.expect(turn, records),
     async examine() {
-      const { wrong, requests, connections } = await stub.examine()
+      const { wrong, requests, connections, cpuMs } = await stub.examine()
       if (wrong !== undefined) throw new WrongResult(wrong)
-      return { requests, connections }
+      return { requests, connections, serviceCpuMs: cpuMs }
     },
     [Symbol.asyncDispose]: () => stub[Symbol.asyncDispose](),
   }

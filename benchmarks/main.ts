@@ -11,7 +11,7 @@ import { profile, profileTable } from './profile.js'
 import { putHandlerLatency } from './put-handler-latency.js'
 import { jsonLine, table } from './report.js'
 import { type Benchmarks, LEAST_ROUNDS, type Measurement, measure, type Timer, WrongResult } from './rounds.js'
-import type { Subject } from './subject.js'
+import type { Scenarios } from './scenario.js'
 
 const EXIT_WRONG_RESULT = 1
 const EXIT_USAGE = 2
@@ -19,10 +19,8 @@ const MOST_ROUNDS = 1000
 const RESULTS = new URL('results/', import.meta.url)
 
 const benchmarks: Benchmarks = { ...aggregation, ...getRecordsBody, ...keyToShard, ...producer }
-const subjects: Readonly<Record<string, Subject>> = { ...producerHttp, ...putHandlerLatency }
-/** Not latencies: these are of the wall clock. */
-const timeable = [...Object.keys(benchmarks), ...Object.keys(producerHttp)]
-const allNames = [...Object.keys(benchmarks), ...Object.keys(subjects)]
+const scenarios: Scenarios = { ...producerHttp, ...putHandlerLatency }
+const allNames = [...Object.keys(benchmarks), ...Object.keys(scenarios)]
 
 const USAGE = `npm run bench -- [NAME...] [--rounds N] [--cpu] [--json] [--profile]
 
@@ -72,13 +70,18 @@ function parseChoice(args: readonly string[]): Choice | 'help' {
   if (!Number.isInteger(rounds) || rounds < LEAST_ROUNDS || rounds > MOST_ROUNDS) {
     throw new UsageError(`--rounds must be a whole number from ${LEAST_ROUNDS} to ${MOST_ROUNDS}, got '${values.rounds}'`)
   }
-  const all = values.profile === true ? Object.keys(benchmarks) : values.cpu === true ? timeable : allNames
+  const narrows = values.profile === true ? '--profile' : values.cpu === true ? '--cpu' : undefined
+  const suits = (name: string): boolean => {
+    if (name in benchmarks) return true
+    return narrows === undefined || (narrows === '--cpu' && !scenarios[name]!.ofWallClock)
+  }
+  const all = allNames.filter(suits)
   const names = positionals.length === 0 ? all : [...new Set(chosen)]
   if (values.profile === true && (values.json === true || values.cpu === true || values.rounds !== undefined)) {
     throw new UsageError('--profile takes none of --rounds, --cpu and --json: its figures are no measurement of speed')
   }
-  const unfit = names.find((name) => !all.includes(name))
-  if (unfit !== undefined) throw new UsageError(`${values.profile === true ? '--profile' : '--cpu'} is not for '${unfit}'`)
+  const unsuited = names.find((name) => !suits(name))
+  if (unsuited !== undefined) throw new UsageError(`${narrows} is not for '${unsuited}'`)
   const timer = values.cpu === true ? 'cpu' : 'wall'
   return { names, rounds, timer, json: values.json === true, profile: values.profile === true }
 }
@@ -99,12 +102,12 @@ async function runAll({ names, rounds, timer, json }: Choice): Promise<void> {
     const progress = (step: string): void => {
       if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${position}: ${step}`)
     }
-    const subject = subjects[name]
-    if (subject === undefined) measurements.push(await measure(name, benchmarks[name]!, { rounds, timer }, progress))
+    const scenario = scenarios[name]
+    if (scenario === undefined) measurements.push(await measure(name, benchmarks[name]!, { rounds, timer }, progress))
     else {
-      const measured = await subject({ rounds, progress })
-      measurements.push(...measured.measurements)
-      if (measured.report !== undefined) reports.push(measured.report)
+      const outcome = await scenario.run(rounds, progress)
+      measurements.push(...outcome.measurements)
+      reports.push(outcome.report)
     }
   }
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')

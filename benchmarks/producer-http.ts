@@ -1,9 +1,9 @@
 import { type PutPlace, stubPlace } from './http-place.js'
 import { aggregatesBySdk, type HttpProducer, ours, stockSdk } from './http-producers.js'
 import { markedRecords } from './marked-records.js'
-import { collectGarbage, compared, inTurns, type Measurement, type Unit, WrongResult } from './rounds.js'
+import { collectGarbage, compared, inTurns, type Measurement, median, type Unit, WrongResult } from './rounds.js'
+import type { Outcome, Scenarios } from './scenario.js'
 import { cpuMs } from './service-process.js'
-import type { Subject } from './subject.js'
 
 /** Ours first, then the peer that the goal is about. */
 const PRODUCERS: readonly HttpProducer[] = [
@@ -15,9 +15,15 @@ const PRODUCERS: readonly HttpProducer[] = [
 ]
 
 /** Producers over loopback HTTP, from records to acknowledgements. What the service's process does is not counted. */
-export const producerHttp: Readonly<Record<string, Subject>> = {
-  'producer-http': (options) => measureProducers('producer-http', false, options),
-  'producer-http-tls': (options) => measureProducers('producer-http-tls', true, options),
+export const producerHttp: Scenarios = {
+  'producer-http': {
+    ofWallClock: false,
+    run: (rounds, progress) => measureProducers('producer-http', false, rounds, progress),
+  },
+  'producer-http-tls': {
+    ofWallClock: false,
+    run: (rounds, progress) => measureProducers('producer-http-tls', true, rounds, progress),
+  },
 }
 
 const CPU: Unit = { name: 'CPU s/M records', of: (ns) => ns / 1000 }
@@ -29,9 +35,11 @@ interface Turn {
   readonly wallNs: number
   readonly requests: number
   readonly connections: number
+  /** In use meanwhile. */
+  readonly cores: { readonly ours: number; readonly service: number }
 }
 
-async function measureProducers(name: string, tls: boolean, { rounds, progress }: Parameters<Subject>[0]): ReturnType<Subject> {
+async function measureProducers(name: string, tls: boolean, rounds: number, progress: (step: string) => void): Promise<Outcome> {
   progress('preparing, service')
   using _ = tls ? trustAnyCertificate() : undefined
   await using place = await stubPlace(tls)
@@ -60,8 +68,20 @@ async function measureProducers(name: string, tls: boolean, { rounds, progress }
       measurement('-requests', COUNT('requests/M records'), ({ requests }) => requests),
       measurement('-connections', COUNT('connections'), ({ connections }) => connections),
     ],
-    report: undefined,
+    report: coresReport(name, contestants),
   }
+}
+
+/** Where the service's process, or both together, are near what the machine has, the rates are the machine's. */
+function coresReport(
+  name: string,
+  contestants: readonly { readonly producer: HttpProducer; readonly turns: readonly Turn[] }[],
+): string {
+  const cores = (turns: readonly Turn[], of: (turn: Turn) => number): string => `${median(turns.map(of)).toFixed(2)} cores`
+  const lines = contestants.map(({ producer, turns }) => {
+    return `  ${producer.name}: ${cores(turns, (turn) => turn.cores.ours)}, the service ${cores(turns, (turn) => turn.cores.service)}\n`
+  })
+  return `${name}, in use while records were put\n${lines.join('')}`
 }
 
 /** For the stub's certificate. Not every client here takes one as an option; the chain is left unchecked for all of them alike. */
@@ -88,8 +108,9 @@ async function measureTurn(turn: number, place: PutPlace, producer: HttpProducer
   const wallMs = performance.now() - startedAt
   const cpu = cpuMs() - cpuBefore
   await client.close()
-  const { requests, connections } = await place.examine()
+  const { requests, connections, serviceCpuMs } = await place.examine()
   if (delivered !== records.length) throw new WrongResult(`${delivered} of ${records.length} records were acknowledged`)
   const each = 1e6 / records.length
-  return { cpuNs: cpu * each, wallNs: wallMs * each, requests: requests * each, connections }
+  const cores = { ours: cpu / wallMs, service: serviceCpuMs / wallMs }
+  return { cpuNs: cpu * each, wallNs: wallMs * each, requests: requests * each, connections, cores }
 }
