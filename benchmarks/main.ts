@@ -6,6 +6,7 @@ import { aggregation } from './aggregation.js'
 import { getRecordsBody } from './getrecords-body.js'
 import { keyToShard } from './key-to-shard.js'
 import { producer } from './producer.js'
+import { producerHttp } from './producer-http.js'
 import { profile, profileTable } from './profile.js'
 import { putHandlerLatency } from './put-handler-latency.js'
 import { jsonLine, table } from './report.js'
@@ -18,7 +19,7 @@ const MOST_ROUNDS = 1000
 const RESULTS = new URL('results/', import.meta.url)
 
 const benchmarks: Benchmarks = { ...aggregation, ...getRecordsBody, ...keyToShard, ...producer }
-const scenarios: Scenarios = { ...putHandlerLatency }
+const scenarios: Scenarios = { ...producerHttp, ...putHandlerLatency }
 const allNames = [...Object.keys(benchmarks), ...Object.keys(scenarios)]
 
 const USAGE = `npm run bench -- [NAME...] [--rounds N] [--cpu] [--json] [--profile]
