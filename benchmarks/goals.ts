@@ -22,6 +22,7 @@ const goals: Readonly<Record<string, Goal>> = {
   'put-path-unique': { atLeast: 3 },
   'producer-noop-batch': { ratio: 12, atLeast: 3.5 },
   'producer-noop-promise': { ratio: 6, atLeast: 2 },
+  'producer-http': { ratio: 10 },
   'pending-record-heap': { atMost: 8 },
   'pending-record-heap-promise': { atMost: 200 },
 }
