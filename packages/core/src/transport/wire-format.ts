@@ -1,5 +1,5 @@
-import { isAscii } from 'node:buffer'
 import { decodeCbor, encodeCbor } from '../cbor.js'
+import { parseRecords } from './get-records-json.js'
 
 /** An answer that can be decoded and yet is not of the shape that the API has. */
 export class MalformedAnswerError extends Error {
@@ -21,7 +21,7 @@ export interface WireFormat {
 export const jsonFormat: WireFormat = {
   contentType: 'application/x-amz-json-1.1',
   encode: (operation, input) => (operation === 'PutRecords' ? putRecordsJson(input) : undefined),
-  decoder: (operation) => (operation === 'GetRecords' || operation === 'PutRecords' ? decodeJson : undefined),
+  decoder: (operation) => (operation === 'GetRecords' ? decodeRecordsJson : operation === 'PutRecords' ? decodeJson : undefined),
 }
 
 /**
@@ -40,16 +40,20 @@ const CBOR_MAP = 0xa0
 /** The payload of an event, which is in the encoding of the request: its first byte tells for certain. */
 export function decodePayload(payload: Uint8Array): object {
   if (payload.length === 0) return {}
-  return payload[0]! >= CBOR_MAP ? normalised(decodeCbor(payload)) : decodeJson(payload)
+  return payload[0]! >= CBOR_MAP ? normalised(decodeCbor(payload)) : decodeRecordsJson(payload)
 }
 
 export function isCborContent(contentType: string | undefined): boolean {
   return contentType !== undefined && /cbor/i.test(contentType)
 }
 
+function decodeRecordsJson(body: Uint8Array): object {
+  const records = parseRecords(Buffer.from(body.buffer, body.byteOffset, body.byteLength))
+  return records === undefined ? decodeJson(body) : normalised(records)
+}
+
 function decodeJson(body: Uint8Array): object {
-  // Nearly all of an answer is base64. Of 4.5 MB 3.5 ms go into UTF-8, and 0.9 into seeing that there is none and copying (Node 20).
-  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString(isAscii(body) ? 'latin1' : 'utf8')
+  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8')
   return normalised(text === '' ? {} : JSON.parse(text))
 }
 
