@@ -16,6 +16,7 @@ import { classifyFailure } from '../service-error.js'
 import { connectKinesis, type KinesisConnection, type KinesisConnectionOptions } from './kinesis-connection.js'
 import { RawHttpStub, type RawRequest } from './testing/raw-http-stub.js'
 import { expectedSignature } from './testing/signature.js'
+import { USER_AGENT } from './user-agent.js'
 
 const CBOR = 'application/x-amz-cbor-1.1'
 const JSON_TYPE = 'application/x-amz-json-1.1'
@@ -101,8 +102,8 @@ describe('a request', () => {
   test.each(['json', 'cbor'] as const)('PutRecords as %s is the one that the SDK sends', async (writes) => {
     const wire = { writes }
     const session = { ...credentials, sessionToken: 'token' }
-    const config = { region: 'eu-west-1', endpoint, credentials: session, requestHandler: new NodeHttpHandler() }
-    const stock = new KinesisClient(config)
+    const config = { region: 'eu-west-1', endpoint, credentials: session, customUserAgent: USER_AGENT }
+    const stock = new KinesisClient({ ...config, requestHandler: new NodeHttpHandler() })
     const lean = connect({ wire, credentials: session })
     const sdk = writes === 'json' ? connect({ client: stock }) : connect({ wire, credentials: session, sender: 'sdk' })
     stub.answer = answering({})
