@@ -3,8 +3,11 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { aggregation } from './aggregation.js'
+import { fleetDepartures } from './fleet-departures.js'
 import { getRecordsBody } from './getrecords-body.js'
+import { idleShards } from './idle-shards.js'
 import { keyToShard } from './key-to-shard.js'
+import { leaseCost } from './lease-cost.js'
 import { producer } from './producer.js'
 import { profile, profileTable } from './profile.js'
 import { putHandlerLatency } from './put-handler-latency.js'
@@ -18,7 +21,7 @@ const MOST_ROUNDS = 1000
 const RESULTS = new URL('results/', import.meta.url)
 
 const benchmarks: Benchmarks = { ...aggregation, ...getRecordsBody, ...keyToShard, ...producer }
-const scenarios: Scenarios = { ...putHandlerLatency }
+const scenarios: Scenarios = { ...putHandlerLatency, ...idleShards, ...leaseCost, ...fleetDepartures }
 const allNames = [...Object.keys(benchmarks), ...Object.keys(scenarios)]
 
 const USAGE = `npm run bench -- [NAME...] [--rounds N] [--cpu] [--json] [--profile]
