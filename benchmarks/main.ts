@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import { aggregation } from './aggregation.js'
 import { fleetDepartures } from './fleet-departures.js'
 import { getRecordsBody } from './getrecords-body.js'
+import { growth } from './growth.js'
 import { idleShards } from './idle-shards.js'
 import { keyToShard } from './key-to-shard.js'
 import { leaseCost } from './lease-cost.js'
@@ -21,7 +22,7 @@ const MOST_ROUNDS = 1000
 const RESULTS = new URL('results/', import.meta.url)
 
 const benchmarks: Benchmarks = { ...aggregation, ...getRecordsBody, ...keyToShard, ...producer }
-const scenarios: Scenarios = { ...putHandlerLatency, ...idleShards, ...leaseCost, ...fleetDepartures }
+const scenarios: Scenarios = { ...putHandlerLatency, ...idleShards, ...leaseCost, ...fleetDepartures, ...growth }
 const allNames = [...Object.keys(benchmarks), ...Object.keys(scenarios)]
 
 const USAGE = `npm run bench -- [NAME...] [--rounds N] [--cpu] [--json] [--profile]
