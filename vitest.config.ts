@@ -26,6 +26,7 @@ const config: ViteUserConfig = defineConfig({
         test: {
           name: 'integration',
           include: ['test/{end-to-end,conformance,compatibility}/**/*.test.ts'],
+          setupFiles: ['test/support/operations-allowed.ts'],
           testTimeout: 120_000,
           hookTimeout: 60_000,
         },

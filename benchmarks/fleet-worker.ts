@@ -3,6 +3,7 @@ import { Consumer } from '@shardwise/consumer'
 import type { FromFleetWorker, ToFleetWorker } from './fleet-worker-process.js'
 import { processorShares } from './processor-shares.js'
 import { collectGarbage } from './rounds.js'
+import { cpuMs } from './service-process.js'
 
 const decoder = new TextDecoder()
 let consumer: Consumer | undefined
@@ -48,13 +49,13 @@ function run({ options }: Extract<ToFleetWorker, { type: 'run' }>): void {
 }
 
 function sample(collect: boolean): FromFleetWorker {
-  const { user, system } = process.cpuUsage()
+  const cpu = cpuMs()
   if (collect) {
     collectGarbage('major')
     collectGarbage('major')
   }
   const { heapUsed, rss } = process.memoryUsage()
-  return { type: 'sample', cpuMs: (user + system) / 1000, heapBytes: heapUsed, rssBytes: rss, reads }
+  return { type: 'sample', cpuMs: cpu, heapBytes: heapUsed, rssBytes: rss, reads }
 }
 
 function tell(message: FromFleetWorker): void {

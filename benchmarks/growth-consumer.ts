@@ -17,8 +17,9 @@ import type {
 import { seededRandom } from '@shardwise/core/random'
 import { ShardMap } from '@shardwise/core/shard-map'
 import { freshKeys, KEY_CHARACTERS } from './fresh-keys.js'
-import { AGGREGATE_BYTES, cpuMs, type GrowthPoint, LARGEST_RECORD, MIB, RECORDS_AN_AGGREGATE } from './growth-turn.js'
+import { AGGREGATE_BYTES, type GrowthPoint, LARGEST_RECORD, MIB, RECORDS_AN_AGGREGATE } from './growth-turn.js'
 import { collectGarbage, WrongResult } from './rounds.js'
+import { cpuMs } from './service-process.js'
 import { VirtualClock } from './virtual-clock.js'
 
 /** More than any turn takes, of virtual time. */

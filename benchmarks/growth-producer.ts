@@ -2,9 +2,10 @@ import { decodeAggregate } from '@shardwise/aggregation'
 import type { DescribeStreamSummaryOutput } from '@shardwise/core/kinesis-port'
 import { Producer, type PutInput } from '@shardwise/producer'
 import { freshKeys, KEY_CHARACTERS } from './fresh-keys.js'
-import { cpuMs, type GrowthPoint, LARGEST_RECORD, MIB, RECORDS_AN_AGGREGATE } from './growth-turn.js'
+import { type GrowthPoint, LARGEST_RECORD, MIB, RECORDS_AN_AGGREGATE } from './growth-turn.js'
 import { NoopKinesis, STREAM } from './noop-kinesis.js'
 import { collectGarbage, WrongResult } from './rounds.js'
+import { cpuMs } from './service-process.js'
 import { VirtualClock } from './virtual-clock.js'
 
 /** More than any turn takes, of virtual time. */

@@ -22,8 +22,3 @@ export const LARGEST_RECORD: number = 10 * MIB
 /** Records in an aggregate, where not their bytes limit it: the same at every point of a curve. */
 export const RECORDS_AN_AGGREGATE = 50
 export const AGGREGATE_BYTES = 51_200
-
-export function cpuMs(): number {
-  const { user, system } = process.cpuUsage()
-  return (user + system) / 1000
-}

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { aggregation } from './aggregation.js'
+import { consumerHttp } from './consumer-http.js'
 import { fleetDepartures } from './fleet-departures.js'
 import { getRecordsBody } from './getrecords-body.js'
 import { growth } from './growth.js'
@@ -10,6 +11,7 @@ import { idleShards } from './idle-shards.js'
 import { keyToShard } from './key-to-shard.js'
 import { leaseCost } from './lease-cost.js'
 import { producer } from './producer.js'
+import { producerHttp } from './producer-http.js'
 import { profile, profileTable } from './profile.js'
 import { putHandlerLatency } from './put-handler-latency.js'
 import { jsonLine, table } from './report.js'
@@ -22,7 +24,15 @@ const MOST_ROUNDS = 1000
 const RESULTS = new URL('results/', import.meta.url)
 
 const benchmarks: Benchmarks = { ...aggregation, ...getRecordsBody, ...keyToShard, ...producer }
-const scenarios: Scenarios = { ...putHandlerLatency, ...idleShards, ...leaseCost, ...fleetDepartures, ...growth }
+const scenarios: Scenarios = {
+  ...producerHttp,
+  ...consumerHttp,
+  ...putHandlerLatency,
+  ...idleShards,
+  ...leaseCost,
+  ...fleetDepartures,
+  ...growth,
+}
 const allNames = [...Object.keys(benchmarks), ...Object.keys(scenarios)]
 
 const USAGE = `npm run bench -- [NAME...] [--rounds N] [--cpu] [--json] [--profile]
