@@ -126,7 +126,7 @@ async function runAll({ names, rounds, timer, json }: Choice): Promise<void> {
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
   const machine = { node: process.version, cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, load: loadavg()[0]! }
   process.stdout.write(`${reports.map((report) => `${report}\n`).join('')}${table(measurements)}
-Median of ${rounds} rounds, by ${timer === 'cpu' ? 'processor time' : 'the wall clock'}; ratios are taken within a round. What every variant produced was verified.
+Median of ${rounds} rounds, by ${timer === 'cpu' ? 'processor time' : 'the wall clock'} where the unit does not say otherwise; ratios are taken within a round. What every variant produced was verified.
 Node ${machine.node}, ${machine.cores} x ${machine.cpu}, load average ${machine.load.toFixed(1)}.
 `)
   if (!json) return

@@ -50,8 +50,9 @@ function table(rows: readonly Recorded[]): string {
 function origin(names: readonly string[], rows: readonly Recorded[]): string {
   const runs = [...new Map(rows.map(({ run }) => [run.startedAt, run])).values()]
   const places = runs.map(({ startedAt, machine, timer, rounds }) => {
-    const by = timer === 'cpu' ? 'processor time' : 'wall clock'
-    return `${startedAt.slice(0, 16).replace('T', ' ')} UTC, Node ${machine.node.replace(/^v/, '')}, ${machine.cores} x ${machine.cpu.trim()}, load average ${machine.load.toFixed(1)}, ${rounds} rounds, ${by}`
+    const at = startedAt.slice(0, 16).replace('T', ' ')
+    const processor = `${machine.cores} x ${machine.cpu.trim()}, load average ${machine.load.toFixed(1)}`
+    return `${at} UTC${timer === 'cpu' ? ' with `--cpu`' : ''}, Node ${machine.node.replace(/^v/, '')}, ${processor}, ${rounds} rounds`
   })
   return `\`npm run bench -- ${names.join(' ')}\`: ${places.join('; ')}.\n`
 }
