@@ -36,6 +36,10 @@ async function deleted({ until, clock, model }: SmallFleet, { events }: Pick<Rea
   await clock.advanceAsync(60_000)
 }
 
+function ownShards(consumer: Consumer): readonly { readonly stream: string }[] {
+  return consumer.snapshot().shards.filter(({ worker }) => worker !== undefined)
+}
+
 /** With twenty records. */
 function recreate({ create, put }: SmallFleet): void {
   create('flights', 3)
@@ -93,6 +97,30 @@ describe('a stream that was deleted and created anew', () => {
     await until(() => reader.events.some(({ type }) => type === 'stream-recreated'))
     await until(() => new Set(reader.received.records.map(numberIn)).size === 30)
     await reader.stop()
+  })
+
+  test('a worker that had none of its shards learns it, too, and does not go on with the leases of the former stream', async () => {
+    const fleet = setUp(1)
+    const { create, put, until, clock, leaseStore } = fleet
+    create('weather', 1)
+    const readers = [read(fleet, { streams: ['flights', 'weather'] }), read(fleet, { streams: ['flights', 'weather'] })]
+    await until(() => readers.every(({ consumer }) => ownShards(consumer).length === 1))
+    const holder = readers.find(({ consumer }) => ownShards(consumer)[0]?.stream === 'flights')!
+    // Nothing was read of the former stream: its lease begins at the oldest record, of whatever stream there is.
+    await deleted(fleet, holder)
+    create('flights', 1)
+    put(20)
+    await until(() => readers.every(({ events }) => events.some(({ type }) => type === 'stream-recreated')))
+    await clock.advanceAsync(60_000)
+    const { leases } = await leaseStore.list()
+    const [former, present] = leases.filter(({ streamId }) => streamId?.includes(':flights:'))
+    expect(former!.streamCreatedAt).toBeLessThan(present!.streamCreatedAt!)
+    expect([former!.leaseOwner, present!.leaseOwner !== undefined]).toEqual([undefined, true])
+    put(1)
+    await clock.advanceAsync(30_000)
+    const newest = readers.flatMap(({ received }) => received.records.map(numberIn)).filter((number) => number === 20)
+    expect(newest).toEqual([20])
+    for (const { stop } of readers) await stop()
   })
 
   test('a handler that hangs does not keep the worker from beginning with the stream that has taken its place', async () => {

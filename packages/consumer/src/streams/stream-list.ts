@@ -51,7 +51,7 @@ export class StreamList {
   /** Those of now, to be described. */
   open(connections: Connections): StreamSet {
     this.#connections = connections
-    const set = new StreamSet(connections.store)
+    const set = new StreamSet(connections.store, ({ settings }) => this.suspect(settings.stream))
     for (const settings of this.#streams) set.add(this.#consumed(settings))
     this.#first = set.streams[0]
     return set
