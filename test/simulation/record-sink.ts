@@ -29,7 +29,7 @@ export class RecordSink {
     this.#violated = violated
   }
 
-  /** `shard`: the stream's name and the shard's id. */
+  /** `shard`: the stream's name and creation, and the shard's id. */
   claim(shard: string, fence: number): SinkPlace | undefined {
     const row = this.#rows.get(shard)
     if (row !== undefined && row.fence > fence)
@@ -44,8 +44,8 @@ export class RecordSink {
     const row = this.#rows.get(shard)
     if (row?.fence !== fence) throw new FencedError(`${shard} belongs to generation ${row?.fence}, not to ${fence}`)
     const last = copies.at(-1)!
-    // A stream that was created anew has other records in a shard of the same name.
-    const from = row.last?.shard === last.shard ? row.last.index + 1 : 0
+    const from = row.last === undefined ? 0 : row.last.index + 1
+    if (row.last !== undefined && row.last.shard !== last.shard) this.#violated(`${shard} has records of two streams in the sink`)
     for (const copy of last.shard.copies.slice(from, last.index + 1)) {
       if (!copies.includes(copy) && !copy.isExpired)
         this.#violated(`the sink goes on behind ${copy.put.id} of ${shard}, which it has not (generation ${fence})`)

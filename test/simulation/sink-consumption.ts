@@ -39,7 +39,8 @@ export class SinkConsumption {
     const { sink } = this.#options
     const { shardId, generation } = shard
     const { random } = this.#process
-    const row = `${streamIn(shard.stream)} ${shardId}`
+    // A stream that was created anew has other records in a shard of the same name.
+    const row = `${streamIn(shard.stream)} ${shard.streamCreatedAt?.getTime()} ${shardId}`
     shard.startAfter(await this.#patiently(shard, 'claim', () => sink.claim(row, generation)))
     const maxRecords = 1 + Math.floor(random() * 20)
     const maxWaitMs = random() < 0.5 ? 0 : Math.floor(random() * 200)

@@ -110,10 +110,12 @@ export class StreamList {
     const checkedAt = this.#checkedAt.get(stream) ?? Number.NEGATIVE_INFINITY
     if (consumed === undefined || clock.now() - checkedAt < BETWEEN_CHECKS_MS) return
     this.#checkedAt.set(stream, Number.POSITIVE_INFINITY)
+    consumed.isDoubtful = true
     void changes!
       .check(consumed, () => this.#consumed(consumed.settings))
       .then((recreated) => {
         this.#checkedAt.set(stream, clock.now())
+        consumed.isDoubtful = recreated
         if (recreated) this.#emit({ type: 'stream-recreated', stream })
       })
   }
