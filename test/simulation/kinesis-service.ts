@@ -37,6 +37,8 @@ export interface KinesisServiceOptions {
   readonly written: (name: string, input: PutRecordsInput, output: PutRecordsOutput, known: StreamLog | undefined) => void
   /** An answer with this record has reached the process. */
   readonly read: (by: string, stream: StreamLog, sequenceNumber: string) => void
+  /** The process sends for a subscription to this shard. */
+  readonly subscribes: (by: SimulatedProcess, name: string, shardId: string) => void
 }
 
 interface Listed {
@@ -182,6 +184,7 @@ export class KinesisService {
         const name = /stream\/([^/]+)\/consumer/.exec(ConsumerARN)![1]!
         let stream: StreamLog | undefined
         const about = `${name} ${ShardId} ${StartingPosition.Type} ${StartingPosition.SequenceNumber ?? ''}`
+        this.#options.subscribes(process, name, ShardId)
         const work = (): SubscribeToShardAnswer => {
           stream = streamOf(name)
           return this.call('SubscribeToShard', input) as SubscribeToShardAnswer

@@ -71,6 +71,19 @@ export class LeaseTruth {
       violated(`${says}, though its lease may have been taken: not renewed for ${Math.round(unrenewedMs)} ms`)
   }
 
+  /** At this moment the process asks for the records of the shard, and so takes them from whoever has them. It has one of these leases. */
+  subscribes(process: string, leaseKeys: readonly string[]): void {
+    const { now, failoverTimeMs, fastest, violated } = this.#options
+    const tenures = leaseKeys.flatMap((leaseKey) => this.#current.get(leaseKey) ?? [])
+    const tenure = tenures.find(({ worker }) => processOf(worker) === process) ?? tenures[0]
+    const says = `${process} subscribes to ${leaseKeys[0]}`
+    if (tenure === undefined || processOf(tenure.worker) !== process)
+      violated(`${says}, whose lease ${tenure?.worker ?? 'nobody'} has`)
+    else if (tenure.end !== 'none' && tenure.end !== 'begun-anew') violated(`${says}, whose lease is ${tenure.end}`)
+    else if ((now() - tenure.confirmedAt) * fastest >= failoverTimeMs)
+      violated(`${says}, whose lease may have been taken: not renewed for ${Math.round(now() - tenure.confirmedAt)} ms`)
+  }
+
   landed(write: LandedWrite): void {
     const { violated } = this.#options
     const { key, operation, before, after } = write

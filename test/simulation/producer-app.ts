@@ -1,7 +1,14 @@
 import { type Scheduled, sleep } from '@shardwise/core/clock'
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
-import { DeliveryFailedError, LaneHaltedError, Producer, type PutInput, type PutResult } from '@shardwise/producer'
+import {
+  DeliveryFailedError,
+  LaneHaltedError,
+  Producer,
+  type PutInput,
+  type PutResult,
+  StreamUnusableError,
+} from '@shardwise/producer'
 import type { FleetSettings, ProducerVariant } from './fleet-settings.js'
 import type { RecordLedger } from './record-ledger.js'
 import type { SimulatedProcess } from './simulated-process.js'
@@ -28,6 +35,9 @@ export interface ProducerAppOptions {
 }
 
 const RESUMES_AFTER_MS = 500
+/** Of a producer whose process is undisturbed: what a turn of it takes, and the hook. */
+const TURN_MS = 1_000
+const HOOK_MS = 1_000
 const MIB = 1024 * 1024
 
 /** A process with a real Producer, which puts numbered records of some keys to all streams and keeps the ledger of what became of them. */
@@ -36,7 +46,11 @@ export class ProducerApp {
   readonly producer: Producer<unknown>
   readonly #options: ProducerAppOptions
   readonly #ranks = new Map<string, number>()
+  /** Not settled. */
   readonly #puts = new Map<object, Put>()
+  readonly #open = new Set<Put>()
+  /** They did not wait in line before their lives began. */
+  readonly #hadRoom = new Set<Put>()
   /** Handed to the hook, and not settled yet. */
   readonly #undelivered = new Set<Put>()
   readonly #random: Random
@@ -91,6 +105,7 @@ export class ProducerApp {
     const { recordKeys, variant, violated } = this.#options
     const count = 1 + Math.floor(this.#random() * variant.burst)
     for (let i = 0; i < count; i++) this.#put(recordKeys[Math.floor(this.#random() * recordKeys.length)]!)
+    if (this.#random() < 0.05) void this.#flush()
     // It costs more than the puts.
     if (this.#random() < 0.8) return
     const { bufferedRecords, bufferedBytes } = this.producer.stats()
@@ -98,6 +113,16 @@ export class ProducerApp {
     if (bufferedRecords > maxBufferedRecords)
       violated(`${this.process.name} buffers ${bufferedRecords} records, more than ${maxBufferedRecords}`)
     if (bufferedBytes > MIB) violated(`${this.process.name} buffers ${bufferedBytes} bytes, more than ${MIB}`)
+  }
+
+  async #flush(): Promise<void> {
+    const { process, violated } = this.#options
+    const open = [...this.#open]
+    await this.producer.flush()
+    // Those who wait for a put hear of it in the same turn.
+    await sleep(process.clock, 1)
+    const left = open.find((put) => this.#open.has(put))
+    if (left !== undefined) violated(`${process.name}: a flush ended before ${left.id}, which was put before it, has settled`)
   }
 
   #put({ stream, partitionKey, explicitHashKey }: RecordKey): void {
@@ -112,6 +137,8 @@ export class ProducerApp {
     const data = settings.codec === 'bytes' ? Buffer.from(words) : words
     const headers = this.#random() < variant.headers ? { put: id } : undefined
     const input: PutInput<unknown> = { stream, partitionKey, explicitHashKey, data, headers }
+    if (this.#open.size < variant.producer.maxBufferedRecords && settings.codec !== 'keyed') this.#hadRoom.add(put)
+    this.#open.add(put)
     this.#puts.set(input, put)
     if (this.#random() < 0.2) this.#offer(put, input)
     else
@@ -127,7 +154,7 @@ export class ProducerApp {
         if (error === undefined) this.#acknowledged(put, input, result!)
         else this.#failed(put, input, error)
       })
-      if (!accepted) this.#settle(put, input, 'failed', 'no')
+      if (!accepted) this.#settle(put, input, 'no')
     } catch (error) {
       this.#failed(put, input, error as Error)
     }
@@ -135,29 +162,33 @@ export class ProducerApp {
 
   #acknowledged(put: Put, input: object, { shardId, sequenceNumber, subSequenceNumber }: PutResult): void {
     this.#options.trace(`${this.process.name} has ${put.id} acknowledged in ${put.stream} ${shardId}`)
-    this.#settle(put, input, 'acknowledged', undefined)
+    if (this.#undelivered.has(put))
+      this.#options.violated(`${put.id} was acknowledged, and the hook for undelivered records has had it`)
+    this.#settle(put, input, undefined)
     this.#options.ledger.acknowledged(put, shardId, sequenceNumber, subSequenceNumber)
   }
 
   #failed(put: Put, input: object, error: Error): void {
     const { variant, trace, violated } = this.#options
     trace(`${this.process.name} has ${put.id} failed: ${error.name} ${(error as { code?: string }).code ?? ''} ${error.message}`)
-    const isAccepted = error instanceof DeliveryFailedError
-    if (variant.undelivered && isAccepted && !this.#undelivered.has(put))
+    if (variant.undelivered && error instanceof DeliveryFailedError && !this.#undelivered.has(put))
       violated(`${put.id} was accepted and failed, and the hook for undelivered records has not had it`)
-    const written = isAccepted || error instanceof LaneHaltedError ? error.written : undefined
-    this.#settle(put, input, 'failed', written)
+    this.#settle(put, input, writtenBy(error))
   }
 
-  #settle(put: Put, input: object, state: 'acknowledged' | 'failed', written: 'no' | 'unknown' | undefined): void {
-    const { violated } = this.#options
-    if (put.state !== 'open') violated(`${put.id} was settled twice: ${put.state}, then ${state}`)
-    if (state === 'acknowledged' && this.#undelivered.has(put))
-      violated(`${put.id} was acknowledged, and the hook for undelivered records has had it`)
-    put.state = state
-    put.written = written
+  /** `written`: of one that failed. */
+  #settle(put: Put, input: object, written: 'no' | 'unknown' | undefined): void {
+    const { ledger, process, variant, violated } = this.#options
+    const { recordTtlMs, requestTimeoutMs } = variant.producer
+    if (put.state !== 'open') violated(`${put.id} was settled twice: it was ${put.state} already`)
+    if (written !== undefined) ledger.failed(put, written)
     this.#puts.delete(input)
+    this.#open.delete(put)
     this.#undelivered.delete(put)
+    const tookMs = process.now - put.at
+    const mayTakeMs = recordTtlMs + requestTimeoutMs + TURN_MS + (variant.undelivered ? HOOK_MS : 0)
+    if (!this.#hadRoom.delete(put) || process.disturbedUntil > put.at || tookMs * process.rate < mayTakeMs) return
+    violated(`${put.id} has settled ${Math.round(tookMs)} ms after it was put, though it had ${recordTtlMs} ms to live`)
   }
 
   /** The application's hook. It takes its time, and may fail: nobody hears of the failures before. */
@@ -171,4 +202,11 @@ export class ProducerApp {
     if (this.#random() < 0.5) await sleep(this.process.clock, this.#random() * 300)
     if (this.#random() < 0.2) throw new Error('The hook fails, by the weather')
   }
+}
+
+/** What the failure says of whether the record lies in the stream. */
+function writtenBy(error: Error): 'no' | 'unknown' {
+  if (error instanceof DeliveryFailedError || error instanceof LaneHaltedError) return error.written
+  // It is about the stream, and says nothing of the record, which may have been sent before.
+  return error instanceof StreamUnusableError ? 'unknown' : 'no'
 }

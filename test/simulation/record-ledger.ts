@@ -34,6 +34,11 @@ export class RecordLedger {
     return this.#streams.get(name)!.at(-1)!
   }
 
+  /** All that had this name, the present one last. */
+  namesakes(name: string): readonly StreamLog[] {
+    return this.#streams.get(name) ?? []
+  }
+
   /** All that ever were. */
   get streams(): StreamLog[] {
     return [...this.#streams.values()].flat()
@@ -80,8 +85,8 @@ export class RecordLedger {
     return meant.flatMap((stream) => this.shard(stream, shardId) ?? []).reverse()
   }
 
-  put(put: Omit<Put, 'state' | 'written' | 'copies'>): Put {
-    const kept: Put = { ...put, state: 'open', written: undefined, copies: [] }
+  put(put: Omit<Put, 'state' | 'isDenied' | 'copies'>): Put {
+    const kept: Put = { ...put, state: 'open', isDenied: false, copies: [] }
     this.puts.set(put.id, kept)
     return kept
   }
@@ -136,6 +141,7 @@ export class RecordLedger {
     const ofRecord = bySequenceNumber.get(sequenceNumber)
     if (ofRecord === undefined) bySequenceNumber.set(sequenceNumber, [copy])
     else ofRecord.push(copy)
+    if (put.isDenied) this.#options.violated(`${put.id} was said not to be written, and is written after that as ${place}`)
     put.copies.push(copy)
     shard.copies.push(copy)
     shard.byPlace.set(place, copy)
@@ -161,6 +167,14 @@ export class RecordLedger {
     // docs/guarantees.md, "Not promised": until the first sign of a stream that was created anew with narrower shards.
     else if (!copy.isAccepted && !copy.isMisled)
       violated(`${put.id} was acknowledged in an aggregate that readers by the KCL's rule drop`)
+  }
+
+  /** `written`: what the failure says of it. */
+  failed(put: Put, written: 'no' | 'unknown'): void {
+    put.state = 'failed'
+    put.isDenied = written === 'no'
+    if (put.isDenied && put.copies.length > 0)
+      this.#options.violated(`${put.id} was said not to be written, and lies in the stream as ${put.copies[0]!.place}`)
   }
 
   /** The answer to a read has reached a process. */
@@ -258,7 +272,6 @@ export class RecordLedger {
     const { violated } = this.#options
     for (const put of this.puts.values()) {
       if (put.state === 'open') violated(`the put of ${put.id} never settled`)
-      if (put.written === 'no' && put.copies.length > 0) violated(`${put.id} failed as not written, and is there`)
       if (put.state === 'acknowledged' && !put.copies.some((copy) => this.#isDone(copy)))
         violated(`${put.id} was acknowledged and never delivered`)
     }

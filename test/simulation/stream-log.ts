@@ -16,8 +16,8 @@ export interface Put {
   /** As readers have seen it. */
   recordId?: string
   state: 'open' | 'acknowledged' | 'failed'
-  /** Of one that failed: whether it may be in the stream, as its producer says. Undefined: it does not. */
-  written: 'no' | 'unknown' | undefined
+  /** It has failed, and was said not to lie in the stream. */
+  isDenied: boolean
   readonly copies: Copy[]
 }
 
