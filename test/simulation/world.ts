@@ -106,7 +106,7 @@ export class World {
       read: (by, stream, sequenceNumber) => this.ledger.read(by, stream, sequenceNumber),
       subscribes: (by, name, shardId) => {
         // Of a stream that is gone the old stream consumer may be asked for once more: the service knows it no longer.
-        const leaseKeys = this.ledger.namesakes(name).flatMap((stream) => stream.shards.get(shardId)?.leaseKey ?? [])
+        const leaseKeys = this.ledger.namesakes(name).flatMap((stream) => this.ledger.shard(stream, shardId)?.leaseKey ?? [])
         const ask = (): void => this.truth.subscribes(by.name, [...new Set(leaseKeys)].reverse())
         // Code that has blocked goes on later than the step that it runs in.
         if (by.now > this.time.now) this.time.at(by.now, ask)
