@@ -13,6 +13,7 @@ import { leaseCost } from './lease-cost.js'
 import { producer } from './producer.js'
 import { producerHttp } from './producer-http.js'
 import { profile, profileTable } from './profile.js'
+import { putAckLatency } from './put-ack-latency.js'
 import { putHandlerLatency } from './put-handler-latency.js'
 import { jsonLine, table } from './report.js'
 import { request } from './request.js'
@@ -28,6 +29,7 @@ const benchmarks: Benchmarks = { ...aggregation, ...getRecordsBody, ...keyToShar
 const scenarios: Scenarios = {
   ...producerHttp,
   ...consumerHttp,
+  ...putAckLatency,
   ...putHandlerLatency,
   ...idleShards,
   ...leaseCost,
