@@ -14,7 +14,7 @@ const config: ViteUserConfig = defineConfig({
         ...source,
         test: {
           name: 'unit',
-          include: ['packages/*/src/**/*.test.ts', 'test/{demo,soak,kcl,simulation}/**/*.test.ts'],
+          include: ['packages/*/src/**/*.test.ts', 'test/{demo,soak,kcl,simulation,chaos}/**/*.test.ts'],
           testTimeout: 30_000,
         },
       },
