@@ -6,6 +6,8 @@ import type { Trouble } from './trouble.js'
 
 /** What the ledger comes to. */
 export interface Balance {
+  /** Something was delivered, and nothing is wrong. */
+  readonly isWell: boolean
   readonly put: number
   readonly acknowledged: number
   /** Distinct records that a handler has completed. */
@@ -85,7 +87,7 @@ export class Account {
     return this.#sum((account) => account.missing().length)
   }
 
-  balance(apps: readonly App[], { movesFrom = 0 }: { readonly movesFrom?: number } = {}): Balance {
+  balance(apps: readonly App[]): Balance {
     const accounts = [...this.producers.values()]
     const stood = (worker: string, from: number, to: number): boolean =>
       apps.find(({ name }) => name === worker)?.stood.between(from, to) === true
@@ -100,7 +102,10 @@ export class Account {
       accounts.filter(({ producer }) => this.#closed.has(producer)),
       (account) => account.unsettled(),
     )
+    const wrong = [lost, late, denied, unsettled, unexplained, unstopped, this.#regressions]
+    const foreign = this.#foreign + this.#sum((account) => account.foreign)
     return {
+      isWell: foreign === 0 && this.delivered > 0 && wrong.every((found) => found.length === 0),
       put: this.#sum(({ put }) => put),
       acknowledged: this.acknowledged,
       delivered: this.delivered,
@@ -109,13 +114,13 @@ export class Account {
       duplicates: this.#sum(({ repeats }) => repeats),
       unexplainedDuplicates: unexplained.length,
       outOfOrder: late.length,
-      foreign: this.#foreign + this.#sum(({ foreign }) => foreign),
+      foreign,
       denied: denied.length,
       unsettled: unsettled.length,
       splitOwnership: unstopped.length + this.#regressions.length,
       lateAfterStandstill: split.length - unstopped.length,
       lostLeases: this.tenures.tenures.filter(({ cause }) => cause === 'lost lease').length,
-      moves: this.tenures.moves(movesFrom, Number.POSITIVE_INFINITY).length,
+      moves: this.tenures.moves(0, Number.POSITIVE_INFINITY).length,
       findings: [
         ...shown('lost', lost),
         ...shown('out of order', late),

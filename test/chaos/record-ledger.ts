@@ -139,6 +139,10 @@ export class ProducerAccount {
     }))
   }
 
+  putAt(record: number): number {
+    return this.#putAt.values[record]!
+  }
+
   get repeats(): number {
     return [...this.#repeated.values()].reduce((sum, deliveries) => sum + deliveries.length - 1, 0)
   }

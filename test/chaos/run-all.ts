@@ -2,6 +2,7 @@ import { seededRandom } from '@shardwise/core/random'
 import type { Balance } from './account.js'
 import type { ChaosOptions } from './chaos-options.js'
 import { type HappeningCounts, Happenings } from './happenings.js'
+import { quiet } from './quiet.js'
 import { type Step, stepsOf } from './steps.js'
 import { type ProducerPlan, World } from './world.js'
 
@@ -11,7 +12,6 @@ const WORKERS = 4
 const FAILOVER_MS = 5000
 const EVERY_MS = 2000
 const RECORD_TTL_MS = 180_000
-/** Later than this after the end nothing comes any more. */
 const PATIENCE_MS = 90_000
 
 /** Each kind of order, and none. */
@@ -43,9 +43,8 @@ export interface AllResult extends Balance {
 /** Everything that can happen, by lot, under load; then quiet, and the account. */
 export async function runAll(options: ChaosOptions, interrupted: AbortSignal): Promise<AllResult> {
   const since = performance.now()
-  await using world = new World({ ...options, shards: SHARDS, failoverTimeMs: FAILOVER_MS }, interrupted, line)
-  let passed = false
-  try {
+  await using world = new World({ ...options, shards: SHARDS, failoverTimeMs: FAILOVER_MS }, interrupted)
+  return await world.judged(async () => {
     await world.start()
     await Promise.all(Array.from({ length: WORKERS }, () => world.addWorker()))
     await world.until('all shards to be read', () => world.account.tenures.tenures.length >= SHARDS, PATIENCE_MS)
@@ -55,37 +54,8 @@ export async function runAll(options: ChaosOptions, interrupted: AbortSignal): P
     await happenings.run(steps)
     await happenings.over()
     await quiet(world)
-    const result = resultOf(world, happenings.counts, steps, (performance.now() - since) / 1000)
-    passed = result.passed
-    return result
-  } catch (error) {
-    world.say(`broken off: ${(error as Error).message}`)
-    throw error
-  } finally {
-    if (!passed) world.say(`what was seen is in ${world.log.path}`)
-    await world.log.end(!passed)
-  }
-}
-
-/** All is well again: what was put settles, all of it is delivered, and everybody stops in order. */
-export async function quiet(world: World): Promise<void> {
-  world.say('the network is well again; producers close')
-  await world.heal()
-  const within = async (what: string, work: Promise<unknown>): Promise<void> => {
-    let done = false
-    void work.then(() => {
-      done = true
-    })
-    await world.until(what, () => done, PATIENCE_MS)
-  }
-  await within('the producers to close', Promise.all(world.producers.map(({ app }) => app.stop())))
-  await world
-    .until('all that was acknowledged to be delivered', () => world.account.missing() === 0, PATIENCE_MS)
-    .catch(
-      // The account will say what is missing.
-      (error: Error) => world.say(error.message),
-    )
-  await within('the workers to stop', Promise.all(world.workers.map(({ app }) => app.stop())))
+    return resultOf(world, happenings.counts, steps, (performance.now() - since) / 1000)
+  })
 }
 
 function resultOf(world: World, happened: HappeningCounts, steps: readonly Step[], seconds: number): AllResult {
@@ -105,13 +75,4 @@ function resultOf(world: World, happened: HappeningCounts, steps: readonly Step[
     faults: done,
     skipped,
   }
-}
-
-function line(world: World): string {
-  const { acknowledged, delivered, failed, tenures } = world.account
-  const count = (value: number): string => value.toLocaleString('en-US')
-  return (
-    `acknowledged ${count(acknowledged)}  delivered ${count(delivered)}  failed ${count(failed)}  ` +
-    `workers ${world.workers.length}  changes of hands ${count(tenures.tenures.length)}`
-  )
 }

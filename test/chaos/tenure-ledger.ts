@@ -99,6 +99,15 @@ export class TenureLedger {
     this.#calls.delete(`${worker} ${call}`)
   }
 
+  /** Shards by the workers that have them at present. */
+  held(): Map<string, string[]> {
+    const held = new Map<string, string[]>()
+    for (const { worker, shardId, leftAt } of this.#current.values()) {
+      if (leftAt === undefined) held.set(worker, [...(held.get(worker) ?? []), shardId])
+    }
+    return held
+  }
+
   /** Changes of hands of shards between these times. */
   moves(from: number, to: number): readonly Tenure[] {
     return this.tenures.filter(({ tookAt }) => tookAt >= from && tookAt <= to)

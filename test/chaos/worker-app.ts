@@ -1,6 +1,6 @@
 /** A consumer in a process of its own. Its handler tells when a call begins, with what, and when it is done. */
 import { setTimeout as delay } from 'node:timers/promises'
-import { type ConsumedRecord, Consumer, type ConsumerEvent, type HandlerContext } from '@shardwise/consumer'
+import { type ConsumedRecord, Consumer, type ConsumerEvent, ConsumerStartError, type HandlerContext } from '@shardwise/consumer'
 import { seededRandom } from '@shardwise/core/random'
 import type { ToWorker, WorkerSetup } from './app-messages.js'
 import { readRecord } from './chaos-record.js'
@@ -9,20 +9,33 @@ import { ACCOUNT } from './local-account.js'
 import { machineNow } from './machine-time.js'
 
 const LONGEST_CALL_MS = 15
+const RESTART_MS = 500
 /** Too many, or told as facts. */
 const UNTOLD: ReadonlySet<string> = new Set<ConsumerEvent['type']>(['batch-completed', 'shard-started', 'shard-stopped'])
 
 let consumer: Consumer | undefined
 const random = seededRandom(process.pid)
+let stopping = false
 let calls = 0
 
 endWithCoordinator()
 process.on('message', (message: ToWorker) => {
   if (message.say === 'run') void run(message.setup)
-  else void consumer?.stop()
+  else {
+    stopping = true
+    void consumer?.stop()
+  }
 })
 
 async function run(setup: WorkerSetup): Promise<void> {
+  tellMemory(machineNow)
+  // What refuses at the start (nobody listens) looks like a mistake in the configuration, and ends it: who runs workers starts them again.
+  while (!(await hasRun(setup)) && !stopping) await delay(RESTART_MS)
+  tell({ fact: 'stopped' }, machineNow())
+  leave()
+}
+
+async function hasRun(setup: WorkerSetup): Promise<boolean> {
   const { name, stream, applicationName, kinesisEndpoint, dynamodbEndpoint, failoverTimeMs, fanOut } = setup
   consumer = new Consumer({
     ...ACCOUNT,
@@ -36,10 +49,14 @@ async function run(setup: WorkerSetup): Promise<void> {
     ...(fanOut && { retrieval: { fanOut: { fallbackToPolling: false } } }),
   })
   consumer.events.onAny(toldOf)
-  tellMemory(machineNow)
-  await consumer.run({ eachBatch })
-  tell({ fact: 'stopped' }, machineNow())
-  leave()
+  try {
+    await consumer.run({ eachBatch })
+    return true
+  } catch (error) {
+    if (!(error instanceof ConsumerStartError)) throw error
+    tell({ fact: 'event', type: 'start-failed', detail: JSON.stringify({ message: error.message }) }, machineNow())
+    return false
+  }
 }
 
 async function eachBatch(records: readonly ConsumedRecord[], { shardId, generation, signal }: HandlerContext): Promise<void> {

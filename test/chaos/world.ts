@@ -54,8 +54,6 @@ export class World implements AsyncDisposable {
   readonly producers: ProducerProcess[] = []
   readonly workers: WorkerProcess[] = []
   readonly memory: Map<string, MemorySample[]> = new Map()
-  readonly events: { readonly at: number; readonly by: string; readonly type: string }[] = []
-  /** Monotonic times of the first thing after something: tests of recovery look here. */
   readonly #listeners = new Set<(by: string, fact: Fact) => void>()
   readonly #apps: App[] = []
   readonly #links: FaultLink[] = []
@@ -71,7 +69,7 @@ export class World implements AsyncDisposable {
   #producing = 0
   ended = false
 
-  constructor(options: ChaosOptions & WorldOptions, interrupted: AbortSignal, line: (world: World) => string) {
+  constructor(options: ChaosOptions & WorldOptions, interrupted: AbortSignal) {
     this.options = options
     this.#random = seededRandom(options.seed + 1)
     this.log = new ChaosLog(`${options.scenario}-${options.seed}`)
@@ -80,7 +78,7 @@ export class World implements AsyncDisposable {
       interrupted.addEventListener('abort', () => reject(interrupted.reason), { once: true })
     })
     this.broken.catch(() => {})
-    this.#progress = new Progress(process.stdout, () => line(this))
+    this.#progress = new Progress(process.stdout, () => this.#line())
   }
 
   async start(): Promise<void> {
@@ -97,6 +95,22 @@ export class World implements AsyncDisposable {
       `Kinesis (${kinesis}, pid ${this.#kinesis.pid}) and DynamoDB (${dynamodb}, pid ${this.#dynamodb.pid}) run on this machine`,
     )
     this.#progress.start()
+  }
+
+  /** Plays a run on this world; what was seen stays in a file when it does not pass. */
+  async judged<T extends { readonly passed: boolean }>(play: () => Promise<T>): Promise<T> {
+    let passed = false
+    try {
+      const result = await play()
+      passed = result.passed
+      return result
+    } catch (error) {
+      this.say(`broken off: ${(error as Error).message}`)
+      throw error
+    } finally {
+      if (!passed) this.say(`what was seen is in ${this.log.path}`)
+      await this.log.end(!passed)
+    }
   }
 
   get apps(): readonly App[] {
@@ -239,11 +253,8 @@ export class World implements AsyncDisposable {
       this.log.fact(name, fact)
       this.#lastSeen.set(name, fact.at)
       if (fact.fact === 'memory') this.#sample(name, fact)
-      if (fact.fact === 'event') {
-        this.events.push({ at: fact.at, by: name, type: fact.type })
-        if (fact.type === 'event-loop-blocked') {
-          app.stood.begin(fact.at - (JSON.parse(fact.detail) as { blockedMs: number }).blockedMs)(fact.at)
-        }
+      if (fact.fact === 'event' && fact.type === 'event-loop-blocked') {
+        app.stood.begin(fact.at - (JSON.parse(fact.detail) as { blockedMs: number }).blockedMs)(fact.at)
       }
       try {
         this.account.add(name, producer, fact)
@@ -255,6 +266,15 @@ export class World implements AsyncDisposable {
     const app = new App(name, file, { onFact, onFailure: (error) => void (this.ended || this.#break(error)) })
     this.#apps.push(app)
     return app
+  }
+
+  #line(): string {
+    const { acknowledged, delivered, failed, tenures } = this.account
+    const count = (value: number): string => value.toLocaleString('en-US')
+    return (
+      `acknowledged ${count(acknowledged)}  delivered ${count(delivered)}  failed ${count(failed)}  ` +
+      `workers ${this.workers.length}  changes of hands ${count(tenures.tenures.length)}`
+    )
   }
 
   #sample(name: string, { at, rssBytes, heapBytes, bufferedBytes = 0 }: Extract<Fact, { fact: 'memory' }>): void {
