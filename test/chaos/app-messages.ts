@@ -22,8 +22,8 @@ export interface WorkerSetup {
   readonly fanOut: boolean
 }
 
-export type ToProducer = { readonly say: 'run'; readonly setup: ProducerSetup } | { readonly say: 'stop' }
-export type ToWorker = { readonly say: 'run'; readonly setup: WorkerSetup } | { readonly say: 'stop' }
+export type ToProducer = { readonly say: 'run'; readonly setup: ProducerSetup } | { readonly say: 'stop' | 'measure' }
+export type ToWorker = { readonly say: 'run'; readonly setup: WorkerSetup } | { readonly say: 'stop' | 'measure' }
 
 /** What a service is asked, by call. */
 export interface ServiceCalls {

@@ -1,4 +1,6 @@
 import { writeSync } from 'node:fs'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 
 /** What an app was told by nobody and has seen itself. `at`: machine time. */
 export type Fact = { readonly at: number } & (ProducerFact | WorkerFact | RowFact | MemoryFact | EventFact)
@@ -51,6 +53,8 @@ export interface MemoryFact {
   /** Used heap and what lies outside of it. */
   readonly heapBytes: number
   readonly bufferedBytes?: number
+  /** Everything unreachable was collected just before. */
+  readonly collected?: true
 }
 
 /** What the library announced. */
@@ -80,13 +84,21 @@ export function tell(fact: WithoutTime<Fact>, at: number): void {
   }
 }
 
-/** Says once a second how much memory this process has. */
+/** Says once a second how much memory this process has, and when it is asked how much of it is in use. */
 export function tellMemory(now: () => number, bufferedBytes?: () => number): void {
-  setInterval(() => {
+  const measure = (collected?: true): void => {
     const { rss, heapUsed, external } = process.memoryUsage()
     const buffered = bufferedBytes === undefined ? {} : { bufferedBytes: bufferedBytes() }
-    tell({ fact: 'memory', rssBytes: rss, heapBytes: heapUsed + external, ...buffered }, now())
-  }, TICK_MS).unref()
+    tell({ fact: 'memory', rssBytes: rss, heapBytes: heapUsed + external, ...buffered, ...(collected && { collected }) }, now())
+  }
+  setInterval(() => measure(), TICK_MS).unref()
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  process.on('message', (message: { readonly say?: string }) => {
+    if (message.say !== 'measure') return
+    collect()
+    measure(true)
+  })
 }
 
 /** Ctrl-C reaches every process of the terminal: the coordinator decides what happens. When it is gone, so is the app. */

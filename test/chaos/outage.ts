@@ -49,6 +49,7 @@ export async function outage(
     await Promise.all(links.map((link) => link.set(way === 'failing' ? 'open' : way)))
     const since = machineNow()
     await world.orBroken(delay(forMs / WAYS.length))
+    await world.measure()
     const load = { way, ...loadOf(links, since + SETTLES_MS, machineNow()) }
     loads.push(load)
     world.say(`${way}: ${told(load)}`)

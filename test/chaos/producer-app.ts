@@ -24,7 +24,7 @@ const acknowledged: number[] = []
 endWithCoordinator()
 process.on('message', (message: ToProducer) => {
   if (message.say === 'stop') stopping = true
-  else void run(message.setup)
+  if (message.say === 'run') void run(message.setup)
 })
 
 async function run(setup: ProducerSetup): Promise<void> {

@@ -21,10 +21,9 @@ let calls = 0
 endWithCoordinator()
 process.on('message', (message: ToWorker) => {
   if (message.say === 'run') void run(message.setup)
-  else {
-    stopping = true
-    void consumer?.stop()
-  }
+  if (message.say !== 'stop') return
+  stopping = true
+  void consumer?.stop()
 })
 
 async function run(setup: WorkerSetup): Promise<void> {

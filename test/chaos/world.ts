@@ -13,6 +13,7 @@ import { CALM } from './flow.js'
 export const STREAM = 'chaos'
 const APPLICATION = 'chaos-app'
 const PAUSE_MS = 20
+const MEASURE_MS = 20_000
 
 export interface WorldOptions {
   readonly shards: number
@@ -39,6 +40,8 @@ export interface MemorySample {
   readonly rssBytes: number
   readonly heapBytes: number
   readonly bufferedBytes: number
+  /** Everything unreachable was collected just before. */
+  readonly collected: boolean
 }
 
 interface OpenShard {
@@ -204,6 +207,18 @@ export class World implements AsyncDisposable {
     }
   }
 
+  /** Has producers and workers say how much memory they have in use. */
+  async measure(): Promise<void> {
+    const waiting = new Set([...this.producers, ...this.workers].map(({ app }) => app))
+    const names = new Set([...waiting].map(({ name }) => name))
+    const deaf = this.listen((by, fact) => {
+      if (fact.fact === 'memory' && fact.collected === true) names.delete(by)
+    })
+    for (const app of waiting) app.say({ say: 'measure' })
+    await this.until('memory to be measured', () => names.size === 0, MEASURE_MS)
+    deaf()
+  }
+
   /** Resolves once `holds`, which is asked again and again; rejects when that takes too long. */
   async until(what: string, holds: () => boolean, patienceMs: number): Promise<void> {
     const giveUpAt = performance.now() + patienceMs
@@ -277,9 +292,11 @@ export class World implements AsyncDisposable {
     )
   }
 
-  #sample(name: string, { at, rssBytes, heapBytes, bufferedBytes = 0 }: Extract<Fact, { fact: 'memory' }>): void {
+  #sample(name: string, fact: Extract<Fact, { fact: 'memory' }>): void {
+    const { at, rssBytes, heapBytes, bufferedBytes = 0, collected = false } = fact
+    const sample = { at, rssBytes, heapBytes, bufferedBytes, collected }
     const samples = this.memory.get(name)
-    if (samples === undefined) this.memory.set(name, [{ at, rssBytes, heapBytes, bufferedBytes }])
-    else samples.push({ at, rssBytes, heapBytes, bufferedBytes })
+    if (samples === undefined) this.memory.set(name, [sample])
+    else samples.push(sample)
   }
 }
