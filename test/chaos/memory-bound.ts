@@ -13,25 +13,30 @@ export interface MemoryUse {
 }
 
 const MOST_RSS_MIB = 400
-/** Beyond what is buffered, at any time: the library, the SDK and the app. */
-const MOST_HEAP_MIB = 100
-/** From the first to the last measurement of an outage. */
+/** The library, the SDK, the app and what is buffered. */
+const MOST_HEAP_MIB = 120
+/** From the first to the second measurement in one way of being away. */
 const MOST_GROWTH = 0.15
+/** Or so many times what is buffered: a record that is being sent is there as a request as well. */
+const COPIES = 2
 const LEAST_GROWTH_MIB = 6
 
-/** Of one app between two times: what it has in use must not grow, for whatever is put then has to wait or has failed. */
+/**
+ * Of one app while a service is away: what it has in use must not grow, for whatever is put then has to wait or has failed. It is measured
+ * twice in each way of being away, for requests that hang hold more than those that were refused.
+ */
 export function memoryUse(app: string, samples: readonly MemorySample[], from: number, to: number): MemoryUse {
   const all = samples.filter(({ at }) => at >= from && at <= to)
   const most = (of: (sample: MemorySample) => number): number => Math.max(0, ...all.map(of)) / MIB
   const heaps = all.filter(({ collected }) => collected).map(({ heapBytes }) => heapBytes / MIB)
   const [rss, buffered] = [most(({ rssBytes }) => rssBytes), most(({ bufferedBytes }) => bufferedBytes)]
-  const [first, last] = [heaps[0] ?? Number.NaN, heaps.at(-1) ?? Number.NaN]
-  const isFlat = heaps.length >= 2 && last - first <= Math.max(LEAST_GROWTH_MIB, first * MOST_GROWTH)
+  const mayGrow = (heap: number): number => Math.max(MOST_GROWTH * heap, COPIES * buffered, LEAST_GROWTH_MIB)
+  const isFlat = heaps.every((heap, i) => i % 2 === 0 || heap - heaps[i - 1]! <= mayGrow(heaps[i - 1]!))
   return {
     app,
     rssMib: Math.round(rss),
     heapMib: heaps.map((heap) => Math.round(heap * 10) / 10),
     bufferedMib: Math.round(buffered * 10) / 10,
-    isBounded: isFlat && rss <= MOST_RSS_MIB && heaps.every((heap) => heap <= MOST_HEAP_MIB + 2 * buffered),
+    isBounded: heaps.length >= 2 && isFlat && rss <= MOST_RSS_MIB && heaps.every((heap) => heap <= MOST_HEAP_MIB),
   }
 }

@@ -48,8 +48,10 @@ export async function outage(
     await service.ask('fail', way === 'failing')
     await Promise.all(links.map((link) => link.set(way === 'failing' ? 'open' : way)))
     const since = machineNow()
-    await world.orBroken(delay(forMs / WAYS.length))
-    await world.measure()
+    for (let half = 0; half < 2; half++) {
+      await world.orBroken(delay(forMs / WAYS.length / 2))
+      await world.measure()
+    }
     const load = { way, ...loadOf(links, since + SETTLES_MS, machineNow()) }
     loads.push(load)
     world.say(`${way}: ${told(load)}`)
