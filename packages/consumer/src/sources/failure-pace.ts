@@ -5,12 +5,12 @@ import type { FailurePace } from './polling-pace.js'
 const PASSING: ReadonlySet<FailureKind> = new Set([
   'internal',
   'connection',
-  'timeout',
   'in-use',
   'limit-exceeded',
   'expired-iterator',
 ])
 
 export function failurePace(kind: FailureKind): FailurePace {
+  if (kind === 'timeout') return 'waited'
   return PASSING.has(kind) ? 'passing' : 'lasting'
 }
