@@ -18,7 +18,7 @@ const MOST_HEAP_MIB = 120
 /** From the first to the second measurement in one way of being away. */
 const MOST_GROWTH = 0.15
 /** Or so many times what is buffered: a record that is being sent is there as a request as well. */
-const COPIES = 2
+const COPIES = 3
 const LEAST_GROWTH_MIB = 6
 
 /**

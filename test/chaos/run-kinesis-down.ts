@@ -14,8 +14,8 @@ const WORKERS = 3
 const FAILOVER_MS = 5000
 const PATIENCE_MS = 60_000
 const MOST_UP_MS = 20_000
-/** Within seconds: a request that hangs is given up after ten. */
-const RECOVERY_MS = 15_000
+/** Within seconds: a request that hangs when the service is back is given up after ten, and the pause after a failure may be as long. */
+const RECOVERY_MS = 25_000
 
 export interface KinesisDownResult extends Balance {
   readonly passed: boolean
