@@ -1,4 +1,4 @@
-import { defineConfig, type ViteUserConfig } from 'vitest/config'
+import { configDefaults, defineConfig, type ViteUserConfig } from 'vitest/config'
 
 // Tests run on the sources: this condition is the first entry of every package's "exports".
 const conditions = ['shardwise-source']
@@ -6,6 +6,9 @@ const source = {
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: conditions } },
 }
+
+/** Two minutes of whole processes: the pure parts beside it are unit tests. */
+const CHAOS = 'test/chaos/chaos.test.ts'
 
 const config: ViteUserConfig = defineConfig({
   test: {
@@ -15,6 +18,7 @@ const config: ViteUserConfig = defineConfig({
         test: {
           name: 'unit',
           include: ['packages/*/src/**/*.test.ts', 'test/{demo,soak,kcl,simulation,chaos}/**/*.test.ts'],
+          exclude: [...configDefaults.exclude, CHAOS],
           testTimeout: 30_000,
         },
       },
@@ -22,7 +26,7 @@ const config: ViteUserConfig = defineConfig({
         ...source,
         test: {
           name: 'integration',
-          include: ['test/{end-to-end,conformance,compatibility}/**/*.test.ts'],
+          include: ['test/{end-to-end,conformance,compatibility}/**/*.test.ts', CHAOS],
           testTimeout: 120_000,
           hookTimeout: 60_000,
         },

@@ -120,7 +120,9 @@ export class ProducerAccount {
 
   /** Delivered, and never put. */
   get foreign(): number {
-    return Math.max(0, this.#seen - this.put)
+    let foreign = 0
+    for (let record = this.put; record < this.#seen; record++) if (this.#state.values[record] !== 0) foreign++
+    return foreign
   }
 
   /** Acknowledged, and first delivered after a later record of its key. */
