@@ -3,13 +3,16 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { aggregation } from './aggregation.js'
+import { consumerHttp } from './consumer-http.js'
 import { getRecordsBody } from './getrecords-body.js'
 import { keyToShard } from './key-to-shard.js'
 import { producer } from './producer.js'
+import { producerHttp } from './producer-http.js'
 import { profile, profileTable } from './profile.js'
-import { measureLatency, putHandlerLatency } from './put-handler-latency.js'
+import { putHandlerLatency } from './put-handler-latency.js'
 import { jsonLine, table } from './report.js'
 import { type Benchmarks, LEAST_ROUNDS, type Measurement, measure, type Timer, WrongResult } from './rounds.js'
+import type { Scenarios } from './scenario.js'
 
 const EXIT_WRONG_RESULT = 1
 const EXIT_USAGE = 2
@@ -17,7 +20,8 @@ const MOST_ROUNDS = 1000
 const RESULTS = new URL('results/', import.meta.url)
 
 const benchmarks: Benchmarks = { ...aggregation, ...getRecordsBody, ...keyToShard, ...producer }
-const allNames = [...Object.keys(benchmarks), ...Object.keys(putHandlerLatency)]
+const scenarios: Scenarios = { ...producerHttp, ...consumerHttp, ...putHandlerLatency }
+const allNames = [...Object.keys(benchmarks), ...Object.keys(scenarios)]
 
 const USAGE = `npm run bench -- [NAME...] [--rounds N] [--cpu] [--json] [--profile]
 
@@ -67,14 +71,18 @@ function parseChoice(args: readonly string[]): Choice | 'help' {
   if (!Number.isInteger(rounds) || rounds < LEAST_ROUNDS || rounds > MOST_ROUNDS) {
     throw new UsageError(`--rounds must be a whole number from ${LEAST_ROUNDS} to ${MOST_ROUNDS}, got '${values.rounds}'`)
   }
-  const notLatency = values.profile === true ? '--profile' : values.cpu === true ? '--cpu' : undefined
-  const all = notLatency === undefined ? allNames : Object.keys(benchmarks)
+  const narrows = values.profile === true ? '--profile' : values.cpu === true ? '--cpu' : undefined
+  const suits = (name: string): boolean => {
+    if (name in benchmarks) return true
+    return narrows === undefined || (narrows === '--cpu' && !scenarios[name]!.ofWallClock)
+  }
+  const all = allNames.filter(suits)
   const names = positionals.length === 0 ? all : [...new Set(chosen)]
   if (values.profile === true && (values.json === true || values.cpu === true || values.rounds !== undefined)) {
     throw new UsageError('--profile takes none of --rounds, --cpu and --json: its figures are no measurement of speed')
   }
-  const latency = names.find((name) => !all.includes(name))
-  if (latency !== undefined) throw new UsageError(`${notLatency} is not for latencies, got '${latency}'`)
+  const unsuited = names.find((name) => !suits(name))
+  if (unsuited !== undefined) throw new UsageError(`${narrows} is not for '${unsuited}'`)
   const timer = values.cpu === true ? 'cpu' : 'wall'
   return { names, rounds, timer, json: values.json === true, profile: values.profile === true }
 }
@@ -95,12 +103,12 @@ async function runAll({ names, rounds, timer, json }: Choice): Promise<void> {
     const progress = (step: string): void => {
       if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${position}: ${step}`)
     }
-    const latency = putHandlerLatency[name]
-    if (latency === undefined) measurements.push(await measure(name, benchmarks[name]!, { rounds, timer }, progress))
+    const scenario = scenarios[name]
+    if (scenario === undefined) measurements.push(await measure(name, benchmarks[name]!, { rounds, timer }, progress))
     else {
-      const measured = await measureLatency(name, latency, rounds, progress)
-      measurements.push(...measured.measurements)
-      reports.push(measured.report)
+      const outcome = await scenario.run(rounds, progress)
+      measurements.push(...outcome.measurements)
+      reports.push(outcome.report)
     }
   }
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')

@@ -9,7 +9,7 @@ import { type Benchmark, type Benchmarks, type Unit, type Variant, WrongResult }
 
 const RECORD_BYTES = 100
 /** Of a request, as producers send it by default. */
-const REQUEST_BYTES = 5 * 1024 * 1024
+export const REQUEST_BYTES: number = 5 * 1024 * 1024
 
 const MILLION_RECORDS: Unit = { name: 'M records/s', of: (ns) => 1000 / ns }
 
@@ -39,7 +39,7 @@ const UNIQUE: Load = { ...USUAL, shards: 100, keys: USUAL.records }
 /** Puts all records, waits until they have settled, and returns how many were delivered. Throws if one was not. */
 type PutAll = <T>(producer: Producer<T>, records: readonly PutInput<T>[], inFlight: number) => Promise<number>
 
-async function byOffers<T>(target: Producer<T>, records: readonly PutInput<T>[]): Promise<number> {
+export async function byOffers<T>(target: Producer<T>, records: readonly PutInput<T>[]): Promise<number> {
   let delivered = 0
   let failure: Error | undefined
   const outcome = (error: Error | undefined): void => {
@@ -271,10 +271,10 @@ function ours<T>(
   return { name, run, verify }
 }
 
-const hashKeyOf = (partitionKey: string): bigint => BigInt(`0x${createHash('md5').update(partitionKey).digest('hex')}`)
+export const hashKeyOf = (partitionKey: string): bigint => BigInt(`0x${createHash('md5').update(partitionKey).digest('hex')}`)
 
 /** Shards of equal width, looked up with what Node has: what a correct pipeline of the peer's needs, for readers drop what lies outside of its shard. */
-class PeerRouter {
+export class PeerRouter {
   readonly shards: number
   readonly #starts: readonly bigint[]
 
@@ -296,14 +296,14 @@ class PeerRouter {
   }
 }
 
-interface PeerAggregate {
+export interface PeerAggregate {
   readonly aggregator: RecordAggregator
   readonly first: string
   count: number
 }
 
 /** The peer's open aggregates, one a shard. */
-class PeerAggregates {
+export class PeerAggregates {
   count = 0
   readonly #router: PeerRouter
   readonly #open: (PeerAggregate | undefined)[] = []

@@ -4,6 +4,7 @@ import { latencyReport } from './latency-report.js'
 import { ACCOUNT, type LatencyLoad, type LatencyTurn, latencyTurn, quantileOf } from './latency-turn.js'
 import { LocalServiceProcess } from './local-service-process.js'
 import { compared, inTurns, type Measurement, median, type Unit, WrongResult } from './rounds.js'
+import type { Outcome, Scenarios } from './scenario.js'
 
 const LINGER_MS = 20
 const STREAM = 'latency'
@@ -27,33 +28,31 @@ const VARIANTS: readonly LatencyVariant[] = [
 ]
 
 /** By name. From when a record was to be put to the call of its handler, with what each of so many shards gets in percent of its capacity. */
-export const putHandlerLatency: Readonly<Record<string, LatencyLoad>> = {
-  'put-handler-latency-1': load(1, 1),
-  'put-handler-latency-10': load(1, 10),
-  'put-handler-latency-80': load(1, 80),
-  'put-handler-latency-64-shards-1': load(64, 1),
-  'put-handler-latency-64-shards-10': load(64, 10),
-}
+export const putHandlerLatency: Scenarios = Object.fromEntries(
+  Object.entries({
+    'put-handler-latency-1': load(1, 1),
+    'put-handler-latency-10': load(1, 10),
+    'put-handler-latency-80': load(1, 80),
+    'put-handler-latency-64-shards-1': load(64, 1),
+    'put-handler-latency-64-shards-10': load(64, 10),
+  }).map(([name, each]) => [
+    name,
+    { ofWallClock: true, run: (rounds, progress): Promise<Outcome> => measureLatency(name, each, rounds, progress) },
+  ]),
+)
 
 function load(shards: number, percent: number): LatencyLoad {
   const perSecond = (SHARD_RECORDS_PER_SECOND * percent) / 100
   return { shards, perSecond, lastsMs: Math.max(LEAST_MS, (LEAST_RECORDS * 1000) / (perSecond * shards)), lingerMs: LINGER_MS }
 }
 
-export interface MeasuredLatency {
-  /** p50, p99 and max, each with a name of its own. */
-  readonly measurements: readonly Measurement[]
-  /** Where the time went, the goal where there is one, and a histogram: for a person. */
-  readonly report: string
-}
-
-/** Fan-out and polling take turns on one stream of local services of their own. */
-export async function measureLatency(
+/** Fan-out and polling take turns on one stream of local services of their own. Gives p50, p99 and max, each with a name of its own. */
+async function measureLatency(
   name: string,
   load: LatencyLoad,
   rounds: number,
   progress: (step: string) => void,
-): Promise<MeasuredLatency> {
+): Promise<Outcome> {
   progress('preparing, local services')
   await using kinesis = await LocalServiceProcess.start('kinesis')
   await using dynamodb = await LocalServiceProcess.start('dynamodb')

@@ -8,12 +8,14 @@ const times = (ratio: number): string => `x${ratio.toPrecision(3)}`
 export function table(measurements: readonly Measurement[]): string {
   const rows = measurements.flatMap((measurement) => {
     const { name, unit, ours, peers } = measurement
+    const first = [name, unit, figure(ours)]
+    if (peers.length === 0) return [[...first, '', '', '', '', goalOf(measurement)]]
     return peers.map((peer, i) => [
-      ...(i === 0 ? [name, unit, figure(ours)] : ['', '', '']),
+      ...(i === 0 ? first : ['', '', '']),
       peer.name,
       figure(peer.value),
       times(peer.ratio),
-      peer.spread.map(times).join(' to '),
+      peer.spread?.map(times).join(' to ') ?? 'not measured',
       i === 0 ? goalOf(measurement) : '',
     ])
   })
@@ -30,7 +32,7 @@ export function table(measurements: readonly Measurement[]): string {
     .join('')
 }
 
-/** One line of JSON. `ratio`: how many times as fast as the first peer ours is. */
+/** One line of JSON. `ratio`: how many times as fast as the first peer ours is; null where there is none. */
 export function jsonLine(measurements: readonly Measurement[]): string {
   const rounded = (value: number): number => Number(value.toPrecision(4))
   return `${JSON.stringify(
@@ -39,7 +41,7 @@ export function jsonLine(measurements: readonly Measurement[]): string {
       unit,
       ours: rounded(ours),
       peers: Object.fromEntries(peers.map((peer) => [peer.name, rounded(peer.value)])),
-      ratio: rounded(peers[0]!.ratio),
+      ratio: peers[0] === undefined ? null : rounded(peers[0].ratio),
     })),
   )}\n`
 }

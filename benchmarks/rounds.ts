@@ -35,13 +35,15 @@ export interface Peer {
   readonly value: number
   /** How many times as fast ours is: median, least and most of the ratios within each round. */
   readonly ratio: number
-  readonly spread: readonly [least: number, most: number]
+  /** Undefined: its figure comes out of its sources and was not measured. */
+  readonly spread: readonly [least: number, most: number] | undefined
 }
 
 export interface Measurement {
   readonly name: string
   readonly unit: string
   readonly ours: number
+  /** The first is the one that matters most. There may be none. */
   readonly peers: readonly Peer[]
   /** Nanoseconds (or bytes) an operation, round by round. */
   readonly nsByRound: { readonly [variant: string]: readonly number[] }

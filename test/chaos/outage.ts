@@ -21,6 +21,7 @@ export interface Outage {
   readonly isStorm: boolean
 }
 
+const FIRST_MS = 1500
 /** What is under way when it begins is not counted as tried again. */
 const SETTLES_MS = 1000
 
@@ -56,10 +57,16 @@ export async function outage(
     loads.push(load)
     world.say(`${way}: ${told(load)}`)
   }
+  // The first to come back sees nobody else at work, and what the others have said comes late.
+  const [first, ...others] = links
+  await Promise.all(others.map((link) => link.set('silent')))
   await service.ask('fail', false)
-  await Promise.all(links.map((link) => link.set('open')))
+  await first!.set('open')
+  world.say(`${service.name} is back for one`)
+  await world.orBroken(delay(FIRST_MS))
+  await Promise.all(others.map((link) => link.set('open')))
   const to = machineNow()
-  world.say(`${service.name} is back`)
+  world.say(`${service.name} is back for all`)
   return { from, to, loads, isStorm: loads.some((load) => isStorm(before, load, links.length)) }
 }
 

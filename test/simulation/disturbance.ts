@@ -7,6 +7,8 @@ export type Disturbance = { readonly at: number } & (
   | { readonly kind: 'weather'; readonly service: Service; readonly weather: Weather; readonly forMs: number }
   | { readonly kind: 'cut'; readonly whom: Whom; readonly service: Service | 'both'; readonly forMs: number }
   | { readonly kind: 'pause'; readonly whom: Whom; readonly suspended: boolean; readonly forMs: number }
+  /** Forward or back. */
+  | { readonly kind: 'wall-clock'; readonly whom: Whom; readonly byMs: number }
   | { readonly kind: 'kill'; readonly whom: Whom; readonly againAfterMs: number | undefined }
   | {
       readonly kind: 'stop'
@@ -89,6 +91,7 @@ const WEIGHTED: readonly Disturbance['kind'][] = [
     'refused-entries',
     'refused-entries',
     'retention',
+    'wall-clock',
   ] as const),
 ]
 
@@ -107,6 +110,8 @@ function disturbance(random: Random, kind: Disturbance['kind'], failoverTimeMs: 
       const suspended = random() < 0.3
       return { kind, whom: whom(random), suspended, forMs }
     }
+    case 'wall-clock':
+      return { kind, whom: whom(random), byMs: Math.round((random() - 0.5) * pick(random, [10_000, 7_200_000])) }
     case 'kill':
       return { kind, whom: whom(random), againAfterMs: random() < 0.7 ? Math.round(random() * failoverTimeMs * 2) : undefined }
     case 'stop': {

@@ -30,6 +30,9 @@ export class Disturber {
       case 'pause':
         for (const process of this.#chosen(disturbance.whom)) process.pause(disturbance.forMs, disturbance.suspended)
         break
+      case 'wall-clock':
+        for (const process of this.#chosen(disturbance.whom)) process.setWallClock(disturbance.byMs)
+        break
       case 'kill':
         for (const process of this.#chosen(disturbance.whom)) this.#world.kill(process, disturbance.againAfterMs)
         break

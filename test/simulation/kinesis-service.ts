@@ -32,6 +32,8 @@ export interface KinesisServiceOptions {
   readonly written: (input: PutRecordsInput, output: PutRecordsOutput) => void
   /** An answer with this record has reached the process. */
   readonly read: (by: string, sequenceNumber: string) => void
+  /** The process sends for a subscription to this shard. */
+  readonly subscribes: (by: SimulatedProcess, shardId: string) => void
 }
 
 interface Listed {
@@ -148,6 +150,7 @@ export class KinesisService {
       subscribeToShard: async (input, options = {}) => {
         const { ShardId, StartingPosition } = input
         const about = `${ShardId} ${StartingPosition.Type} ${StartingPosition.SequenceNumber ?? ''}`
+        this.#options.subscribes(process, ShardId)
         const work = (): SubscribeToShardAnswer => this.call('SubscribeToShard', input) as SubscribeToShardAnswer
         const { EventStream: source } = await send('SubscribeToShard', about, work, options)
         return new SimulatedSubscription({ process, time, network, source, signal: options.signal, read })

@@ -66,6 +66,18 @@ export class LeaseTruth {
       violated(`${says}, though its lease may have been taken: not renewed for ${Math.round(unrenewedMs)} ms`)
   }
 
+  /** At this moment the process asks for the records of the shard, and so takes them from whoever has them. */
+  subscribes(process: string, leaseKey: string): void {
+    const { now, failoverTimeMs, fastest, violated } = this.#options
+    const tenure = this.#current.get(leaseKey)
+    const says = `${process} subscribes to ${leaseKey}`
+    if (tenure === undefined || processOf(tenure.worker) !== process)
+      violated(`${says}, whose lease ${tenure?.worker ?? 'nobody'} has`)
+    else if (tenure.end !== 'none') violated(`${says}, whose lease is ${tenure.end}`)
+    else if ((now() - tenure.confirmedAt) * fastest >= failoverTimeMs)
+      violated(`${says}, whose lease may have been taken: not renewed for ${Math.round(now() - tenure.confirmedAt)} ms`)
+  }
+
   landed(write: LandedWrite): void {
     const { violated } = this.#options
     const { key, operation, before, after } = write

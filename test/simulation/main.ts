@@ -16,11 +16,18 @@ const PROGRESS_EVERY_MS = 1_000
 try {
   const options = parseSimulateOptions(process.argv.slice(2))
   if (options === 'help') process.stdout.write(USAGE)
-  else process.exitCode = await (options.trace || options.only !== undefined ? showOne(options) : runAll(options))
+  else process.exitCode = await run(options)
 } catch (error) {
   if (!(error instanceof UsageError)) throw error
   process.stderr.write(`${error.message}\n\n${USAGE}`)
   process.exitCode = EXIT_USAGE
+}
+
+async function run(options: SimulateOptions): Promise<number> {
+  const { plantedBugs, jobs, json, trace, only } = options
+  if (plantedBugs === undefined) return trace || only !== undefined ? showOne(options) : runAll(options)
+  const { runPlantedBugs } = await import('./planted-batch.js')
+  return runPlantedBugs({ part: plantedBugs === '' ? undefined : plantedBugs, jobs, json })
 }
 
 async function showOne({ firstSeed: seed, only, trace, json }: SimulateOptions): Promise<number> {

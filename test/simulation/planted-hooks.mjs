@@ -2,14 +2,18 @@ import { pathToFileURL } from 'node:url'
 
 let planted
 
-export function initialize({ file, find, replace }) {
-  planted = { url: pathToFileURL(file).href, find, replace }
+export function initialize(edits) {
+  planted = edits.map((edit) => ({ ...edit, url: pathToFileURL(edit.file).href }))
 }
 
 export async function load(url, context, nextLoad) {
   const loaded = await nextLoad(url, context)
-  if (url.replace(/\?.*/, '') !== planted.url) return loaded
-  const source = String(loaded.source)
-  if (!source.includes(planted.find)) throw new Error(`${url} has no place for the bug any more`)
-  return { ...loaded, source: source.replace(planted.find, () => planted.replace) }
+  const edits = planted.filter((edit) => edit.url === url.replace(/\?.*/, ''))
+  if (edits.length === 0) return loaded
+  let source = String(loaded.source)
+  for (const { find, replace } of edits) {
+    if (!source.includes(find)) throw new Error(`${url} has no place for the bug any more: ${find}`)
+    source = source.replace(find, () => replace)
+  }
+  return { ...loaded, source }
 }

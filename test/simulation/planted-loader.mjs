@@ -1,4 +1,4 @@
-// Before tsx in a process with a planted bug: the source of one file is read with the bug in it.
+// Before tsx in a process with a planted bug: the sources are read with the bug in them.
 import { register } from 'node:module'
 
 register('./planted-hooks.mjs', import.meta.url, { data: JSON.parse(process.env.SHARDWISE_PLANTED) })

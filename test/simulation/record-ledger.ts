@@ -13,6 +13,8 @@ export interface Put {
   readonly isOrdered: boolean
   readonly at: number
   state: 'open' | 'acknowledged' | 'failed'
+  /** It has failed, and was said not to lie in the stream. */
+  isDenied: boolean
   readonly copies: Copy[]
 }
 
@@ -108,8 +110,8 @@ export class RecordLedger {
     }
   }
 
-  put(put: Omit<Put, 'state' | 'copies'>): Put {
-    const kept: Put = { ...put, state: 'open', copies: [] }
+  put(put: Omit<Put, 'state' | 'isDenied' | 'copies'>): Put {
+    const kept: Put = { ...put, state: 'open', isDenied: false, copies: [] }
     this.puts.set(put.id, kept)
     return kept
   }
@@ -159,6 +161,7 @@ export class RecordLedger {
     const ofRecord = this.#bySequenceNumber.get(sequenceNumber)
     if (ofRecord === undefined) this.#bySequenceNumber.set(sequenceNumber, [copy])
     else ofRecord.push(copy)
+    if (put.isDenied) this.#violated(`${put.id} was said not to be written, and is written after that as ${place}`)
     put.copies.push(copy)
     shard.copies.push(copy)
     shard.byPlace.set(place, copy)
@@ -180,6 +183,14 @@ export class RecordLedger {
     const copy = this.#shards.get(shardId)?.byPlace.get(placeOf(sequenceNumber, subSequenceNumber))
     if (copy?.put !== put) this.#violated(`${put.id} was acknowledged as ${sequenceNumber} of ${shardId}, and is not there`)
     else if (!copy.isAccepted) this.#violated(`${put.id} was acknowledged in an aggregate that readers by the KCL's rule drop`)
+  }
+
+  /** `written`: what the failure says of it. */
+  failed(put: Put, written: 'no' | 'unknown'): void {
+    put.state = 'failed'
+    put.isDenied = written === 'no'
+    if (put.isDenied && put.copies.length > 0)
+      this.#violated(`${put.id} was said not to be written, and lies in the stream as ${put.copies[0]!.place}`)
   }
 
   /** The answer to a GetRecords has reached a process. */

@@ -11,6 +11,8 @@ export interface SimulateOptions {
   readonly trace: boolean
   /** The disturbances that happen, by their numbers in the plan of the seed. Undefined: all. */
   readonly only: readonly number[] | undefined
+  /** Bugs are planted, and must be caught: those with this in their name, all for ''. Undefined: no bug is. */
+  readonly plantedBugs: string | undefined
 }
 
 /** The command line is not usable. The message names the argument, the rule and what was given. */
@@ -20,6 +22,7 @@ export class UsageError extends Error {
 
 export const USAGE: string = `npm run simulate -- [--seeds N] [--first-seed F] [--jobs J] [--json]
 npm run simulate -- --seed S [--only 1,4] [--trace] [--json]
+npm run simulate -- --planted-bugs [--bug TEXT] [--jobs J] [--json]
 
   --seeds N       how many worlds, from 1 to 10000000 (default 500)
   --first-seed F  the seed of the first; the others follow it (default 1)
@@ -27,6 +30,8 @@ npm run simulate -- --seed S [--only 1,4] [--trace] [--json]
   --seed S        this world alone
   --only 1,4      and of its disturbances only these
   --trace         and a line for whatever happens in it
+  --planted-bugs  plants one bug after the other in the product: 200 worlds must be enough to catch each
+  --bug TEXT      and of these only those with this in their name
   --json          print the result as one JSON object on the last line
 `
 
@@ -35,8 +40,12 @@ const MOST = 2 ** 31
 export function parseSimulateOptions(args: readonly string[]): SimulateOptions | 'help' {
   const values = parsed(args)
   if (values.help === true) return 'help'
-  const { seed, seeds, only, trace = false, json = false } = values
+  const { seed, seeds, only, trace = false, json = false, bug } = values
   const isOne = seed !== undefined
+  const plants = values['planted-bugs'] === true
+  if (plants && (isOne || seeds !== undefined || values['first-seed'] !== undefined))
+    throw new UsageError('--planted-bugs goes without --seed, --seeds and --first-seed')
+  if (!plants && bug !== undefined) throw new UsageError('--bug needs --planted-bugs')
   if (isOne && (seeds !== undefined || values['first-seed'] !== undefined))
     throw new UsageError('--seed goes without --seeds and --first-seed')
   if (!isOne && (trace || only !== undefined)) throw new UsageError('--trace and --only need --seed')
@@ -46,6 +55,7 @@ export function parseSimulateOptions(args: readonly string[]): SimulateOptions |
     jobs: number('jobs', values.jobs, 1, 256, availableParallelism()),
     json,
     trace,
+    plantedBugs: plants ? (bug ?? '') : undefined,
     only: only === undefined ? undefined : only === '' ? [] : only.split(',').map((each) => number('only', each, 0, 1_000, 0)),
   }
 }
@@ -60,8 +70,8 @@ export function commandToReplay(seed: number, only: readonly number[] | undefine
   return `npm run simulate -- --seed ${seed}${only === undefined ? '' : ` --only ${only.length === 0 ? "''" : only.join(',')}`} --trace`
 }
 
-type Given = { readonly [name in 'seeds' | 'first-seed' | 'jobs' | 'seed' | 'only']?: string | undefined } & {
-  readonly [name in 'trace' | 'json' | 'help']?: boolean | undefined
+type Given = { readonly [name in 'seeds' | 'first-seed' | 'jobs' | 'seed' | 'only' | 'bug']?: string | undefined } & {
+  readonly [name in 'trace' | 'json' | 'planted-bugs' | 'help']?: boolean | undefined
 }
 
 function parsed(args: readonly string[]): Given {
@@ -69,8 +79,8 @@ function parsed(args: readonly string[]): Given {
     const text = { type: 'string' } as const
     const flag = { type: 'boolean' } as const
     const options = {
-      ...{ seeds: text, 'first-seed': text, jobs: text, seed: text, only: text },
-      ...{ trace: flag, json: flag, help: { type: 'boolean', short: 'h' } as const },
+      ...{ seeds: text, 'first-seed': text, jobs: text, seed: text, only: text, bug: text },
+      ...{ trace: flag, json: flag, 'planted-bugs': flag, help: { type: 'boolean', short: 'h' } as const },
     }
     return parseArgs({ args: [...args], options, allowPositionals: false }).values
   } catch (error) {

@@ -31,7 +31,7 @@ export class SimulatedProcess {
   disturbedUntil = 0
   readonly #time: VirtualTime
   readonly #rate: number
-  readonly #wallSkewMs: number
+  #wallSkewMs: number
   #origin: number
   #state: State = 'running'
   #blockedUntil = 0
@@ -89,6 +89,12 @@ export class SimulatedProcess {
   block(ms: number): void {
     this.#blockedUntil = this.now + ms
     this.disturbed(this.#blockedUntil)
+  }
+
+  /** Somebody sets its wall clock. */
+  setWallClock(byMs: number): void {
+    this.#wallSkewMs += byMs
+    this.disturbed(this.#time.now)
   }
 
   /** Pauses that overlap are one. `suspended`: the whole machine is, and its monotonic clock stands still. */

@@ -81,6 +81,12 @@ export class World {
       shards: this.settings.shards,
       written: (input, output) => this.ledger.written(input, output),
       read: (by, sequenceNumber) => this.ledger.read(by, sequenceNumber),
+      subscribes: (by, shardId) => {
+        const ask = (): void => this.truth.subscribes(by.name, shardId)
+        // Code that has blocked goes on later than the step that it runs in.
+        if (by.now > this.time.now) this.time.at(by.now, ask)
+        else ask()
+      },
     })
     this.ledger.learnShards()
     const keys = pick(this.random, [3, 8, 20])

@@ -14,6 +14,7 @@ import { type ControlRetryOptions, controlRetry, withControlRetry } from './cont
 import { checkedEndpoint, explained, refuseEndpointBesideClient } from './endpoint.js'
 import { type HttpOptions, httpHandler, quietLogger } from './http-handler.js'
 import { sendOnce } from './one-attempt.js'
+import { USER_AGENT } from './user-agent.js'
 
 /** Where and how to reach DynamoDB. What is left out, the SDK finds as it always does. */
 export interface DynamoDBConnectionOptions extends HttpOptions, ControlRetryOptions {
@@ -84,6 +85,7 @@ function ownClient(options: DynamoDBConnectionOptions): DynamoDBClient {
   return new DynamoDBClient({
     requestHandler: httpHandler(options),
     logger: quietLogger,
+    customUserAgent: USER_AGENT,
     ...(options.region !== undefined && { region: options.region }),
     ...(options.endpoint !== undefined && { endpoint: checkedEndpoint('endpoint', options.endpoint) }),
     ...(options.credentials !== undefined && { credentials: options.credentials }),

@@ -21,6 +21,7 @@ import { KinesisCalls } from './kinesis-calls.js'
 import { sendOnce } from './one-attempt.js'
 import { type ReadChoice, ReadNegotiation, type WireEncoding } from './read-negotiation.js'
 import { tlsSettings } from './tls-settings.js'
+import { USER_AGENT } from './user-agent.js'
 import { cborFormat, jsonFormat } from './wire-format.js'
 import { speakFormat } from './wire-protocol.js'
 
@@ -135,6 +136,7 @@ function ownClients(options: KinesisConnectionOptions): Clients {
   const config: KinesisClientConfig = {
     requestHandler,
     logger: quietLogger,
+    customUserAgent: USER_AGENT,
     ...(options.region !== undefined && { region: options.region }),
     ...(options.endpoint !== undefined && { endpoint: options.endpoint }),
     ...(options.credentials !== undefined && { credentials: options.credentials }),

@@ -4,10 +4,11 @@ import { type Item, type JavaLease, JavaWorker, type JavaWorkerOptions } from '.
 export interface JavaAssignedWorkerOptions extends JavaWorkerOptions {
   /** `three-tables`: `<tableName>-CoordinatorState` and `<tableName>-WorkerMetricStats`. */
   readonly layout: 'three-tables' | 'single-table'
+  /** dynamoDbLockBasedLeaderLeaseDurationInMillis; the heartbeat is a quarter of it. Default 120000. */
+  readonly leaderLeaseMs?: number
 }
 
-const HEARTBEAT_MS = 30_000
-const LOCK_MS = 120_000
+const REPORT_MS = 30_000
 const FRESH_SECONDS = 60
 const HANDOFF_MS = 30_000
 
@@ -27,10 +28,12 @@ export class JavaAssignedWorker extends JavaWorker {
   #lock: { readonly version: string; readonly seenAt: number } | undefined
   #version = 0
   #leads = false
+  readonly #lockMs: number
 
   constructor(options: JavaAssignedWorkerOptions) {
     super(options)
     this.#layout = options.layout
+    this.#lockMs = options.leaderLeaseMs ?? 120_000
   }
 
   get leads(): boolean {
@@ -43,8 +46,8 @@ export class JavaAssignedWorker extends JavaWorker {
 
   protected begin(): void {
     const { failoverTimeMs, random } = this.options
-    this.repeat(HEARTBEAT_MS, () => this.#report(), random() * 1_000)
-    this.repeat(HEARTBEAT_MS, () => this.#lead(), random() * 1_000)
+    this.repeat(REPORT_MS, () => this.#report(), random() * 1_000)
+    this.repeat(this.#lockMs / 4, () => this.#lead(), random() * 1_000)
     this.repeat(failoverTimeMs, () => this.#discover(), random() * failoverTimeMs)
     this.repeat(failoverTimeMs * 2, () => this.#assign(), failoverTimeMs)
   }
@@ -63,8 +66,8 @@ export class JavaAssignedWorker extends JavaWorker {
 
   /** assignLease by the owner itself. */
   protected override async transfer(lease: JavaLease): Promise<void> {
-    const row = await this.get(lease.shardId)
-    if (row !== undefined && row.leaseOwner?.S === lease.nextOwner) await this.#assignTo(row, lease.nextOwner!)
+    const owners = { leaseOwner: { S: lease.nextOwner! }, checkpointOwner: { S: this.workerId } }
+    await this.#assignTo({ leaseKey: { S: lease.shardId }, ...owners }, lease.nextOwner!)
     this.held.delete(lease.shardId)
   }
 
@@ -105,13 +108,13 @@ export class JavaAssignedWorker extends JavaWorker {
     const version = row?.recordVersionNumber?.S
     if (version !== this.#lock?.version) this.#lock = version === undefined ? undefined : { version, seenAt: clock.now() }
     const mine = row?.ownerName?.S === this.workerId
-    const expired = this.#lock !== undefined && clock.now() - this.#lock.seenAt > LOCK_MS
+    const expired = this.#lock !== undefined && clock.now() - this.#lock.seenAt > this.#lockMs
     this.#leads = mine
     if (row !== undefined && !mine && !expired) return
     const Item: Item = {
       ...Key,
       ownerName: { S: this.workerId },
-      leaseDuration: { S: `${LOCK_MS}` },
+      leaseDuration: { S: `${this.#lockMs}` },
       recordVersionNumber: { S: `${this.workerId}-${++this.#version}` },
       ...(this.#layout === 'single-table' && { entityType: { S: 'LEADER' } }),
     }
@@ -136,6 +139,7 @@ export class JavaAssignedWorker extends JavaWorker {
   }
 
   async #discover(): Promise<void> {
+    if (this.isDraining) return
     const { tables, tableName } = this.options
     const command = new QueryCommand({
       TableName: tableName,
@@ -151,7 +155,7 @@ export class JavaAssignedWorker extends JavaWorker {
   }
 
   async #assign(): Promise<void> {
-    if (!this.#leads) return
+    if (!this.#leads || this.isDraining) return
     const { clock, failoverTimeMs } = this.options
     const { workers, workerKey } = this.#place
     const fresh = (await this.scan(workers))
@@ -218,7 +222,12 @@ export class JavaAssignedWorker extends JavaWorker {
     )
   }
 
-  /** An orderly stop releases the lock, and leaves everything else. */
+  override async shutDown(): Promise<void> {
+    await super.shutDown()
+    await this.stop()
+  }
+
+  /** The end of an orderly stop: the lock is released, and everything else is left. */
   async stop(): Promise<void> {
     this.kill()
     if (!this.#leads) return

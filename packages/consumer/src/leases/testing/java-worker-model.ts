@@ -1,42 +1,42 @@
-import {
-  type AttributeValue,
-  DeleteItemCommand,
-  GetItemCommand,
-  PutItemCommand,
-  ScanCommand,
-  UpdateItemCommand,
-} from '@aws-sdk/client-dynamodb'
+import { type AttributeValue, DeleteItemCommand, GetItemCommand, ScanCommand, UpdateItemCommand } from '@aws-sdk/client-dynamodb'
 import { type Clock, type Scheduled, sleep } from '@shardwise/core/clock'
 import type { Random } from '@shardwise/core/random'
-import type { DynamoDBTables } from './dynamodb-tables.js'
+import type { JavaCheckpoint, JavaShard, JavaShardReader, JavaStream } from './java-shard.js'
+import { createLease, INITIALIZATION_BACKOFF_MS, synchronizeShards } from './java-shard-sync.js'
 
 export type Item = Record<string, AttributeValue>
 
+/** DynamoDB, as the SDK reaches it. */
+export interface JavaTables {
+  send(command: object): Promise<object>
+}
+
 export interface JavaWorkerOptions {
-  readonly tables: DynamoDBTables
+  readonly tables: JavaTables
   readonly tableName: string
   readonly workerId: string
   readonly failoverTimeMs: number
   readonly clock: Clock
   readonly random: Random
-  /** Number of records in a shard, undefined while it is open, and its children. */
-  readonly shard: (shardId: string) => { readonly records: number | undefined; readonly children: readonly JavaShard[] }
-  readonly deliver: (shardId: string, position: number, workerId: string) => void
-}
-
-export interface JavaShard {
-  readonly shardId: string
-  readonly parents: readonly string[]
+  readonly stream: JavaStream
+  /** parentShardPollIntervalMillis, leaseCleanupIntervalMillis. Default: a third of the failover time, and the failover time. */
+  readonly parentPollMs?: number
+  readonly cleanUpMs?: number
 }
 
 export interface JavaLease {
   readonly shardId: string
+  readonly parents: readonly string[]
   counter: number
   renewedAt: number
   /** During a handoff of KCL 3.x. */
   nextOwner: string | undefined
-  checkpointOwner: string | undefined
+  /** Its writes, one after the other: DynamoDBLeaseRenewer.java synchronises on the lease. */
+  writing: Promise<unknown>
 }
+
+/** taskBackoffTimeMillis. */
+const TASK_BACKOFF_MS = 500
 
 /**
  * What both generations of Java's workers do with leases that they hold, to the letter where it touches the table (DynamoDBLeaseRenewer.java,
@@ -48,7 +48,9 @@ export abstract class JavaWorker {
   protected readonly options: JavaWorkerOptions
   protected readonly held: Map<string, JavaLease> = new Map()
   readonly #timers = new Set<Scheduled>()
+  readonly #working = new Set<Promise<void>>()
   #running = false
+  #draining = false
 
   constructor(options: JavaWorkerOptions) {
     this.options = options
@@ -64,8 +66,38 @@ export abstract class JavaWorker {
 
   start(): void {
     this.#running = true
+    if (this.options.stream.list === undefined) this.#begin()
+    else void this.#initialize()
+  }
+
+  #begin(): void {
     this.begin()
     this.repeat(this.options.failoverTimeMs / 3 - 25, () => this.#renewAll())
+  }
+
+  /** Scheduler.java, initialize: repeated until the shards are synchronised. */
+  async #initialize(): Promise<void> {
+    const { clock, tables, tableName, stream } = this.options
+    while (this.#running) {
+      try {
+        await synchronizeShards({ tables, tableName, list: stream.list! })
+        if (this.#running) this.#begin()
+        return
+      } catch (error) {
+        this.errors.push(`${this.workerId}: ${error}`)
+        await sleep(clock, INITIALIZATION_BACKOFF_MS)
+      }
+    }
+  }
+
+  /**
+   * GracefulShutdownCoordinator.java: each processor is asked, and checkpoints what it has processed; then the leases are dropped, in memory
+   * alone (LeaseCoordinator.dropLease): the rows still name this worker.
+   */
+  async shutDown(): Promise<void> {
+    this.#draining = true
+    await Promise.all(this.#working)
+    this.kill()
   }
 
   /** KCL leaves its leases and its rows. A kill and an orderly stop look the same in the table. */
@@ -77,6 +109,11 @@ export abstract class JavaWorker {
 
   get isRunning(): boolean {
     return this.#running
+  }
+
+  /** It is shutting down: neither takes nor discovers. */
+  protected get isDraining(): boolean {
+    return this.#draining
   }
 
   protected abstract begin(): void
@@ -99,7 +136,7 @@ export abstract class JavaWorker {
   protected async update(key: string, expression: string, condition: string, values: Item): Promise<Item | undefined> {
     try {
       const input = { TableName: this.options.tableName, Key: { leaseKey: { S: key } } }
-      const answer: { readonly Attributes?: Item } = await this.options.tables.send(
+      const answer = await this.options.tables.send(
         new UpdateItemCommand({
           ...input,
           UpdateExpression: expression,
@@ -107,7 +144,7 @@ export abstract class JavaWorker {
           ExpressionAttributeValues: values,
         }),
       )
-      return answer.Attributes
+      return (answer as { readonly Attributes?: Item }).Attributes
     } catch (error) {
       if ((error as Error).name === 'ConditionalCheckFailedException') return undefined
       throw error
@@ -125,16 +162,19 @@ export abstract class JavaWorker {
   }
 
   protected hold(row: Item): void {
-    const shardId = row.leaseKey!.S!
+    if (this.#draining) return
     const lease: JavaLease = {
-      shardId,
+      shardId: row.leaseKey!.S!,
+      parents: row.parentShardId?.SS ?? [],
       counter: Number(row.leaseCounter!.N),
       renewedAt: this.options.clock.now(),
       nextOwner: undefined,
-      checkpointOwner: undefined,
+      writing: Promise.resolve(),
     }
-    this.held.set(shardId, lease)
-    void this.#work(lease).catch((error: unknown) => this.errors.push(`${this.workerId}: ${error}`))
+    this.held.set(lease.shardId, lease)
+    const work = this.#work(lease).catch((error: unknown) => void this.errors.push(`${this.workerId}: ${error}`))
+    this.#working.add(work)
+    void work.then(() => this.#working.delete(work))
   }
 
   /** The owner itself refuses to go on with a lease that has expired for it. */
@@ -143,11 +183,20 @@ export abstract class JavaWorker {
     return this.#running && this.held.get(lease.shardId) === lease && clock.now() - lease.renewedAt <= failoverTimeMs
   }
 
+  protected async inTurn<T>(lease: JavaLease, write: () => Promise<T>): Promise<T> {
+    const turn = lease.writing.then(write)
+    lease.writing = turn.catch(() => {})
+    return turn
+  }
+
+  /** Each by itself: one that fails leaves the others alone. */
   async #renewAll(): Promise<void> {
-    for (const lease of [...this.held.values()]) {
-      if (!this.holds(lease)) this.held.delete(lease.shardId)
-      else await this.#renew(lease)
-    }
+    await Promise.all(
+      [...this.held.values()].map(async (lease) => {
+        if (!this.holds(lease)) this.held.delete(lease.shardId)
+        else await this.inTurn(lease, () => this.#renew(lease)).catch((error) => this.errors.push(`${this.workerId}: ${error}`))
+      }),
+    )
   }
 
   async #renew(lease: JavaLease): Promise<void> {
@@ -158,51 +207,97 @@ export abstract class JavaWorker {
       lease.renewedAt = this.options.clock.now()
       return
     }
-    // A checkpoint of our own came between.
-    if (lease.counter !== counter) return
     if (this.explainRefusal(lease, await this.get(lease.shardId))) await this.#renew(lease)
     else this.held.delete(lease.shardId)
   }
 
-  /** updateLease: the checkpoint, by the counter alone. False: not ours any more. */
-  protected async checkpoint(lease: JavaLease, checkpoint: string): Promise<boolean> {
-    const { counter } = lease
-    const done = await this.update(
-      lease.shardId,
-      'SET leaseCounter = :n1, checkpoint = :c, checkpointSubSequenceNumber = :zero, ownerSwitchesSinceCheckpoint = :zero',
-      'leaseCounter = :n',
-      { ':n': { N: `${counter}` }, ':n1': { N: `${counter + 1}` }, ':c': { S: checkpoint }, ':zero': { N: '0' } },
-    )
-    if (done === undefined) return false
-    lease.counter = counter + 1
-    return true
+  /**
+   * updateLease: the checkpoint, by the counter alone. False: it did not land as far as anybody knows, which the renewal finds out. The
+   * processor hears of it by a ShutdownException, and keeps what it has.
+   */
+  protected checkpoint(lease: JavaLease, { checkpoint, sub }: JavaCheckpoint): Promise<boolean> {
+    return this.inTurn(lease, async () => {
+      const { counter } = lease
+      const done = await this.update(
+        lease.shardId,
+        'SET leaseCounter = :n1, checkpoint = :c, checkpointSubSequenceNumber = :sub, ownerSwitchesSinceCheckpoint = :zero ' +
+          'REMOVE pendingCheckpoint, pendingCheckpointSubSequenceNumber, pendingCheckpointState',
+        'leaseCounter = :n',
+        {
+          ':n': { N: `${counter}` },
+          ':n1': { N: `${counter + 1}` },
+          ':c': { S: checkpoint },
+          ':sub': { N: `${sub}` },
+          ':zero': { N: '0' },
+        },
+      )
+      if (done === undefined) return false
+      lease.counter = counter + 1
+      return true
+    })
+  }
+
+  /** A task that fails is tried again while the lease is held (ShardConsumer.java). Undefined: it is not any more. */
+  async #task<T>(lease: JavaLease, task: () => Promise<T>): Promise<T | undefined> {
+    for (;;) {
+      try {
+        return await task()
+      } catch (error) {
+        this.errors.push(`${this.workerId}: ${error}`)
+      }
+      await sleep(this.options.clock, TASK_BACKOFF_MS)
+      if (!this.holds(lease)) return undefined
+    }
   }
 
   async #work(lease: JavaLease): Promise<void> {
-    const { clock, random, deliver, shard } = this.options
+    const { clock, failoverTimeMs, parentPollMs = failoverTimeMs / 3, stream } = this.options
     const { shardId } = lease
     // BlockOnParentShardTask.java: a parent without a row does not block.
-    for (;;) {
-      const row = await this.get(shardId)
-      const parents = await Promise.all((row?.parentShardId?.SS ?? []).map((parent) => this.get(parent)))
-      if (parents.every((parent) => parent === undefined || parent.checkpoint?.S === 'SHARD_END')) break
-      await sleep(clock, this.options.failoverTimeMs / 3)
-      if (!this.holds(lease)) return
+    const isBlocked = async (): Promise<boolean> => {
+      const parents = await Promise.all(lease.parents.map((parent) => this.get(parent)))
+      return !parents.every((parent) => parent === undefined || parent.checkpoint?.S === 'SHARD_END')
     }
-    const text = (await this.get(shardId))?.checkpoint?.S ?? 'TRIM_HORIZON'
-    if (text === 'SHARD_END') return this.#cleanUp(lease)
-    let position = /^\d+$/.test(text) ? Number(text) : 0
+    while ((await this.#task(lease, isBlocked)) !== false) {
+      if (!this.holds(lease) || this.#draining) return
+      await sleep(clock, parentPollMs)
+    }
+    const row = await this.#task(lease, async () => {
+      const found = await this.get(shardId)
+      if (found === undefined) throw new Error(`KinesisClientLibIOException: no row ${shardId}`)
+      return found
+    })
+    if (row === undefined || !this.holds(lease)) return
+    const from = { checkpoint: row.checkpoint?.S ?? 'TRIM_HORIZON', sub: Number(row.checkpointSubSequenceNumber?.N ?? 0) }
+    if (from.checkpoint === 'SHARD_END') return this.#cleanUp(lease)
+    await this.#process(
+      lease,
+      stream.open(shardId, from, () => this.holds(lease)),
+    )
+  }
+
+  async #process(lease: JavaLease, reader: JavaShardReader): Promise<void> {
+    const { random } = this.options
+    let open: JavaCheckpoint | undefined
+    const record = async (): Promise<boolean> => {
+      if (open !== undefined && (await this.checkpoint(lease, open))) open = undefined
+      return open === undefined
+    }
     while (this.holds(lease)) {
-      await sleep(clock, 20 + random() * 200)
-      if (!this.holds(lease)) return
-      if (position === shard(shardId).records) return this.#end(lease)
-      deliver(shardId, ++position, this.workerId)
-      if (lease.nextOwner !== undefined) {
+      if (lease.nextOwner !== undefined || this.#draining) {
         // shutdownRequested: checkpoint, then transfer.
-        if (await this.checkpoint(lease, `${position}`)) await this.transfer(lease)
+        const isRecorded = await this.#task(lease, record)
+        if (lease.nextOwner === undefined) return
+        if (isRecorded !== true) continue
+        await this.#task(lease, () => this.inTurn(lease, () => this.transfer(lease)))
         return
       }
-      if (random() < 0.15) await this.checkpoint(lease, `${position}`)
+      const step = await this.#task(lease, () => reader.next())
+      if (!this.holds(lease) || step === undefined) return
+      if (step.is === 'end') return this.#end(lease, step.children)
+      open = step.upTo ?? open
+      // An application that loses a checkpoint goes on: the next covers it.
+      if (open !== undefined && random() < 0.3) await record().catch((error) => this.errors.push(`${this.workerId}: ${error}`))
     }
   }
 
@@ -210,40 +305,67 @@ export abstract class JavaWorker {
   protected async transfer(_lease: JavaLease): Promise<void> {}
 
   /** ShutdownTask.java: children first, then the checkpoint. The owner keeps and renews the lease until it is cleaned up. */
-  async #end(lease: JavaLease): Promise<void> {
-    const { tables, tableName, shard } = this.options
-    for (const child of shard(lease.shardId).children) {
-      const parents = await Promise.all(child.parents.map((parent) => this.get(parent)))
-      if (parents.includes(undefined)) continue
-      const Item: Item = {
-        leaseKey: { S: child.shardId },
-        leaseCounter: { N: '0' },
-        ownerSwitchesSinceCheckpoint: { N: '0' },
-        checkpoint: { S: 'TRIM_HORIZON' },
-        checkpointSubSequenceNumber: { N: '0' },
-        parentShardId: { SS: [...child.parents] },
-      }
-      const put = new PutItemCommand({ TableName: tableName, Item, ConditionExpression: 'attribute_not_exists(leaseKey)' })
-      await tables.send(put).catch((error: Error) => {
-        if (error.name !== 'ConditionalCheckFailedException') throw error
-      })
-    }
-    if (await this.checkpoint(lease, 'SHARD_END')) await this.#cleanUp(lease)
-  }
-
-  /** LeaseCleanupManager.java: an unconditional delete, once every child has gone beyond its start. */
-  async #cleanUp(lease: JavaLease): Promise<void> {
-    const { clock, tables, tableName, shard, failoverTimeMs } = this.options
-    const { children } = shard(lease.shardId)
-    while (this.holds(lease)) {
-      const rows = await Promise.all(children.map((child) => this.get(child.shardId)))
-      const begun = rows.every((row) => row !== undefined && row.checkpoint?.S !== 'TRIM_HORIZON')
-      if (children.length > 0 && begun) {
-        await tables.send(new DeleteItemCommand({ TableName: tableName, Key: { leaseKey: { S: lease.shardId } } }))
+  async #end(lease: JavaLease, children: readonly JavaShard[]): Promise<void> {
+    const { clock, random } = this.options
+    const create = (): Promise<boolean> => this.#createChildren(children)
+    while ((await this.#task(lease, create)) !== true) {
+      // BlockedOnParentShardException: tried again, and one time in thirty the lease is dropped for another worker to try.
+      if (!this.holds(lease)) return
+      if (random() < 1 / 30) {
         this.held.delete(lease.shardId)
         return
       }
-      await sleep(clock, failoverTimeMs)
+      await sleep(clock, TASK_BACKOFF_MS)
+    }
+    const ends = async (): Promise<boolean> => {
+      if (children.length > 0) await this.#nameChildren(lease, children)
+      return this.checkpoint(lease, { checkpoint: 'SHARD_END', sub: 0 })
+    }
+    while (this.holds(lease)) {
+      if ((await this.#task(lease, ends)) === true) return this.#cleanUp(lease)
+      // Refused: perhaps it has landed before. The next renewal says whether the lease is ours still.
+      await sleep(clock, TASK_BACKOFF_MS)
+    }
+  }
+
+  /** createLeasesForChildShardsIfNotExist. False: of the two parents of a merge one has a lease and the other has none. */
+  async #createChildren(children: readonly JavaShard[]): Promise<boolean> {
+    const { tables, tableName } = this.options
+    if (children.length === 1) {
+      const [one, other] = await Promise.all(children[0]!.parents.map((parent) => this.get(parent)))
+      if (children[0]!.parents.length > 1 && (one === undefined) !== (other === undefined)) return false
+    }
+    for (const child of children) {
+      if ((await this.get(child.shardId)) === undefined) await createLease(tables, tableName, child)
+    }
+    return true
+  }
+
+  /** updateLeaseWithMetaInfo. */
+  async #nameChildren(lease: JavaLease, children: readonly JavaShard[]): Promise<void> {
+    const values = { ':children': { SS: children.map(({ shardId }) => shardId) } }
+    await this.update(lease.shardId, 'SET childShardIds = :children', 'attribute_exists(leaseKey)', values)
+  }
+
+  /** LeaseCleanupManager.java: an unconditional delete, once every child has gone beyond its start and the parents' rows are gone. */
+  async #cleanUp(lease: JavaLease): Promise<void> {
+    const { clock, tables, tableName, failoverTimeMs, cleanUpMs = failoverTimeMs } = this.options
+    const isDue = async (): Promise<boolean> => {
+      const row = await this.get(lease.shardId)
+      const children = row?.childShardIds?.SS ?? []
+      const rows = await Promise.all(children.map((child) => this.get(child)))
+      const parents = await Promise.all((row?.parentShardId?.SS ?? []).map((parent) => this.get(parent)))
+      const haveBegun = rows.every((child) => !['TRIM_HORIZON', 'AT_TIMESTAMP', undefined].includes(child?.checkpoint?.S))
+      return children.length > 0 && haveBegun && parents.every((parent) => parent === undefined)
+    }
+    while (this.holds(lease) && !this.#draining) {
+      if ((await this.#task(lease, isDue)) === true && this.holds(lease)) {
+        const command = new DeleteItemCommand({ TableName: tableName, Key: { leaseKey: { S: lease.shardId } } })
+        await this.#task(lease, () => tables.send(command))
+        this.held.delete(lease.shardId)
+        return
+      }
+      await sleep(clock, cleanUpMs)
     }
   }
 }
@@ -270,6 +392,7 @@ export class JavaTaker extends JavaWorker {
   }
 
   async #take(): Promise<void> {
+    if (this.isDraining) return
     const { clock, failoverTimeMs } = this.options
     const rows = await this.scan()
     const now = clock.now()

@@ -1,3 +1,4 @@
+import { sleep } from '@shardwise/core/clock'
 import type { Shard } from '@shardwise/core/shard-map'
 import { parentIds } from '../../shards/shard-family.js'
 import { DynamoDBLeaseStore } from '../dynamodb-lease-store.js'
@@ -5,6 +6,7 @@ import type { KclEvent } from '../kcl-event.js'
 import { OWNER_INDEX } from '../kcl-tables.js'
 import { DynamoDBTables } from './dynamodb-tables.js'
 import { JavaAssignedWorker } from './java-leader-model.js'
+import type { JavaShard, JavaStream } from './java-shard.js'
 import { type Item, JavaTaker, type JavaWorker, type JavaWorkerOptions } from './java-worker-model.js'
 import { type SimulatedShard, type SimulatedWorker, type Stream, TABLE, World } from './simulated-world.js'
 
@@ -99,22 +101,23 @@ export class MixedWorld extends World {
 
   #javaOptions(workerId: string): JavaWorkerOptions {
     const { clock, random, failoverTimeMs, stream } = this
-    return {
-      tables: this.db,
-      tableName: TABLE,
-      workerId,
-      failoverTimeMs,
-      clock,
-      random,
-      shard: (shardId) => {
-        const children = [...stream.values()].filter(({ shard }) => parentIds(shard).includes(shardId))
-        return {
-          records: stream.get(shardId)!.records,
-          children: children.map(({ shard }) => ({ shardId: shard.shardId, parents: parentIds(shard) })),
-        }
-      },
-      deliver: (shardId, position, worker) => this.deliver({ leaseKey: shardId, shardId }, position, worker),
+    const childrenOf = (shardId: string): readonly JavaShard[] => {
+      const children = [...stream.values()].filter(({ shard }) => parentIds(shard).includes(shardId))
+      return children.map(({ shard }) => ({ shardId: shard.shardId, parents: parentIds(shard) }))
     }
+    const open: JavaStream['open'] = (shardId, from, holds) => {
+      let position = /^\d+$/.test(from.checkpoint) ? Number(from.checkpoint) : 0
+      return {
+        next: async () => {
+          await sleep(clock, 20 + random() * 200)
+          if (!holds()) return { is: 'processed', upTo: undefined }
+          if (position === stream.get(shardId)!.records) return { is: 'end', children: childrenOf(shardId) }
+          this.deliver({ leaseKey: shardId, shardId }, ++position, workerId)
+          return { is: 'processed', upTo: { checkpoint: `${position}`, sub: 0 } }
+        },
+      }
+    }
+    return { tables: this.db, tableName: TABLE, workerId, failoverTimeMs, clock, random, stream: { open } }
   }
 }
 

@@ -1,0 +1,142 @@
+import { KinesisClient, PutRecordsCommand, type PutRecordsRequestEntry } from '@aws-sdk/client-kinesis'
+import { Producer, type ProducerOptions } from '@shardwise/producer'
+import { NodeHttpHandler } from '@smithy/node-http-handler'
+import { AGGREGATE_BYTES, type KeyedRecord } from './aggregate-codec.js'
+import type { PutPlace } from './http-place.js'
+import { byOffers, hashKeyOf, type PeerAggregate, PeerAggregates, PeerRouter, REQUEST_BYTES } from './producer.js'
+
+/** Requests that each peer has under way at a time. */
+const IN_FLIGHT = 8
+const MAX_BATCH = 500
+
+/** One way to bring records to Kinesis. */
+export interface HttpProducer {
+  readonly name: string
+  /** In one turn: enough for its time to be measured. */
+  readonly records: number
+  /** Untimed: what an application has done before its first record. */
+  open(place: PutPlace): Promise<OpenProducer>
+}
+
+export interface OpenProducer {
+  /** Resolves to how many records the service has acknowledged. */
+  putAll(records: readonly KeyedRecord[]): Promise<number>
+  close(): Promise<void>
+}
+
+export function ours(name: string, records: number, options: Partial<ProducerOptions> = {}): HttpProducer {
+  return {
+    name,
+    records,
+    async open({ connection, stream, shardRatePercent }) {
+      const producer = new Producer({ ...connection, stream, shardRatePercent, ...options })
+      await producer.start()
+      return { putAll: (all) => byOffers(producer, all), close: () => producer.close() }
+    },
+  }
+}
+
+/** PutRecords as the SDK's examples have it. `keepAlive`: with the SDK's handler for HTTP/1.1 in place of the one that its Kinesis client comes with. */
+export function stockSdk(name: string, records: number, keepAlive: boolean): HttpProducer {
+  return {
+    name,
+    records,
+    async open(place) {
+      const client = sdkClient(place, keepAlive)
+      const putAll = async (all: readonly KeyedRecord[]): Promise<number> => {
+        const batches: Batch[] = []
+        for (let from = 0; from < all.length; from += MAX_BATCH) {
+          const entries = all
+            .slice(from, from + MAX_BATCH)
+            .map(({ partitionKey, data }) => ({ PartitionKey: partitionKey, Data: data }))
+          batches.push({ entries, counts: undefined })
+        }
+        return sendAll(client, place.stream, batches)
+      }
+      return { putAll, close: async () => client.destroy() }
+    },
+  }
+}
+
+/** Aggregates of the usual size, one open for each shard, in requests as large as ours, by the SDK with keep-alive. */
+export function aggregatesBySdk(name: string, records: number): HttpProducer {
+  return {
+    name,
+    records,
+    async open(place) {
+      const client = sdkClient(place, true)
+      const router = new PeerRouter(place.shards)
+      const putAll = (all: readonly KeyedRecord[]): Promise<number> =>
+        sendAll(client, place.stream, aggregateBatches(all, router))
+      return { putAll, close: async () => client.destroy() }
+    },
+  }
+}
+
+function* aggregateBatches(records: readonly KeyedRecord[], router: PeerRouter): Generator<Batch> {
+  const aggregates = new PeerAggregates(router)
+  let entries: PutRecordsRequestEntry[] = []
+  let counts: number[] = []
+  const add = ({ aggregator, first, count }: PeerAggregate): void => {
+    // The peer's own key is a constant, which may lie in any shard.
+    entries.push({ Data: aggregator.build().data, PartitionKey: 'a', ExplicitHashKey: hashKeyOf(first).toString() })
+    counts.push(count)
+  }
+  for (const record of records) {
+    const full = aggregates.add(record)
+    if (full === undefined) continue
+    add(full)
+    if ((entries.length + 1) * AGGREGATE_BYTES <= REQUEST_BYTES) continue
+    yield { entries, counts }
+    entries = []
+    counts = []
+  }
+  for (const open of aggregates.rest()) add(open)
+  yield { entries, counts }
+}
+
+interface Batch {
+  readonly entries: readonly PutRecordsRequestEntry[]
+  /** How many records each entry carries; undefined: one. */
+  readonly counts: readonly number[] | undefined
+}
+
+function sdkClient({ connection }: PutPlace, keepAlive: boolean): KinesisClient {
+  if (!keepAlive) return new KinesisClient(connection)
+  return new KinesisClient({ ...connection, requestHandler: keepAliveHandler() })
+}
+
+export function keepAliveHandler(): NodeHttpHandler {
+  const agent = { keepAlive: true, maxSockets: 64 }
+  return new NodeHttpHandler({ httpAgent: agent, httpsAgent: agent })
+}
+
+/** So many requests at a time; entries that were refused go again. */
+async function sendAll(client: KinesisClient, stream: string, batches: Iterable<Batch>): Promise<number> {
+  const waiting = batches[Symbol.iterator]()
+  let delivered = 0
+  const sendOneByOne = async (): Promise<void> => {
+    for (let next = waiting.next(); next.done !== true; next = waiting.next()) {
+      const count = await deliver(client, stream, next.value)
+      delivered += count
+    }
+  }
+  await Promise.all(Array.from({ length: IN_FLIGHT }, sendOneByOne))
+  return delivered
+}
+
+async function deliver(client: KinesisClient, stream: string, batch: Batch): Promise<number> {
+  let delivered = 0
+  let { entries, counts } = batch
+  while (entries.length > 0) {
+    const { Records: results = [] } = await client.send(new PutRecordsCommand({ StreamName: stream, Records: [...entries] }))
+    const refused = new Set<number>()
+    for (const [i, { SequenceNumber }] of results.entries()) {
+      if (SequenceNumber === undefined) refused.add(i)
+      else delivered += counts?.[i] ?? 1
+    }
+    entries = entries.filter((_, i) => refused.has(i))
+    counts = counts?.filter((_, i) => refused.has(i))
+  }
+  return delivered
+}

@@ -1,0 +1,116 @@
+import { type PutPlace, stubPlace } from './http-place.js'
+import { aggregatesBySdk, type HttpProducer, ours, stockSdk } from './http-producers.js'
+import { markedRecords } from './marked-records.js'
+import { collectGarbage, compared, inTurns, type Measurement, median, type Unit, WrongResult } from './rounds.js'
+import type { Outcome, Scenarios } from './scenario.js'
+import { cpuMs } from './service-process.js'
+
+/** Ours first, then the peer that the goal is about. */
+const PRODUCERS: readonly HttpProducer[] = [
+  ours('offer', 200_000),
+  stockSdk('stock SDK PutRecords', 50_000, false),
+  stockSdk('stock SDK, HTTP/1.1 keep-alive', 50_000, true),
+  aggregatesBySdk('aws-kinesis-agg + SDK keep-alive', 100_000),
+  ours('ours, CBOR', 200_000, { wire: { writes: 'cbor' } }),
+]
+
+/** Producers over loopback HTTP, from records to acknowledgements. What the service's process does is not counted. */
+export const producerHttp: Scenarios = {
+  'producer-http': {
+    ofWallClock: false,
+    run: (rounds, progress) => measureProducers('producer-http', false, rounds, progress),
+  },
+  'producer-http-tls': {
+    ofWallClock: false,
+    run: (rounds, progress) => measureProducers('producer-http-tls', true, rounds, progress),
+  },
+}
+
+const CPU: Unit = { name: 'CPU s/M records', of: (ns) => ns / 1000 }
+const RATE: Unit = { name: 'M records/s', of: (ns) => 1000 / ns }
+const COUNT = (name: string): Unit => ({ name, of: (count) => count })
+
+interface Turn {
+  readonly cpuNs: number
+  readonly wallNs: number
+  readonly requests: number
+  readonly connections: number
+  /** In use meanwhile. */
+  readonly cores: { readonly ours: number; readonly service: number }
+}
+
+async function measureProducers(name: string, tls: boolean, rounds: number, progress: (step: string) => void): Promise<Outcome> {
+  progress('preparing, service')
+  using _ = tls ? trustAnyCertificate() : undefined
+  await using place = await stubPlace(tls)
+  const contestants = PRODUCERS.map((producer) => ({ producer, turns: [] as Turn[] }))
+  let turn = 0
+  const act = async (what: string, producer: HttpProducer): Promise<Turn> => {
+    progress(`${what}, ${producer.name}`)
+    try {
+      return await measureTurn(++turn, place, producer)
+    } catch (error) {
+      throw error instanceof WrongResult ? new WrongResult(`${name}, ${producer.name}: ${error.message}`) : error
+    }
+  }
+  for (const { producer } of contestants) await act('verifying and warming up', producer)
+  await inTurns(contestants, rounds, async ({ producer, turns }, round) => {
+    turns.push(await act(`round ${round + 1} of ${rounds}`, producer))
+  })
+  const measurement = (figure: string, unit: Unit, of: (turn: Turn) => number): Measurement => {
+    const each = contestants.map(({ producer, turns }) => ({ name: producer.name, ns: turns.map(of) }))
+    return compared(`${name}${figure}`, unit, each)
+  }
+  return {
+    measurements: [
+      measurement('', CPU, ({ cpuNs }) => cpuNs),
+      measurement('-rate', RATE, ({ wallNs }) => wallNs),
+      measurement('-requests', COUNT('requests/M records'), ({ requests }) => requests),
+      measurement('-connections', COUNT('connections'), ({ connections }) => connections),
+    ],
+    report: coresReport(name, contestants),
+  }
+}
+
+/** Where the service's process, or both together, are near what the machine has, the rates are the machine's. */
+function coresReport(
+  name: string,
+  contestants: readonly { readonly producer: HttpProducer; readonly turns: readonly Turn[] }[],
+): string {
+  const cores = (turns: readonly Turn[], of: (turn: Turn) => number): string => `${median(turns.map(of)).toFixed(2)} cores`
+  const lines = contestants.map(({ producer, turns }) => {
+    return `  ${producer.name}: ${cores(turns, (turn) => turn.cores.ours)}, the service ${cores(turns, (turn) => turn.cores.service)}\n`
+  })
+  return `${name}, in use while records were put\n${lines.join('')}`
+}
+
+/** For the stub's certificate. Not every client here takes one as an option; the chain is left unchecked for all of them alike. */
+function trustAnyCertificate(): Disposable {
+  const before = process.env.NODE_TLS_REJECT_UNAUTHORIZED
+  process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
+  return {
+    [Symbol.dispose]() {
+      if (before === undefined) delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
+      else process.env.NODE_TLS_REJECT_UNAUTHORIZED = before
+    },
+  }
+}
+
+/** A client of its own, whose connections are counted from its making; what came is examined record by record in every turn. */
+async function measureTurn(turn: number, place: PutPlace, producer: HttpProducer): Promise<Turn> {
+  const records = markedRecords(turn, producer.records)
+  await place.expect(turn, records.length)
+  const client = await producer.open(place)
+  collectGarbage('major')
+  const cpuBefore = cpuMs()
+  const startedAt = performance.now()
+  const delivered = await client.putAll(records)
+  const wallMs = performance.now() - startedAt
+  const cpu = cpuMs() - cpuBefore
+  await client.close()
+  const { requests, connections, serviceCpuMs } = await place.examine()
+  if (delivered !== records.length) throw new WrongResult(`${delivered} of ${records.length} records were acknowledged`)
+  const each = 1e6 / records.length
+  const cores = { ours: cpu / wallMs, service: serviceCpuMs / wallMs }
+  return { cpuNs: cpu * each, wallNs: wallMs * each, requests: requests * each, connections, cores }
+}

@@ -1,0 +1,147 @@
+import type { PlantedBug } from './planted-bug.js'
+
+export const LEASE_BUGS: readonly PlantedBug[] = [
+  {
+    name: 'renews without a condition',
+    edits: [
+      {
+        find: `progress: LeaseRenewal): LeaseChange {
+  return {
+    leaseKey: lease.leaseKey,
+    where: { leaseCounter: lease.leaseCounter, actualOwner: workerId },`,
+        replace: `progress: LeaseRenewal): LeaseChange {
+  return {
+    leaseKey: lease.leaseKey,
+    where: {},`,
+      },
+    ],
+    caughtAs: /moved the counter|went back|which .* has/,
+  },
+  {
+    name: 'takes without the counter',
+    edits: [
+      {
+        find: 'where: { leaseCounter: lease.leaseCounter, leaseOwner: lease.leaseOwner, checkpointOwner: lease.checkpointOwner },',
+        replace: 'where: { leaseOwner: lease.leaseOwner, checkpointOwner: lease.checkpointOwner },',
+      },
+    ],
+    caughtAs: /took|moved the counter|begins a handler call|still owns/,
+  },
+  {
+    name: 'creates a lease where there is one',
+    edits: [
+      {
+        find: "Item: newRow(lease, this.#stream),\n      ConditionExpression: 'attribute_not_exists(leaseKey)',",
+        replace: 'Item: newRow(lease, this.#stream),',
+      },
+    ],
+    caughtAs: /was written over/,
+  },
+  {
+    name: 'trusts its lease without an end',
+    edits: [{ find: 'return elapsed < failoverTimeMs * (1 - MARGIN) &&', replace: 'return elapsed < failoverTimeMs * 1e6 &&' }],
+    caughtAs: /begins a handler call/,
+  },
+  {
+    name: 'trusts its lease through a suspension of the machine',
+    edits: [
+      {
+        find: 'return Math.max(to.now - from.now, to.wallTime - from.wallTime)',
+        replace: 'return to.now - from.now',
+      },
+    ],
+    caughtAs: /begins a handler call/,
+  },
+  {
+    name: 'trusts its lease by the wall clock',
+    edits: [
+      {
+        find: 'return Math.max(to.now - from.now, to.wallTime - from.wallTime)',
+        replace: 'return to.wallTime - from.wallTime',
+      },
+    ],
+    caughtAs: /begins a handler call/,
+  },
+  {
+    name: 'trusts its lease from the answer and not from the sending',
+    edits: [{ find: 'this.#confirm(write.lease, firstSent ?? sent)', replace: 'this.#confirm(write.lease, momentOf(clock))' }],
+    caughtAs: /begins a handler call/,
+  },
+  {
+    name: 'begins a handler call while the lease is being given away',
+    edits: [{ find: 'return this.isHeld() && !giving && this.isTrusted()', replace: 'return this.isHeld() && this.isTrusted()' }],
+    caughtAs: /begins a handler call/,
+  },
+  {
+    name: 'takes a lease for expired before the failover time is over',
+    edits: [
+      {
+        find: 'known.counter === lease.leaseCounter && now - known.at > this.#patienceMs(lease)',
+        replace: 'known.counter === lease.leaseCounter && now - known.at > this.#patienceMs(lease) / 2',
+      },
+    ],
+    caughtAs: /took .* from/,
+  },
+  {
+    name: 'takes a lease for expired by the wall clock',
+    edits: [
+      {
+        find: 'view.scanned(listing, clock.now(), interval)',
+        replace: 'view.scanned(listing, clock.wallTime(), interval)',
+      },
+      {
+        find: 'const now = clock.now()\n    const { leases, observer, unsure, leavers, earliestStarts } = this.#view',
+        replace: 'const now = clock.wallTime()\n    const { leases, observer, unsure, leavers, earliestStarts } = this.#view',
+      },
+      { find: 'if (this.#lastScanAt !== undefined && now - this.#lastScanAt > longestGapMs) this.reset()', replace: '' },
+    ],
+    caughtAs: /took .* from|owned by nobody|shares are unfair/,
+  },
+  {
+    name: 'believes a write of unknown outcome by the counter alone',
+    edits: [
+      {
+        find: 'const steps = found === undefined || !isHeldBy(found, workerId) ? undefined : found.leaseCounter - row.leaseCounter',
+        replace: 'const steps = found === undefined ? undefined : found.leaseCounter - row.leaseCounter',
+      },
+    ],
+    caughtAs: /begins a handler call|moved the counter|never delivered|shares are unfair/,
+  },
+  {
+    name: 'gives a lease away without the last checkpoint',
+    edits: [{ find: 'leaving: isLeaving, ...this.#unwritten() }', replace: 'leaving: isLeaving }' }],
+    caughtAs: /again, which/,
+  },
+  {
+    name: 'hears no request for a handoff',
+    edits: [
+      { find: 'if (pendingHandoff(row)?.from !== this.#options.workerId) return', replace: 'if (row.leaseCounter >= 0) return' },
+    ],
+    caughtAs: /shares are unfair|in calm weather|come to rest/,
+  },
+  {
+    name: 'stops without looking for what names it',
+    edits: [
+      {
+        find: 'while (this.#running.size > 0) await Promise.all(this.#running)\n    await this.#departure.cleanUp()',
+        replace: 'while (this.#running.size > 0) await Promise.all(this.#running)',
+      },
+    ],
+    caughtAs: /still owns/,
+  },
+  {
+    name: 'reads children before their parents',
+    edits: [{ find: 'return parent === undefined || hasEnded(parent)\n  })', replace: 'return true\n  })' }],
+    caughtAs: /of its ancestor|before .*, which was written before it/,
+  },
+  {
+    name: 'takes a parent that its scan did not show for gone',
+    edits: [{ find: 'return found.every(hasEnded)', replace: 'return true' }],
+    caughtAs: /of its ancestor|before .*, which was written before it/,
+  },
+  {
+    name: 'creates no leases for children',
+    edits: [{ find: 'if (await store.create(lease, { signal }))', replace: 'if (lease.leaseKey === undefined)' }],
+    caughtAs: /do not cover all hash keys|never delivered|not covered/,
+  },
+]
