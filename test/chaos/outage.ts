@@ -16,6 +16,8 @@ export interface OutageLoad extends LinkLoad {
 
 export interface Outage {
   readonly from: number
+  /** Then one of them can reach it again, and at `to` all. */
+  readonly endsAt: number
   readonly to: number
   readonly loads: readonly OutageLoad[]
   readonly isStorm: boolean
@@ -60,6 +62,7 @@ export async function outage(
   // The first to come back sees nobody else at work, and what the others have said comes late.
   const [first, ...others] = links
   await Promise.all(others.map((link) => link.set('silent')))
+  const endsAt = machineNow()
   await service.ask('fail', false)
   await first!.set('open')
   world.say(`${service.name} is back for one`)
@@ -67,7 +70,7 @@ export async function outage(
   await Promise.all(others.map((link) => link.set('open')))
   const to = machineNow()
   world.say(`${service.name} is back for all`)
-  return { from, to, loads, isStorm: loads.some((load) => isStorm(before, load, links.length)) }
+  return { from, endsAt, to, loads, isStorm: loads.some((load) => isStorm(before, load, links.length)) }
 }
 
 export function told({ requests, connects }: LinkLoad): string {

@@ -57,7 +57,12 @@ export async function runDynamoDbDown(options: ChaosOptions, interrupted: AbortS
     const calls: number[] = []
     const deaf = world.listen((_, { fact, at }) => void (fact === 'began' && calls.push(at)))
     const forMs = options.minutes * 60_000
-    const { from, to, loads, isStorm } = await outage(world, { service: world.dynamodb, links, forMs, before: loadBefore })
+    const { from, endsAt, to, loads, isStorm } = await outage(world, {
+      service: world.dynamodb,
+      links,
+      forMs,
+      before: loadBefore,
+    })
     deaf()
     const deliveredAgainMs = await recovery(world, to)
     world.say(`delivered again after ${deliveredAgainMs} ms`)
@@ -66,7 +71,7 @@ export async function runDynamoDbDown(options: ChaosOptions, interrupted: AbortS
     world.say(`${movesAfter} changes of hands`)
     await quiet(world)
     const balance = world.account.balance(world.apps)
-    const callsInDoubt = calls.filter((at) => at > from + failoverTimeMs && at < to).length
+    const callsInDoubt = calls.filter((at) => at > from + failoverTimeMs && at < endsAt).length
     const findings = [
       ...balance.findings,
       ...(callsInDoubt > 0 ? [`${callsInDoubt} handler calls began though the leases were in doubt`] : []),

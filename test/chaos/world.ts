@@ -101,11 +101,12 @@ export class World implements AsyncDisposable {
   }
 
   /** Plays a run on this world; what was seen stays in a file when it does not pass. */
-  async judged<T extends { readonly passed: boolean }>(play: () => Promise<T>): Promise<T> {
+  async judged<T extends { readonly passed: boolean; readonly findings: readonly string[] }>(play: () => Promise<T>): Promise<T> {
     let passed = false
     try {
       const result = await play()
       passed = result.passed
+      for (const finding of result.findings) this.log.line(finding)
       return result
     } catch (error) {
       this.say(`broken off: ${(error as Error).message}`)
