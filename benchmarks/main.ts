@@ -9,6 +9,7 @@ import { keyToShard } from './key-to-shard.js'
 import { producer } from './producer.js'
 import { producerHttp } from './producer-http.js'
 import { profile, profileTable } from './profile.js'
+import { putAckLatency } from './put-ack-latency.js'
 import { putHandlerLatency } from './put-handler-latency.js'
 import { jsonLine, table } from './report.js'
 import { request } from './request.js'
@@ -21,7 +22,7 @@ const MOST_ROUNDS = 1000
 const RESULTS = new URL('results/', import.meta.url)
 
 const benchmarks: Benchmarks = { ...aggregation, ...getRecordsBody, ...keyToShard, ...producer, ...request }
-const scenarios: Scenarios = { ...producerHttp, ...consumerHttp, ...putHandlerLatency }
+const scenarios: Scenarios = { ...producerHttp, ...consumerHttp, ...putAckLatency, ...putHandlerLatency }
 const allNames = [...Object.keys(benchmarks), ...Object.keys(scenarios)]
 
 const USAGE = `npm run bench -- [NAME...] [--rounds N] [--cpu] [--json] [--profile]
