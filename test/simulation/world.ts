@@ -2,14 +2,18 @@ import { ConsumerStartError } from '@shardwise/consumer'
 import type { Random } from '@shardwise/core/random'
 import { ConsumerApp } from './consumer-app.js'
 import { DynamoDBService } from './dynamodb-service.js'
+import type { FleetMember } from './fleet-member.js'
 import { type FleetSettings, fleetSettings, pick, producerVariant, randomOf } from './fleet-settings.js'
-import { KinesisService, STREAM } from './kinesis-service.js'
+import { KinesisService } from './kinesis-service.js'
 import { LeaseTruth, processOf } from './lease-truth.js'
 import { Network } from './network.js'
-import { ProducerApp } from './producer-app.js'
-import { placeOf, RecordLedger } from './record-ledger.js'
+import { ProducerApp, type RecordKey } from './producer-app.js'
+import { RecordLedger } from './record-ledger.js'
+import { RecordSink } from './record-sink.js'
 import { SimulatedProcess } from './simulated-process.js'
+import { placeOf } from './stream-log.js'
 import { VirtualTime } from './virtual-time.js'
+import { decoderOf, type KeyService } from './world-codec.js'
 
 /** The lease table, and the application. */
 export const TABLE = 'flights-app'
@@ -35,42 +39,61 @@ export class World {
   readonly kinesis: KinesisService
   readonly ledger: RecordLedger
   readonly truth: LeaseTruth
-  readonly consumers: ConsumerApp[] = []
+  readonly consumers: FleetMember[] = []
   readonly producers: ProducerApp[] = []
   readonly violated: (what: string) => void
+  /** All are told to stop: nobody is to take their place. */
+  isOver = false
   /** Virtual time until which all may be disturbed. */
   disturbedUntil = 0
+  readonly keyService: KeyService = { isAway: false }
+  readonly sink: RecordSink
+  /** That workers read at present. */
+  readonly streams: Set<string>
   readonly #tracing: ((line: string) => void) | undefined
-  readonly #keys: readonly string[]
+  readonly #recordKeys: readonly RecordKey[]
+  /** By name: those of which there has been a lease. */
+  readonly #known = new Set<string>()
   #processes = 0
-  #isReadFromStart: boolean
 
   constructor({ seed, violated, trace }: WorldOptions) {
     this.seed = seed
     this.violated = violated
     this.#tracing = trace
     this.settings = fleetSettings(seed)
-    const { failoverTimeMs, initialPosition } = this.settings.consumer
-    this.#isReadFromStart = initialPosition === 'trim-horizon'
+    const { streams, severalStreams, codec } = this.settings
+    const { failoverTimeMs, initialPosition, dedupe } = this.settings.consumer
     this.random = randomOf(seed, 'world')
     this.network = new Network(this.time, this.trace)
-    this.ledger = new RecordLedger({ listing: () => this.kinesis.listing(), now: () => this.time.now, violated })
+    this.streams = new Set(streams.map(({ name }) => name))
+    this.sink = new RecordSink(violated)
+    this.ledger = new RecordLedger({
+      listing: (name) => this.kinesis.listing(name),
+      now: () => this.time.now,
+      severalStreams,
+      dropsDuplicates: dedupe !== undefined,
+      decode: decoderOf(codec),
+      violated,
+    })
     this.truth = new LeaseTruth({
       failoverTimeMs,
       fastest: 1 + this.settings.drift,
       now: () => this.time.now,
       isWell: ({ worker, leaseKey, takenAt }) =>
         !this.isDisturbed(worker, failoverTimeMs * 2) && this.app(worker)!.knowsOf(leaseKey, takenAt),
-      firstOpen: (leaseKey, checkpoint, sub) =>
-        this.ledger.firstOpen(leaseKey, checkpoint === 'SHARD_END' ? checkpoint : placeOf(checkpoint, Number(sub)))?.put.id,
+      firstOpen: (leaseKey, checkpoint, sub, createdAt) =>
+        this.ledger.firstOpen(leaseKey, checkpoint === 'SHARD_END' ? checkpoint : placeOf(checkpoint, Number(sub)), createdAt)
+          ?.put.id,
+      createdAt: (leaseKey) => this.ledger.stream(this.#streamOf(leaseKey)).createdAt,
       violated,
     })
     this.dynamodb = new DynamoDBService(this.time, randomOf(seed, 'dynamodb'), (write) => {
       if (trace) this.trace(`table: ${write.by} ${write.operation} ${write.key}: ${JSON.stringify(write.after)}`)
-      if (!this.#isReadFromStart && write.operation === 'PutItem') {
+      const name = this.#streamOf(write.key)
+      if (initialPosition === 'latest' && write.operation === 'PutItem' && !this.#known.has(name)) {
         // The first lease says from when: from here on nothing may be skipped.
-        this.#isReadFromStart = true
-        this.ledger.expire(this.time.now)
+        this.#known.add(name)
+        this.ledger.expire(this.time.now, this.ledger.stream(name))
       }
       this.truth.landed(write)
     })
@@ -78,26 +101,27 @@ export class World {
       time: this.time,
       random: randomOf(seed, 'kinesis'),
       network: this.network,
-      shards: this.settings.shards,
-      written: (input, output) => this.ledger.written(input, output),
-      read: (by, sequenceNumber) => this.ledger.read(by, sequenceNumber),
-      subscribes: (by, shardId) => {
-        const ask = (): void => this.truth.subscribes(by.name, shardId)
+      streamOf: (name) => this.ledger.stream(name),
+      written: (name, input, output, known) => this.ledger.written(name, input, output, known),
+      read: (by, stream, sequenceNumber) => this.ledger.read(by, stream, sequenceNumber),
+      subscribes: (by, name, shardId) => {
+        // Of a stream that is gone the old stream consumer may be asked for once more: the service knows it no longer.
+        const leaseKeys = this.ledger.namesakes(name).flatMap((stream) => this.ledger.shard(stream, shardId)?.leaseKey ?? [])
+        const ask = (): void => this.truth.subscribes(by.name, [...new Set(leaseKeys)].reverse())
         // Code that has blocked goes on later than the step that it runs in.
         if (by.now > this.time.now) this.time.at(by.now, ask)
         else ask()
       },
     })
-    this.ledger.learnShards()
-    const keys = pick(this.random, [3, 8, 20])
-    this.#keys = Array.from({ length: keys }, (_, i) => `key-${i}`)
+    for (const { name, shards } of streams) this.ledger.opened(name, this.kinesis.create(name, shards))
+    this.#recordKeys = recordKeys(this.random, this.settings)
   }
 
   readonly trace = (line: string): void => {
     this.#tracing?.(`${this.time.now.toFixed(3)} ${line}`)
   }
 
-  get aliveConsumers(): ConsumerApp[] {
+  get aliveConsumers(): FleetMember[] {
     return this.consumers.filter(({ process, isStopping }) => !process.isDead && !isStopping)
   }
 
@@ -105,7 +129,7 @@ export class World {
     return this.producers.filter(({ process }) => !process.isDead)
   }
 
-  app(worker: string): ConsumerApp | undefined {
+  app(worker: string): FleetMember | undefined {
     return this.consumers.find(({ process }) => process.name === processOf(worker))
   }
 
@@ -120,12 +144,30 @@ export class World {
     if (this.aliveConsumers.length >= MOST_CONSUMERS) return
     const process = this.#newProcess('c')
     const app = new ConsumerApp({
-      ...{ process, time: this.time, settings: this.settings, stream: STREAM, ledger: this.ledger, truth: this.truth },
+      ...{
+        process,
+        time: this.time,
+        settings: this.settings,
+        streams: [...this.streams],
+        ledger: this.ledger,
+        truth: this.truth,
+      },
       ...{ violated: this.violated, trace: this.trace, kinesis: this.kinesis.port(process), dynamodb: this.#dynamodbOf(process) },
+      ...{
+        keyService: this.keyService,
+        sink: this.sink,
+        network: this.network,
+        arnOf: (name: string) => this.kinesis.arnOf(name),
+      },
     })
     this.trace(`${process.name} starts`)
     this.consumers.push(app)
-    app.run().catch((error: Error) => {
+    const ended = (): void => {
+      // An application whose loop was left, or a process that was stopped: others, or it again, must be there.
+      this.trace(`${process.name} has ended`)
+      if (this.aliveConsumers.length === 0 && !this.isOver) this.time.after(1_000, () => this.addConsumer())
+    }
+    app.run().then(ended, (error: Error) => {
       this.trace(`${process.name} gives up: ${error.message}`)
       if (!(error instanceof ConsumerStartError) || !this.isDisturbed(`${process.name}:`, STARTS_WITHIN_MS))
         this.violated(`${process.name} gave up in calm weather: ${error.message}`)
@@ -137,7 +179,8 @@ export class World {
   addProducer(): void {
     const process = this.#newProcess('p')
     const app = new ProducerApp({
-      ...{ process, stream: STREAM, keys: this.#keys, ledger: this.ledger, violated: this.violated, trace: this.trace },
+      ...{ process, recordKeys: this.#recordKeys, ledger: this.ledger, violated: this.violated, trace: this.trace },
+      ...{ settings: this.settings, keyService: this.keyService },
       ...{ kinesis: this.kinesis.port(process), variant: producerVariant(randomOf(this.seed, `variant of ${process.name}`)) },
     })
     this.trace(`${process.name} starts`)
@@ -152,6 +195,11 @@ export class World {
     const left = isConsumer ? this.aliveConsumers.length : this.aliveProducers.length
     const again = againAfterMs ?? (left === 0 ? 1_000 : undefined)
     if (again !== undefined) this.time.after(again, () => (isConsumer ? this.addConsumer() : this.addProducer()))
+  }
+
+  /** The stream whose shard this lease is of. */
+  #streamOf(leaseKey: string): string {
+    return leaseKey.split(':')[1] ?? this.settings.streams[0]!.name
   }
 
   #newProcess(kind: string): SimulatedProcess {
@@ -174,4 +222,15 @@ export class World {
       },
     }
   }
+}
+
+/** Each key of each stream always goes by the same hash key, explicit or not: else it would have no order. */
+function recordKeys(random: Random, { streams, explicit }: FleetSettings): RecordKey[] {
+  const count = pick(random, [3, 8, 20])
+  return streams.flatMap(({ name: stream }) =>
+    Array.from({ length: count }, (_, i) => {
+      const explicitHashKey = random() < explicit ? `${BigInt(Math.floor(random() * 2 ** 32)) << 96n}` : undefined
+      return { stream, partitionKey: `key-${i}`, explicitHashKey }
+    }),
+  )
 }
