@@ -38,10 +38,10 @@ export class Disturber {
         break
       case 'stop':
         void this.#consumer(disturbance.who)?.stop(disturbance.timeoutMs)
-        if (disturbance.againAfterMs !== undefined) time.after(disturbance.againAfterMs, () => this.#world.addConsumer())
+        if (disturbance.againAfterMs !== undefined) time.after(disturbance.againAfterMs, () => this.#world.addWorker())
         break
       case 'start':
-        this.#world.addConsumer()
+        this.#world.addWorker()
         break
       case 'split':
         this.#split(disturbance.which, disturbance.where)
@@ -87,25 +87,40 @@ export class Disturber {
 
   /** Everything that is left of it ends. */
   calm(): void {
-    const { network, consumers, producers } = this.#world
+    const { network, consumers, java, producers } = this.#world
     for (const service of SERVICES) network.setWeather(service, CALM)
-    for (const { process } of [...consumers, ...producers]) {
+    for (const { process } of [...consumers, ...java, ...producers]) {
       for (const service of SERVICES) network.mend(process, service)
       process.resume()
     }
     network.breakSilent()
-    if (this.#world.aliveConsumers.length === 0) this.#world.addConsumer()
+    if (this.#world.aliveWorkers.length === 0) this.#world.addWorker()
   }
 
-  #consumer(who: number): World['consumers'][number] | undefined {
-    const { aliveConsumers } = this.#world
-    return aliveConsumers[Math.floor(who * aliveConsumers.length)]
+  /** One by one: who leaves is replaced by one of the other kind. */
+  migrate(to: World['newcomers'], eachMs: number): void {
+    const { time } = this.#world
+    this.#world.newcomers = to
+    const leave = (): void => {
+      const [app] = to === 'ours' ? this.#world.aliveJava : this.#world.aliveConsumers
+      if (app === undefined || this.#world.newcomers !== to) return
+      this.#world.trace(`${app.process.name} makes room for ${to}`)
+      void app.stop(undefined)
+      this.#world.addWorker()
+      time.after(eachMs, leave)
+    }
+    leave()
+  }
+
+  #consumer(who: number): World['aliveWorkers'][number] | undefined {
+    const { aliveWorkers } = this.#world
+    return aliveWorkers[Math.floor(who * aliveWorkers.length)]
   }
 
   #chosen(whom: Whom): SimulatedProcess[] {
-    const { aliveConsumers, consumers, aliveProducers } = this.#world
-    if (whom.is === 'all-consumers') return aliveConsumers.map(({ process }) => process)
-    const among = whom.is === 'consumer' ? consumers.filter(({ process }) => !process.isDead) : aliveProducers
+    const { aliveWorkers, consumers, java, aliveProducers } = this.#world
+    if (whom.is === 'all-consumers') return aliveWorkers.map(({ process }) => process)
+    const among = whom.is === 'consumer' ? [...consumers, ...java].filter(({ process }) => !process.isDead) : aliveProducers
     const one = among[Math.floor(whom.who * among.length)]
     return one === undefined ? [] : [one.process]
   }

@@ -37,6 +37,8 @@ export interface Copy {
   isCompleted: boolean
   /** The stream's retention has taken it. */
   isExpired: boolean
+  /** A reader by the KCL's rule has left it out. */
+  isDropped: boolean
   /** The process that has read it last, and when. */
   readBy: string | undefined
   readAt: number
@@ -147,7 +149,15 @@ export class RecordLedger {
     const sequenceNumber = place.slice(0, place.indexOf('/'))
     const copy: Copy = {
       ...{ put, shard, place, isAccepted, isInRange, index: shard.copies.length, landedAt: this.#now() },
-      ...{ calls: 0, completedBy: undefined, isCompleted: false, isExpired: false, readBy: undefined, readAt: 0 },
+      ...{
+        calls: 0,
+        completedBy: undefined,
+        isCompleted: false,
+        isExpired: false,
+        isDropped: false,
+        readBy: undefined,
+        readAt: 0,
+      },
     }
     if (isInRange) {
       const first = put.copies.every((other) => !other.isInRange)
@@ -240,7 +250,18 @@ export class RecordLedger {
     }
   }
 
-  completed(copy: Copy, tenure: object): void {
+  /** Readers by the KCL's rule have passed these: members of an aggregate that has one outside of the shard's range. */
+  dropped(shardId: string, places: readonly string[]): void {
+    for (const place of places) {
+      const copy = this.#shards.get(shardId)?.byPlace.get(place)
+      if (copy !== undefined) copy.isDropped = true
+      if (copy?.isAccepted === true)
+        this.#violated(`${copy.put.id} was dropped from ${shardId}, where all of its aggregate belongs`)
+    }
+  }
+
+  /** `tenure`: undefined where nobody says that it will not come again. */
+  completed(copy: Copy, tenure: object | undefined): void {
     copy.isCompleted = true
     copy.completedBy = tenure
   }
@@ -275,7 +296,7 @@ export class RecordLedger {
   judge(): void {
     for (const put of this.puts.values()) {
       if (put.state === 'open') this.#violated(`the put of ${put.id} never settled`)
-      if (put.state === 'acknowledged' && !put.copies.some(isDone))
+      if (put.state === 'acknowledged' && !put.copies.some(({ isCompleted, isExpired }) => isCompleted || isExpired))
         this.#violated(`${put.id} was acknowledged and never delivered`)
     }
     for (const { put, by } of this.#overtaken) {
@@ -290,5 +311,5 @@ export class RecordLedger {
 }
 
 function isDone(copy: Copy): boolean {
-  return copy.isCompleted || copy.isExpired
+  return copy.isCompleted || copy.isExpired || copy.isDropped
 }

@@ -3,6 +3,8 @@ import type { Random } from '@shardwise/core/random'
 import { ConsumerApp } from './consumer-app.js'
 import { DynamoDBService } from './dynamodb-service.js'
 import { type FleetSettings, fleetSettings, pick, producerVariant, randomOf } from './fleet-settings.js'
+import { JavaApp } from './java-app.js'
+import { besideJava, type JavaPeers, javaPeersOf } from './java-peers.js'
 import { KinesisService, STREAM } from './kinesis-service.js'
 import { LeaseTruth, processOf } from './lease-truth.js'
 import { Network } from './network.js'
@@ -36,6 +38,11 @@ export class World {
   readonly ledger: RecordLedger
   readonly truth: LeaseTruth
   readonly consumers: ConsumerApp[] = []
+  /** Java's workers on the same table. Undefined: none in this world. */
+  readonly peers: JavaPeers | undefined
+  readonly java: JavaApp[] = []
+  /** What a consumer that is started now is. */
+  newcomers: 'ours' | 'java' = 'ours'
   readonly producers: ProducerApp[] = []
   readonly violated: (what: string) => void
   /** Virtual time until which all may be disturbed. */
@@ -49,7 +56,8 @@ export class World {
     this.seed = seed
     this.violated = violated
     this.#tracing = trace
-    this.settings = fleetSettings(seed)
+    this.peers = javaPeersOf(seed)
+    this.settings = besideJava(fleetSettings(seed), this.peers)
     const { failoverTimeMs, initialPosition } = this.settings.consumer
     this.#isReadFromStart = initialPosition === 'trim-horizon'
     this.random = randomOf(seed, 'world')
@@ -64,6 +72,8 @@ export class World {
       firstOpen: (leaseKey, checkpoint, sub) =>
         this.ledger.firstOpen(leaseKey, checkpoint === 'SHARD_END' ? checkpoint : placeOf(checkpoint, Number(sub)))?.put.id,
       violated,
+      isJava: (name) => /^j\d/.test(name),
+      javaIsTakenFrom: this.peers?.version === '2.x',
     })
     this.dynamodb = new DynamoDBService(this.time, randomOf(seed, 'dynamodb'), (write) => {
       if (trace) this.trace(`table: ${write.by} ${write.operation} ${write.key}: ${JSON.stringify(write.after)}`)
@@ -89,6 +99,7 @@ export class World {
       },
     })
     this.ledger.learnShards()
+    if (this.peers !== undefined) prepareTables(this.dynamodb, this.peers)
     const keys = pick(this.random, [3, 8, 20])
     this.#keys = Array.from({ length: keys }, (_, i) => `key-${i}`)
   }
@@ -99,6 +110,15 @@ export class World {
 
   get aliveConsumers(): ConsumerApp[] {
     return this.consumers.filter(({ process, isStopping }) => !process.isDead && !isStopping)
+  }
+
+  get aliveJava(): JavaApp[] {
+    return this.java.filter(({ process, isStopping }) => !process.isDead && !isStopping)
+  }
+
+  /** Of both kinds: what happens to one happens to the other. */
+  get aliveWorkers(): readonly (ConsumerApp | JavaApp)[] {
+    return [...this.aliveConsumers, ...this.aliveJava]
   }
 
   get aliveProducers(): ProducerApp[] {
@@ -116,8 +136,26 @@ export class World {
     return app === undefined || this.disturbedUntil >= since || app.process.disturbedUntil >= since || app.process.isPaused
   }
 
+  /** Of the kind that is started now. */
+  addWorker(): void {
+    if (this.aliveWorkers.length >= MOST_CONSUMERS) return
+    if (this.newcomers === 'java') this.addJava()
+    else this.addConsumer()
+  }
+
+  addJava(): void {
+    const process = this.#newProcess('j')
+    const app = new JavaApp({
+      ...{ process, version: this.peers!.version, settings: this.settings, stream: STREAM, table: TABLE, ledger: this.ledger },
+      ...{ violated: this.violated, trace: this.trace, kinesis: this.kinesis.port(process) },
+      dynamodb: this.#dynamodbOf(process, this.settings.consumer.failoverTimeMs / 2),
+    })
+    this.trace(`${process.name} starts`)
+    this.java.push(app)
+    app.start()
+  }
+
   addConsumer(): void {
-    if (this.aliveConsumers.length >= MOST_CONSUMERS) return
     const process = this.#newProcess('c')
     const app = new ConsumerApp({
       ...{ process, time: this.time, settings: this.settings, stream: STREAM, ledger: this.ledger, truth: this.truth },
@@ -147,31 +185,51 @@ export class World {
 
   kill(process: SimulatedProcess, againAfterMs: number | undefined): void {
     process.kill()
-    const isConsumer = this.consumers.some((app) => app.process === process)
+    const isProducer = this.producers.some((app) => app.process === process)
     // Somebody must be left to read, and to write.
-    const left = isConsumer ? this.aliveConsumers.length : this.aliveProducers.length
+    const left = isProducer ? this.aliveProducers.length : this.aliveWorkers.length
     const again = againAfterMs ?? (left === 0 ? 1_000 : undefined)
-    if (again !== undefined) this.time.after(again, () => (isConsumer ? this.addConsumer() : this.addProducer()))
+    if (again !== undefined) this.time.after(again, () => (isProducer ? this.addProducer() : this.addWorker()))
   }
 
   #newProcess(kind: string): SimulatedProcess {
     const name = `${kind}${this.#processes++}`
     const random = randomOf(this.seed, name)
     const rate = 1 + (random() * 2 - 1) * this.settings.drift
-    return new SimulatedProcess(this.time, random, { name, rate, wallSkewMs: Math.round((random() - 0.5) * 60_000) })
+    // A leader of KCL's believes in wall clocks.
+    const mostSkewMs = this.peers === undefined ? 60_000 : 4_000
+    return new SimulatedProcess(this.time, random, { name, rate, wallSkewMs: Math.round((random() - 0.5) * mostSkewMs) })
   }
 
   /** What an SDK client is to the consumer. */
-  #dynamodbOf(process: SimulatedProcess): ConstructorParameters<typeof ConsumerApp>[0]['dynamodb'] {
+  #dynamodbOf(process: SimulatedProcess, timeoutMs?: number): ConstructorParameters<typeof ConsumerApp>[0]['dynamodb'] {
     return {
       send: (command, { abortSignal } = {}) => {
         const operation = command.constructor.name.replace(/Command$/, '')
         const { input } = command as { readonly input: Parameters<DynamoDBService['perform']>[2] }
         const work = (): object => this.dynamodb.perform(process.name, operation, input)
         const about = input.Key?.leaseKey?.S ?? input.Item?.leaseKey?.S ?? ''
-        const call = { process, service: 'dynamodb', operation, about, work, signal: abortSignal, timeoutMs: undefined } as const
+        const call = { process, service: 'dynamodb', operation, about, work, signal: abortSignal, timeoutMs } as const
         return this.network.send(call)
       },
     }
   }
+}
+
+/** As KCL has them when we come: in 3.x it has made its index, and written its version. */
+function prepareTables(dynamodb: DynamoDBService, { version }: JavaPeers): void {
+  if (version === '2.x') {
+    dynamodb.prepare(TABLE, 'leaseKey')
+    return
+  }
+  dynamodb.prepare(TABLE, 'leaseKey', 'LeaseOwnerToLeaseKeyIndex')
+  const single = version === 'single-table'
+  if (!single) {
+    dynamodb.prepare(`${TABLE}-CoordinatorState`, 'key')
+    dynamodb.prepare(`${TABLE}-WorkerMetricStats`, 'wid')
+  }
+  const [TableName, key] = single ? [TABLE, 'leaseKey'] : [`${TABLE}-CoordinatorState`, 'key']
+  const entityType = single ? { entityType: { S: 'CLIENT_VERSION_MIGRATION' } } : {}
+  const Item = { [key]: { S: 'Migration3.0' }, cv: { S: 'CLIENT_VERSION_3X' }, ...entityType }
+  dynamodb.perform('kcl', 'PutItem', { TableName, Item })
 }
