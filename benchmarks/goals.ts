@@ -23,6 +23,8 @@ const goals: Readonly<Record<string, Goal>> = {
   'producer-noop-batch': { ratio: 12, atLeast: 3.5 },
   'producer-noop-promise': { ratio: 6, atLeast: 2 },
   'producer-http': { ratio: 10 },
+  'consumer-http-cbor': { ratio: 6 },
+  'consumer-http-json': { ratio: 3 },
   'pending-record-heap': { atMost: 8 },
   'pending-record-heap-promise': { atMost: 200 },
 }

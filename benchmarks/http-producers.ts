@@ -103,8 +103,12 @@ interface Batch {
 
 function sdkClient({ connection }: PutPlace, keepAlive: boolean): KinesisClient {
   if (!keepAlive) return new KinesisClient(connection)
+  return new KinesisClient({ ...connection, requestHandler: keepAliveHandler() })
+}
+
+export function keepAliveHandler(): NodeHttpHandler {
   const agent = { keepAlive: true, maxSockets: 64 }
-  return new KinesisClient({ ...connection, requestHandler: new NodeHttpHandler({ httpAgent: agent, httpsAgent: agent }) })
+  return new NodeHttpHandler({ httpAgent: agent, httpsAgent: agent })
 }
 
 /** So many requests at a time; entries that were refused go again. */

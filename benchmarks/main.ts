@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { aggregation } from './aggregation.js'
+import { consumerHttp } from './consumer-http.js'
 import { getRecordsBody } from './getrecords-body.js'
 import { keyToShard } from './key-to-shard.js'
 import { producer } from './producer.js'
@@ -19,7 +20,7 @@ const MOST_ROUNDS = 1000
 const RESULTS = new URL('results/', import.meta.url)
 
 const benchmarks: Benchmarks = { ...aggregation, ...getRecordsBody, ...keyToShard, ...producer }
-const scenarios: Scenarios = { ...producerHttp, ...putHandlerLatency }
+const scenarios: Scenarios = { ...producerHttp, ...consumerHttp, ...putHandlerLatency }
 const allNames = [...Object.keys(benchmarks), ...Object.keys(scenarios)]
 
 const USAGE = `npm run bench -- [NAME...] [--rounds N] [--cpu] [--json] [--profile]

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { type Clock, systemClock } from '@shardwise/core/clock'
+import type { Clock } from '@shardwise/core/clock'
 import { hashKeyWords, toWords } from '@shardwise/core/hash-key'
 import type {
   DescribeStreamSummaryOutput,
@@ -11,6 +11,7 @@ import type {
   PutRecordsResult,
 } from '@shardwise/core/kinesis-port'
 import { ShardMap } from '@shardwise/core/shard-map'
+import { clockFaster } from './fast-clock.js'
 
 export const STREAM = 'benchmark'
 
@@ -20,11 +21,7 @@ export const STREAM = 'benchmark'
  */
 const FASTER = 20
 
-export const fastClock: Clock = {
-  now: () => systemClock.now() * FASTER,
-  wallTime: () => systemClock.wallTime(),
-  schedule: (delayMs, run, options) => systemClock.schedule(delayMs / FASTER, run, options),
-}
+export const fastClock: Clock = clockFaster(FASTER)
 
 /**
  * A stream of shards of equal width that takes everything and answers at once, with the shard that the record belongs to. It does what

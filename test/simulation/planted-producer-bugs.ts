@@ -67,6 +67,10 @@ export const PRODUCER_BUGS: readonly PlantedBug[] = [
         find: 'record.succeed({ shardId, sequenceNumber, subSequenceNumber: i,',
         replace: 'record.succeed({ shardId, sequenceNumber, subSequenceNumber: 0,',
       },
+      {
+        find: 'subSequenceNumber: i, attempts: before',
+        replace: 'subSequenceNumber: 0, attempts: before',
+      },
     ],
     caughtAs: /was acknowledged as .* and is not there/,
   },

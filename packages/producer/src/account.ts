@@ -99,12 +99,12 @@ export class Account {
     record.cohort = this.#cohorts.enter(now)
   }
 
-  /** The record has settled. */
-  leave(record: UserRecord): void {
-    this.#records--
-    this.#bytes -= record.bytes
-    if (record.cohort !== undefined) this.#cohorts.leave(record.cohort)
-    this.#ledger.leave(record)
+  /** A record has settled, or so many of one cohort and epoch. */
+  leave(settled: Pick<UserRecord, 'cohort' | 'epoch' | 'bytes'>, records = 1): void {
+    this.#records -= records
+    this.#bytes -= settled.bytes
+    if (settled.cohort !== undefined) this.#cohorts.leave(settled.cohort, records)
+    this.#ledger.leave(settled, records)
   }
 
   #admitLate(record: UserRecord, now: number): void {

@@ -69,9 +69,10 @@ export class Admission<T extends { readonly bytes: number }> {
     return first
   }
 
-  free(item: T): void {
-    this.#bytes -= item.bytes
-    this.#records--
+  /** Of so many records, whose bytes are `bytes`. */
+  free({ bytes }: { readonly bytes: number }, records = 1): void {
+    this.#bytes -= bytes
+    this.#records -= records
   }
 
   /**

@@ -3,6 +3,8 @@ import type { Shard } from '@shardwise/core/shard-map'
 import { Chain, type Chained } from './chain.js'
 import { Entry, type PackedBytes } from './entry.js'
 import type { LoneRecords } from './lone-records.js'
+import { MemberRecords, type Members } from './members.js'
+import { RecordColumns } from './record-columns.js'
 import type { UserRecord } from './user-record.js'
 
 export interface AggregatorOptions {
@@ -10,12 +12,15 @@ export interface AggregatorOptions {
   /** Encoded size of an aggregate. */
   readonly maxBytes: number
   readonly maxRecords: number
+  /** Given: members are columns and not objects, as far as they can be, and those that were put within this time expire together. */
+  readonly columnSpanMs?: number | undefined
 }
 
 /** An aggregate that takes members. Its slot, builder included, is used again for the shard's next one. */
 interface Slot extends Chained<Slot> {
   readonly builder: AggregateBuilder
-  records: UserRecord[]
+  /** Undefined while it has none. */
+  members: Members | undefined
   shard: Shard
   deadline: number
 }
@@ -62,39 +67,43 @@ export class Aggregator {
     let slot = this.#slots[index]
     if (slot === undefined) {
       const builder = new AggregateBuilder({ maxBytes: this.#options.maxBytes, pool: this.#pool })
-      slot = this.#slots[index] = { ...UNCHAINED, builder, records: [], shard, deadline: 0 }
+      slot = this.#slots[index] = { ...UNCHAINED, builder, members: undefined, shard, deadline: 0 }
     }
     const { builder } = slot
     if (!builder.tryAdd(record.partitionKey, record.data, record.explicitHashKey, record.tags)) {
-      if (slot.records.length > 0) out.push(this.#close(slot))
+      if (slot.members !== undefined) out.push(this.#close(slot, slot.members))
       if (!builder.tryAdd(record.partitionKey, record.data, record.explicitHashKey, record.tags)) {
         out.push(this.#lone.entry(record, shard, now + this.#options.lingerMs))
         return
       }
     }
-    if (slot.records.length === 0) {
-      slot.deadline = now + this.#options.lingerMs
+    let { members } = slot
+    if (members === undefined) {
+      const { lingerMs, columnSpanMs } = this.#options
+      slot.deadline = now + lingerMs
       this.#open.push(slot)
-    }
-    slot.records.push(record)
-    if (slot.records.length >= this.#options.maxRecords) out.push(this.#close(slot))
+      members = slot.members = columnSpanMs === undefined ? new MemberRecords([record]) : new RecordColumns(record, columnSpanMs)
+    } else members.add(record)
+    if (members.count >= this.#options.maxRecords) out.push(this.#close(slot, members))
   }
 
   closeDue(now: number, out: Entry[]): void {
     for (let slot = this.#open.first; slot !== undefined && slot.deadline <= now; slot = this.#open.first) {
-      out.push(this.#close(slot))
+      out.push(this.#close(slot, slot.members!))
     }
   }
 
   /** Closes the aggregate that the record would join. */
   closeOf(_record: UserRecord, index: number, out: Entry[]): void {
     const slot = this.#slots[index]
-    if (slot !== undefined && slot.records.length > 0) out.push(this.#close(slot))
+    if (slot?.members !== undefined) out.push(this.#close(slot, slot.members))
   }
 
   /** Closes every aggregate: for a flush, and before the map changes, since indexes are those of one map. */
   closeAll(out: Entry[]): void {
-    for (let slot = this.#open.first; slot !== undefined; slot = this.#open.first) out.push(this.#close(slot))
+    for (let slot = this.#open.first; slot !== undefined; slot = this.#open.first) {
+      out.push(this.#close(slot, slot.members!))
+    }
   }
 
   /** Closes every aggregate and forgets the indexes. The next `add` is by another map. */
@@ -113,41 +122,40 @@ export class Aggregator {
     now: number,
   ): Entry[] {
     const out: Entry[] = []
-    const closed: Slot[] = []
     const slots = new Map<number, Slot>()
     for (const record of records) {
       const index = predict(record)
       let slot = slots.get(index)
       if (slot === undefined) {
         const builder = new AggregateBuilder({ maxBytes: this.#options.maxBytes, pool: this.#pool })
-        slot = { ...UNCHAINED, builder, records: [], shard: shardAt(index), deadline: now }
+        slot = { ...UNCHAINED, builder, members: undefined, shard: shardAt(index), deadline: now }
         slots.set(index, slot)
-        closed.push(slot)
       }
-      const added =
-        slot.records.length < this.#options.maxRecords &&
-        slot.builder.tryAdd(record.partitionKey, record.data, record.explicitHashKey, record.tags)
-      if (added) {
-        slot.records.push(record)
-        continue
+      const { partitionKey, data, explicitHashKey, tags } = record
+      const { builder, members } = slot
+      if (members !== undefined) {
+        if (members.count < this.#options.maxRecords && builder.tryAdd(partitionKey, data, explicitHashKey, tags)) {
+          members.add(record)
+          continue
+        }
+        out.push(this.#close(slot, members))
       }
-      if (slot.records.length > 0) out.push(this.#close(slot))
-      if (slot.builder.tryAdd(record.partitionKey, record.data, record.explicitHashKey, record.tags)) slot.records.push(record)
+      if (builder.tryAdd(partitionKey, data, explicitHashKey, tags)) slot.members = new MemberRecords([record])
       else out.push(this.#lone.entry(record, slot.shard, now))
     }
-    for (const slot of closed) if (slot.records.length > 0) out.push(this.#close(slot))
+    for (const slot of slots.values()) if (slot.members !== undefined) out.push(this.#close(slot, slot.members))
     return out
   }
 
-  #close(slot: Slot): Entry {
+  #close(slot: Slot, members: Members): Entry {
     this.#open.delete(slot)
-    const { records, shard, deadline, builder } = slot
-    slot.records = []
-    if (records.length === 1) {
+    const { shard, deadline, builder } = slot
+    slot.members = undefined
+    if (members.count === 1) {
       builder.discard()
-      return this.#lone.entry(records[0]!, shard, deadline)
+      return this.#lone.entry(members.first, shard, deadline)
     }
-    return Entry.aggregate(records, shard, fitted(builder.seal(), this.#options.maxBytes), deadline)
+    return Entry.aggregate(members, shard, fitted(builder.seal(), this.#options.maxBytes), deadline)
   }
 }
 

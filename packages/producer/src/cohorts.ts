@@ -35,9 +35,9 @@ export class Cohorts {
     return cohort
   }
 
-  /** One of the cohort's records has settled. */
-  leave(cohort: Cohort): void {
-    cohort.size--
+  /** One of the cohort's records has settled, or so many. */
+  leave(cohort: Cohort, records = 1): void {
+    cohort.size -= records
     if (cohort.size > 0 || cohort !== this.#oldest) return
     let oldest: Cohort | undefined = cohort
     while (oldest?.size === 0) oldest = oldest.next

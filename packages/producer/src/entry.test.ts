@@ -2,11 +2,12 @@ import type { HashKeyRange } from '@shardwise/core/hash-key'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Entry } from './entry.js'
+import { MemberRecords } from './members.js'
 import { aggregateOf, entryOf, recordOf, shardOf } from './testing/records.js'
 import type { UserRecord } from './user-record.js'
 
-function aggregate(records: readonly UserRecord[], release: () => void = () => {}): Entry {
-  return Entry.aggregate(records, shardOf('s'), { bytes: new Uint8Array(50), byteLength: 50, release }, 7)
+function aggregate(records: UserRecord[], release: () => void = () => {}): Entry {
+  return Entry.aggregate(new MemberRecords(records), shardOf('s'), { bytes: new Uint8Array(50), byteLength: 50, release }, 7)
 }
 
 describe('Entry', () => {

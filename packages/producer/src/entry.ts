@@ -2,6 +2,8 @@ import { finishAggregates, type SealedAggregate } from '@shardwise/aggregation'
 import { effectiveHashKey, type HashKeyRange, inRange } from '@shardwise/core/hash-key'
 import type { PutRecordsEntry } from '@shardwise/core/kinesis-port'
 import type { Shard } from '@shardwise/core/shard-map'
+import type { Account } from './account.js'
+import { MemberRecords, type Members } from './members.js'
 import type { AttemptFailure, UserRecord } from './user-record.js'
 import type { WaitedFor } from './waited-for.js'
 
@@ -13,7 +15,8 @@ export type PackedBytes = Pick<SealedAggregate, 'bytes' | 'byteLength' | 'releas
  * of retry and of settlement: its members settle together or go back together.
  */
 export class Entry {
-  readonly records: readonly UserRecord[]
+  /** User records. */
+  readonly count: number
   /**
    * The shard that the map predicts for every member; undefined where the service places records as it likes (AUTO). The shard and not its
    * id: in a stream that was deleted and created anew the same id stands for another range.
@@ -51,6 +54,7 @@ export class Entry {
   heldSince = 0
   /** When its time was over in its lane: what it had waited for. */
   waitedFor: WaitedFor | undefined = undefined
+  #members: Members
   readonly #partitionKey: string
   readonly #explicitHashKey: string | undefined
   #packed: PackedBytes | undefined
@@ -58,58 +62,45 @@ export class Entry {
   #span: HashKeyRange | undefined
 
   private constructor(
-    records: readonly UserRecord[],
+    members: Members,
     shard: Shard | undefined,
     explicitHashKey: string | undefined,
     deadline: number,
     packed: PackedBytes | undefined,
   ) {
-    const { partitionKey, data } = records[0]!
-    this.records = records
+    const { partitionKey, data } = members.first
+    this.#members = members
+    this.count = members.count
     this.shard = shard
     this.#partitionKey = partitionKey
     this.#explicitHashKey = explicitHashKey
     this.bytes = (packed ?? data).byteLength + Buffer.byteLength(partitionKey)
     this.deadline = deadline
-    let first = Number.POSITIVE_INFINITY
-    let last = Number.NEGATIVE_INFINITY
-    let [sum, bytes, least, most, attempts] = [0, 0, Number.POSITIVE_INFINITY, 0, 0]
-    const base = records[0]!.expiresAt
-    for (const record of records) {
-      const { expiresAt, dataBytes } = record
-      if (expiresAt < first) first = expiresAt
-      if (expiresAt > last) last = expiresAt
-      // Not the sum of the times: with a time to live without end they are too great to be added up exactly.
-      sum += expiresAt - base
-      bytes += dataBytes
-      if (dataBytes < least) least = dataBytes
-      if (dataBytes > most) most = dataBytes
-      attempts += record.attempts
-    }
-    this.expiresAt = first
-    this.lastExpiresAt = last
-    this.expirySpread = sum + records.length * (base - first)
-    this.dataBytes = bytes
-    this.leastDataBytes = least
-    this.mostDataBytes = most
-    this.isFresh = attempts === 0
+    const { expiresAt, lastExpiresAt, expirySpread, dataBytes, leastDataBytes, mostDataBytes, isFresh } = members.totals
+    this.expiresAt = expiresAt
+    this.lastExpiresAt = lastExpiresAt
+    this.expirySpread = expirySpread
+    this.dataBytes = dataBytes
+    this.leastDataBytes = leastDataBytes
+    this.mostDataBytes = mostDataBytes
+    this.isFresh = isFresh
     this.isAggregate = packed !== undefined
     this.#packed = packed
   }
 
   /** As the caller gave it: its own key, and an explicit hash key only if it has one. */
   static plain(record: UserRecord, shard: Shard | undefined, deadline: number): Entry {
-    return new Entry([record], shard, record.explicitHashKey, deadline, undefined)
+    return new Entry(new MemberRecords([record]), shard, record.explicitHashKey, deadline, undefined)
   }
 
   /**
    * The outer partition key is the first member's and not the KPL's constant `a`, so that readers which spread work by partition key
    * can; the explicit hash key, the first member's too, is what routes it.
    */
-  static aggregate(records: readonly UserRecord[], shard: Shard, packed: PackedBytes, deadline: number): Entry {
-    const first = records[0]!
+  static aggregate(members: Members, shard: Shard, packed: PackedBytes, deadline: number): Entry {
+    const { first } = members
     const explicitHashKey = effectiveHashKey(first.partitionKey, first.explicitHashKey).toString()
-    return new Entry(records, shard, explicitHashKey, deadline, packed)
+    return new Entry(members, shard, explicitHashKey, deadline, packed)
   }
 
   /** Completes the bytes of entries that leave together: by itself each would take four times as long. */
@@ -122,7 +113,7 @@ export class Entry {
     if (this.#wire === undefined) {
       if (this.isAggregate && this.#packed === undefined)
         throw new Error('The entry has ended, and its bytes are those of others')
-      const Data = this.#packed?.bytes ?? this.records[0]!.data
+      const Data = this.#packed?.bytes ?? this.#members.first.data
       const PartitionKey = this.#partitionKey
       const ExplicitHashKey = this.#explicitHashKey
       this.#wire = ExplicitHashKey === undefined ? { Data, PartitionKey } : { Data, PartitionKey, ExplicitHashKey }
@@ -134,8 +125,21 @@ export class Entry {
     return this.shard?.shardId
   }
 
+  /** Its user records, as objects from now on if they were columns before. For what is not the usual way, which ends by `succeed`. */
+  get records(): readonly UserRecord[] {
+    const apart = this.#members.apart(() => this.wire.Data)
+    this.#members = apart
+    return apart.records
+  }
+
+  /** So many of its user records are twice in the stream, perhaps. */
+  get possibleDuplicates(): number {
+    return this.mayBeWritten ? this.count : this.#members.possiblyWritten
+  }
+
   /** Attempts of its most tried member, over all entries it was in. */
   get totalAttempts(): number {
+    if (this.isFresh) return this.attempts
     let before = 0
     for (const record of this.records) if (record.attempts > before) before = record.attempts
     return before + this.attempts
@@ -143,6 +147,7 @@ export class Entry {
 
   /** Attempts that count against `retry.maxAttempts`, of the member with the most: each has its own past. */
   get countedAttempts(): number {
+    if (this.isFresh) return this.attempts - this.pardoned
     let before = 0
     for (const { attempts, pardoned } of this.records) if (attempts - pardoned > before) before = attempts - pardoned
     return before + this.attempts - this.pardoned
@@ -170,8 +175,14 @@ export class Entry {
 
   /** The hash key that the service routes this entry by. */
   get routingHashKey(): bigint {
-    const first = this.records[0]!
-    return effectiveHashKey(first.partitionKey, first.explicitHashKey)
+    return effectiveHashKey(this.#partitionKey, this.#explicitHashKey)
+  }
+
+  /** Ends it: it was delivered there. The room is free before anyone hears of it. */
+  succeed(shardId: string, sequenceNumber: string, account: Account): void {
+    this.#members.leave(account)
+    this.#members.succeed(shardId, sequenceNumber, this.attempts)
+    this.free()
   }
 
   /** Ends it: its members carry on what it knows, its bytes are free. It must not be sent or asked about again. */

@@ -4,6 +4,7 @@ import { type AggregatorOptions, fitted } from './aggregator.js'
 import { Entry } from './entry.js'
 import { LinkedSet } from './linked-set.js'
 import type { LoneRecords } from './lone-records.js'
+import { MemberRecords } from './members.js'
 import { recordKey } from './record-key.js'
 import type { UserRecord } from './user-record.js'
 
@@ -140,7 +141,7 @@ export class KeyAggregator {
     for (const { partitionKey, data, explicitHashKey, tags } of records) {
       this.#builder.tryAdd(partitionKey, data, explicitHashKey, tags)
     }
-    out.push(Entry.aggregate(records, shard, fitted(this.#builder.seal(), this.#options.maxBytes), deadline))
+    out.push(Entry.aggregate(new MemberRecords(records), shard, fitted(this.#builder.seal(), this.#options.maxBytes), deadline))
   }
 
   #measure(explicitHashKey: string | undefined): number {

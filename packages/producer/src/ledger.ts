@@ -87,10 +87,10 @@ export class Ledger {
     return record
   }
 
-  /** The record has settled. */
-  leave(record: UserRecord): void {
-    this.#admission.free(record)
-    this.#outstanding.leave(record.epoch)
+  /** A record has settled, or so many of one epoch. */
+  leave(settled: Pick<UserRecord, 'epoch' | 'bytes'>, records = 1): void {
+    this.#admission.free(settled, records)
+    this.#outstanding.leave(settled.epoch, records)
   }
 
   /** Whether a flush that has not ended waits for the record. */

@@ -1,6 +1,7 @@
 import { AggregateBuilder, type Tag } from '@shardwise/aggregation'
 import type { Shard } from '@shardwise/core/shard-map'
 import { Entry } from './entry.js'
+import { MemberRecords } from './members.js'
 import type { UserRecord } from './user-record.js'
 
 /** Larger ones are built in a buffer of their own. */
@@ -26,11 +27,11 @@ export class LoneRecords {
     if (scratch.tryAdd(partitionKey, data, explicitHashKey, tags)) {
       const sealed = scratch.seal()
       sealed.shrink()
-      return Entry.aggregate([record], shard, sealed, deadline)
+      return Entry.aggregate(new MemberRecords([record]), shard, sealed, deadline)
     }
     const size = scratch.sizeWith(partitionKey, data, explicitHashKey, tags)
     const own = new AggregateBuilder({ maxBytes: Math.max(LEAST_BYTES, size) })
     own.tryAdd(partitionKey, data, explicitHashKey, tags)
-    return Entry.aggregate([record], shard, own.seal(), deadline)
+    return Entry.aggregate(new MemberRecords([record]), shard, own.seal(), deadline)
   }
 }

@@ -106,7 +106,7 @@ export class Meter {
   sent(entries: readonly Entry[], now: number): void {
     const { BufferingTime, LingerTime } = this.#tallies
     for (const entry of entries) {
-      const count = entry.records.length
+      const count = entry.count
       let waitedMs: number
       if (entry.isFresh && entry.attempts === 1) {
         const acceptedAt = entry.expiresAt - this.#ttlMs
@@ -162,14 +162,14 @@ export class Meter {
 
   delivered(entry: Entry, shardId: string): void {
     const { UserRecordsPut, UserRecordsDataPut, RetriesPerRecord } = this.#tallies
-    const { records, attempts } = entry
-    UserRecordsPut.repeat(1, records.length)
-    UserRecordsDataPut.merge(records.length, entry.dataBytes, entry.leastDataBytes, entry.mostDataBytes)
-    if (entry.isFresh) RetriesPerRecord.repeat(attempts - 1, records.length)
-    else for (const record of records) RetriesPerRecord.add(record.attempts + attempts - 1)
+    const { count, attempts } = entry
+    UserRecordsPut.repeat(1, count)
+    UserRecordsDataPut.merge(count, entry.dataBytes, entry.leastDataBytes, entry.mostDataBytes)
+    if (entry.isFresh) RetriesPerRecord.repeat(attempts - 1, count)
+    else for (const record of entry.records) RetriesPerRecord.add(record.attempts + attempts - 1)
     if (this.#telemetry === undefined) return
     const attributes = this.#of(shardId)
-    this.#count('shardwise.producer.user_records.put', records.length, attributes)
+    this.#count('shardwise.producer.user_records.put', count, attributes)
     this.#count('shardwise.producer.user_records.data', entry.dataBytes, attributes)
     this.#sample('shardwise.producer.kinesis_record.retries', entry.totalAttempts - 1, attributes)
   }
@@ -203,10 +203,10 @@ export class Meter {
     let userRecords = 0
     for (const entry of entries) {
       entry.returnedAt = now
-      userRecords += entry.records.length
-      this.#tallies.UserRecordsPerKinesisRecord.add(entry.records.length)
+      userRecords += entry.count
+      this.#tallies.UserRecordsPerKinesisRecord.add(entry.count)
       if (this.#telemetry === undefined) continue
-      this.#sample('shardwise.producer.kinesis_record.user_records', entry.records.length, this.#of(entry.shardId))
+      this.#sample('shardwise.producer.kinesis_record.user_records', entry.count, this.#of(entry.shardId))
     }
     this.#tallies.RequestTime.add(tookMs)
     this.#tallies.KinesisRecordsPerPutRecordsRequest.add(entries.length)

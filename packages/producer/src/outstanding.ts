@@ -21,14 +21,14 @@ export class Outstanding {
     return this.#epoch
   }
 
-  /** A record of this epoch has settled. */
-  leave(epoch: number): void {
-    this.#total--
+  /** A record of this epoch has settled, or so many. */
+  leave(epoch: number, records = 1): void {
+    this.#total -= records
     if (epoch === this.#epoch) {
-      this.#present--
+      this.#present -= records
       return
     }
-    const left = this.#closed.get(epoch)! - 1
+    const left = this.#closed.get(epoch)! - records
     if (left > 0) this.#closed.set(epoch, left)
     else this.#closed.delete(epoch)
   }

@@ -14,6 +14,10 @@ import type { UserRecord } from './user-record.js'
 /** A key has at most 256 characters of at most four bytes. An aggregate must leave room for it in the stream's record size. */
 const LONGEST_KEY_BYTES = 1024
 
+/** By so much of their time to live, and at most so many milliseconds, records may expire early for having been put just after others. */
+const COLUMN_SPANS_A_LIFE = 1000
+const MOST_COLUMN_SPAN_MS = 10
+
 /** Part of the pipeline: makes entries of user records, by the present map and the stream's way of distributing. */
 export class Packer {
   /** The service ignores keys: neither predict nor aggregate. Tags have no place then. */
@@ -87,12 +91,24 @@ export class Packer {
   /** Takes up another map or other traits. Completes what is open first: it was packed by the old ones. */
   adapt(out: Entry[]): void {
     this.#aggregator?.changeMap(out)
-    const { aggregation, aggregateMaxBytes, lingerMs, aggregateMaxRecords: maxRecords } = this.#settings
+    const {
+      aggregation,
+      aggregateMaxBytes,
+      lingerMs,
+      aggregateMaxRecords: maxRecords,
+      ordering,
+      onUndelivered,
+      recordTtlMs,
+    } = this.#settings
     const room = this.#view.traits!.maxRecordBytes - LONGEST_KEY_BYTES
     const maxBytes = Math.max(64, Math.min(aggregateMaxBytes, room))
     if (this.#aggregator !== undefined && maxBytes === this.#aggregateMaxBytes) return
     this.#aggregateMaxBytes = maxBytes
-    const options = { lingerMs, maxBytes, maxRecords }
+    // Not where order is promised: records that are packed anew come in the order of their ranks, which columns know roughly. Nor for a hook,
+    // which is given the very objects that were put.
+    const inColumns = ordering === 'none' && onUndelivered === undefined
+    const columnSpanMs = inColumns ? Math.min(MOST_COLUMN_SPAN_MS, recordTtlMs / COLUMN_SPANS_A_LIFE) : undefined
+    const options = { lingerMs, maxBytes, maxRecords, columnSpanMs }
     this.#aggregator = aggregation === 'key' ? new KeyAggregator(options, this.#lone) : new Aggregator(options, this.#lone)
   }
 

@@ -267,7 +267,7 @@ export class Pipeline implements AccountHolder {
     for (const entry of entries) {
       entry.attempts++
       bytes += entry.bytes
-      userRecords += entry.records.length
+      userRecords += entry.count
     }
     this.#counters.requests++
     this.#counters.kinesisRecords += entries.length

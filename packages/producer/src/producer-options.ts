@@ -94,7 +94,8 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
   readonly afterFailure?: 'halt' | 'continue' | undefined
   /**
    * Milliseconds from acceptance after which a record is not sent any more and fails. Default 30000, as the KPL's RecordTtl; 100 up. A
-   * request that is under way then is still waited for.
+   * request that is under way then is still waited for. Records that are put within a thousandth of this time (at most 10 ms) may expire
+   * with the first of them.
    */
   readonly recordTtlMs?: number | undefined
   /**

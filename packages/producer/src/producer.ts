@@ -32,11 +32,32 @@ type State =
  */
 const MAX_SOCKETS = 512
 
-/** Hands a promise's settlers out without a closure for each put. Read at once: the next put overwrites it. */
-const captured: { resolve: (result: PutResult) => void; reject: (error: Error) => void } = { resolve() {}, reject() {} }
-function captureSettlers(resolve: (result: PutResult) => void, reject: (error: Error) => void): void {
-  captured.resolve = resolve
-  captured.reject = reject
+type Resolve = (result: PutResult | PromiseLike<never>) => void
+
+/** Hands a promise's `resolve` out without a closure for each put. Read at once: the next put overwrites it. */
+let captured: Resolve = () => {}
+function capture(resolve: Resolve): void {
+  captured = resolve
+}
+
+/** Of every put; the subject is its `resolve`. That serves to reject, too: a second function would be 56 bytes for each record that waits. */
+const settlePut: PutOutcome<Resolve> = (error, result, resolve) => {
+  resolve(error === undefined ? result! : new Rejection(error))
+}
+
+/** What a promise resolved with it rejects with, one turn of promises later. Before whatever waits for all puts: a promise that has rejected takes two. */
+class Rejection implements PromiseLike<never> {
+  readonly #error: Error
+
+  constructor(error: Error) {
+    this.#error = error
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: that is what it is for
+  then<A, B>(_: unknown, reject?: ((reason: unknown) => B | PromiseLike<B>) | null): PromiseLike<A | B> {
+    reject?.(this.#error)
+    return this
+  }
 }
 
 /**
@@ -108,17 +129,15 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
   }
 
   #put(input: PutInput<T>): Promise<PutResult> {
-    const promise = new Promise<PutResult>(captureSettlers)
-    const { resolve, reject } = captured
     try {
       const record = this.#make(input)
-      record.resolve = resolve
-      record.reject = reject
+      const promise = new Promise<PutResult>(capture)
+      record.notify(settlePut, captured)
       record.account!.holder.put(record)
+      return promise
     } catch (error) {
-      reject(error as Error)
+      return Promise.reject(error)
     }
-    return promise
   }
 
   /**

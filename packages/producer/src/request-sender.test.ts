@@ -2,6 +2,7 @@ import { ManualClock } from '@shardwise/core/clock'
 import type { KinesisPort, PutRecordsInput, PutRecordsOutput } from '@shardwise/core/kinesis-port'
 import { describe, expect, test } from 'vitest'
 import { Entry } from './entry.js'
+import { MemberRecords } from './members.js'
 import { type RequestOutcome, RequestSender } from './request-sender.js'
 import { entryOf, recordOf, shardOf } from './testing/records.js'
 import { named } from './testing/simulated-kinesis.js'
@@ -126,7 +127,7 @@ describe('RequestSender', () => {
     const { sender, calls } = bench()
     let times = 0
     const packed = { bytes: new Uint8Array(9), byteLength: 9, release: () => times++ }
-    const entry = Entry.aggregate([recordOf('a'), recordOf('b')], shardOf('s'), packed, 0)
+    const entry = Entry.aggregate(new MemberRecords([recordOf('a'), recordOf('b')]), shardOf('s'), packed, 0)
     sender.send([entry], 0)
     sender.giveUp(giveUpAt)
     if (failure === undefined) calls[0]!.resolve({ Records: [result] })

@@ -69,10 +69,12 @@ class Bench {
   /** An accepted record. */
   record(key: string, hashKey: bigint, expiresAt = 1000): UserRecord {
     const record = Object.assign(recordOf(key, 10, hashKey.toString()), { expiresAt })
-    record.resolve = ({ shardId, subSequenceNumber, attempts }) => {
-      this.fates[key] = `${shardId} ${subSequenceNumber}, attempt ${attempts}`
-    }
-    record.reject = (error) => {
+    record.outcome = (error, result) => {
+      if (error === undefined) {
+        const { shardId, subSequenceNumber, attempts } = result!
+        this.fates[key] = `${shardId} ${subSequenceNumber}, attempt ${attempts}`
+        return
+      }
       this.errors[key] = error
       const fate = error instanceof DeliveryFailedError || error instanceof LaneHaltedError ? ` ${error.written}` : ''
       this.fates[key] = `${error.name}${fate}`

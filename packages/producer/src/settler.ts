@@ -89,7 +89,7 @@ export class Settler {
       const opensAt = overQuota ? dispatcher.throttled(entry, sentAt, now) : undefined
       if (failsAtOnce(code, this.#parts.settings)) this.#abandon(entry, throttledOut, now)
       else if (retryable) this.#retry(entry, now, { opensAt })
-      else if (isShared && (entries.length > 1 || entry.records.length > 1)) this.#retry(entry, now, { among: entries.length })
+      else if (isShared && (entries.length > 1 || entry.count > 1)) this.#retry(entry, now, { among: entries.length })
       else this.#abandon(entry, outcome.kind === 'miscounted' ? misunderstood : refused, now)
     }
   }
@@ -191,16 +191,9 @@ export class Settler {
     const { dispatcher, counters, account, meter } = this.#parts
     dispatcher.settled(entry)
     meter.delivered(entry, shardId)
-    const { records } = entry
-    counters.delivered += records.length
-    for (let i = 0; i < records.length; i++) {
-      const record = records[i]!
-      if (entry.mayBeWritten || record.mayBeWritten) counters.possibleDuplicates++
-      account.leave(record)
-      if (!record.isAwaited) continue
-      record.succeed({ shardId, sequenceNumber, subSequenceNumber: i, attempts: record.attempts + entry.attempts })
-    }
-    entry.free()
+    counters.delivered += entry.count
+    counters.possibleDuplicates += entry.possibleDuplicates
+    entry.succeed(shardId, sequenceNumber, account)
   }
 
   #misplaced(
@@ -220,7 +213,7 @@ export class Settler {
       stream: this.#stream,
       predictedShardId: predicted.shardId,
       shardId,
-      userRecords: entry.records.length,
+      userRecords: entry.count,
       outcome,
     })
   }
@@ -248,7 +241,7 @@ export class Settler {
     const at = decision.kind === 'retry' && !isAtOnce && !isThrottled ? decision.at : now
     const sameBytes = packer.isCurrent(entry) && entry.lastFailure?.code !== 'WrongShard' && !isGuilty
     const { shardId, lastFailure, totalAttempts: attempts } = entry
-    let userRecords = entry.records.length
+    let userRecords = entry.count
     if (entry.expiresAt > now && entry.countedAttempts < settings.retry.maxAttempts && sameBytes) dispatcher.requeue(entry, at)
     // An aggregate that is known to be too large by now comes out smaller by itself.
     else userRecords = this.repack(entry, at, now, isGuilty && entry.bytes <= (view.traits?.maxRecordBytes ?? 0))
@@ -289,7 +282,7 @@ export class Settler {
       // What is looked for among them is found only if they are not mixed with others again.
       for (const successor of successors) successor.company = halve ? 1 : entry.company
       dispatcher.replace(entry, successors, at)
-      count = successors.reduce((sum, successor) => sum + successor.records.length, 0)
+      count = successors.reduce((sum, successor) => sum + successor.count, 0)
     } else {
       dispatcher.settled(entry)
       if (count > 0) park(goOn, now)

@@ -87,10 +87,7 @@ export class UserRecord {
   /** Whether one of those requests may have written it. */
   mayBeWritten = false
   lastFailure: AttemptFailure | undefined = undefined
-  /** Of a put. */
-  resolve: ((result: PutResult) => void) | undefined = undefined
-  reject: ((error: Error) => void) | undefined = undefined
-  /** Of all others that want to know, with what it is told to be about. */
+  /** Who wants to know what becomes of it, and what that is told to be about. */
   outcome: PutOutcome<never> | undefined = undefined
   subject: unknown = undefined
   /** Where there is a hook for undelivered records: what was put, and whether the hook put it. See undelivered.ts. */
@@ -120,24 +117,22 @@ export class UserRecord {
     this.subject = subject
   }
 
-  /** Whether anyone wants the result. */
-  get isAwaited(): boolean {
-    return this.resolve !== undefined || this.outcome !== undefined
-  }
-
   succeed(result: PutResult): void {
-    this.resolve?.(result)
-    if (this.outcome !== undefined) call(this.outcome, undefined, result, this.subject)
+    if (this.outcome !== undefined) tell(this.outcome, undefined, result, this.subject)
   }
 
   fail(error: Error): void {
-    this.reject?.(error)
-    if (this.outcome !== undefined) call(this.outcome, error, undefined, this.subject)
+    if (this.outcome !== undefined) tell(this.outcome, error, undefined, this.subject)
   }
 }
 
 /** As EventSource does with listeners. */
-function call(outcome: PutOutcome<never>, error: Error | undefined, result: PutResult | undefined, subject: unknown): void {
+export function tell(
+  outcome: PutOutcome<never>,
+  error: Error | undefined,
+  result: PutResult | undefined,
+  subject: unknown,
+): void {
   try {
     outcome(error, result, subject as never)
   } catch (thrown) {

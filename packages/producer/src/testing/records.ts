@@ -3,6 +3,7 @@ import type { Shard } from '@shardwise/core/shard-map'
 import { Account } from '../account.js'
 import { Entry } from '../entry.js'
 import { Ledger } from '../ledger.js'
+import { MemberRecords } from '../members.js'
 import { toUserRecord, type UserRecord } from '../user-record.js'
 
 const ledger = new Ledger({ maxBytes: 0, maxRecords: 0 }, new EventSource())
@@ -35,13 +36,23 @@ export function entryOf(
 /** An aggregate whose members have these hash keys. Its bytes do not matter. */
 export function aggregateOf(shard: Shard | string, ...explicitHashKeys: readonly (string | bigint)[]): Entry {
   const records = explicitHashKeys.map((hashKey, i) => recordOf(`k${i}`, 10, hashKey.toString()))
-  return Entry.aggregate(records, shardNamed(shard), { bytes: new Uint8Array(50), byteLength: 50, release() {} }, 0)
+  return Entry.aggregate(
+    new MemberRecords(records),
+    shardNamed(shard),
+    { bytes: new Uint8Array(50), byteLength: 50, release() {} },
+    0,
+  )
 }
 
 /** One entry of these records, in their order. The bytes of an aggregate do not matter. */
-export function entryWith(records: readonly UserRecord[], shard: Shard | string = 'p'): Entry {
+export function entryWith(records: UserRecord[], shard: Shard | string = 'p'): Entry {
   if (records.length === 1) return Entry.plain(records[0]!, shardNamed(shard), 0)
-  return Entry.aggregate(records, shardNamed(shard), { bytes: new Uint8Array(50), byteLength: 50, release() {} }, 0)
+  return Entry.aggregate(
+    new MemberRecords(records),
+    shardNamed(shard),
+    { bytes: new Uint8Array(50), byteLength: 50, release() {} },
+    0,
+  )
 }
 
 function shardNamed<S extends Shard | string | undefined>(shard: S): Shard | Exclude<S, string> {

@@ -1,0 +1,160 @@
+import { AggregateBuilder } from '@shardwise/aggregation'
+import { EventSource } from '@shardwise/core/events'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { Account } from './account.js'
+import { Ledger } from './ledger.js'
+import { MemberRecords, type Members } from './members.js'
+import { RecordColumns } from './record-columns.js'
+import { type PutOutcome, type PutResult, toUserRecord, UserRecord } from './user-record.js'
+
+/** What is told of which subject. */
+type Told = [by: string, error: Error | undefined, result: PutResult | undefined, subject: unknown]
+
+const told: Told[] = []
+const OUTCOMES: readonly (PutOutcome<never> | undefined)[] = [
+  undefined,
+  (...args: unknown[]) => void told.push(['one', ...args] as Told),
+  (...args: unknown[]) => void told.push(['other', ...args] as Told),
+]
+
+const member = fc.record({
+  // Well-formed, as whatever comes so far is.
+  partitionKey: fc.oneof(fc.constantFrom('a', 'b', 'é✈😀'), fc.string({ minLength: 1, maxLength: 40, unit: 'binary' })),
+  explicitHashKey: fc.option(fc.bigInt({ min: 0n, max: 2n ** 128n - 1n }).map(String), { nil: undefined }),
+  data: fc.uint8Array({ maxLength: 50 }),
+  afterMs: fc.constantFrom(0, 0, 0, 0.25, 1, 7, 30),
+  flushed: fc.boolean(),
+  outcome: fc.nat({ max: OUTCOMES.length - 1 }),
+  kind: fc.constantFrom('fresh', 'fresh', 'fresh', 'fresh', 'tagged', 'sent before'),
+})
+
+interface Added {
+  readonly account: Account
+  readonly ledger: Ledger
+  readonly records: readonly UserRecord[]
+  readonly packed: Uint8Array
+}
+
+/** Records that have come in one after the other and are packed together. */
+function added(given: readonly (typeof member extends fc.Arbitrary<infer M> ? M : never)[]): Added {
+  const ledger = new Ledger({ maxBytes: 1_000_000, maxRecords: 1000 }, new EventSource())
+  const account = new Account('flights', ledger, { put: () => true, offer: () => true, admitLate() {}, turn() {} })
+  const builder = new AggregateBuilder()
+  let now = 1000
+  const records = given.map(({ partitionKey, explicitHashKey, data, afterMs, flushed, outcome, kind }, i) => {
+    now += afterMs
+    if (flushed) void ledger.flush()
+    const plain = toUserRecord({ partitionKey, explicitHashKey, data })
+    const record =
+      kind === 'tagged' ? new UserRecord(partitionKey, explicitHashKey, data, 500, [['id', `${i}`]] as never, true) : plain
+    record.expiresAt = now + 100
+    // Others in between go to other shards.
+    record.rank = 3 * i
+    if (kind === 'sent before') record.attempts = 2
+    if (kind === 'sent before' && i % 2 === 0) record.mayBeWritten = true
+    const told = OUTCOMES[outcome]
+    if (told !== undefined) record.notify(told as PutOutcome<{ subject: number }>, { subject: i })
+    account.take(record)
+    account.admitted(record, now)
+    expect(builder.tryAdd(partitionKey, data, explicitHashKey)).toBe(true)
+    return record
+  })
+  return { account, ledger, records, packed: builder.seal().bytes }
+}
+
+function columnsOf({ records }: Added, spanMs: number): RecordColumns {
+  const columns = new RecordColumns(records[0]!, spanMs)
+  for (const record of records.slice(1)) columns.add(record)
+  return columns
+}
+
+const members = fc.array(member, { minLength: 2, maxLength: 40 })
+
+describe('RecordColumns', () => {
+  test('apart they are the records that were added, and in sum what these are', () => {
+    fc.assert(
+      fc.property(members, (given) => {
+        const all = added(given)
+        const columns = columnsOf(all, 0)
+        const objects = new MemberRecords([...all.records])
+        expect([columns.count, columns.totals, columns.possiblyWritten]).toEqual([
+          objects.count,
+          objects.totals,
+          objects.possiblyWritten,
+        ])
+        const { records } = columns.apart(() => all.packed)
+        const unranked = (of: readonly UserRecord[]): unknown[] => of.map((each) => ({ ...each, data: [...each.data], rank: 0 }))
+        expect(unranked(records)).toEqual(unranked(all.records))
+        for (const [i, record] of records.entries()) {
+          expect(record.rank).toBeLessThanOrEqual(all.records[i]!.rank)
+          if (i > 0) expect(record.rank).toBeGreaterThan(records[i - 1]!.rank)
+          // Its own, for the aggregate's bytes are soon another's.
+          expect(record.data.buffer).not.toBe(all.packed.buffer)
+        }
+      }),
+    )
+  })
+
+  test('members that were put within the span expire with the first of them, none earlier by more', () => {
+    fc.assert(
+      fc.property(members, fc.constantFrom(0.5, 5), (given, spanMs) => {
+        const all = added(given)
+        const { records } = columnsOf(all, spanMs).apart(() => all.packed)
+        for (const [i, { expiresAt }] of records.entries()) {
+          const early = all.records[i]!.expiresAt - expiresAt
+          expect(early).toBeGreaterThanOrEqual(0)
+          expect(early).toBeLessThan(spanMs)
+          if (i > 0) expect(expiresAt).toBeGreaterThanOrEqual(records[i - 1]!.expiresAt)
+        }
+      }),
+    )
+  })
+
+  test('settling them frees and tells what settling the records does', () => {
+    fc.assert(
+      fc.property(members, fc.nat(), (given, cut) => {
+        const settled = (make: (all: Added) => Members): unknown => {
+          const all = added(given)
+          const rest = all.records.slice(cut % all.records.length)
+          const part = { ...all, records: rest }
+          told.length = 0
+          const settling = make(part)
+          settling.leave(all.account)
+          settling.succeed('shard', '49', 3)
+          const { account, ledger } = all
+          return [[...told], account.records, account.bytes, account.oldestSince, ledger.records, ledger.bytes, ledger.isEmpty]
+        }
+        expect(settled((all) => columnsOf(all, 10))).toEqual(settled(({ records }) => new MemberRecords([...records])))
+      }),
+    )
+  })
+
+  test('a flush ends with the last of its records, whatever came after it', async () => {
+    const plain = { explicitHashKey: undefined, data: new Uint8Array(1), afterMs: 0, outcome: 0, kind: 'fresh' } as const
+    const all = added([true, false, true, false].map((flushed) => ({ ...plain, partitionKey: 'a', flushed })))
+    const [first, second, third, fourth] = all.records
+    const columns = columnsOf({ ...all, records: [second!, third!] }, 10)
+    let flushed = false
+    void all.ledger.flush().then(() => {
+      flushed = true
+    })
+    for (const step of [() => all.account.leave(fourth!), () => columns.leave(all.account)]) {
+      step()
+      all.ledger.wake()
+      await Promise.resolve()
+      expect(flushed).toBe(false)
+    }
+    all.account.leave(first!)
+    all.ledger.wake()
+    await Promise.resolve()
+    expect(flushed).toBe(true)
+  })
+
+  test('bytes that hold others are not taken for theirs', () => {
+    const plain = { explicitHashKey: undefined, data: new Uint8Array(1), afterMs: 0, outcome: 0, kind: 'fresh' } as const
+    const all = added([1, 2, 3].map(() => ({ ...plain, partitionKey: 'a', flushed: false })))
+    const columns = columnsOf({ ...all, records: all.records.slice(1) }, 10)
+    expect(() => columns.apart(() => all.packed)).toThrow('An aggregate of 2 records holds 3')
+  })
+})

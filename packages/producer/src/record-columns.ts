@@ -1,0 +1,164 @@
+import { decodeAggregate } from '@shardwise/aggregation'
+import type { Account } from './account.js'
+import type { Cohort } from './cohorts.js'
+import { MemberRecords, type Members, type MemberTotals } from './members.js'
+import { type PutOutcome, tell, UserRecord } from './user-record.js'
+
+/** Members that follow each other and have all of this in common. */
+interface Run {
+  readonly expiresAt: number
+  /** Of the first. The others' are near: each is one more than that before it, and below that of the next run. */
+  readonly rank: number
+  readonly cohort: Cohort | undefined
+  readonly epoch: number
+  readonly outcome: PutOutcome<never> | undefined
+  /** One that columns cannot hold: it has tags, or a past. */
+  readonly record: UserRecord | undefined
+  count: number
+  /** What they count in the buffer. */
+  bytes: number
+}
+
+/**
+ * The members of an aggregate without an object for each. Their keys and data lie in the aggregate's own bytes; what else it takes to settle
+ * a record that all went well with is the same for many that follow each other, but for the subject that its outcome is about. Of
+ * all others, `apart` makes the very objects that were added: failures, retries that pack anew and reshards know no columns.
+ *
+ * Measured (`npm run bench -- put-path producer-noop pending --cpu`): see benchmarks/README.md.
+ */
+export class RecordColumns implements Members {
+  readonly first: UserRecord
+  count = 0
+  readonly #spanMs: number
+  readonly #runs: Run[] = []
+  #last: Run | undefined
+  /** By member; undefined as long as none has one. */
+  #subjects: unknown[] | undefined
+  #dataBytes = 0
+  #leastDataBytes: number = Number.POSITIVE_INFINITY
+  #mostDataBytes = 0
+
+  /** `spanMs`: of members that expire within so many milliseconds all expire with the first. */
+  constructor(first: UserRecord, spanMs: number) {
+    this.first = first
+    this.#spanMs = spanMs
+    this.add(first)
+  }
+
+  get totals(): MemberTotals {
+    let first = Number.POSITIVE_INFINITY
+    let last = Number.NEGATIVE_INFINITY
+    let sum = 0
+    let isFresh = true
+    const base = this.first.expiresAt
+    for (const { expiresAt, count, record } of this.#runs) {
+      if (expiresAt < first) first = expiresAt
+      if (expiresAt > last) last = expiresAt
+      sum += count * (expiresAt - base)
+      isFresh &&= record === undefined || record.attempts === 0
+    }
+    return {
+      ...{ expiresAt: first, lastExpiresAt: last, expirySpread: sum + this.count * (base - first) },
+      ...{ dataBytes: this.#dataBytes, leastDataBytes: this.#leastDataBytes, mostDataBytes: this.#mostDataBytes, isFresh },
+    }
+  }
+
+  get possiblyWritten(): number {
+    let count = 0
+    for (const { record } of this.#runs) if (record?.mayBeWritten === true) count++
+    return count
+  }
+
+  add(record: UserRecord): void {
+    const { dataBytes } = record
+    const run = this.#last
+    if (run !== undefined && isMore(run, record, this.#spanMs)) {
+      run.count++
+      run.bytes += record.bytes
+    } else this.#begin(record)
+    if (record.outcome !== undefined || this.#subjects !== undefined) this.#note(record.subject)
+    this.count++
+    this.#dataBytes += dataBytes
+    if (dataBytes < this.#leastDataBytes) this.#leastDataBytes = dataBytes
+    if (dataBytes > this.#mostDataBytes) this.#mostDataBytes = dataBytes
+  }
+
+  apart(packed: () => Uint8Array): MemberRecords {
+    const members = decodeAggregate(packed())
+    if (members?.length !== this.count) throw new Error(`An aggregate of ${this.count} records holds ${members?.length}`)
+    const records: UserRecord[] = []
+    for (const run of this.#runs) {
+      if (run.record !== undefined) records.push(run.record)
+      else {
+        for (let i = 0; i < run.count; i++) {
+          const place = records.length
+          // A copy: the aggregate's bytes are soon those of another.
+          const data = members.data(place).slice()
+          const partitionKey = members.partitionKey(place)
+          const bytes = data.byteLength + Buffer.byteLength(partitionKey)
+          const record = new UserRecord(partitionKey, members.explicitHashKey(place), data, bytes)
+          record.expiresAt = run.expiresAt
+          record.rank = run.rank + i
+          record.account = this.first.account
+          record.cohort = run.cohort
+          record.epoch = run.epoch
+          record.outcome = run.outcome
+          record.subject = this.#subjects?.[place]
+          records.push(record)
+        }
+      }
+    }
+    return new MemberRecords(records)
+  }
+
+  leave(account: Account): void {
+    for (const run of this.#runs) account.leave(run, run.count)
+  }
+
+  succeed(shardId: string, sequenceNumber: string, attempts: number): void {
+    let i = 0
+    for (const { record, outcome, count } of this.#runs) {
+      const end = i + count
+      if (outcome === undefined) i = end
+      const before = record === undefined ? 0 : record.attempts
+      for (; i < end; i++) {
+        tell(
+          outcome!,
+          undefined,
+          { shardId, sequenceNumber, subSequenceNumber: i, attempts: before + attempts },
+          this.#subjects![i],
+        )
+      }
+    }
+  }
+
+  #begin(record: UserRecord): void {
+    const { expiresAt, rank, cohort, epoch, outcome, bytes } = record
+    const run: Run = { expiresAt, rank, cohort, epoch, outcome, record: fits(record) ? undefined : record, count: 1, bytes }
+    this.#runs.push(run)
+    this.#last = run
+  }
+
+  #note(subject: unknown): void {
+    this.#subjects ??= new Array<unknown>(this.count).fill(undefined)
+    this.#subjects.push(subject)
+  }
+}
+
+/** Whether the record belongs to the run. */
+function isMore(run: Run, record: UserRecord, spanMs: number): boolean {
+  const { expiresAt } = record
+  return (
+    run.record === undefined &&
+    run.cohort === record.cohort &&
+    run.epoch === record.epoch &&
+    run.outcome === record.outcome &&
+    (expiresAt === run.expiresAt || (expiresAt > run.expiresAt && expiresAt < run.expiresAt + spanMs)) &&
+    fits(record)
+  )
+}
+
+/** Whether there is nothing to the record that columns do not hold. */
+function fits(record: UserRecord): boolean {
+  return record.tags === undefined && record.attempts === 0 && record.lastFailure === undefined && record.input === undefined
+}
