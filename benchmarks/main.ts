@@ -11,6 +11,7 @@ import { producerHttp } from './producer-http.js'
 import { profile, profileTable } from './profile.js'
 import { putHandlerLatency } from './put-handler-latency.js'
 import { jsonLine, table } from './report.js'
+import { request } from './request.js'
 import { type Benchmarks, LEAST_ROUNDS, type Measurement, measure, type Timer, WrongResult } from './rounds.js'
 import type { Scenarios } from './scenario.js'
 
@@ -19,7 +20,7 @@ const EXIT_USAGE = 2
 const MOST_ROUNDS = 1000
 const RESULTS = new URL('results/', import.meta.url)
 
-const benchmarks: Benchmarks = { ...aggregation, ...getRecordsBody, ...keyToShard, ...producer }
+const benchmarks: Benchmarks = { ...aggregation, ...getRecordsBody, ...keyToShard, ...producer, ...request }
 const scenarios: Scenarios = { ...producerHttp, ...consumerHttp, ...putHandlerLatency }
 const allNames = [...Object.keys(benchmarks), ...Object.keys(scenarios)]
 
