@@ -1,12 +1,15 @@
 import type { Disturbance, Whom } from './disturbance.js'
-import { STREAM } from './kinesis-service.js'
+import type { FleetMember } from './fleet-member.js'
 import { CALM, type Service } from './network.js'
 import type { SimulatedProcess } from './simulated-process.js'
 import type { World } from './world.js'
 
 const MOST_OPEN_SHARDS = 8
 const DAY_MS = 86_400_000
-const SERVICES: readonly Service[] = ['kinesis', 'dynamodb']
+const SERVICES: readonly Service[] = ['kinesis', 'dynamodb', 'sink']
+const AGAIN_AFTER_MS = 500
+/** For the stream to be ACTIVE. */
+const MOST_ATTEMPTS = 20
 
 /** Carries out what the plan has in store for a world. */
 export class Disturber {
@@ -36,10 +39,12 @@ export class Disturber {
       case 'kill':
         for (const process of this.#chosen(disturbance.whom)) this.#world.kill(process, disturbance.againAfterMs)
         break
-      case 'stop':
-        void this.#consumer(disturbance.who)?.stop(disturbance.timeoutMs)
+      case 'stop': {
+        const app = this.#consumer(disturbance.who)
+        app?.process.receive(() => void app.stop(disturbance.timeoutMs))
         if (disturbance.againAfterMs !== undefined) time.after(disturbance.againAfterMs, () => this.#world.addWorker())
         break
+      }
       case 'start':
         this.#world.addWorker()
         break
@@ -80,7 +85,23 @@ export class Disturber {
         this.#world.ledger.expire(time.now)
         break
       case 'auto':
-        this.#switchToAuto()
+        this.#switchToAuto(this.#stream(disturbance.which))
+        break
+      case 'keys-away':
+        this.#world.keyService.isAway = true
+        this.#world.disturbedUntil = Math.max(this.#world.disturbedUntil, time.now + disturbance.forMs)
+        time.after(disturbance.forMs, () => {
+          this.#world.keyService.isAway = false
+        })
+        break
+      case 'remove-stream':
+        this.#remove(this.#stream(disturbance.which), disturbance.whom, disturbance.againAfterMs)
+        break
+      case 'recreate':
+        this.#recreate(this.#stream(disturbance.which), disturbance.shards, disturbance.goneForMs)
+        break
+      case 'rolling-deploy':
+        this.#deploy(disturbance.everyMs, disturbance.timeoutMs)
         break
     }
   }
@@ -105,7 +126,7 @@ export class Disturber {
       const [app] = to === 'ours' ? this.#world.aliveJava : this.#world.aliveConsumers
       if (app === undefined || this.#world.newcomers !== to) return
       this.#world.trace(`${app.process.name} makes room for ${to}`)
-      void app.stop(undefined)
+      app.process.receive(() => void app.stop(undefined))
       this.#world.addWorker()
       time.after(eachMs, leave)
     }
@@ -125,13 +146,66 @@ export class Disturber {
     return one === undefined ? [] : [one.process]
   }
 
-  #cut(process: SimulatedProcess, service: Service | 'both', forMs: number): void {
+  #cut(process: SimulatedProcess, service: Service | 'all', forMs: number): void {
     const { network, time } = this.#world
-    for (const each of service === 'both' ? SERVICES : [service]) {
+    for (const each of service === 'all' ? SERVICES : [service]) {
       network.cut(process, each)
       time.after(forMs, () => network.mend(process, each))
     }
     process.disturbed(time.now + forMs)
+  }
+
+  #stream(which: number): string {
+    const { streams } = this.#world.settings
+    return streams[Math.floor(which * streams.length)]!.name
+  }
+
+  /** From one worker, or from all, those included that start meanwhile. They get it back. */
+  #remove(name: string, whom: 'one' | 'all', againAfterMs: number): void {
+    const { aliveConsumers, settings, streams, time, random } = this.#world
+    if (!settings.severalStreams) return
+    const some = whom === 'all' ? aliveConsumers : aliveConsumers.slice(Math.floor(random() * aliveConsumers.length)).slice(0, 1)
+    if (whom === 'all') streams.delete(name)
+    const removed = some.filter((app) => !app.process.isDead)
+    for (const app of removed) this.#tell(app, () => app.removeStream(name))
+    time.after(againAfterMs, () => {
+      const without = streams.has(name) ? removed : this.#world.aliveConsumers
+      streams.add(name)
+      for (const app of without) if (!app.process.isDead && !app.isStopping) this.#tell(app, () => app.addStream(name))
+    })
+  }
+
+  /** When its process runs. */
+  #tell(app: Pick<FleetMember, 'process' | 'isStopping'>, what: () => void): void {
+    app.process.receive(() => {
+      if (!app.isStopping) what()
+    })
+  }
+
+  #recreate(name: string, shards: number, goneForMs: number): void {
+    const { kinesis, ledger, time, trace } = this.#world
+    this.#patiently('DeleteStream', () =>
+      kinesis.delete(name, () => {
+        ledger.deleted(name)
+        time.after(goneForMs, () => {
+          const room = MOST_OPEN_SHARDS - this.#openShards().length
+          const count = Math.max(1, Math.min(shards, room))
+          trace(`${name} is created anew with ${count} shards`)
+          ledger.opened(name, kinesis.create(name, count))
+        })
+      }),
+    )
+  }
+
+  /** One worker after the other is replaced by a new one. */
+  #deploy(everyMs: number, timeoutMs: number | undefined): void {
+    const { time, aliveWorkers } = this.#world
+    for (const [i, app] of aliveWorkers.entries()) {
+      time.after(i * everyMs, () => {
+        this.#tell(app, () => void app.stop(timeoutMs))
+        this.#world.addWorker()
+      })
+    }
   }
 
   #split(which: number, where: number): void {
@@ -139,20 +213,20 @@ export class Disturber {
     const shard = open[Math.floor(which * open.length)]
     if (shard === undefined || open.length >= MOST_OPEN_SHARDS) return
     const at = shard.start + ((shard.end - shard.start) * BigInt(Math.round(where * 1_000))) / 1_000n
-    this.#reshard('SplitShard', { ShardToSplit: shard.ShardId, NewStartingHashKey: `${at}` })
+    this.#reshard('SplitShard', { StreamName: shard.stream, ShardToSplit: shard.ShardId, NewStartingHashKey: `${at}` })
   }
 
   #merge(which: number): void {
     const open = this.#openShards()
     const at = Math.floor(which * (open.length - 1))
     const [lower, upper] = [open[at], open[at + 1]]
-    if (lower === undefined || upper === undefined) return
-    this.#reshard('MergeShards', { ShardToMerge: lower.ShardId, AdjacentShardToMerge: upper.ShardId })
+    if (lower === undefined || upper?.stream !== lower.stream) return
+    this.#reshard('MergeShards', { StreamName: lower.stream, ShardToMerge: lower.ShardId, AdjacentShardToMerge: upper.ShardId })
   }
 
   #reshard(operation: string, input: object): void {
     try {
-      this.#world.kinesis.call(operation, { StreamName: STREAM, ...input })
+      this.#world.kinesis.call(operation, input)
     } catch (error) {
       // One at a time: the stream is being changed already.
       this.#world.trace(`no reshard: ${(error as Error).name}`)
@@ -160,34 +234,48 @@ export class Disturber {
   }
 
   /** As an operator does it: on-demand first, which takes its time, then the distribution. */
-  #switchToAuto(): void {
-    const { time, kinesis, ledger, trace } = this.#world
-    const StreamARN = kinesis.arn
-    const patiently = (operation: string, input: object, then: () => void): void => {
-      try {
-        kinesis.call(operation, { StreamARN, ...input })
-      } catch (error) {
-        trace(`not yet: ${operation}: ${(error as Error).name}`)
-        time.after(500, () => patiently(operation, input, then))
-        return
-      }
-      then()
-    }
-    patiently('UpdateStreamMode', { StreamModeDetails: { StreamMode: 'ON_DEMAND' } }, () => {
-      patiently('UpdateStreamRecordDistributionStrategy', { RecordDistributionStrategy: 'AUTO' }, () => {
-        ledger.placesByKey = false
+  #switchToAuto(name: string): void {
+    const { kinesis, ledger } = this.#world
+    const StreamARN = kinesis.arnOf(name)
+    this.#patiently('UpdateStreamMode', () => {
+      kinesis.call('UpdateStreamMode', { StreamARN, StreamModeDetails: { StreamMode: 'ON_DEMAND' } })
+      this.#patiently('UpdateStreamRecordDistributionStrategy', () => {
+        kinesis.call('UpdateStreamRecordDistributionStrategy', { StreamARN, RecordDistributionStrategy: 'AUTO' })
+        ledger.stream(name).placesByKey = false
       })
     })
   }
 
-  #openShards(): { readonly ShardId: string; readonly start: bigint; readonly end: bigint }[] {
-    return this.#world.kinesis
-      .openShards()
-      .map(({ ShardId, HashKeyRange }) => ({
+  /** A stream takes one change at a time. */
+  #patiently(operation: string, attempt: () => void, attempts = 1): void {
+    try {
+      attempt()
+    } catch (error) {
+      this.#world.trace(`not yet: ${operation}: ${(error as Error).name}`)
+      if (attempts < MOST_ATTEMPTS)
+        this.#world.time.after(AGAIN_AFTER_MS, () => this.#patiently(operation, attempt, attempts + 1))
+    }
+  }
+
+  /** Of all streams, in the order of their hash keys. */
+  #openShards(): OpenShard[] {
+    const { kinesis, ledger, settings } = this.#world
+    return settings.streams.flatMap(({ name: stream }) => {
+      if (ledger.stream(stream).deletedAt !== undefined) return []
+      const shards = kinesis.openShards(stream).map(({ ShardId, HashKeyRange }) => ({
+        stream,
         ShardId: ShardId!,
         start: BigInt(HashKeyRange!.StartingHashKey!),
         end: BigInt(HashKeyRange!.EndingHashKey!),
       }))
-      .sort((a, b) => (a.start < b.start ? -1 : 1))
+      return shards.sort((a, b) => (a.start < b.start ? -1 : 1))
+    })
   }
+}
+
+interface OpenShard {
+  readonly stream: string
+  readonly ShardId: string
+  readonly start: bigint
+  readonly end: bigint
 }

@@ -1,13 +1,14 @@
 import { sleep } from '@shardwise/core/clock'
 import type { KinesisPort, ShardListing } from '@shardwise/core/kinesis-port'
 import { listAllShards } from '@shardwise/core/shard-map'
-import type { Conduct } from './consumer-app.js'
+import type { Conduct } from './fleet-member.js'
 import type { FleetSettings } from './fleet-settings.js'
 import { JavaAssignedWorker, JavaTaker, type JavaWorkerOptions } from './java-models.js'
 import { type JavaVersion, LEADER_LEASE_MS } from './java-peers.js'
 import { SimulatedJavaReader } from './java-shard-reader.js'
 import type { RecordLedger } from './record-ledger.js'
 import type { SimulatedProcess } from './simulated-process.js'
+import type { Copy } from './stream-log.js'
 
 export interface JavaAppOptions {
   readonly process: SimulatedProcess
@@ -65,7 +66,7 @@ export class JavaApp {
   }
 
   /** The process ends when its processors have checkpointed. Its rows stay. */
-  stop(): Promise<void> {
+  stop(_timeoutMs?: number): Promise<void> {
     this.#stopping ??= this.#worker
       .shutDown()
       .catch((error) => this.#options.trace(`${this.process.name}: ${error}`))
@@ -115,21 +116,36 @@ export class JavaApp {
     const { idleTimeBetweenReadsMs: idleMs, maxRecordsPerRead: maxRecords } = settings.consumer
     trace(`${process.name} opens ${shardId} behind ${from.checkpoint}/${from.sub}`)
     return new SimulatedJavaReader({
-      ...{ kinesis, clock: process.clock, stream, shard: ledger.shard(shardId), from, idleMs, maxRecords, holds },
+      ...{
+        kinesis,
+        clock: process.clock,
+        stream,
+        shard: ledger.shard(ledger.stream(stream), shardId)!,
+        from,
+        idleMs,
+        maxRecords,
+        holds,
+      },
       process: (places) => this.#process(shardId, places),
-      dropped: (places) => ledger.dropped(shardId, places),
+      dropped: (places) => ledger.dropped(this.#find(shardId, places)),
     })
   }
 
   /** processRecords. No lease is asked for: KCL calls it for what it has fetched, and looks at the leases once a second. */
   async #process(shardId: string, places: readonly string[]): Promise<void> {
     const { process, ledger, trace } = this.#options
-    const copies = ledger.called(process.name, shardId, places)
+    const copies = this.#find(shardId, places)
+    ledger.called(process.name, copies, true)
     trace(`${process.name} processes ${copies.map(({ put }) => put.id).join(' ')} of ${shardId}`)
     const takes = process.random() < this.conduct.slow ? process.random() * SLOW_MS : process.random() * 30
     await sleep(process.clock, takes)
     trace(`${process.name} has processed ${copies.map(({ put }) => put.id).join(' ')} of ${shardId}`)
     // Any of them may come again: a worker that stops or loses its lease leaves a checkpoint of before.
     for (const copy of copies) ledger.completed(copy, undefined)
+  }
+
+  #find(shardId: string, places: readonly string[]): Copy[] {
+    const { ledger, process, stream } = this.#options
+    return ledger.find(process.name, stream, shardId, places)
   }
 }

@@ -55,19 +55,21 @@ export function javaPeersOf(seed: number): JavaPeers | undefined {
  * its leader finds after three times two minutes (PeriodicShardSyncManager.java); and its leader compares clocks of machines to say which worker
  * lives (WorkerMetricStats.java).
  */
-export const SPARED_BESIDE_JAVA: ReadonlySet<string> = new Set(['auto', 'retention', 'wall-clock'])
+export const SPARED_BESIDE_JAVA: ReadonlySet<string> = new Set(['auto', 'retention', 'wall-clock', 'recreate'])
 
 /** The same fleet where Java has been, or will be. */
 export function besideJava(settings: FleetSettings, peers: JavaPeers | undefined): FleetSettings {
   if (peers === undefined) return settings
   const { consumer } = settings
   // Enough for both kinds to have some.
-  const shards = Math.max(settings.shards, 3)
+  const streams = [{ name: settings.streams[0]!.name, shards: Math.max(settings.streams[0]!.shards, 3) }]
   // KCL resolves LATEST anew with each start of a shard that has no checkpoint (KCL#734).
   const changed = {
     kcl: 'auto',
     initialPosition: 'trim-horizon',
     failoverTimeMs: Math.max(consumer.failoverTimeMs, 2_000),
   } as const
-  return { ...settings, shards, consumers: peers.ours, consumer: { ...consumer, ...changed } }
+  const { handler } = settings
+  const own = handler === 'sink' ? ({ handler: 'batch', checkpoint: 'auto' } as const) : {}
+  return { ...settings, ...own, streams, severalStreams: false, consumers: peers.ours, consumer: { ...consumer, ...changed } }
 }

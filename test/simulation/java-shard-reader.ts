@@ -3,7 +3,7 @@ import { type Clock, sleep } from '@shardwise/core/clock'
 import { effectiveHashKey, inRange } from '@shardwise/core/hash-key'
 import type { GetRecordsOutput, GetShardIteratorInput, KinesisPort, KinesisRecord } from '@shardwise/core/kinesis-port'
 import type { JavaShardReader, JavaStep, JavaWorkerOptions } from './java-models.js'
-import { placeOf, type ShardLog } from './record-ledger.js'
+import { placeOf, type ShardLog } from './stream-log.js'
 
 type From = Parameters<JavaWorkerOptions['stream']['open']>[1]
 

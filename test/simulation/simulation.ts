@@ -155,7 +155,8 @@ class Simulation {
   async #stopConsumers(withinMs: number): Promise<void> {
     const alive = this.#world.consumers.filter(({ process }) => !process.isDead)
     if (this.#isOver) return
-    for (const app of alive) void app.stop(undefined)
+    this.#world.isOver = true
+    for (const app of alive) app.stop(undefined)
     await this.#passUntil(() => alive.every(({ isStopped }) => isStopped), withinMs)
     if (!this.#isOver) judgeStop(this.#world)
   }

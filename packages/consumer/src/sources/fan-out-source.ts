@@ -34,6 +34,8 @@ export interface FanOutSourceOptions {
   readonly clock: Clock
   readonly random: Random
   readonly emit: (event: SourceEvent) => void
+  /** Resolves when it is certain that the stream is still the one whose lease we have. */
+  readonly certain: (signal: AbortSignal) => Promise<void>
   /** It waits for the lease, which is not its own doing. */
   readonly waits: () => void
 }
@@ -130,8 +132,9 @@ export class FanOutSource implements RecordSource {
   }
 
   async #subscribe(signal: AbortSignal): Promise<FetchedBatch | undefined> {
-    const { registration, clock } = this.#options
+    const { registration, clock, certain } = this.#options
     let consumerArn: string
+    await certain(signal)
     try {
       consumerArn = await withinTime(clock, REGISTRATION_PATIENCE_MS, (limited) => registration.arn(limited), signal)
     } catch (error) {

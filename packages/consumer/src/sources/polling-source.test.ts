@@ -100,6 +100,7 @@ function setUp(resumeFrom: Position = TRIM_HORIZON, startAt?: number) {
     clock,
     random: () => 0.5,
     emit,
+    certain: async () => {},
   })
   /** The next batch, with as much time as it takes. */
   const next = async (limitMs = 600_000): Promise<FetchedBatch> => {

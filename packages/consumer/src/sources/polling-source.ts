@@ -25,6 +25,8 @@ export interface PollingSourceOptions {
   readonly clock: Clock
   readonly random: Random
   readonly emit: (event: SourceEvent) => void
+  /** Resolves when it is certain that the stream is still the one whose lease we have. */
+  readonly certain: (signal: AbortSignal) => Promise<void>
 }
 
 /** As KCL's kinesisRequestTimeout: a connection that died without a word must not keep a shard. */
@@ -104,7 +106,8 @@ export class PollingSource implements RecordSource {
   }
 
   async #openIterator(signal: AbortSignal): Promise<string> {
-    const { port, stream, shardId, place, clock } = this.#options
+    const { port, stream, shardId, place, clock, certain } = this.#options
+    await certain(signal)
     const askedAt = clock.wallTime()
     this.#opening = true
     const { ShardIterator } = await port.getShardIterator(
