@@ -130,7 +130,10 @@ function watchFailures(world: World, hastyTtlMs: number, hasty: string): Failure
     if (fact.fact !== 'failed') return
     const putAt = world.account.producers.get(Number(by.split('-')[1]))!.putAt(fact.record)
     if (by !== hasty) failures.patient++
-    else if (fact.at - putAt < hastyTtlMs) failures.early++
+    else if (fact.at - putAt < hastyTtlMs) {
+      failures.early++
+      world.say(`failed ${hastyTtlMs - (fact.at - putAt)} ms early: ${JSON.stringify(fact)}`)
+    }
   })
   const failures: Failures = { patient: 0, early: 0, end }
   return failures
