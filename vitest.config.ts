@@ -31,7 +31,7 @@ const config: ViteUserConfig = defineConfig({
         ...source,
         test: {
           name: 'unit',
-          include: ['packages/*/src/**/*.test.ts', 'test/{demo,soak,kcl,simulation,chaos}/**/*.test.ts'],
+          include: ['packages/*/src/**/*.test.ts', 'test/{demo,soak,kcl,simulation,chaos}/**/*.test.ts', 'benchmarks/*.test.ts'],
           exclude: [...configDefaults.exclude, CHAOS],
           testTimeout: 30_000,
         },

@@ -5,7 +5,13 @@ import type { Service, Weather } from './network.js'
 /** `who`: 0 to 1, of those that are there at that moment. */
 export type Disturbance = { readonly at: number } & (
   | { readonly kind: 'weather'; readonly service: Service; readonly weather: Weather; readonly forMs: number }
-  | { readonly kind: 'cut'; readonly whom: Whom; readonly service: Service | 'all'; readonly forMs: number }
+  | {
+      readonly kind: 'cut'
+      readonly whom: Whom
+      readonly service: Service | 'all'
+      readonly forMs: number
+      readonly clockMs: number
+    }
   | { readonly kind: 'pause'; readonly whom: Whom; readonly suspended: boolean; readonly forMs: number }
   /** Forward or back. */
   | { readonly kind: 'wall-clock'; readonly whom: Whom; readonly byMs: number }
@@ -56,8 +62,8 @@ export interface Plan {
 
 const BEGINS_AT = 3_000
 
-/** What goes wrong in the world of this seed, and when. */
-export function planOf(seed: number, failoverTimeMs: number): Plan {
+/** What goes wrong in the world of this seed, and when. `spared`: kinds that do not happen to it. */
+export function planOf(seed: number, failoverTimeMs: number, spared: ReadonlySet<string> = new Set()): Plan {
   const random = randomOf(seed, 'plan')
   const lastsMs = failoverTimeMs * (4 + random() * 8) + 5_000
   const count = 1 + Math.floor(random() * random() * 24)
@@ -74,7 +80,8 @@ export function planOf(seed: number, failoverTimeMs: number): Plan {
     disturbances.push({ at: Math.round(BEGINS_AT + random() * lastsMs), ...again })
   }
   disturbances.sort((a, b) => a.at - b.at)
-  const ends = disturbances.map(
+  const happening = disturbances.filter(({ kind }) => !spared.has(kind))
+  const ends = happening.map(
     (each) =>
       each.at +
       ('forMs' in each
@@ -85,7 +92,7 @@ export function planOf(seed: number, failoverTimeMs: number): Plan {
             ? each.goneForMs + 12_000
             : 0),
   )
-  return { disturbances, calmAt: Math.max(BEGINS_AT + lastsMs, ...ends) }
+  return { disturbances: happening, calmAt: Math.max(BEGINS_AT + lastsMs, ...ends) }
 }
 
 const WEIGHTED: readonly Disturbance['kind'][] = [
@@ -135,7 +142,10 @@ function disturbance(random: Random, kind: Disturbance['kind'], failoverTimeMs: 
       }
     }
     case 'cut':
-      return { kind, whom: whom(random), service: pick(random, ['kinesis', 'dynamodb', 'dynamodb', 'all'] as const), forMs }
+      return {
+        ...{ kind, whom: whom(random), service: pick(random, ['kinesis', 'dynamodb', 'dynamodb', 'all'] as const), forMs },
+        clockMs: random() < 0.25 ? Math.round((random() - 0.7) * 7_200_000) : 0,
+      }
     case 'pause': {
       const suspended = random() < 0.3
       return { kind, whom: whom(random), suspended, forMs }
