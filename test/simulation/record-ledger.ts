@@ -228,6 +228,8 @@ export class RecordLedger {
       const other = key.copies[i]!
       if (other === copy) return
       if (this.#isDone(other) || inHand.has(other)) continue
+      // Of two copies in one read the second is left out.
+      if (this.#options.dropsDuplicates && other.put.copies.some((copy) => inHand.has(copy))) continue
       this.#options.violated(
         `${by} was given ${copy.put.id} before ${other.put.id}, which was written before it with the same key`,
       )
