@@ -22,6 +22,8 @@ export class RecordLedger {
   readonly puts: Map<string, Put> = new Map()
   /** Of each name the streams that had it, one after the other. */
   readonly #streams = new Map<string, StreamLog[]>()
+  /** Something has left a stream. */
+  hasExpired = false
   readonly #overtaken: { readonly put: Put; readonly by: Put }[] = []
   readonly #options: RecordLedgerOptions
 
@@ -62,7 +64,7 @@ export class RecordLedger {
   deleted(name: string): void {
     const stream = this.stream(name)
     stream.deletedAt = this.#options.now()
-    for (const { copies } of stream.shards.values()) for (const copy of copies) copy.isExpired = true
+    this.#leave(stream, Number.POSITIVE_INFINITY)
   }
 
   learnShards(): void {
@@ -127,7 +129,7 @@ export class RecordLedger {
     const sequenceNumber = place.slice(0, place.indexOf('/'))
     const copy: Copy = {
       ...{ ...written, index: shard.copies.length, landedAt: this.#options.now() },
-      ...{ calls: 0, completedBy: undefined, isCompleted: false, isExpired: false, readBy: undefined, readAt: 0 },
+      ...{ calls: 0, completedBy: undefined, isCompleted: false, isExpired: false, hasLeft: false, readBy: undefined, readAt: 0 },
     }
     if (isInRange) {
       const first = put.copies.every((other) => !other.isInRange)
@@ -242,10 +244,24 @@ export class RecordLedger {
     copy.completedBy = tenure
   }
 
-  /** Everything that was written before has left the stream. Of one, or of all. */
-  expire(before: number, stream?: StreamLog): void {
-    for (const each of stream === undefined ? this.streams : [stream]) {
-      for (const { copies } of each.shards.values()) for (const copy of copies) if (copy.landedAt < before) copy.isExpired = true
+  /** Of this stream nobody asks for what was written before. */
+  skip(stream: StreamLog, before: number): void {
+    for (const { copies } of stream.shards.values()) for (const copy of copies) if (copy.landedAt < before) copy.isExpired = true
+  }
+
+  /** Everything that was written before has left the streams. */
+  expire(before: number): void {
+    for (const stream of this.streams) this.#leave(stream, before)
+  }
+
+  #leave({ shards }: StreamLog, before: number): void {
+    this.hasExpired = true
+    for (const { copies } of shards.values()) {
+      for (const copy of copies) {
+        if (copy.landedAt >= before) continue
+        copy.isExpired = true
+        copy.hasLeft = true
+      }
     }
   }
 

@@ -1,6 +1,6 @@
 import { type Plan, planOf } from './disturbance.js'
 import { Disturber } from './disturber.js'
-import { hasSettled, judgeRest, judgeSilence, judgeStop } from './verdict.js'
+import { hasSettled, judgeBuffers, judgeRest, judgeSilence, judgeStop } from './verdict.js'
 import { World } from './world.js'
 
 /** Between two looks at everything. */
@@ -97,6 +97,7 @@ class Simulation {
   readonly #look = (): void => {
     this.#world.time.after(LOOK_EVERY_MS, this.#look)
     judgeSilence(this.#world)
+    judgeBuffers(this.#world)
   }
 
   get #isOver(): boolean {
