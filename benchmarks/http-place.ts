@@ -1,5 +1,5 @@
 import { WrongResult } from './rounds.js'
-import { StubKinesisProcess } from './stub-kinesis-process.js'
+import { StubKinesisProcess, type StubOptions } from './stub-kinesis-process.js'
 
 /** How to reach the service. */
 export interface Connection {
@@ -34,8 +34,8 @@ const SHARDS = 32
 /** A stub's shards have no limit; ten times those of Kinesis are far above what is sent here. */
 const NO_LIMIT_PERCENT = 1000
 
-export async function stubPlace(tls: boolean): Promise<PutPlace> {
-  const stub = await StubKinesisProcess.start({ shards: SHARDS, tls, delayMs: 0 })
+export async function stubPlace(options: Pick<StubOptions, 'tls' | 'delayMs'>): Promise<PutPlace> {
+  const stub = await StubKinesisProcess.start({ ...options, shards: SHARDS })
   const credentials = { accessKeyId: 'AKID', secretAccessKey: 'secret' }
   return {
     connection: { region: 'us-east-1', endpoint: stub.endpoint, credentials },

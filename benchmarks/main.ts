@@ -4,11 +4,16 @@ import { cpus, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { aggregation } from './aggregation.js'
 import { consumerHttp } from './consumer-http.js'
+import { fleetDepartures } from './fleet-departures.js'
 import { getRecordsBody } from './getrecords-body.js'
+import { growth } from './growth.js'
+import { idleShards } from './idle-shards.js'
 import { keyToShard } from './key-to-shard.js'
+import { leaseCost } from './lease-cost.js'
 import { producer } from './producer.js'
 import { producerHttp } from './producer-http.js'
 import { profile, profileTable } from './profile.js'
+import { putAckLatency } from './put-ack-latency.js'
 import { putHandlerLatency } from './put-handler-latency.js'
 import { jsonLine, table } from './report.js'
 import { request } from './request.js'
@@ -21,7 +26,16 @@ const MOST_ROUNDS = 1000
 const RESULTS = new URL('results/', import.meta.url)
 
 const benchmarks: Benchmarks = { ...aggregation, ...getRecordsBody, ...keyToShard, ...producer, ...request }
-const scenarios: Scenarios = { ...producerHttp, ...consumerHttp, ...putHandlerLatency }
+const scenarios: Scenarios = {
+  ...producerHttp,
+  ...consumerHttp,
+  ...putAckLatency,
+  ...putHandlerLatency,
+  ...idleShards,
+  ...leaseCost,
+  ...fleetDepartures,
+  ...growth,
+}
 const allNames = [...Object.keys(benchmarks), ...Object.keys(scenarios)]
 
 const USAGE = `npm run bench -- [NAME...] [--rounds N] [--cpu] [--json] [--profile]
@@ -115,7 +129,7 @@ async function runAll({ names, rounds, timer, json }: Choice): Promise<void> {
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
   const machine = { node: process.version, cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, load: loadavg()[0]! }
   process.stdout.write(`${reports.map((report) => `${report}\n`).join('')}${table(measurements)}
-Median of ${rounds} rounds, by ${timer === 'cpu' ? 'processor time' : 'the wall clock'}; ratios are taken within a round. What every variant produced was verified.
+Median of ${rounds} rounds, by ${timer === 'cpu' ? 'processor time' : 'the wall clock'} where the unit does not say otherwise; ratios are taken within a round. What every variant produced was verified.
 Node ${machine.node}, ${machine.cores} x ${machine.cpu}, load average ${machine.load.toFixed(1)}.
 `)
   if (!json) return

@@ -45,7 +45,7 @@ async function measureProducers(name: string, tls: boolean, rounds: number, prog
   const withoutPeers = await installPeers(progress)
   progress('preparing, service')
   using _ = tls ? trustAnyCertificate() : undefined
-  await using place = await stubPlace(tls)
+  await using place = await stubPlace({ tls, delayMs: 0 })
   const contestants = producers(withoutPeers === undefined).map((producer) => ({ producer, turns: [] as Turn[] }))
   let turn = 0
   const act = async (what: string, producer: HttpProducer): Promise<Turn> => {

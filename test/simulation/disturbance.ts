@@ -56,8 +56,8 @@ export interface Plan {
 
 const BEGINS_AT = 3_000
 
-/** What goes wrong in the world of this seed, and when. */
-export function planOf(seed: number, failoverTimeMs: number): Plan {
+/** What goes wrong in the world of this seed, and when. `spared`: kinds that do not happen to it. */
+export function planOf(seed: number, failoverTimeMs: number, spared: ReadonlySet<string> = new Set()): Plan {
   const random = randomOf(seed, 'plan')
   const lastsMs = failoverTimeMs * (4 + random() * 8) + 5_000
   const count = 1 + Math.floor(random() * random() * 24)
@@ -74,7 +74,8 @@ export function planOf(seed: number, failoverTimeMs: number): Plan {
     disturbances.push({ at: Math.round(BEGINS_AT + random() * lastsMs), ...again })
   }
   disturbances.sort((a, b) => a.at - b.at)
-  const ends = disturbances.map(
+  const happening = disturbances.filter(({ kind }) => !spared.has(kind))
+  const ends = happening.map(
     (each) =>
       each.at +
       ('forMs' in each
@@ -85,7 +86,7 @@ export function planOf(seed: number, failoverTimeMs: number): Plan {
             ? each.goneForMs + 12_000
             : 0),
   )
-  return { disturbances, calmAt: Math.max(BEGINS_AT + lastsMs, ...ends) }
+  return { disturbances: happening, calmAt: Math.max(BEGINS_AT + lastsMs, ...ends) }
 }
 
 const WEIGHTED: readonly Disturbance['kind'][] = [

@@ -41,12 +41,12 @@ export class Disturber {
         break
       case 'stop': {
         const app = this.#consumer(disturbance.who)
-        app?.process.receive(() => app.stop(disturbance.timeoutMs))
-        if (disturbance.againAfterMs !== undefined) time.after(disturbance.againAfterMs, () => this.#world.addConsumer())
+        app?.process.receive(() => void app.stop(disturbance.timeoutMs))
+        if (disturbance.againAfterMs !== undefined) time.after(disturbance.againAfterMs, () => this.#world.addWorker())
         break
       }
       case 'start':
-        this.#world.addConsumer()
+        this.#world.addWorker()
         break
       case 'split':
         this.#split(disturbance.which, disturbance.where)
@@ -108,25 +108,40 @@ export class Disturber {
 
   /** Everything that is left of it ends. */
   calm(): void {
-    const { network, consumers, producers } = this.#world
+    const { network, consumers, java, producers } = this.#world
     for (const service of SERVICES) network.setWeather(service, CALM)
-    for (const { process } of [...consumers, ...producers]) {
+    for (const { process } of [...consumers, ...java, ...producers]) {
       for (const service of SERVICES) network.mend(process, service)
       process.resume()
     }
     network.breakSilent()
-    if (this.#world.aliveConsumers.length === 0) this.#world.addConsumer()
+    if (this.#world.aliveWorkers.length === 0) this.#world.addWorker()
   }
 
-  #consumer(who: number): World['consumers'][number] | undefined {
-    const { aliveConsumers } = this.#world
-    return aliveConsumers[Math.floor(who * aliveConsumers.length)]
+  /** One by one: who leaves is replaced by one of the other kind. */
+  migrate(to: World['newcomers'], eachMs: number): void {
+    const { time } = this.#world
+    this.#world.newcomers = to
+    const leave = (): void => {
+      const [app] = to === 'ours' ? this.#world.aliveJava : this.#world.aliveConsumers
+      if (app === undefined || this.#world.newcomers !== to) return
+      this.#world.trace(`${app.process.name} makes room for ${to}`)
+      app.process.receive(() => void app.stop(undefined))
+      this.#world.addWorker()
+      time.after(eachMs, leave)
+    }
+    leave()
+  }
+
+  #consumer(who: number): World['aliveWorkers'][number] | undefined {
+    const { aliveWorkers } = this.#world
+    return aliveWorkers[Math.floor(who * aliveWorkers.length)]
   }
 
   #chosen(whom: Whom): SimulatedProcess[] {
-    const { aliveConsumers, consumers, aliveProducers } = this.#world
-    if (whom.is === 'all-consumers') return aliveConsumers.map(({ process }) => process)
-    const among = whom.is === 'consumer' ? consumers.filter(({ process }) => !process.isDead) : aliveProducers
+    const { aliveWorkers, consumers, java, aliveProducers } = this.#world
+    if (whom.is === 'all-consumers') return aliveWorkers.map(({ process }) => process)
+    const among = whom.is === 'consumer' ? [...consumers, ...java].filter(({ process }) => !process.isDead) : aliveProducers
     const one = among[Math.floor(whom.who * among.length)]
     return one === undefined ? [] : [one.process]
   }
@@ -161,7 +176,7 @@ export class Disturber {
   }
 
   /** When its process runs. */
-  #tell(app: FleetMember, what: () => void): void {
+  #tell(app: Pick<FleetMember, 'process' | 'isStopping'>, what: () => void): void {
     app.process.receive(() => {
       if (!app.isStopping) what()
     })
@@ -184,11 +199,11 @@ export class Disturber {
 
   /** One worker after the other is replaced by a new one. */
   #deploy(everyMs: number, timeoutMs: number | undefined): void {
-    const { time, aliveConsumers } = this.#world
-    for (const [i, app] of aliveConsumers.entries()) {
+    const { time, aliveWorkers } = this.#world
+    for (const [i, app] of aliveWorkers.entries()) {
       time.after(i * everyMs, () => {
-        this.#tell(app, () => app.stop(timeoutMs))
-        this.#world.addConsumer()
+        this.#tell(app, () => void app.stop(timeoutMs))
+        this.#world.addWorker()
       })
     }
   }

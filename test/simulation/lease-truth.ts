@@ -14,8 +14,12 @@ export interface TrueTenure {
   readonly prepared: string | undefined
   /** Virtual time of its last write that has taken effect. */
   confirmedAt: number
-  /** How it ended: by the owner's own last write, in time or only after it could have been taken, or by another's take. */
-  end: 'none' | 'given-up' | 'given-up-late' | 'taken' | 'begun-anew'
+  /**
+   * How it ended: by the owner's own last write, in time or only after it could have been taken, by another's take, with its stream, or by Java: a
+   * worker of KCL 2.x takes from the living (DynamoDBLeaseTaker.java), a leader of 3.x names the owner, and not the counter, in what it assigns
+   * (DynamoDBLeaseRefresher.java, assignLease). Then the owner learns it from its next write.
+   */
+  end: 'none' | 'given-up' | 'given-up-late' | 'taken' | 'begun-anew' | 'stolen'
 }
 
 export interface LeaseTruthOptions {
@@ -30,6 +34,10 @@ export interface LeaseTruthOptions {
   /** When the stream that has this lease's name now was created: epoch milliseconds, whole seconds. */
   readonly createdAt: (leaseKey: string) => number
   readonly violated: (what: string) => void
+  /** Whether this process, or worker, is one of Java's. */
+  readonly isJava: (name: string) => boolean
+  /** Live workers of Java's may be taken from: KCL 2.x's. */
+  readonly javaIsTakenFrom: boolean
 }
 
 const SENTINELS = ['AT_TIMESTAMP', 'TRIM_HORIZON', 'LATEST']
@@ -39,6 +47,8 @@ export class LeaseTruth {
   readonly #options: LeaseTruthOptions
   readonly #tenures = new Map<string, TrueTenure>()
   readonly #current = new Map<string, TrueTenure>()
+  /** The last tenure of ours that Java has ended. */
+  readonly #stolen = new Map<string, TrueTenure>()
   /** Takes and releases so far. */
   moves = 0
 
@@ -63,8 +73,7 @@ export class LeaseTruth {
       violated(`${says}, which it never took`)
       return
     }
-    // Of a stream that is gone and created anew: nobody else has its records, and its former owner learns of it with the next renewal.
-    if (tenure.end !== 'none' && tenure.end !== 'begun-anew') {
+    if (!isTrusting(tenure)) {
       violated(`${says}, whose lease is ${tenure.end}`)
       return
     }
@@ -76,12 +85,13 @@ export class LeaseTruth {
   /** At this moment the process asks for the records of the shard, and so takes them from whoever has them. It has one of these leases. */
   subscribes(process: string, leaseKeys: readonly string[]): void {
     const { now, failoverTimeMs, fastest, violated } = this.#options
-    const tenures = leaseKeys.flatMap((leaseKey) => this.#current.get(leaseKey) ?? [])
+    const known = (of: Map<string, TrueTenure>): TrueTenure[] => leaseKeys.flatMap((leaseKey) => of.get(leaseKey) ?? [])
+    const tenures = [...known(this.#current), ...known(this.#stolen)]
     const tenure = tenures.find(({ worker }) => processOf(worker) === process) ?? tenures[0]
     const says = `${process} subscribes to ${leaseKeys[0]}`
     if (tenure === undefined || processOf(tenure.worker) !== process)
       violated(`${says}, whose lease ${tenure?.worker ?? 'nobody'} has`)
-    else if (tenure.end !== 'none' && tenure.end !== 'begun-anew') violated(`${says}, whose lease is ${tenure.end}`)
+    else if (!isTrusting(tenure)) violated(`${says}, whose lease is ${tenure.end}`)
     else if ((now() - tenure.confirmedAt) * fastest >= failoverTimeMs)
       violated(`${says}, whose lease may have been taken: not renewed for ${Math.round(now() - tenure.confirmedAt)} ms`)
   }
@@ -105,7 +115,8 @@ export class LeaseTruth {
     }
     this.#checkCheckpoint(write, before, after)
     const owner = actualOwner(before)
-    if (write.expression?.includes('#swOwner = ')) this.#taken(key, before, after, owner)
+    if (this.#options.isJava(write.by)) this.#movedByJava(write, before, after, owner)
+    else if (write.expression?.includes('#swOwner = ')) this.#taken(key, before, after, owner)
     else if (numberOf(after.leaseCounter) !== numberOf(before.leaseCounter)) this.#moved(write, before, after, owner)
   }
 
@@ -124,7 +135,8 @@ export class LeaseTruth {
     const former = this.#current.get(key)
     const isOffered = before.checkpointOwner === undefined && before.swNext !== undefined && before.swNext.S === owner
     const isFree = owner === undefined || isOffered || former === undefined || former.end !== 'none'
-    if (!isFree && owner !== worker) {
+    const isGivenUp = owner !== undefined && this.#options.isJava(owner) && this.#options.javaIsTakenFrom
+    if (!isFree && !isGivenUp && owner !== worker) {
       const stoodMs = now() - former.confirmedAt
       if (stoodMs * fastest < failoverTimeMs)
         violated(`${worker} took ${key} from ${owner}, which had written ${Math.round(stoodMs)} ms before`)
@@ -148,6 +160,34 @@ export class LeaseTruth {
     this.#tenures.set(`${worker} ${key} ${generation}`, tenure)
     this.#current.set(key, tenure)
     this.moves++
+  }
+
+  #movedByJava({ by, key }: LandedWrite, before: Item, after: Item, owner: string | undefined): void {
+    const { isJava, now } = this.#options
+    const former = this.#current.get(key)
+    const worker = actualOwner(after)
+    if (worker === owner) {
+      if (numberOf(after.leaseCounter) === numberOf(before.leaseCounter)) return
+      // A leader may assign a lease to the owner that it has: that owner has to take it again.
+      if (owner === undefined || processOf(owner) !== by) return
+      if (former?.worker === owner && former.end === 'none') former.confirmedAt = now()
+      else this.#ofJava(owner, key, after)
+      return
+    }
+    if (former?.end === 'none') {
+      former.end = owner !== undefined && processOf(owner) === by ? 'given-up' : 'stolen'
+      if (former.end === 'stolen' && !isJava(former.worker)) this.#stolen.set(key, former)
+    }
+    this.#current.delete(key)
+    if (after.checkpoint?.S !== 'SHARD_END') this.moves++
+    if (worker !== undefined && isJava(worker)) this.#ofJava(worker, key, after)
+  }
+
+  #ofJava(worker: string, leaseKey: string, { leaseCounter }: Item): void {
+    const { now } = this.#options
+    const generation = numberOf(leaseCounter)
+    const fresh = { worker, leaseKey, generation, takenAt: now(), createdAt: undefined, confirmedAt: now() } as const
+    this.#current.set(leaseKey, { ...fresh, end: 'none' })
   }
 
   #moved(write: LandedWrite, before: Item, after: Item, owner: string | undefined): void {
@@ -193,8 +233,19 @@ export class LeaseTruth {
   }
 }
 
-export function actualOwner(row: Item): string | undefined {
-  return row.checkpointOwner?.S ?? row.leaseOwner?.S
+/**
+ * Its owner may believe that it has it. Of a stream that is gone and created anew: nobody else has its records, and its former owner learns of it
+ * with the next renewal.
+ */
+function isTrusting({ end }: TrueTenure): boolean {
+  return end === 'none' || end === 'begun-anew' || end === 'stolen'
+}
+
+/** KCL 2.x takes a lease and leaves `checkpointOwner` of a handoff among ours, which `swNext` tells from one that a leader of KCL's asks for. */
+export function actualOwner({ checkpointOwner, leaseOwner, swOwner, swNext }: Item): string | undefined {
+  const isOurs = checkpointOwner !== undefined && checkpointOwner.S === swOwner?.S
+  const isTakenSince = isOurs && swNext !== undefined && swNext.S !== leaseOwner?.S
+  return isTakenSince ? leaseOwner?.S : (checkpointOwner?.S ?? leaseOwner?.S)
 }
 
 /** Worker ids begin with the name of their process. */

@@ -129,7 +129,16 @@ export class RecordLedger {
     const sequenceNumber = place.slice(0, place.indexOf('/'))
     const copy: Copy = {
       ...{ ...written, index: shard.copies.length, landedAt: this.#options.now() },
-      ...{ calls: 0, completedBy: undefined, isCompleted: false, isExpired: false, hasLeft: false, readBy: undefined, readAt: 0 },
+      ...{
+        calls: 0,
+        completedBy: undefined,
+        isCompleted: false,
+        isExpired: false,
+        hasLeft: false,
+        isDropped: false,
+        readBy: undefined,
+        readAt: 0,
+      },
     }
     if (isInRange) {
       const first = put.copies.every((other) => !other.isInRange)
@@ -239,7 +248,17 @@ export class RecordLedger {
     }
   }
 
-  completed(copy: Copy, tenure: object): void {
+  /** Readers by the KCL's rule have passed these: members of an aggregate that has one outside of the shard's range. */
+  dropped(copies: readonly Copy[]): void {
+    for (const copy of copies) {
+      copy.isDropped = true
+      if (copy.isAccepted)
+        this.#options.violated(`${copy.put.id} was dropped from ${copy.shard.leaseKey}, where all of its aggregate belongs`)
+    }
+  }
+
+  /** `tenure`: undefined where nobody says that it will not come again. */
+  completed(copy: Copy, tenure: object | undefined): void {
     copy.isCompleted = true
     copy.completedBy = tenure
   }
@@ -290,7 +309,7 @@ export class RecordLedger {
     const { violated } = this.#options
     for (const put of this.puts.values()) {
       if (put.state === 'open') violated(`the put of ${put.id} never settled`)
-      if (put.state === 'acknowledged' && !put.copies.some((copy) => this.#isDone(copy)))
+      if (put.state === 'acknowledged' && !put.copies.some((copy) => this.#isDone(copy) && (copy.isAccepted || !copy.isDropped)))
         violated(`${put.id} was acknowledged and never delivered`)
     }
     for (const { put, by } of this.#overtaken) {
@@ -308,6 +327,7 @@ export class RecordLedger {
     return (
       copy.isCompleted ||
       copy.isExpired ||
+      copy.isDropped ||
       (this.#options.dropsDuplicates && copy.put.copies.length > 1 && copy.put.copies.some(({ isCompleted }) => isCompleted))
     )
   }

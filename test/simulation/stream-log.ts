@@ -44,6 +44,8 @@ export interface Copy {
   isExpired: boolean
   /** The stream's retention has taken it, or the whole stream is gone. */
   hasLeft: boolean
+  /** A reader by the KCL's rule has left it out. */
+  isDropped: boolean
   /** The process that has read it last, and when. */
   readBy: string | undefined
   readAt: number

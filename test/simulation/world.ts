@@ -4,6 +4,8 @@ import { ConsumerApp } from './consumer-app.js'
 import { DynamoDBService } from './dynamodb-service.js'
 import type { FleetMember } from './fleet-member.js'
 import { type FleetSettings, fleetSettings, pick, producerVariant, randomOf } from './fleet-settings.js'
+import { JavaApp } from './java-app.js'
+import { besideJava, type JavaPeers, javaPeersOf } from './java-peers.js'
 import { KinesisService } from './kinesis-service.js'
 import { LeaseTruth, processOf } from './lease-truth.js'
 import { Network } from './network.js'
@@ -40,6 +42,11 @@ export class World {
   readonly ledger: RecordLedger
   readonly truth: LeaseTruth
   readonly consumers: FleetMember[] = []
+  /** Java's workers on the same table. Undefined: none in this world. */
+  readonly peers: JavaPeers | undefined
+  readonly java: JavaApp[] = []
+  /** What a worker that is started now is. */
+  newcomers: 'ours' | 'java' = 'ours'
   readonly producers: ProducerApp[] = []
   readonly violated: (what: string) => void
   /** All are told to stop: nobody is to take their place. */
@@ -60,7 +67,8 @@ export class World {
     this.seed = seed
     this.violated = violated
     this.#tracing = trace
-    this.settings = fleetSettings(seed)
+    this.peers = javaPeersOf(seed)
+    this.settings = besideJava(fleetSettings(seed), this.peers)
     const { streams, severalStreams, codec } = this.settings
     const { failoverTimeMs, initialPosition, dedupe } = this.settings.consumer
     this.random = randomOf(seed, 'world')
@@ -86,6 +94,8 @@ export class World {
           ?.put.id,
       createdAt: (leaseKey) => this.ledger.stream(this.#streamOf(leaseKey)).createdAt,
       violated,
+      isJava: (name) => /^j\d/.test(name),
+      javaIsTakenFrom: this.peers?.version === '2.x',
     })
     this.dynamodb = new DynamoDBService(this.time, randomOf(seed, 'dynamodb'), (write) => {
       if (trace) this.trace(`table: ${write.by} ${write.operation} ${write.key}: ${JSON.stringify(write.after)}`)
@@ -113,6 +123,7 @@ export class World {
         else ask()
       },
     })
+    if (this.peers !== undefined) prepareTables(this.dynamodb, this.peers)
     for (const { name, shards } of streams) this.ledger.opened(name, this.kinesis.create(name, shards))
     this.#recordKeys = recordKeys(this.random, this.settings)
   }
@@ -123,6 +134,15 @@ export class World {
 
   get aliveConsumers(): FleetMember[] {
     return this.consumers.filter(({ process, isStopping }) => !process.isDead && !isStopping)
+  }
+
+  get aliveJava(): JavaApp[] {
+    return this.java.filter(({ process, isStopping }) => !process.isDead && !isStopping)
+  }
+
+  /** Of both kinds: what happens to one happens to the other. */
+  get aliveWorkers(): readonly (FleetMember | JavaApp)[] {
+    return [...this.aliveConsumers, ...this.aliveJava]
   }
 
   get aliveProducers(): ProducerApp[] {
@@ -140,8 +160,27 @@ export class World {
     return app === undefined || this.disturbedUntil >= since || app.process.disturbedUntil >= since || app.process.isPaused
   }
 
+  /** Of the kind that is started now. */
+  addWorker(): void {
+    if (this.aliveWorkers.length >= MOST_CONSUMERS) return
+    if (this.newcomers === 'java') this.addJava()
+    else this.addConsumer()
+  }
+
+  addJava(): void {
+    const { settings, ledger, violated, trace } = this
+    const process = this.#newProcess('j')
+    const app = new JavaApp({
+      ...{ process, version: this.peers!.version, settings, stream: settings.streams[0]!.name, table: TABLE, ledger },
+      ...{ violated, trace, kinesis: this.kinesis.port(process) },
+      dynamodb: this.#dynamodbOf(process, settings.consumer.failoverTimeMs / 2),
+    })
+    trace(`${process.name} starts`)
+    this.java.push(app)
+    app.start()
+  }
+
   addConsumer(): void {
-    if (this.aliveConsumers.length >= MOST_CONSUMERS) return
     const process = this.#newProcess('c')
     const app = new ConsumerApp({
       ...{
@@ -165,7 +204,7 @@ export class World {
     const ended = (): void => {
       // An application whose loop was left, or a process that was stopped: others, or it again, must be there.
       this.trace(`${process.name} has ended`)
-      if (this.aliveConsumers.length === 0 && !this.isOver) this.time.after(1_000, () => this.addConsumer())
+      if (this.aliveWorkers.length === 0 && !this.isOver) this.time.after(1_000, () => this.addWorker())
     }
     app.run().then(ended, (error: Error) => {
       this.trace(`${process.name} gives up: ${error.message}`)
@@ -193,11 +232,11 @@ export class World {
 
   kill(process: SimulatedProcess, againAfterMs: number | undefined): void {
     process.kill()
-    const isConsumer = this.consumers.some((app) => app.process === process)
+    const isProducer = this.producers.some((app) => app.process === process)
     // Somebody must be left to read, and to write.
-    const left = isConsumer ? this.aliveConsumers.length : this.aliveProducers.length
+    const left = isProducer ? this.aliveProducers.length : this.aliveWorkers.length
     const again = againAfterMs ?? (left === 0 ? 1_000 : undefined)
-    if (again !== undefined) this.time.after(again, () => (isConsumer ? this.addConsumer() : this.addProducer()))
+    if (again !== undefined) this.time.after(again, () => (isProducer ? this.addProducer() : this.addWorker()))
   }
 
   /** The stream whose shard this lease is of. */
@@ -209,18 +248,20 @@ export class World {
     const name = `${kind}${this.#processes++}`
     const random = randomOf(this.seed, name)
     const rate = 1 + (random() * 2 - 1) * this.settings.drift
-    return new SimulatedProcess(this.time, random, { name, rate, wallSkewMs: Math.round((random() - 0.5) * 60_000) })
+    // A leader of KCL's believes in wall clocks.
+    const mostSkewMs = this.peers === undefined ? 60_000 : 4_000
+    return new SimulatedProcess(this.time, random, { name, rate, wallSkewMs: Math.round((random() - 0.5) * mostSkewMs) })
   }
 
   /** What an SDK client is to the consumer. */
-  #dynamodbOf(process: SimulatedProcess): ConstructorParameters<typeof ConsumerApp>[0]['dynamodb'] {
+  #dynamodbOf(process: SimulatedProcess, timeoutMs?: number): ConstructorParameters<typeof ConsumerApp>[0]['dynamodb'] {
     return {
       send: (command, { abortSignal } = {}) => {
         const operation = command.constructor.name.replace(/Command$/, '')
         const { input } = command as { readonly input: Parameters<DynamoDBService['perform']>[2] }
         const work = (): object => this.dynamodb.perform(process.name, operation, input)
         const about = input.Key?.leaseKey?.S ?? input.Item?.leaseKey?.S ?? ''
-        const call = { process, service: 'dynamodb', operation, about, work, signal: abortSignal, timeoutMs: undefined } as const
+        const call = { process, service: 'dynamodb', operation, about, work, signal: abortSignal, timeoutMs } as const
         return this.network.send(call)
       },
     }
@@ -236,4 +277,22 @@ function recordKeys(random: Random, { streams, explicit }: FleetSettings): Recor
       return { stream, partitionKey: `key-${i}`, explicitHashKey }
     }),
   )
+}
+
+/** As KCL has them when we come: in 3.x it has made its index, and written its version. */
+function prepareTables(dynamodb: DynamoDBService, { version }: JavaPeers): void {
+  if (version === '2.x') {
+    dynamodb.prepare(TABLE, 'leaseKey')
+    return
+  }
+  dynamodb.prepare(TABLE, 'leaseKey', 'LeaseOwnerToLeaseKeyIndex')
+  const single = version === 'single-table'
+  if (!single) {
+    dynamodb.prepare(`${TABLE}-CoordinatorState`, 'key')
+    dynamodb.prepare(`${TABLE}-WorkerMetricStats`, 'wid')
+  }
+  const [TableName, key] = single ? [TABLE, 'leaseKey'] : [`${TABLE}-CoordinatorState`, 'key']
+  const entityType = single ? { entityType: { S: 'CLIENT_VERSION_MIGRATION' } } : {}
+  const Item = { [key]: { S: 'Migration3.0' }, cv: { S: 'CLIENT_VERSION_3X' }, ...entityType }
+  dynamodb.perform('kcl', 'PutItem', { TableName, Item })
 }
