@@ -186,7 +186,15 @@ export class LeaseTruth {
   #ofJava(worker: string, leaseKey: string, { leaseCounter }: Item): void {
     const { now } = this.#options
     const generation = numberOf(leaseCounter)
-    const fresh = { worker, leaseKey, generation, takenAt: now(), createdAt: undefined, confirmedAt: now() } as const
+    const fresh = {
+      worker,
+      leaseKey,
+      generation,
+      takenAt: now(),
+      createdAt: undefined,
+      prepared: undefined,
+      confirmedAt: now(),
+    } as const
     this.#current.set(leaseKey, { ...fresh, end: 'none' })
   }
 
