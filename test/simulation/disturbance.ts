@@ -5,7 +5,13 @@ import type { Service, Weather } from './network.js'
 /** `who`: 0 to 1, of those that are there at that moment. */
 export type Disturbance = { readonly at: number } & (
   | { readonly kind: 'weather'; readonly service: Service; readonly weather: Weather; readonly forMs: number }
-  | { readonly kind: 'cut'; readonly whom: Whom; readonly service: Service | 'all'; readonly forMs: number }
+  | {
+      readonly kind: 'cut'
+      readonly whom: Whom
+      readonly service: Service | 'all'
+      readonly forMs: number
+      readonly clockMs: number
+    }
   | { readonly kind: 'pause'; readonly whom: Whom; readonly suspended: boolean; readonly forMs: number }
   /** Forward or back. */
   | { readonly kind: 'wall-clock'; readonly whom: Whom; readonly byMs: number }
@@ -136,7 +142,10 @@ function disturbance(random: Random, kind: Disturbance['kind'], failoverTimeMs: 
       }
     }
     case 'cut':
-      return { kind, whom: whom(random), service: pick(random, ['kinesis', 'dynamodb', 'dynamodb', 'all'] as const), forMs }
+      return {
+        ...{ kind, whom: whom(random), service: pick(random, ['kinesis', 'dynamodb', 'dynamodb', 'all'] as const), forMs },
+        clockMs: random() < 0.25 ? Math.round((random() - 0.7) * 7_200_000) : 0,
+      }
     case 'pause': {
       const suspended = random() < 0.3
       return { kind, whom: whom(random), suspended, forMs }

@@ -28,7 +28,11 @@ export class Disturber {
         time.after(disturbance.forMs, () => network.setWeather(disturbance.service, CALM))
         break
       case 'cut':
-        for (const process of this.#chosen(disturbance.whom)) this.#cut(process, disturbance.service, disturbance.forMs)
+        for (const process of this.#chosen(disturbance.whom)) {
+          this.#cut(process, disturbance.service, disturbance.forMs)
+          // The machine was moved, and its clock is set while it has no network.
+          if (disturbance.clockMs !== 0 && this.#world.peers === undefined) process.setWallClock(disturbance.clockMs)
+        }
         break
       case 'pause':
         for (const process of this.#chosen(disturbance.whom)) process.pause(disturbance.forMs, disturbance.suspended)

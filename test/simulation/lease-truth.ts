@@ -49,6 +49,8 @@ export class LeaseTruth {
   readonly #current = new Map<string, TrueTenure>()
   /** The last tenure of ours that Java has ended. */
   readonly #stolen = new Map<string, TrueTenure>()
+  /** Handoffs that were asked for, and since when. */
+  readonly #asked = new Map<string, number>()
   /** Takes and releases so far. */
   moves = 0
 
@@ -62,6 +64,14 @@ export class LeaseTruth {
 
   current(leaseKey: string): TrueTenure | undefined {
     return this.#current.get(leaseKey)
+  }
+
+  /** Leases that somebody waits for, with who has them and since when. */
+  *asked(): Iterable<{ readonly tenure: TrueTenure; readonly since: number }> {
+    for (const [key, since] of this.#asked) {
+      const tenure = this.#current.get(key)
+      if (tenure?.end === 'none') yield { tenure, since }
+    }
   }
 
   /** A handler call begins at this moment. */
@@ -113,6 +123,8 @@ export class LeaseTruth {
       violated(`the lease ${key} was made by an update`)
       return
     }
+    if (after.checkpointOwner === undefined) this.#asked.delete(key)
+    else if (before.checkpointOwner === undefined) this.#asked.set(key, this.#options.now())
     this.#checkCheckpoint(write, before, after)
     const owner = actualOwner(before)
     if (this.#options.isJava(write.by)) this.#movedByJava(write, before, after, owner)

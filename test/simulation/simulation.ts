@@ -1,7 +1,7 @@
 import { type Plan, planOf } from './disturbance.js'
 import { Disturber } from './disturber.js'
 import { SPARED_BESIDE_JAVA } from './java-peers.js'
-import { hasSettled, judgeBuffers, judgeRest, judgeSilence, judgeStop } from './verdict.js'
+import { hasSettled, judgeBuffers, judgeHandoffs, judgeRest, judgeSilence, judgeStop } from './verdict.js'
 import { World } from './world.js'
 
 /** Between two looks at everything. */
@@ -118,6 +118,7 @@ class Simulation {
     this.#world.time.after(LOOK_EVERY_MS, this.#look)
     judgeSilence(this.#world)
     judgeBuffers(this.#world)
+    judgeHandoffs(this.#world)
   }
 
   get #isOver(): boolean {

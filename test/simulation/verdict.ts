@@ -6,6 +6,19 @@ import { TABLE, type World } from './world.js'
 /** A call to Kinesis of which nothing is heard is given up after 30 s, a subscription after 35 s. */
 const READ_PATIENCE_MS = 60_000
 
+/** Asked again and again: who was asked for a lease gives it up when the time for that is over. */
+export function judgeHandoffs(world: World): void {
+  const { time, settings, truth, violated } = world
+  const { failoverTimeMs, handoffTimeoutMs } = settings.consumer
+  const patience = handoffTimeoutMs + failoverTimeMs + 5_000
+  for (const { tenure, since } of truth.asked()) {
+    const { worker, leaseKey } = tenure
+    const askedMs = time.now - Math.max(since, tenure.takenAt)
+    if (askedMs > patience && !world.isDisturbed(worker, patience))
+      violated(`${worker} has not given ${leaseKey} up, for which it was asked ${Math.round(askedMs)} ms ago`)
+  }
+}
+
 /** Asked again and again: who has a lease, renews it, and has records for it, works on them. */
 export function judgeSilence(world: World): void {
   for (const app of world.java) app.judge()
