@@ -13,7 +13,7 @@ const FAILOVER_MS = 10_000
 const LOAD_EVERY_MS = 50
 /** One after the other goes, and one is left. */
 const WORKERS = 6
-const PATIENCE_MS = 60_000
+const PATIENCE_MS = 180_000
 
 interface Departure {
   readonly name: string

@@ -154,6 +154,7 @@ export async function consumerPoint(load: ConsumerLoad): Promise<GrowthPoint> {
   const kinesis = new StandInKinesis(load)
   const names = Array.from({ length: streams }, (_, i) => `stream-${i}`)
   collectGarbage('major')
+  collectGarbage('major')
   const heapBefore = process.memoryUsage().heapUsed
   const startedAt = cpuMs()
   const clock = new VirtualClock()
@@ -193,6 +194,7 @@ export async function consumerPoint(load: ConsumerLoad): Promise<GrowthPoint> {
   // Everybody has read once, and found nothing.
   await clock.pass(3000)
   const startCpuMs = cpuMs() - startedAt
+  collectGarbage('major')
   collectGarbage('major')
   const heapBytes = process.memoryUsage().heapUsed - heapBefore
 

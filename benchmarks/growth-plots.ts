@@ -53,7 +53,7 @@ const PLOTS: readonly Plot[] = [
     file: 'growth-heap',
     title: 'Heap for a shard, idle, by shards of the stream',
     x: { label: 'shards', format: count },
-    y: { label: 'heap for a shard, what is needed once included', format: (bytes) => `${rounded(bytes / 1000)} KB` },
+    y: { label: 'heap in use after the start, divided by the shards', format: (bytes) => `${rounded(bytes / 1000)} KB` },
     series: both('shards-heap'),
   },
 ]

@@ -41,6 +41,7 @@ export async function producerPoint(load: ProducerLoad): Promise<GrowthPoint> {
   const inputs = Array.from({ length: records }, (_, i): PutInput => ({ partitionKey: keys![i % DIFFERENT_KEYS]!, data }))
   const inFlight = Math.max(20_000, streams * shards * RECORDS_AN_AGGREGATE)
   collectGarbage('major')
+  collectGarbage('major')
   const heapBefore = process.memoryUsage().heapUsed
   const startedAt = cpuMs()
   const clock = new VirtualClock()
@@ -55,6 +56,7 @@ export async function producerPoint(load: ProducerLoad): Promise<GrowthPoint> {
   )
   await clock.until(Promise.all(producers.map((producer) => producer.start())), LIMIT_MS)
   const startCpuMs = cpuMs() - startedAt
+  collectGarbage('major')
   collectGarbage('major')
   const heapBytes = process.memoryUsage().heapUsed - heapBefore
   return {

@@ -19,6 +19,9 @@ const BYTES_A_TURN = 64 * MIB
 const LEAST_RECORDS = 8
 const LEAST_RECORDS_READ = 100
 
+/** With fewer shards heap and start are mostly what is needed once, and chance. */
+const LEAST_FOR_ONE = 100
+
 interface Curve {
   readonly axis: 'shards' | 'streams' | 'bytes'
   readonly at: readonly number[]
@@ -122,7 +125,7 @@ function outcome(name: string, { axis }: Curve, points: readonly Measured[], lab
       ns: measured.turns.map((turn) => value(perRecord(turn), measured.at)),
     }))
   const once = (value: (point: GrowthPoint) => number) =>
-    points.map(({ at, point }) => ({ name: label(at), ns: [value(point) / at] }))
+    points.filter(({ at }) => at >= LEAST_FOR_ONE).map(({ at, point }) => ({ name: label(at), ns: [value(point) / at] }))
   const isBytes = axis === 'bytes'
   const measurements: Measurement[] = [
     compared(

@@ -17,7 +17,7 @@ const WINDOW_MS = 5000
 /** From the last shard's start: everybody has read, and renewed, more than once. */
 const SETTLE_MS = 5000
 const PROFILE_MS = 5000
-const PATIENCE_MS = 120_000
+const PATIENCE_MS = 600_000
 const PUT_RECORDS = 500
 
 const PERCENT: Unit = { name: '% of a core', of: (share) => share * 100 }

@@ -30,26 +30,28 @@ export interface PlotPoint {
 }
 
 const WIDTH = 760
-const HEIGHT = 420
+const HEIGHT = 430
 const LEFT = 86
 const RIGHT = 110
-const TOP = 56
+const TOP = 66
 const BOTTOM = 62
 const LEAST_DECADES = 2
 const LABEL_APART = 14
+/** From the vertical axis to the first point, so that its value does not stand on the axis' own. */
+const INDENT = 30
 
 /** Its own background, as a page may be dark where the system is light. Series differ by mark and dash too. */
-const STYLE = `text{font:13px system-ui,-apple-system,"Segoe UI",sans-serif;fill:#1f2328}.title{font-size:16px;font-weight:600}.value{font-size:12px}
+const STYLE = `text{font:13px system-ui,-apple-system,"Segoe UI",sans-serif;fill:#1f2328}.title{font-size:16px;font-weight:600}.value{font-size:12px;paint-order:stroke;stroke:#fff;stroke-width:4px}
 .paper{fill:#fff}.grid{stroke:#d8dee4;stroke-width:1}.axis{stroke:#6e7781;stroke-width:1}.line{fill:none;stroke-width:2}.range{stroke-width:1.5}
 .s0{stroke:#0550ae}.m0{fill:#0550ae}.s1{stroke:#bc4c00;stroke-dasharray:7 4}.m1{fill:#bc4c00}.range.s1{stroke-dasharray:none}
-@media (prefers-color-scheme:dark){text{fill:#e6edf3}.paper{fill:#0d1117}.grid{stroke:#30363d}.axis{stroke:#8b949e}.s0{stroke:#79c0ff}.m0{fill:#79c0ff}.s1{stroke:#ffa657}.m1{fill:#ffa657}}`
+@media (prefers-color-scheme:dark){text{fill:#e6edf3}.value{stroke:#0d1117}.paper{fill:#0d1117}.grid{stroke:#30363d}.axis{stroke:#8b949e}.s0{stroke:#79c0ff}.m0{fill:#79c0ff}.s1{stroke:#ffa657}.m1{fill:#ffa657}}`
 
 export function logPlot({ title, description, x, y, series }: LogPlot): string {
   const points = series.flatMap((each) => each.points)
   const xs = [...new Set(points.map((point) => point.x))].sort((a, b) => a - b)
   const [bottom, top] = decades(points.flatMap(({ least, most }) => [least, most]))
   const place = (value: number, from: number, to: number): number => Math.log10(value / from) / Math.log10(to / from)
-  const atX = (value: number): number => round(LEFT + place(value, xs[0]!, xs.at(-1)!) * (WIDTH - LEFT - RIGHT))
+  const atX = (value: number): number => round(LEFT + INDENT + place(value, xs[0]!, xs.at(-1)!) * (WIDTH - LEFT - INDENT - RIGHT))
   const atY = (value: number): number => round(HEIGHT - BOTTOM - place(value, bottom, top) * (HEIGHT - TOP - BOTTOM))
 
   const grid: string[] = []
@@ -88,7 +90,7 @@ export function logPlot({ title, description, x, y, series }: LogPlot): string {
 <style>${STYLE}</style>
 <rect class="paper" width="${WIDTH}" height="${HEIGHT}"/>
 <text class="title" x="16" y="26">${escaped(title)}</text>
-<text x="16" y="${TOP - 10}">${escaped(y.label)}</text>
+<text x="16" y="${TOP - 18}">${escaped(y.label)}</text>
 <text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 16}" text-anchor="middle">${escaped(x.label)}</text>
 ${grid.join('\n')}
 ${lines.join('\n')}
