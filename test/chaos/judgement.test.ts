@@ -4,6 +4,7 @@ import { isStorm, loadOf } from './link-load.js'
 import { memoryUse } from './memory-bound.js'
 
 const MIB = 1024 * 1024
+const MINUTE_MS = 60_000
 
 function load(requests: [number, number], connects: [number, number]): LinkLoad {
   return { requests: { mean: requests[0], peak: requests[1] }, connects: { mean: connects[0], peak: connects[1] } }
@@ -37,10 +38,10 @@ it.each([
   { name: 'not measured', heaps: [], rss: 200, bounded: false },
 ])('memory, $name, is bounded: $bounded', ({ heaps, rss, bounded }) => {
   const sample = { rssBytes: rss * MIB, bufferedBytes: 8 * MIB }
-  const samples = heaps.map((heap, i) => ({ ...sample, at: 10 + i, heapBytes: heap * MIB, collected: true }))
+  const samples = heaps.map((heap, i) => ({ ...sample, at: (10 + i) * MINUTE_MS, heapBytes: heap * MIB, collected: true }))
   const beside = [
-    { ...sample, at: 5, heapBytes: 900 * MIB, rssBytes: 900 * MIB, collected: true },
-    { ...sample, at: 12, heapBytes: 900 * MIB, collected: false },
+    { ...sample, at: 5 * MINUTE_MS, heapBytes: 900 * MIB, rssBytes: 900 * MIB, collected: true },
+    { ...sample, at: 12 * MINUTE_MS, heapBytes: 900 * MIB, collected: false },
   ]
-  expect(memoryUse('app', [...samples, ...beside], 10, 20).isBounded).toBe(bounded)
+  expect(memoryUse('app', [...samples, ...beside], 10 * MINUTE_MS, 20 * MINUTE_MS).isBounded).toBe(bounded)
 })

@@ -18,6 +18,8 @@ const MOST_HEAP_MIB = 120
 /** From the first half of an outage to the second. */
 const MOST_GROWTH = 0.2
 const LEAST_GROWTH_MIB = 6
+/** In a shorter outage records that expire come in few waves, and growth cannot be told from one of them. */
+const STEADY_MS = 120_000
 
 /**
  * Of one app while a service is away: what it has in use must not grow, for whatever is put then has to wait or has failed. Requests that hang
@@ -31,7 +33,7 @@ export function memoryUse(app: string, samples: readonly MemorySample[], from: n
   const [rss, buffered] = [most(({ rssBytes }) => rssBytes), most(({ bufferedBytes }) => bufferedBytes)]
   const half = heaps.length / 2
   const [first, second] = [Math.min(...heaps.slice(0, half)), Math.min(...heaps.slice(half))]
-  const isFlat = second - first <= Math.max(MOST_GROWTH * first, buffered, LEAST_GROWTH_MIB)
+  const isFlat = to - from < STEADY_MS || second - first <= Math.max(MOST_GROWTH * first, buffered, LEAST_GROWTH_MIB)
   return {
     app,
     rssMib: Math.round(rss),

@@ -49,6 +49,17 @@ function* openLeases({ dynamodb, ledger }: World): Iterable<{ readonly shard: Sh
   }
 }
 
+/** Asked again and again: nobody reads ahead beyond its bound. A read is limited in records, so that each shard may have one too much. */
+export function judgeBuffers({ settings, aliveConsumers, kinesis, ledger, violated }: World): void {
+  const most = settings.consumer.maxBufferedBytes
+  if (most === undefined || settings.consumer.retrieval !== 'polling') return
+  const shards = [...ledger.shards].length
+  for (const { process, bufferedBytes = 0 } of aliveConsumers) {
+    if (bufferedBytes > most + shards * kinesis.largestRead)
+      violated(`${process.name} holds ${bufferedBytes} bytes, of ${most} and a read of ${kinesis.largestRead} for each shard`)
+  }
+}
+
 /** Every open shard has a lease with an owner, and no other shard is being read: there is no reason for leases to move. */
 export function hasSettled(world: World): boolean {
   const { kinesis, ledger, streams } = world

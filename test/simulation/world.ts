@@ -103,7 +103,7 @@ export class World {
       if (initialPosition === 'latest' && write.operation === 'PutItem' && !this.#known.has(name)) {
         // The first lease says from when: from here on nothing may be skipped.
         this.#known.add(name)
-        this.ledger.expire(this.time.now, this.ledger.stream(name))
+        this.ledger.skip(this.ledger.stream(name), this.time.now)
       }
       this.truth.landed(write)
     })
@@ -225,7 +225,10 @@ export class World {
     const app = new ProducerApp({
       ...{ process, recordKeys: this.#recordKeys, ledger: this.ledger, violated: this.violated, trace: this.trace },
       ...{ settings: this.settings, keyService: this.keyService },
-      ...{ kinesis: this.kinesis.port(process), variant: producerVariant(randomOf(this.seed, `variant of ${process.name}`)) },
+      ...{
+        kinesis: this.kinesis.port(process),
+        variant: producerVariant(randomOf(this.seed, `variant of ${process.name}`), this.settings),
+      },
     })
     this.trace(`${process.name} starts`)
     this.producers.push(app)
