@@ -14,7 +14,7 @@ export function judgeHandoffs(world: World): void {
   for (const { tenure, since } of truth.asked()) {
     const { worker, leaseKey } = tenure
     const askedMs = time.now - Math.max(since, tenure.takenAt)
-    if (askedMs > patience && !world.isDisturbed(worker, patience))
+    if (askedMs > patience && !world.isDisturbed(worker, patience) && !world.hasStopped(worker))
       violated(`${worker} has not given ${leaseKey} up, for which it was asked ${Math.round(askedMs)} ms ago`)
   }
 }

@@ -88,7 +88,7 @@ export class World {
       fastest: 1 + this.settings.drift,
       now: () => this.time.now,
       isWell: ({ worker, leaseKey, takenAt }) =>
-        !this.isDisturbed(worker, failoverTimeMs * 2) && this.app(worker)!.knowsOf(leaseKey, takenAt),
+        !this.isDisturbed(worker, failoverTimeMs * 2) && this.app(worker)!.knowsOf(leaseKey, takenAt) && !this.hasStopped(worker),
       firstOpen: (leaseKey, checkpoint, sub, createdAt) =>
         this.ledger.firstOpen(leaseKey, checkpoint === 'SHARD_END' ? checkpoint : placeOf(checkpoint, Number(sub)), createdAt)
           ?.put.id,
@@ -151,6 +151,11 @@ export class World {
 
   app(worker: string): FleetMember | undefined {
     return this.consumers.find(({ process }) => process.name === processOf(worker))
+  }
+
+  /** A worker that could not reach the table when it stopped may have left a lease to expire. */
+  hasStopped(worker: string): boolean {
+    return this.app(worker)?.isStopped === true
   }
 
   /** Whether something may have kept this worker from its work within the last `withinMs`. */
