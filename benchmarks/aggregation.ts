@@ -5,6 +5,7 @@ import { type Benchmarks, type Unit, WrongResult } from './rounds.js'
 
 /** So much that an implementation which leaves garbage pays for its collection within the run. */
 const PAYLOAD_BYTES_A_RUN = 20_000_000
+const MOST_RECORDS_A_RUN = 200_000
 const TEN_KEYS = 10
 /** What a record takes besides its data, at most: 18 bytes for a key seen first, tags, lengths and an index. */
 const KEY_AND_FRAMING = 32
@@ -15,10 +16,14 @@ const PAYLOAD: Unit = { name: 'GB/s', of: (ns) => 1024 / ns }
 
 /** Encode and decode aggregates of up to 51,200 bytes. */
 export const aggregation: Benchmarks = {
+  'encode-32b-repeated': () => encoding(new Workload(32, TEN_KEYS), MILLION_RECORDS),
+  'encode-32b-unique': () => encoding(new Workload(32, ALL_DIFFERENT), MILLION_RECORDS),
   'encode-100b-repeated': () => encoding(new Workload(100, TEN_KEYS), MILLION_RECORDS),
   'encode-100b-unique': () => encoding(new Workload(100, ALL_DIFFERENT), MILLION_RECORDS),
   'encode-1kb-repeated': () => encoding(new Workload(1024, TEN_KEYS), PAYLOAD),
   'encode-1kb': () => encoding(new Workload(1024, ALL_DIFFERENT), PAYLOAD),
+  'decode-32b-repeated': () => decoding(new Workload(32, TEN_KEYS), MILLION_RECORDS),
+  'decode-32b': () => decoding(new Workload(32, ALL_DIFFERENT), MILLION_RECORDS),
   'decode-100b-repeated': () => decoding(new Workload(100, TEN_KEYS), MILLION_RECORDS),
   'decode-100b': () => decoding(new Workload(100, ALL_DIFFERENT), MILLION_RECORDS),
   'decode-1kb-repeated': () => decoding(new Workload(1024, TEN_KEYS), PAYLOAD),
@@ -38,7 +43,7 @@ class Workload {
 
   constructor(recordBytes: number, differentKeys: number) {
     this.recordBytes = recordBytes
-    const count = Math.floor(PAYLOAD_BYTES_A_RUN / recordBytes)
+    const count = Math.min(MOST_RECORDS_A_RUN, Math.floor(PAYLOAD_BYTES_A_RUN / recordBytes))
     const random = seededRandom(1)
     const bytes = Buffer.from(Uint8Array.from({ length: count * recordBytes }, () => random() * 256))
     this.#data = Array.from({ length: count }, (_, i) => bytes.subarray(i * recordBytes, (i + 1) * recordBytes))

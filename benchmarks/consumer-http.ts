@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type HttpConsumer, lifionKinesis, ours, type ReadPlace, sdkLoop, type Taker } from './http-consumers.js'
 import { LocalServiceProcess } from './local-service-process.js'
 import { type MarkedData, MarkedRecordsCheck, printOf } from './marked-records.js'
+import { installPeers } from './peers.js'
 import { collectGarbage, compared, inTurns, type Measurement, median, type Unit, WrongResult } from './rounds.js'
 import type { Outcome, Scenarios } from './scenario.js'
 import { cpuMs } from './service-process.js'
@@ -10,7 +11,7 @@ import { StubKinesisProcess } from './stub-kinesis-process.js'
 const SHARDS = 8
 /** Turn that the records say they are of. */
 const CONTENTS = 1
-const RECORDS = 400_000
+const RECORDS = 1_000_000
 /** Of records in an answer, about: what a shard gives in a second. */
 const ANSWER_BYTES = 2 * 1024 * 1024
 /** Far above what any of them takes: what has not come by then does not come any more. */
@@ -23,21 +24,20 @@ const RATE: Unit = { name: 'M records/s', of: (ns) => 1000 / ns }
 export const consumerHttp: Scenarios = {
   'consumer-http-cbor': {
     ofWallClock: false,
-    run: (rounds, progress) => measureConsumers('consumer-http-cbor', consumers({}), rounds, progress),
+    run: (rounds, progress) => measureConsumers('consumer-http-cbor', {}, rounds, progress),
   },
   'consumer-http-json': {
     ofWallClock: false,
-    run: (rounds, progress) => measureConsumers('consumer-http-json', consumers({ wire: { reads: 'json' } }), rounds, progress),
+    run: (rounds, progress) => measureConsumers('consumer-http-json', { wire: { reads: 'json' } }, rounds, progress),
   },
 }
 
 /** Ours first, then the peer that the goal is about. */
-function consumers(options: Parameters<typeof ours>[2]): readonly HttpConsumer[] {
+function consumers(options: Parameters<typeof ours>[2], withLifion: boolean): readonly HttpConsumer[] {
   return [
     ours('eachBatch', eachBatch, options),
-    sdkLoop('stock SDK loop (JSON) + aws-kinesis-agg', false),
-    sdkLoop('the same, HTTP/1.1 keep-alive', true),
-    lifionKinesis('lifion-kinesis'),
+    sdkLoop('stock SDK loop (JSON) + aws-kinesis-agg'),
+    ...(withLifion ? [lifionKinesis('lifion-kinesis')] : []),
     ours('ours, eachRecord', eachRecord, options),
   ]
 }
@@ -59,10 +59,11 @@ interface Turn {
 
 async function measureConsumers(
   name: string,
-  variants: readonly HttpConsumer[],
+  options: Parameters<typeof ours>[2],
   rounds: number,
   progress: (step: string) => void,
 ): Promise<Outcome> {
+  const withoutPeers = await installPeers(progress)
   progress('preparing, services')
   await using kinesis = await StubKinesisProcess.start({ shards: SHARDS, tls: false, delayMs: 0 })
   await using dynamodb = await LocalServiceProcess.start('dynamodb')
@@ -74,9 +75,8 @@ async function measureConsumers(
   }
   let turn = 0
   const act = async <T>(what: string, { name: who }: HttpConsumer, measure: (place: ReadPlace) => Promise<T>): Promise<T> => {
-    const step = (text: string): void => progress(`${text}, ${who}`)
-    step(what)
-    const place = { connection, dynamodbEndpoint: dynamodb.endpoint, stream: 'benchmark', name: `turn-${++turn}`, progress: step }
+    progress(`${what}, ${who}`)
+    const place = { connection, dynamodbEndpoint: dynamodb.endpoint, stream: 'benchmark', name: `turn-${++turn}` }
     try {
       return await measure(place)
     } catch (error) {
@@ -84,7 +84,7 @@ async function measureConsumers(
     }
   }
   const contestants: { readonly consumer: HttpConsumer; readonly expected: number; readonly turns: Turn[] }[] = []
-  for (const consumer of variants) {
+  for (const consumer of consumers(options, withoutPeers === undefined)) {
     const expected = await act('verifying', consumer, (place) => verify(place, consumer))
     contestants.push({ consumer, expected, turns: [] })
   }
@@ -100,7 +100,9 @@ async function measureConsumers(
   })
   return {
     measurements: [measurement('', CPU, ({ cpuNs }) => cpuNs), measurement('-rate', RATE, ({ wallNs }) => wallNs)],
-    report: `${name}: processor time of this process, to the time from the first record to the last\n${cores.join('')}`,
+    report: `${name}: processor time of this process, to the time from the first record to the last\n${cores.join('')}${
+      withoutPeers === undefined ? '' : `  without lifion-kinesis: ${withoutPeers}\n`
+    }`,
   }
 }
 

@@ -4,7 +4,6 @@ import { Consumer, type ConsumerOptions, type RunHandlers } from '@shardwise/con
 import { deaggregateSdkRecords } from './aggregate-codec.js'
 import { clockFaster } from './fast-clock.js'
 import type { Connection } from './http-place.js'
-import { keepAliveHandler } from './http-producers.js'
 import type { MarkedData } from './marked-records.js'
 import { peer } from './peers.js'
 
@@ -15,7 +14,6 @@ export interface ReadPlace {
   readonly stream: string
   /** Of the turn: an application, a consumer group. */
   readonly name: string
-  readonly progress: (step: string) => void
 }
 
 /** Takes what a consumer found. */
@@ -61,11 +59,11 @@ export function ours(name: string, handlers: (taker: Taker) => RunHandlers, opti
 }
 
 /** The loop that the SDK's users write: an iterator for each shard, and GetRecords after GetRecords. All shards at a time. */
-export function sdkLoop(name: string, keepAlive: boolean): HttpConsumer {
+export function sdkLoop(name: string): HttpConsumer {
   return {
     name,
     async read({ connection, stream }, taker) {
-      const client = new KinesisClient({ ...connection, ...(keepAlive && { requestHandler: keepAliveHandler() }) })
+      const client = new KinesisClient(connection)
       const { Shards: shards = [] } = await client.send(new ListShardsCommand({ StreamName: stream }))
       const readShard = async (ShardId: string): Promise<void> => {
         const from = { StreamName: stream, ShardId, ShardIteratorType: 'TRIM_HORIZON' } as const
@@ -106,8 +104,8 @@ interface LifionKinesis {
 export function lifionKinesis(name: string): HttpConsumer {
   return {
     name,
-    async read({ connection, dynamodbEndpoint, stream, name: consumerGroup, progress }, taker) {
-      const Kinesis = await peer<new (options: object) => LifionKinesis>('lifion-kinesis', progress)
+    async read({ connection, dynamodbEndpoint, stream, name: consumerGroup }, taker) {
+      const Kinesis = peer<new (options: object) => LifionKinesis>('lifion-kinesis')
       const consumer = new Kinesis({
         ...{ ...connection, streamName: stream, consumerGroup, createStreamIfNeeded: false },
         ...{ initialPositionInStream: 'TRIM_HORIZON', shouldDeaggregate: true, pollDelay: 0 },

@@ -1,8 +1,10 @@
+import type { Writable } from 'node:stream'
 import { KinesisClient, PutRecordsCommand, type PutRecordsRequestEntry } from '@aws-sdk/client-kinesis'
 import { Producer, type ProducerOptions } from '@shardwise/producer'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
 import { AGGREGATE_BYTES, type KeyedRecord } from './aggregate-codec.js'
 import type { PutPlace } from './http-place.js'
+import { peer } from './peers.js'
 import { byOffers, hashKeyOf, type PeerAggregate, PeerAggregates, PeerRouter, REQUEST_BYTES } from './producer.js'
 
 /** Requests that each peer has under way at a time. */
@@ -14,13 +16,13 @@ export interface HttpProducer {
   readonly name: string
   /** In one turn: enough for its time to be measured. */
   readonly records: number
-  /** Untimed: what an application has done before its first record. */
-  open(place: PutPlace): Promise<OpenProducer>
+  /** Untimed: what an application has done before its first record, and bringing the records into the form that is asked for. */
+  open(place: PutPlace, records: readonly KeyedRecord[]): Promise<OpenProducer>
 }
 
 export interface OpenProducer {
   /** Resolves to how many records the service has acknowledged. */
-  putAll(records: readonly KeyedRecord[]): Promise<number>
+  putAll(): Promise<number>
   close(): Promise<void>
 }
 
@@ -28,10 +30,10 @@ export function ours(name: string, records: number, options: Partial<ProducerOpt
   return {
     name,
     records,
-    async open({ connection, stream, shardRatePercent }) {
+    async open({ connection, stream, shardRatePercent }, all) {
       const producer = new Producer({ ...connection, stream, shardRatePercent, ...options })
       await producer.start()
-      return { putAll: (all) => byOffers(producer, all), close: () => producer.close() }
+      return { putAll: () => byOffers(producer, all), close: () => producer.close() }
     },
   }
 }
@@ -41,9 +43,9 @@ export function stockSdk(name: string, records: number, keepAlive: boolean): Htt
   return {
     name,
     records,
-    async open(place) {
+    async open(place, all) {
       const client = sdkClient(place, keepAlive)
-      const putAll = async (all: readonly KeyedRecord[]): Promise<number> => {
+      const putAll = async (): Promise<number> => {
         const batches: Batch[] = []
         for (let from = 0; from < all.length; from += MAX_BATCH) {
           const entries = all
@@ -63,12 +65,68 @@ export function aggregatesBySdk(name: string, records: number): HttpProducer {
   return {
     name,
     records,
-    async open(place) {
+    async open(place, all) {
       const client = sdkClient(place, true)
       const router = new PeerRouter(place.shards)
-      const putAll = (all: readonly KeyedRecord[]): Promise<number> =>
-        sendAll(client, place.stream, aggregateBatches(all, router))
+      const putAll = (): Promise<number> => sendAll(client, place.stream, aggregateBatches(all, router))
       return { putAll, close: async () => client.destroy() }
+    },
+  }
+}
+
+/** Of version 2 of the SDK, as far as the writable calls it. */
+interface KinesisV2 {
+  putRecords(input: object, done: (error: Error | null, output: { Records: { SequenceNumber?: string }[] }) => void): void
+}
+
+/**
+ * `aws-kinesis-writable` as its README says, but with batches of 500 in place of ten. It tells nobody what was acknowledged and has no
+ * backpressure: both are taken from the client that it is given, the one that it would make itself.
+ */
+export function kinesisWritable(name: string, records: number): HttpProducer {
+  return {
+    name,
+    records,
+    async open({ connection, stream: streamName }, all) {
+      const KinesisStream = peer<new (options: object) => Writable>('aws-kinesis-writable')
+      const { Kinesis } = peer<{ readonly Kinesis: new (options: object) => KinesisV2 }>('aws-sdk')
+      const client = new Kinesis({ region: connection.region, endpoint: connection.endpoint, ...connection.credentials })
+      const parsed = all.map(({ partitionKey, data }) => ({ partitionKey, value: JSON.parse(data.toString()) as object }))
+      const keys = new Map(parsed.map(({ partitionKey, value }) => [value, partitionKey]))
+      let delivered = 0
+      let inFlight = 0
+      let answered: () => void = () => {}
+      const kinesis: KinesisV2 = {
+        putRecords(input, done) {
+          inFlight++
+          client.putRecords(input, (error, output) => {
+            inFlight--
+            if (error === null) for (const { SequenceNumber } of output.Records) if (SequenceNumber !== undefined) delivered++
+            done(error, output)
+            answered()
+          })
+        },
+      }
+      const stream = new KinesisStream({
+        ...{ streamName, objectMode: true, partitionKey: (value: object) => keys.get(value), kinesis },
+        buffer: { length: MAX_BATCH },
+      })
+      const below = async (most: number): Promise<void> => {
+        while (inFlight > most) {
+          await new Promise<void>((resolve) => {
+            answered = resolve
+          })
+        }
+      }
+      const putAll = async (): Promise<number> => {
+        for (const { value } of parsed) {
+          stream.write(value)
+          if (inFlight >= IN_FLIGHT) await below(IN_FLIGHT - 1)
+        }
+        await below(0)
+        return delivered
+      }
+      return { putAll, close: async () => void stream.destroy() }
     },
   }
 }
@@ -103,12 +161,8 @@ interface Batch {
 
 function sdkClient({ connection }: PutPlace, keepAlive: boolean): KinesisClient {
   if (!keepAlive) return new KinesisClient(connection)
-  return new KinesisClient({ ...connection, requestHandler: keepAliveHandler() })
-}
-
-export function keepAliveHandler(): NodeHttpHandler {
   const agent = { keepAlive: true, maxSockets: 64 }
-  return new NodeHttpHandler({ httpAgent: agent, httpsAgent: agent })
+  return new KinesisClient({ ...connection, requestHandler: new NodeHttpHandler({ httpAgent: agent, httpsAgent: agent }) })
 }
 
 /** So many requests at a time; entries that were refused go again. */

@@ -11,18 +11,23 @@ interface Lock {
 }
 
 /**
- * A package that is no dependency of this repository, as it brings version 2 of the AWS SDK with it (119 MB, at its end of life): what
- * benchmarks/peers/package-lock.json pins is installed when it is first asked for, without running its scripts. Throws an error that says
- * why where that does not work.
+ * Packages that are no dependencies of this repository, as they bring version 2 of the AWS SDK with them (119 MB, at its end of life): what
+ * benchmarks/peers/package-lock.json pins is installed unless it is there, without running its scripts. Resolves to why that does not work,
+ * or to undefined when all are there.
  */
-export async function peer<Module>(name: string, progress: (step: string) => void): Promise<Module> {
+export async function installPeers(progress: (step: string) => void): Promise<string | undefined> {
   const pinned = lockOf('package-lock.json')
   const installed = lockOf('node_modules/.package-lock.json')
   const missing = Object.entries(pinned).some(([path, { version }]) => path !== '' && installed[path]?.version !== version)
-  if (missing) {
-    progress('preparing, installing benchmarks/peers')
-    await npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'])
-  }
+  if (!missing) return undefined
+  progress('preparing, installing benchmarks/peers')
+  return npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'])
+}
+
+/** One of them, once they are installed. */
+export function peer<Module>(name: string): Module {
+  // Its note that it is at its end would stand between the lines.
+  process.env.AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE = '1'
   return createRequire(new URL('package.json', FOLDER))(name) as Module
 }
 
@@ -31,7 +36,7 @@ function lockOf(file: string): Lock['packages'] {
   return existsSync(url) ? (JSON.parse(readFileSync(url, 'utf8')) as Lock).packages : {}
 }
 
-async function npm(args: readonly string[]): Promise<void> {
+async function npm(args: readonly string[]): Promise<string | undefined> {
   // npm.cmd needs a shell.
   const child = spawn('npm', args, {
     cwd: fileURLToPath(FOLDER),
@@ -43,5 +48,5 @@ async function npm(args: readonly string[]): Promise<void> {
     output += chunk
   })
   const [code] = (await once(child, 'close')) as [number | null]
-  if (code !== 0) throw new Error(`npm ci in benchmarks/peers failed (exit code ${code}): ${output.trim().slice(0, 300)}`)
+  return code === 0 ? undefined : `npm ci in benchmarks/peers failed (exit code ${code}): ${output.trim().slice(0, 300)}`
 }

