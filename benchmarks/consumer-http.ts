@@ -1,7 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Elsewhere } from './elsewhere.js'
 import { type HttpConsumer, lifionKinesis, ours, type ReadPlace, sdkLoop, type Taker } from './http-consumers.js'
+import { placeElsewhere } from './http-place.js'
+import { ours as ourProducer } from './http-producers.js'
 import { LocalServiceProcess } from './local-service-process.js'
-import { type MarkedData, MarkedRecordsCheck, printOf } from './marked-records.js'
+import { type MarkedData, MarkedRecordsCheck, markedRecords, printOf } from './marked-records.js'
 import { installPeers } from './peers.js'
 import { collectGarbage, compared, inTurns, type Measurement, median, type Unit, WrongResult } from './rounds.js'
 import type { Outcome, Scenarios } from './scenario.js'
@@ -23,12 +26,12 @@ const RATE: Unit = { name: 'M records/s', of: (ns) => 1000 / ns }
 /** Consumers over loopback HTTP, from the beginning of a stream to its end. What the processes of Kinesis and DynamoDB do is not counted. */
 export const consumerHttp: Scenarios = {
   'consumer-http-cbor': {
-    ofWallClock: false,
-    run: (rounds, progress) => measureConsumers('consumer-http-cbor', {}, rounds, progress),
+    ...{ ofWallClock: false, anywhere: true },
+    run: (...how) => measureConsumers('consumer-http-cbor', {}, ...how),
   },
   'consumer-http-json': {
-    ofWallClock: false,
-    run: (rounds, progress) => measureConsumers('consumer-http-json', { wire: { reads: 'json' } }, rounds, progress),
+    ...{ ofWallClock: false, anywhere: true },
+    run: (...how) => measureConsumers('consumer-http-json', { wire: { reads: 'json' } }, ...how),
   },
 }
 
@@ -62,21 +65,16 @@ async function measureConsumers(
   options: Parameters<typeof ours>[2],
   rounds: number,
   progress: (step: string) => void,
+  elsewhere?: Elsewhere,
 ): Promise<Outcome> {
   const withoutPeers = await installPeers(progress)
   progress('preparing, services')
-  await using kinesis = await StubKinesisProcess.start({ shards: SHARDS, tls: false, delayMs: 0 })
   await using dynamodb = await LocalServiceProcess.start('dynamodb')
-  await kinesis.fill({ turn: CONTENTS, records: RECORDS, answerBytes: ANSWER_BYTES })
-  const connection = {
-    region: 'us-east-1',
-    endpoint: kinesis.endpoint,
-    credentials: { accessKeyId: 'AKID', secretAccessKey: 'secret' },
-  }
+  await using source = elsewhere === undefined ? await filledStub() : await filledElsewhere(elsewhere)
   let turn = 0
-  const act = async <T>(what: string, { name: who }: HttpConsumer, measure: (place: ReadPlace) => Promise<T>): Promise<T> => {
+  const act = async <T>(what: string, { name: who }: HttpConsumer, measure: (place: FilledPlace) => Promise<T>): Promise<T> => {
     progress(`${what}, ${who}`)
-    const place = { connection, dynamodbEndpoint: dynamodb.endpoint, stream: 'benchmark', name: `turn-${++turn}` }
+    const place = { ...source, dynamodbEndpoint: dynamodb.endpoint, name: `turn-${++turn}` }
     try {
       return await measure(place)
     } catch (error) {
@@ -106,6 +104,37 @@ async function measureConsumers(
   }
 }
 
+type FilledPlace = ReadPlace & { readonly records: number }
+type Source = Pick<FilledPlace, 'connection' | 'stream' | 'limited' | 'records'> & AsyncDisposable
+
+async function filledStub(): Promise<Source> {
+  const stub = await StubKinesisProcess.start({ shards: SHARDS, tls: false, delayMs: 0 })
+  await stub.fill({ turn: CONTENTS, records: RECORDS, answerBytes: ANSWER_BYTES })
+  const credentials = { accessKeyId: 'AKID', secretAccessKey: 'secret' }
+  return {
+    connection: { region: 'us-east-1', endpoint: stub.endpoint, credentials },
+    ...{ stream: 'benchmark', limited: false, records: RECORDS },
+    [Symbol.asyncDispose]: () => stub[Symbol.asyncDispose](),
+  }
+}
+
+/** What a producer of ours has put there, looked at once. */
+async function filledElsewhere(elsewhere: Elsewhere): Promise<Source> {
+  const place = await placeElsewhere(elsewhere)
+  const records = RECORDS / place.fewer
+  try {
+    await place.expect(CONTENTS, records)
+    const producer = await ourProducer('offer', records).open(place, markedRecords(CONTENTS, records))
+    await producer.putAll()
+    await producer.close()
+    await place.examine()
+  } catch (error) {
+    await place[Symbol.asyncDispose]()
+    throw error
+  }
+  return { ...elsewhere, limited: true, records, [Symbol.asyncDispose]: () => place[Symbol.asyncDispose]() }
+}
+
 interface Taken extends Taker {
   count: number
   sum: number
@@ -114,7 +143,7 @@ interface Taken extends Taker {
 }
 
 /** `look` sees each record. */
-function taken(look?: (partitionKey: string, data: MarkedData) => void): Taken {
+function taken(records: number, look?: (partitionKey: string, data: MarkedData) => void): Taken {
   let resolve: () => void = () => {}
   const found: Taken = {
     count: 0,
@@ -128,7 +157,7 @@ function taken(look?: (partitionKey: string, data: MarkedData) => void): Taken {
       if (found.count === 0) found.firstAt = performance.now()
       look?.(partitionKey, data)
       found.sum += printOf(partitionKey, data)
-      if (++found.count !== RECORDS) return
+      if (++found.count !== records) return
       found.lastAt = performance.now()
       resolve()
     },
@@ -136,20 +165,20 @@ function taken(look?: (partitionKey: string, data: MarkedData) => void): Taken {
   return found
 }
 
-async function readAll(place: ReadPlace, consumer: HttpConsumer, found: Taken): Promise<void> {
+async function readAll(place: FilledPlace, consumer: HttpConsumer, found: Taken): Promise<void> {
   const patience = new AbortController()
   const tooLate = delay(PATIENCE_MS, undefined, { signal: patience.signal }).then(() => {
-    throw new WrongResult(`${found.count} of ${RECORDS} records came within ${PATIENCE_MS / 1000} s`)
+    throw new WrongResult(`${found.count} of ${place.records} records came within ${PATIENCE_MS / 1000} s`)
   })
   await Promise.race([consumer.read(place, found), tooLate]).finally(() => patience.abort())
-  if (found.count !== RECORDS) throw new WrongResult(`${found.count} records came out of ${RECORDS}`)
+  if (found.count !== place.records) throw new WrongResult(`${found.count} records came out of ${place.records}`)
 }
 
 /** Each record is examined. Resolves to the sum that belongs to them in the form in which this consumer gives them. */
-async function verify(place: ReadPlace, consumer: HttpConsumer): Promise<number> {
-  const check = new MarkedRecordsCheck(CONTENTS, RECORDS)
+async function verify(place: FilledPlace, consumer: HttpConsumer): Promise<number> {
+  const check = new MarkedRecordsCheck(CONTENTS, place.records)
   let wrong: unknown
-  const found = taken((partitionKey, data) => {
+  const found = taken(place.records, (partitionKey, data) => {
     try {
       check.take(partitionKey, data)
     } catch (error) {
@@ -164,13 +193,13 @@ async function verify(place: ReadPlace, consumer: HttpConsumer): Promise<number>
 }
 
 /** From the making of the consumer until it is closed, leases and all; the rate from the first record to the last. */
-async function measureTurn(place: ReadPlace, consumer: HttpConsumer, expected: number): Promise<Turn> {
+async function measureTurn(place: FilledPlace, consumer: HttpConsumer, expected: number): Promise<Turn> {
   collectGarbage('major')
-  const found = taken()
+  const found = taken(place.records)
   const cpuBefore = cpuMs()
   await readAll(place, consumer, found)
   const cpu = cpuMs() - cpuBefore
   if (found.sum !== expected) throw new WrongResult('a timed run gave something else than the run that was verified')
-  const each = 1e6 / RECORDS
+  const each = 1e6 / place.records
   return { cpuNs: cpu * each, wallNs: (found.lastAt - found.firstAt) * each }
 }

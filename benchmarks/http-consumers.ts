@@ -2,8 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { GetRecordsCommand, GetShardIteratorCommand, KinesisClient, ListShardsCommand } from '@aws-sdk/client-kinesis'
 import { Consumer, type ConsumerOptions, type RunHandlers } from '@shardwise/consumer'
 import { deaggregateSdkRecords } from './aggregate-codec.js'
+import type { Connection } from './elsewhere.js'
 import { clockFaster } from './fast-clock.js'
-import type { Connection } from './http-place.js'
 import type { MarkedData } from './marked-records.js'
 import { peer } from './peers.js'
 
@@ -12,6 +12,8 @@ export interface ReadPlace {
   readonly connection: Connection
   readonly dynamodbEndpoint: string
   readonly stream: string
+  /** A shard's limits hold: five reads and 2 MiB a second. */
+  readonly limited: boolean
   /** Of the turn: an application, a consumer group. */
   readonly name: string
 }
@@ -36,15 +38,17 @@ export interface HttpConsumer {
  * reads and 2 MiB a second that a shard gives. What must go by real time, leases and answers, is given as much longer.
  */
 const FASTER = 10
+/** Between two reads of a shard by those who do not keep its limits by themselves. */
+const READ_PAUSE_MS = 250
 const CLOCK = clockFaster(FASTER)
 
 export function ours(name: string, handlers: (taker: Taker) => RunHandlers, options: Partial<ConsumerOptions>): HttpConsumer {
   return {
     name,
-    async read({ connection, dynamodbEndpoint, stream, name: applicationName }, taker) {
+    async read({ connection, dynamodbEndpoint, stream, limited, name: applicationName }, taker) {
       const consumer = new Consumer({
-        ...{ ...connection, dynamodbEndpoint, stream, applicationName, initialPosition: 'trim-horizon', clock: CLOCK },
-        ...{ failoverTimeMs: 10_000 * FASTER, idleTimeBetweenReadsMs: 500 * FASTER },
+        ...{ ...connection, dynamodbEndpoint, stream, applicationName, initialPosition: 'trim-horizon' },
+        ...(!limited && { clock: CLOCK, failoverTimeMs: 10_000 * FASTER, idleTimeBetweenReadsMs: 500 * FASTER }),
         ...options,
       })
       const running = consumer.run(handlers(taker))
@@ -62,7 +66,7 @@ export function ours(name: string, handlers: (taker: Taker) => RunHandlers, opti
 export function sdkLoop(name: string): HttpConsumer {
   return {
     name,
-    async read({ connection, stream }, taker) {
+    async read({ connection, stream, limited }, taker) {
       const client = new KinesisClient(connection)
       const { Shards: shards = [] } = await client.send(new ListShardsCommand({ StreamName: stream }))
       const readShard = async (ShardId: string): Promise<void> => {
@@ -77,6 +81,7 @@ export function sdkLoop(name: string): HttpConsumer {
           deaggregateSdkRecords(Records as readonly { readonly Data: Uint8Array }[], (key, data) => taker.take(key, data))
           iterator = NextShardIterator
           behind = MillisBehindLatest !== 0
+          if (limited) await delay(READ_PAUSE_MS)
         }
       }
       try {
@@ -104,11 +109,11 @@ interface LifionKinesis {
 export function lifionKinesis(name: string): HttpConsumer {
   return {
     name,
-    async read({ connection, dynamodbEndpoint, stream, name: consumerGroup }, taker) {
+    async read({ connection, dynamodbEndpoint, stream, limited, name: consumerGroup }, taker) {
       const Kinesis = peer<new (options: object) => LifionKinesis>('lifion-kinesis')
       const consumer = new Kinesis({
         ...{ ...connection, streamName: stream, consumerGroup, createStreamIfNeeded: false },
-        ...{ initialPositionInStream: 'TRIM_HORIZON', shouldDeaggregate: true, pollDelay: 0 },
+        ...{ initialPositionInStream: 'TRIM_HORIZON', shouldDeaggregate: true, pollDelay: limited ? READ_PAUSE_MS : 0 },
         dynamoDb: { ...connection, endpoint: dynamodbEndpoint, tableName: `state-${consumerGroup}` },
       })
       const failed = new Promise<never>((_, reject) => consumer.on('error', reject))

@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
 import { KinesisClient, PutRecordsCommand, type PutRecordsRequestEntry } from '@aws-sdk/client-kinesis'
 import { Producer, type ProducerOptions } from '@shardwise/producer'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
@@ -10,6 +11,8 @@ import { byOffers, hashKeyOf, type PeerAggregate, PeerAggregates, PeerRouter, RE
 /** Requests that each peer has under way at a time. */
 const IN_FLIGHT = 8
 const MAX_BATCH = 500
+/** Before what a shard refused goes again. The stub refuses nothing. */
+const REFUSED_PAUSE_MS = 100
 
 /** One way to bring records to Kinesis. */
 export interface HttpProducer {
@@ -189,6 +192,7 @@ async function deliver(client: KinesisClient, stream: string, batch: Batch): Pro
       if (SequenceNumber === undefined) refused.add(i)
       else delivered += counts?.[i] ?? 1
     }
+    if (refused.size > 0) await delay(REFUSED_PAUSE_MS)
     entries = entries.filter((_, i) => refused.has(i))
     counts = counts?.filter((_, i) => refused.has(i))
   }

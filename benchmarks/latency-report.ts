@@ -25,7 +25,10 @@ function parts(contestants: readonly Contestant[]): string {
     median(turns.map((turn) => quantileOf(values(turn), quantile))).toFixed(1)
   const rows = contestants.map(({ name, turns }) => {
     const pair = (values: (turn: LatencyTurn) => Float64Array): string[] => [of(turns, values, 0.5), of(turns, values, 0.99)]
-    const share = (values: (turn: LatencyTurn) => number): string => `${(median(turns.map(values)) * 100).toFixed(0)} %`
+    const share = (values: (turn: LatencyTurn) => number): string => {
+      const part = median(turns.map(values))
+      return Number.isNaN(part) ? '?' : `${(part * 100).toFixed(0)} %`
+    }
     return [
       name,
       ...pair(({ totalMs }) => totalMs),

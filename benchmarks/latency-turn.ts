@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Consumer, type ConsumerOptions } from '@shardwise/consumer'
 import { seededRandom } from '@shardwise/core/random'
 import { Producer } from '@shardwise/producer'
+import type { Connection } from './elsewhere.js'
 import { Contents, LatencyTally } from './latency-tally.js'
 import type { LocalServiceProcess } from './local-service-process.js'
 import { OpenLoop } from './open-loop.js'
@@ -24,7 +25,9 @@ export interface LatencyLoad {
 
 /** Where producers put and consumers read. */
 export interface LatencyPlace {
-  readonly kinesis: LocalServiceProcess
+  readonly connection: Connection
+  /** Processor time of the service's process so far; NaN where it is none of ours. */
+  kinesisCpuMs(): Promise<number>
   /** Has the leases. */
   readonly dynamodb: LocalServiceProcess
   readonly stream: string
@@ -51,7 +54,7 @@ export function quantileOf(ascending: Float64Array, quantile: number): number {
 /** A consumer of its own reads what a producer of its own puts, and everything is verified before a figure comes out. */
 export async function latencyTurn(
   turn: number,
-  { kinesis, dynamodb, stream, hashKeys }: LatencyPlace,
+  { connection, kinesisCpuMs, dynamodb, stream, hashKeys }: LatencyPlace,
   { shards, perSecond, lastsMs, lingerMs }: LatencyLoad,
   applicationName: string,
   options: Partial<ConsumerOptions>,
@@ -60,9 +63,9 @@ export async function latencyTurn(
   const contents = new Contents(turn, RECORD_BYTES, FILL)
   // One to each shard before the load: once they are handled, each shard is being read.
   const tally = new LatencyTally(contents, shards + load.length)
-  const producer = new Producer({ ...ACCOUNT, endpoint: kinesis.endpoint, stream, lingerMs })
+  const producer = new Producer({ ...connection, stream, lingerMs })
   const consumer = new Consumer({
-    ...{ ...ACCOUNT, endpoint: kinesis.endpoint, dynamodbEndpoint: dynamodb.endpoint, stream, applicationName },
+    ...{ ...connection, dynamodbEndpoint: dynamodb.endpoint, stream, applicationName },
     ...{ initialPosition: 'trim-horizon', ...options },
   })
   let fail: (error: Error) => void = () => {}
@@ -90,7 +93,7 @@ export async function latencyTurn(
     await handledAll(shards)
     collectGarbage('major')
     const cpu = process.cpuUsage()
-    const [kinesisCpuMs, dynamodbCpuMs] = [await kinesis.cpuMs(), await dynamodb.cpuMs()]
+    const [kinesisBefore, dynamodbBefore] = [await kinesisCpuMs(), await dynamodb.cpuMs()]
     const startedAt = performance.now()
     const wallOffset = Date.now() - startedAt
     await load.run(startedAt, (i) => put(shards + i, load.shard[i]!))
@@ -98,8 +101,8 @@ export async function latencyTurn(
     const { user, system } = process.cpuUsage(cpu)
     const cores = {
       ours: (user + system) / 1000 / tookMs,
-      kinesis: ((await kinesis.cpuMs()) - kinesisCpuMs) / tookMs,
-      dynamodb: ((await dynamodb.cpuMs()) - dynamodbCpuMs) / tookMs,
+      kinesis: ((await kinesisCpuMs()) - kinesisBefore) / tookMs,
+      dynamodb: ((await dynamodb.cpuMs()) - dynamodbBefore) / tookMs,
     }
     await handledAll(shards + load.length)
     await producer.flush()

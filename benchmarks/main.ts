@@ -4,26 +4,43 @@ import { cpus, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { aggregation } from './aggregation.js'
 import { consumerHttp } from './consumer-http.js'
+import { type Elsewhere, elsewhereOf } from './elsewhere.js'
+import { fleetDepartures } from './fleet-departures.js'
 import { getRecordsBody } from './getrecords-body.js'
+import { growth } from './growth.js'
+import { idleShards } from './idle-shards.js'
 import { keyToShard } from './key-to-shard.js'
+import { leaseCost } from './lease-cost.js'
 import { producer } from './producer.js'
 import { producerHttp } from './producer-http.js'
 import { profile, profileTable } from './profile.js'
+import { putAckLatency } from './put-ack-latency.js'
 import { putHandlerLatency } from './put-handler-latency.js'
 import { jsonLine, table } from './report.js'
+import { request } from './request.js'
 import { type Benchmarks, LEAST_ROUNDS, type Measurement, measure, type Timer, WrongResult } from './rounds.js'
 import type { Scenarios } from './scenario.js'
+import { UsageError } from './usage-error.js'
 
 const EXIT_WRONG_RESULT = 1
 const EXIT_USAGE = 2
 const MOST_ROUNDS = 1000
 const RESULTS = new URL('results/', import.meta.url)
 
-const benchmarks: Benchmarks = { ...aggregation, ...getRecordsBody, ...keyToShard, ...producer }
-const scenarios: Scenarios = { ...producerHttp, ...consumerHttp, ...putHandlerLatency }
+const benchmarks: Benchmarks = { ...aggregation, ...getRecordsBody, ...keyToShard, ...producer, ...request }
+const scenarios: Scenarios = {
+  ...producerHttp,
+  ...consumerHttp,
+  ...putAckLatency,
+  ...putHandlerLatency,
+  ...idleShards,
+  ...leaseCost,
+  ...fleetDepartures,
+  ...growth,
+}
 const allNames = [...Object.keys(benchmarks), ...Object.keys(scenarios)]
 
-const USAGE = `npm run bench -- [NAME...] [--rounds N] [--cpu] [--json] [--profile]
+const USAGE = `npm run bench -- [NAME...] [--rounds N] [--cpu] [--json] [--profile] [--endpoint URL --region R --stream NAME]
 
   NAME        which benchmarks to run, by name or by what names begin with, as in 'producer' (default: all):
               ${allNames.join('\n              ')}
@@ -31,12 +48,10 @@ const USAGE = `npm run bench -- [NAME...] [--rounds N] [--cpu] [--json] [--profi
   --cpu       measure processor time (of all threads of this process) in place of the wall clock: for a machine that does other work
   --json      print the result as a JSON array on the last line, and keep it with every round's times in benchmarks/results/
   --profile   instead of the times: what the first variant allocates for each operation, and which functions take its time
+  --endpoint URL --region R --stream NAME
+              measure those over HTTP against another Kinesis, on a stream that is made, and deleted at the end; there must be none of that name.
+              Credentials are those that the AWS SDK finds. Against AWS itself only with SHARDWISE_AWS=1, and at your own cost
 `
-
-/** The command line is not usable. The message names the argument, the rule and what was given. */
-class UsageError extends Error {
-  override readonly name = 'UsageError'
-}
 
 interface Choice {
   readonly names: readonly string[]
@@ -44,14 +59,18 @@ interface Choice {
   readonly timer: Timer
   readonly json: boolean
   readonly profile: boolean
+  readonly elsewhere: Elsewhere | undefined
 }
 
-function parseChoice(args: readonly string[]): Choice | 'help' {
+async function parseChoice(args: readonly string[]): Promise<Choice | 'help'> {
   const options = {
     rounds: { type: 'string' },
     cpu: { type: 'boolean' },
     json: { type: 'boolean' },
     profile: { type: 'boolean' },
+    endpoint: { type: 'string' },
+    region: { type: 'string' },
+    stream: { type: 'string' },
     help: { type: 'boolean', short: 'h' },
   } as const
   let parsed: ReturnType<typeof parseArgs<{ options: typeof options; allowPositionals: true }>>
@@ -71,20 +90,26 @@ function parseChoice(args: readonly string[]): Choice | 'help' {
   if (!Number.isInteger(rounds) || rounds < LEAST_ROUNDS || rounds > MOST_ROUNDS) {
     throw new UsageError(`--rounds must be a whole number from ${LEAST_ROUNDS} to ${MOST_ROUNDS}, got '${values.rounds}'`)
   }
-  const narrows = values.profile === true ? '--profile' : values.cpu === true ? '--cpu' : undefined
-  const suits = (name: string): boolean => {
-    if (name in benchmarks) return true
-    return narrows === undefined || (narrows === '--cpu' && !scenarios[name]!.ofWallClock)
+  const elsewhere = await elsewhereOf(values, process.env)
+  /** The option that this benchmark does not take. */
+  const unsuitedTo = (name: string): string | undefined => {
+    const scenario = scenarios[name]
+    if (scenario === undefined) return elsewhere === undefined ? undefined : '--endpoint'
+    if (values.profile === true) return '--profile'
+    if (values.cpu === true && scenario.ofWallClock) return '--cpu'
+    return elsewhere !== undefined && scenario.anywhere !== true ? '--endpoint' : undefined
   }
-  const all = allNames.filter(suits)
+  const all = allNames.filter((name) => unsuitedTo(name) === undefined)
   const names = positionals.length === 0 ? all : [...new Set(chosen)]
   if (values.profile === true && (values.json === true || values.cpu === true || values.rounds !== undefined)) {
     throw new UsageError('--profile takes none of --rounds, --cpu and --json: its figures are no measurement of speed')
   }
-  const unsuited = names.find((name) => !suits(name))
-  if (unsuited !== undefined) throw new UsageError(`${narrows} is not for '${unsuited}'`)
+  for (const name of names) {
+    const option = unsuitedTo(name)
+    if (option !== undefined) throw new UsageError(`${option} is not for '${name}'`)
+  }
   const timer = values.cpu === true ? 'cpu' : 'wall'
-  return { names, rounds, timer, json: values.json === true, profile: values.profile === true }
+  return { names, rounds, timer, json: values.json === true, profile: values.profile === true, elsewhere }
 }
 
 async function profileAll({ names }: Choice): Promise<void> {
@@ -92,7 +117,7 @@ async function profileAll({ names }: Choice): Promise<void> {
   process.stdout.write(`Node ${process.version}. What each variant produced was verified first.\n`)
 }
 
-async function runAll({ names, rounds, timer, json }: Choice): Promise<void> {
+async function runAll({ names, rounds, timer, json, elsewhere }: Choice): Promise<void> {
   const startedAt = new Date().toISOString()
   const measurements: Measurement[] = []
   const reports: string[] = []
@@ -106,7 +131,7 @@ async function runAll({ names, rounds, timer, json }: Choice): Promise<void> {
     const scenario = scenarios[name]
     if (scenario === undefined) measurements.push(await measure(name, benchmarks[name]!, { rounds, timer }, progress))
     else {
-      const outcome = await scenario.run(rounds, progress)
+      const outcome = await scenario.run(rounds, progress, elsewhere)
       measurements.push(...outcome.measurements)
       reports.push(outcome.report)
     }
@@ -114,7 +139,7 @@ async function runAll({ names, rounds, timer, json }: Choice): Promise<void> {
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K')
   const machine = { node: process.version, cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length, load: loadavg()[0]! }
   process.stdout.write(`${reports.map((report) => `${report}\n`).join('')}${table(measurements)}
-Median of ${rounds} rounds, by ${timer === 'cpu' ? 'processor time' : 'the wall clock'}; ratios are taken within a round. What every variant produced was verified.
+Median of ${rounds} rounds, by ${timer === 'cpu' ? 'processor time' : 'the wall clock'} where the unit does not say otherwise; ratios are taken within a round. What every variant produced was verified.
 Node ${machine.node}, ${machine.cores} x ${machine.cpu}, load average ${machine.load.toFixed(1)}.
 `)
   if (!json) return
@@ -125,7 +150,7 @@ Node ${machine.node}, ${machine.cores} x ${machine.cpu}, load average ${machine.
 }
 
 try {
-  const choice = parseChoice(process.argv.slice(2))
+  const choice = await parseChoice(process.argv.slice(2))
   if (choice === 'help') process.stdout.write(USAGE)
   else if (choice.profile) await profileAll(choice)
   else await runAll(choice)

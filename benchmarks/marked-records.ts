@@ -70,10 +70,12 @@ export class MarkedRecordsCheck {
   readonly #turn: number
   readonly #seen: Uint8Array
   readonly #keys: readonly string[]
+  readonly #mayRepeat: boolean
   #found = 0
 
-  constructor(turn: number, count: number) {
+  constructor(turn: number, count: number, { mayRepeat = false }: { readonly mayRepeat?: boolean } = {}) {
     this.#turn = turn
+    this.#mayRepeat = mayRepeat
     this.#seen = new Uint8Array(count)
     this.#keys = freshKeys(Math.min(count, DIFFERENT_KEYS), DIFFERENT_KEYS)
   }
@@ -90,8 +92,10 @@ export class MarkedRecordsCheck {
     if (partitionKey !== this.#keys[index % DIFFERENT_KEYS]) {
       throw new WrongResult(`record ${index} came with the key '${partitionKey}'`)
     }
-    if (this.#seen[index] !== 0) {
-      throw new WrongResult(index < this.#seen.length ? `record ${index} came twice` : `record ${index} was not put`)
+    if (index >= this.#seen.length) throw new WrongResult(`record ${index} was not put`)
+    if (this.#seen[index] === 1) {
+      if (this.#mayRepeat) return
+      throw new WrongResult(`record ${index} came twice`)
     }
     this.#seen[index] = 1
     this.#found++

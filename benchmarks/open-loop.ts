@@ -36,12 +36,18 @@ export class OpenLoop {
     return this.dueMs.length
   }
 
-  /** Puts each record at its time, or as soon after it as this process comes to it. `startedAt` and `performance.now` go by one clock. */
-  async run(startedAt: number, put: (index: number) => void): Promise<void> {
+  /**
+   * Puts each record at its time, or as soon after it as this process comes to it, and what `put` returns has resolved. `startedAt` and
+   * `performance.now` go by one clock.
+   */
+  async run(startedAt: number, put: (index: number) => void | Promise<void>): Promise<void> {
     for (let i = 0; i < this.length; ) {
       const waitMs = startedAt + this.dueMs[i]! - performance.now()
       if (waitMs > 0) await delay(waitMs)
-      else put(i++)
+      else {
+        const held = put(i++)
+        if (held !== undefined) await held
+      }
     }
   }
 }

@@ -1,4 +1,5 @@
-import { type PutPlace, stubPlace } from './http-place.js'
+import type { Elsewhere } from './elsewhere.js'
+import { type Counts, type PutPlace, placeElsewhere, stubPlace } from './http-place.js'
 import { aggregatesBySdk, type HttpProducer, kinesisWritable, ours, stockSdk } from './http-producers.js'
 import { markedRecords } from './marked-records.js'
 import { installPeers } from './peers.js'
@@ -20,13 +21,16 @@ const producers = (withWritable: boolean): readonly HttpProducer[] => [
 export const producerHttp: Scenarios = {
   'producer-http': {
     ofWallClock: false,
-    run: (rounds, progress) => measureProducers('producer-http', false, rounds, progress),
+    anywhere: true,
+    run: (...options) => measureProducers('producer-http', false, ...options),
   },
   'producer-http-tls': {
     ofWallClock: false,
     run: (rounds, progress) => measureProducers('producer-http-tls', true, rounds, progress),
   },
 }
+
+const NOBODY_COUNTS: Counts = { requests: Number.NaN, connections: Number.NaN, serviceCpuMs: Number.NaN }
 
 const CPU: Unit = { name: 'CPU s/M records', of: (ns) => ns / 1000 }
 const RATE: Unit = { name: 'M records/s', of: (ns) => 1000 / ns }
@@ -41,12 +45,20 @@ interface Turn {
   readonly cores: { readonly ours: number; readonly service: number }
 }
 
-async function measureProducers(name: string, tls: boolean, rounds: number, progress: (step: string) => void): Promise<Outcome> {
+async function measureProducers(
+  name: string,
+  tls: boolean,
+  rounds: number,
+  progress: (step: string) => void,
+  elsewhere?: Elsewhere,
+): Promise<Outcome> {
   const withoutPeers = await installPeers(progress)
+  // Where a shard refuses something it loses records, and no figure of the run would count.
+  const withWritable = withoutPeers === undefined && elsewhere === undefined
   progress('preparing, service')
   using _ = tls ? trustAnyCertificate() : undefined
-  await using place = await stubPlace(tls)
-  const contestants = producers(withoutPeers === undefined).map((producer) => ({ producer, turns: [] as Turn[] }))
+  await using place = elsewhere === undefined ? await stubPlace({ tls, delayMs: 0 }) : await placeElsewhere(elsewhere)
+  const contestants = producers(withWritable).map((producer) => ({ producer, turns: [] as Turn[] }))
   let turn = 0
   const act = async (what: string, producer: HttpProducer): Promise<Turn> => {
     progress(`${what}, ${producer.name}`)
@@ -68,8 +80,12 @@ async function measureProducers(name: string, tls: boolean, rounds: number, prog
     measurements: [
       measurement('', CPU, ({ cpuNs }) => cpuNs),
       measurement('-rate', RATE, ({ wallNs }) => wallNs),
-      measurement('-requests', COUNT('requests/M records'), ({ requests }) => requests),
-      measurement('-connections', COUNT('connections'), ({ connections }) => connections),
+      ...(elsewhere === undefined
+        ? [
+            measurement('-requests', COUNT('requests/M records'), ({ requests }) => requests),
+            measurement('-connections', COUNT('connections'), ({ connections }) => connections),
+          ]
+        : []),
     ],
     report: `${coresReport(name, contestants)}${withoutPeers === undefined ? '' : `  without aws-kinesis-writable: ${withoutPeers}\n`}`,
   }
@@ -82,7 +98,10 @@ function coresReport(
 ): string {
   const cores = (turns: readonly Turn[], of: (turn: Turn) => number): string => `${median(turns.map(of)).toFixed(2)} cores`
   const lines = contestants.map(({ producer, turns }) => {
-    return `  ${producer.name}: ${cores(turns, (turn) => turn.cores.ours)}, the service ${cores(turns, (turn) => turn.cores.service)}\n`
+    const stub = turns.some(({ cores }) => Number.isNaN(cores.service))
+      ? ''
+      : `, the stub ${cores(turns, (turn) => turn.cores.service)}`
+    return `  ${producer.name}: ${cores(turns, (turn) => turn.cores.ours)}${stub}\n`
   })
   return `${name}, in use while records were put\n${lines.join('')}`
 }
@@ -101,7 +120,7 @@ function trustAnyCertificate(): Disposable {
 
 /** A client of its own, whose connections are counted from its making; what came is examined record by record in every turn. */
 async function measureTurn(turn: number, place: PutPlace, producer: HttpProducer): Promise<Turn> {
-  const records = markedRecords(turn, producer.records)
+  const records = markedRecords(turn, producer.records / place.fewer)
   await place.expect(turn, records.length)
   const client = await producer.open(place, records)
   collectGarbage('major')
@@ -111,7 +130,7 @@ async function measureTurn(turn: number, place: PutPlace, producer: HttpProducer
   const wallMs = performance.now() - startedAt
   const cpu = cpuMs() - cpuBefore
   await client.close()
-  const { requests, connections, serviceCpuMs } = await place.examine()
+  const { requests, connections, serviceCpuMs } = (await place.examine()) ?? NOBODY_COUNTS
   if (delivered !== records.length) throw new WrongResult(`${delivered} of ${records.length} records were acknowledged`)
   const each = 1e6 / records.length
   const cores = { ours: cpu / wallMs, service: serviceCpuMs / wallMs }

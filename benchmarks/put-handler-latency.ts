@@ -1,5 +1,5 @@
-import { CreateStreamCommand, KinesisClient, ListShardsCommand } from '@aws-sdk/client-kinesis'
 import type { ConsumerOptions } from '@shardwise/consumer'
+import { type Elsewhere, OwnStream } from './elsewhere.js'
 import { latencyReport } from './latency-report.js'
 import { ACCOUNT, type LatencyLoad, type LatencyTurn, latencyTurn, quantileOf } from './latency-turn.js'
 import { LocalServiceProcess } from './local-service-process.js'
@@ -37,7 +37,7 @@ export const putHandlerLatency: Scenarios = Object.fromEntries(
     'put-handler-latency-64-shards-10': load(64, 10),
   }).map(([name, each]) => [
     name,
-    { ofWallClock: true, run: (rounds, progress): Promise<Outcome> => measureLatency(name, each, rounds, progress) },
+    { ofWallClock: true, anywhere: true, run: (...how): Promise<Outcome> => measureLatency(name, each, ...how) },
   ]),
 )
 
@@ -52,11 +52,19 @@ async function measureLatency(
   load: LatencyLoad,
   rounds: number,
   progress: (step: string) => void,
+  elsewhere?: Elsewhere,
 ): Promise<Outcome> {
   progress('preparing, local services')
-  await using kinesis = await LocalServiceProcess.start('kinesis')
+  await using kinesis = elsewhere === undefined ? await LocalServiceProcess.start('kinesis') : undefined
   await using dynamodb = await LocalServiceProcess.start('dynamodb')
-  const place = { kinesis, dynamodb, stream: STREAM, hashKeys: await createStream(kinesis, load.shards) }
+  const where = elsewhere ?? { connection: { ...ACCOUNT, endpoint: kinesis!.endpoint }, stream: STREAM }
+  await using stream = await OwnStream.make(where, load.shards)
+  const place = {
+    ...where,
+    kinesisCpuMs: async () => (kinesis === undefined ? Number.NaN : kinesis.cpuMs()),
+    dynamodb,
+    hashKeys: stream.shards.map(({ range }) => String(range.start)),
+  }
   const contestants = VARIANTS.map((variant) => ({ variant, turns: [] as LatencyTurn[] }))
   let turn = 0
   await inTurns(contestants, rounds, async ({ variant, turns }, round) => {
@@ -84,13 +92,4 @@ async function measureLatency(
       contestants.map(({ variant, turns }) => ({ name: variant.name, turns })),
     ),
   }
-}
-
-/** Resolves to a hash key of each shard. */
-async function createStream({ endpoint }: LocalServiceProcess, shards: number): Promise<string[]> {
-  const kinesis = new KinesisClient({ ...ACCOUNT, endpoint })
-  await kinesis.send(new CreateStreamCommand({ StreamName: STREAM, ShardCount: shards }))
-  const { Shards = [] } = await kinesis.send(new ListShardsCommand({ StreamName: STREAM }))
-  kinesis.destroy()
-  return Shards.map(({ HashKeyRange }) => HashKeyRange!.StartingHashKey!)
 }

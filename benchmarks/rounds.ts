@@ -1,3 +1,5 @@
+import type { Goal } from './goals.js'
+
 /** One way to do the job of a benchmark. */
 export interface Variant {
   readonly name: string
@@ -45,6 +47,8 @@ export interface Measurement {
   readonly ours: number
   /** The first is the one that matters most. There may be none. */
   readonly peers: readonly Peer[]
+  /** Where it depends on what else the run has measured; else that of goals.ts. */
+  readonly goal?: Goal
   /** Nanoseconds (or bytes) an operation, round by round. */
   readonly nsByRound: { readonly [variant: string]: readonly number[] }
 }

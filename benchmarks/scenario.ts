@@ -1,3 +1,4 @@
+import type { Elsewhere } from './elsewhere.js'
 import type { Measurement } from './rounds.js'
 
 /** What a scenario has found: `report` is for a person, above the table. */
@@ -10,8 +11,10 @@ export interface Outcome {
 export interface Scenario {
   /** It measures how long something takes, not what it costs: processor time does not say that. */
   readonly ofWallClock: boolean
-  /** Throws WrongResult. */
-  run(rounds: number, progress: (step: string) => void): Promise<Outcome>
+  /** It can be run against another Kinesis than one of its own. */
+  readonly anywhere?: boolean
+  /** Throws WrongResult. `elsewhere`: only where it can be run anywhere. */
+  run(rounds: number, progress: (step: string) => void, elsewhere?: Elsewhere): Promise<Outcome>
 }
 
 /** By name. */

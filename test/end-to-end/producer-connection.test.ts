@@ -1,5 +1,6 @@
 import { Agent } from 'node:https'
 import { KinesisClient } from '@aws-sdk/client-kinesis'
+import { connectKinesis } from '@shardwise/core/transport'
 import { type LocalServices, startLocal } from '@shardwise/local'
 import { DeliveryFailedError, fromKplProperties, Producer, type ProducerOptions, StreamUnusableError } from '@shardwise/producer'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
@@ -43,6 +44,29 @@ function answersHeld(): { readonly promise: Promise<void>; release(): void } {
 }
 
 const record = { partitionKey: 'k', data: Buffer.from('delayed') }
+
+test.each(['json', 'cbor'] as const)(
+  'a service that checks signatures takes each request, and each read: %s',
+  async (encoding) => {
+    const local = await service({ credentials: CREDENTIALS })
+    const wire = { reads: encoding, writes: encoding }
+    const producer = producerAt(local.kinesisEndpoint, { wire })
+    for (let i = 0; i < 3; i++) await producer.put({ partitionKey: `key ${i} \u{1f600}"`, data: Buffer.from(`data ${i}`) })
+    expect(producer.stats()).toMatchObject({ requests: 3, requestsFailed: 0 })
+    const { port, close } = connectKinesis({ endpoint: local.kinesisEndpoint, region: REGION, credentials: CREDENTIALS, wire })
+    open.push(close)
+    const { Shards } = await port.listShards({ StreamName: 'flights' })
+    const from = { StreamName: 'flights', ShardId: Shards![0]!.ShardId!, ShardIteratorType: 'TRIM_HORIZON' } as const
+    let { ShardIterator: iterator } = await port.getShardIterator(from)
+    const read: string[] = []
+    for (let i = 0; i < 3; i++) {
+      const { Records = [], NextShardIterator } = await port.getRecords({ ShardIterator: iterator!, Limit: 1 })
+      read.push(...Records.map(({ PartitionKey, Data }) => `${PartitionKey}: ${Buffer.from(Data!)}`))
+      iterator = NextShardIterator
+    }
+    expect(read).toEqual([0, 1, 2].map((i) => `key ${i} \u{1f600}": data ${i}`))
+  },
+)
 
 test('requestTimeoutMs: a request that is never answered counts as lost, and its record is sent again', async () => {
   const local = await service()

@@ -1,73 +1,50 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb'
-import { type ConsumedRecord, Consumer, type ConsumerEvent, type EachBatch } from '@shardwise/consumer'
-import { sleep } from '@shardwise/core/clock'
+import { type ConsumedRecord, Consumer, type ConsumerEvent, type HandlerContext } from '@shardwise/consumer'
 import type { FanOutPort } from '@shardwise/core/fan-out-port'
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
-import type { Random } from '@shardwise/core/random'
-import type { FleetSettings } from './fleet-settings.js'
-import type { LeaseTruth } from './lease-truth.js'
-import { type Copy, placeOf, type RecordLedger } from './record-ledger.js'
-import type { SimulatedProcess } from './simulated-process.js'
-import type { VirtualTime } from './virtual-time.js'
+import { CountingProcessor } from './counting-processor.js'
+import type { Conduct, FleetMember } from './fleet-member.js'
+import { LoopedConsumption } from './looped-consumption.js'
+import type { Network } from './network.js'
+import { RecordHandling, type RecordHandlingOptions, streamIn, type Tenure } from './record-handling.js'
+import type { RecordSink } from './record-sink.js'
+import { SinkConsumption } from './sink-consumption.js'
+import { codecOf, decoderOf, type KeyService } from './world-codec.js'
 
-export interface ConsumerAppOptions {
-  readonly process: SimulatedProcess
-  readonly time: VirtualTime
+export interface ConsumerAppOptions extends Omit<RecordHandlingOptions, 'conduct' | 'decode'> {
   readonly kinesis: KinesisPort & FanOutPort
   readonly dynamodb: { send(command: object, options?: { readonly abortSignal?: AbortSignal }): Promise<object> }
-  readonly settings: FleetSettings
-  readonly stream: string
-  readonly ledger: RecordLedger
-  readonly truth: LeaseTruth
-  readonly violated: (what: string) => void
-  readonly trace: (line: string) => void
+  /** The streams that are read at present, by name. */
+  readonly streams: readonly string[]
+  readonly arnOf: (stream: string) => string
+  readonly keyService: KeyService
+  readonly sink: RecordSink
+  readonly network: Network
 }
 
-/** What the handlers of one worker do at present. */
-export interface Conduct {
-  /** Of a call: it takes long; it throws; it computes without a turn of the event loop. */
-  slow: number
-  failing: number
-  blocking: number
-}
-
-/** One acquisition of a shard, as its handler sees it. */
-interface Tenure {
-  readonly leaseKey: string
-  readonly generation: number
-  callsInHand: number
-  /** Virtual time at which a call last began or ended. */
-  activeAt: number
-  /** Its last call failed, and the next waits. */
-  isBackingOff: boolean
-  /** Something that the documentation names may repeat what it has completed. */
-  mayRepeat: boolean
-  /** The lease was read to its end, given up or lost. */
-  isOver: boolean
-}
-
-const SLOW_MS = 4_000
-
-/** A worker process: a real Consumer with handlers that keep the ledger. */
-export class ConsumerApp {
-  readonly process: SimulatedProcess
-  readonly consumer: Consumer
+/** A worker process: a real Consumer, and an application that keeps the ledger. */
+export class ConsumerApp implements FleetMember {
+  readonly process: ConsumerAppOptions['process']
+  readonly consumer: Consumer<unknown>
   readonly conduct: Conduct = { slow: 0, failing: 0, blocking: 0 }
   readonly #options: ConsumerAppOptions
-  readonly #tenures = new Map<string, Tenure>()
-  readonly #random: Random
+  readonly #handling: RecordHandling
   readonly #takenAt = new Map<string, number>()
-  #workerId = ''
-  #stopping: Promise<unknown> | undefined
+  readonly #streams: Set<string>
+  #isStopping = false
   #isStopped = false
 
   constructor(options: ConsumerAppOptions) {
-    const { process, kinesis, dynamodb, settings, stream } = options
+    const { process, kinesis, dynamodb, settings, keyService, streams } = options
     this.#options = options
     this.process = process
-    this.#random = process.random
-    this.consumer = new Consumer({
-      stream,
+    const decode = decoderOf(settings.codec)
+    this.#handling = new RecordHandling({ ...options, conduct: this.conduct, decode })
+    this.#streams = new Set(streams)
+    const given = streams.map((name) => this.#given(name))
+    this.consumer = new Consumer<unknown>({
+      ...(settings.severalStreams ? { streams: given } : { stream: given[0] }),
+      codec: codecOf(settings.codec, process, keyService),
       applicationName: 'flights-app',
       workerId: process.name,
       kinesis,
@@ -76,11 +53,11 @@ export class ConsumerApp {
       random: process.random,
       ...settings.consumer,
     })
-    for (const type of EVENTS) this.consumer.events.on(type, (event) => this.#heard(event as ConsumerEvent))
+    this.consumer.events.onAny((event) => this.#heard(event))
   }
 
   get isStopping(): boolean {
-    return this.#stopping !== undefined
+    return this.#isStopping
   }
 
   get isStopped(): boolean {
@@ -88,170 +65,156 @@ export class ConsumerApp {
   }
 
   get workerId(): string {
-    return this.#workerId
+    return this.#handling.worker
   }
 
-  /** Rejects when it cannot start. */
   async run(): Promise<void> {
-    const { handler, order, concurrency, checkpoint } = this.#options.settings
-    const eachBatch: EachBatch = (records, context) => this.#handle(records, context)
-    const handlers =
-      handler === 'batch'
-        ? { eachBatch }
-        : { eachRecord: (record: ConsumedRecord, context: Parameters<EachBatch>[1]) => this.#handle([record], context) }
-    const running = this.consumer.run(handlers, { order, concurrency, checkpoint })
-    this.#workerId = this.consumer.snapshot().workerId ?? ''
-    await running
-    this.#isStopped = true
+    const running = this.#consume()
+    this.#handling.worker = this.consumer.snapshot().workerId ?? ''
+    try {
+      await running
+    } finally {
+      this.#isStopping = true
+      this.#isStopped = true
+    }
   }
 
-  stop(timeoutMs: number | undefined): Promise<unknown> {
-    if (timeoutMs !== undefined) for (const tenure of this.#tenures.values()) tenure.mayRepeat = true
-    this.#stopping ??= this.consumer.stop({ timeoutMs })
-    return this.#stopping
+  stop(timeoutMs: number | undefined): void {
+    this.#isStopping = true
+    if (timeoutMs !== undefined) for (const tenure of this.#handling.tenures) tenure.mayRepeat = true
+    void this.consumer.stop({ timeoutMs })
   }
 
-  /** It was told that its take, at `at` or later, has succeeded. */
+  addStream(name: string): void {
+    if (this.#streams.has(name)) return
+    this.#streams.add(name)
+    this.#change(`add ${name}`, this.consumer.addStream(this.#given(name)))
+  }
+
+  removeStream(name: string): void {
+    if (!this.#streams.delete(name)) return
+    this.#change(`remove ${name}`, this.consumer.removeStream(this.#given(name)))
+  }
+
+  #change(what: string, made: Promise<unknown>): void {
+    const { trace, violated } = this.#options
+    made.then(
+      () => trace(`${this.process.name} did ${what}`),
+      (error: Error) => {
+        if (!this.#isStopping) violated(`${this.process.name} could not ${what}: ${error.message}`)
+      },
+    )
+  }
+
   knowsOf(leaseKey: string, at: number): boolean {
     return (this.#takenAt.get(leaseKey) ?? -1) >= at
   }
 
-  /** Silent although it should not be: it holds the lease of this shard, which has records for it. Undefined: it is not. */
   silence(leaseKey: string, generation: number): number | undefined {
-    const tenure = this.#tenures.get(`${leaseKey} ${generation}`)
-    if (tenure === undefined) return undefined
-    const { callsInHand, isBackingOff, isOver, activeAt } = tenure
-    return callsInHand > 0 || isBackingOff || isOver ? undefined : this.#options.time.now - activeAt
+    const tenure = this.#handling.tenure(leaseKey, generation)
+    if (tenure === undefined || tenure.isOver) return undefined
+    // One record is in hand at a time, of whichever shard.
+    const inTurn = this.#options.settings.handler === 'loop' ? [...this.#handling.tenures] : [tenure]
+    if (inTurn.some(({ callsInHand, isBackingOff }) => callsInHand > 0 || isBackingOff)) return undefined
+    return this.#options.time.now - Math.max(...inTurn.map(({ activeAt }) => activeAt))
   }
 
-  #handle(records: readonly ConsumedRecord[], context: Parameters<EachBatch>[1]): unknown {
-    const { process, time, ledger, truth, trace, settings } = this.#options
-    const { shardId, generation, signal } = context
-    const { name } = process
-    const tenure = this.#tenure(shardId, generation)
+  #given(stream: string): string {
+    return this.#options.settings.byArn ? this.#options.arnOf(stream) : stream
+  }
+
+  #consume(): Promise<void> {
+    const { handler, order, concurrency, checkpoint } = this.#options.settings
+    const options = { order, concurrency, checkpoint: checkpoint === 'auto' ? 'auto' : 'manual' } as const
+    const eachBatch = (records: readonly ConsumedRecord<unknown>[], context: HandlerContext): unknown =>
+      this.#handle(records, context)
+    switch (handler) {
+      case 'batch':
+        return this.consumer.run({ eachBatch }, options)
+      case 'record':
+        return this.consumer.run({ eachRecord: (record, context) => eachBatch([record], context) }, options)
+      case 'processor':
+        return this.consumer.run({
+          shardRecordProcessor: (shard) => new CountingProcessor(shard, this.#handling, this.#options),
+        })
+      case 'loop':
+        return new LoopedConsumption(this.consumer, this.#handling).run()
+      case 'sink':
+        return new SinkConsumption(this.consumer, this.#handling, this.#options).run()
+    }
+  }
+
+  #handle(records: readonly ConsumedRecord<unknown>[], context: HandlerContext): unknown {
+    const { checkpoint } = this.#options.settings
+    const rest = checkpoint === 'two-phase' ? this.#withoutPrepared(records, context) : records
+    if (rest.length === 0) return context.checkpoint(context.pendingCheckpoint!.position)
+    const call = this.#handling.begin(rest, context)
+    if (call.takesMs === 0 && !call.fails && checkpoint === 'auto') return call.complete()
+    return this.#finish(call, context)
+  }
+
+  async #finish(call: ReturnType<RecordHandling['begin']>, context: HandlerContext): Promise<void> {
+    const { checkpoint } = this.#options.settings
+    if (!(await call.work())) throw new Error('The handler fails, by the weather')
+    call.complete()
+    if (checkpoint === 'auto' || context.signal.aborted) return
+    const { tenure, copies } = call
     tenure.callsInHand++
-    tenure.activeAt = process.now
-    tenure.isBackingOff = false
-    // Code that has blocked goes on later than the step that it runs in.
-    const check = (): void => truth.handlerStarts(this.#workerId, shardId, generation)
-    if (process.now > time.now) time.at(process.now, check)
-    else check()
-    const places = records.map(({ sequenceNumber, subSequenceNumber }) => placeOf(sequenceNumber, subSequenceNumber))
-    const copies = ledger.called(name, shardId, places)
-    for (const copy of copies) if (copy.isCompleted) this.#repeated(copy, tenure)
-    trace(`${name} handles ${copies.map(({ put }) => put.id).join(' ')} of ${shardId} (generation ${generation})`)
-    const complete = (): void => {
-      tenure.callsInHand--
-      tenure.activeAt = process.now
-      if (signal.aborted) return
-      trace(`${name} completes ${copies.map(({ put }) => put.id).join(' ')} of ${shardId}`)
-      for (const copy of copies) ledger.completed(copy, tenure)
-    }
-    const random = this.#random
-    if (random() < this.conduct.blocking) process.block(random() * settings.consumer.failoverTimeMs * 1.5)
-    const fails = random() < this.conduct.failing
-    const takes = random() < this.conduct.slow ? random() * SLOW_MS : random() < 0.3 ? 0 : random() * 30
-    if (takes === 0 && !fails && settings.checkpoint === 'auto') return complete()
-    return this.#finish(takes, fails, complete, tenure, context)
-  }
-
-  async #finish(
-    takes: number,
-    fails: boolean,
-    complete: () => void,
-    tenure: Tenure,
-    context: Parameters<EachBatch>[1],
-  ): Promise<void> {
-    if (takes > 0) await sleep(this.process.clock, takes)
-    if (fails) {
-      tenure.callsInHand--
-      tenure.isBackingOff = true
-      throw new Error('The handler fails, by the weather')
-    }
-    complete()
-    if (this.#options.settings.checkpoint === 'manual' && !context.signal.aborted) {
-      tenure.callsInHand++
-      await context.checkpoint().catch(() => {})
+    try {
+      if (checkpoint === 'manual') await context.checkpoint()
+      else {
+        const prepared = await context.prepareCheckpoint(undefined, Buffer.from(`${copies.at(-1)?.put.id}`))
+        await prepared.commit()
+      }
+    } catch (error) {
+      // The lease is lost, or the consumer stops: the next owner goes on at the last checkpoint.
+      if (!context.signal.aborted && !this.#isStopping && !tenure.isOver) throw error
+    } finally {
       tenure.callsInHand--
       tenure.activeAt = this.process.now
     }
   }
 
-  #repeated(copy: Copy, tenure: Tenure): void {
-    const { settings, truth, violated } = this.#options
-    if (settings.checkpoint === 'manual') return
-    const by = copy.completedBy as (Tenure & { readonly app: ConsumerApp }) | undefined
-    if (by === undefined) return
-    const { name } = this.process
-    if (by === tenure) {
-      violated(`${name} was given ${copy.put.id} again within one tenure of ${tenure.leaseKey}`)
-      return
-    }
-    const before = truth.tenure(by.app.workerId, by.leaseKey, by.generation)
-    if (before?.end !== 'given-up' || by.mayRepeat) return
-    violated(
-      `${name} was given ${copy.put.id} again, which ${by.app.process.name} had completed before it gave ${by.leaseKey} up`,
-    )
-  }
-
-  #tenure(leaseKey: string, generation: number): Tenure {
-    const key = `${leaseKey} ${generation}`
-    let tenure = this.#tenures.get(key)
-    if (tenure === undefined) {
-      const fresh = { app: this, leaseKey, generation, callsInHand: 0, activeAt: this.process.now }
-      tenure = { ...fresh, isBackingOff: false, mayRepeat: false, isOver: false }
-      this.#tenures.set(key, tenure)
-    }
-    return tenure
+  /** What an owner before has prepared had been done when it died. */
+  #withoutPrepared(
+    records: readonly ConsumedRecord<unknown>[],
+    { shardId, pendingCheckpoint: found }: HandlerContext,
+  ): typeof records {
+    if (found === undefined) return records
+    this.#options.trace(`${this.process.name} finds a prepared checkpoint for ${shardId}`)
+    return records.filter((record) => !found.covers(record))
   }
 
   #heard(event: ConsumerEvent): void {
-    const { trace } = this.#options
-    const about = 'leaseKey' in event ? event.leaseKey : 'shardId' in event ? event.shardId : ''
-    trace(`${this.process.name} says ${event.type} ${about ?? ''}`)
-    if (event.type === 'lease-taken') this.#takenAt.set(event.leaseKey, this.#options.time.now)
-    if (event.type === 'shard-failed') this.#options.violated(`${this.process.name}: shard ${about} failed: ${event.error}`)
-    if (event.type === 'lease-handoff-forced' || event.type === 'handler-abandoned' || event.type === 'lease-reader-stalled') {
-      for (const tenure of this.#tenures.values()) if (tenure.leaseKey === about) tenure.mayRepeat = true
-    }
-    if (event.type === 'lease-lost' || event.type === 'lease-released' || event.type === 'lease-ended') {
-      for (const tenure of this.#tenures.values()) if (tenure.leaseKey === about) tenure.isOver = true
+    const { trace, time, violated } = this.#options
+    const about = 'leaseKey' in event ? event.leaseKey : 'shardId' in event ? `${event.stream} ${event.shardId}` : ''
+    if (!QUIET.has(event.type)) trace(`${this.process.name} says ${event.type} ${about ?? ''}`)
+    const meant = (): Tenure[] =>
+      [...this.#handling.tenures].filter(({ shard: { leaseKey, shardId, stream } }) =>
+        'leaseKey' in event
+          ? leaseKey === event.leaseKey
+          : 'shardId' in event && shardId === event.shardId && stream.name === streamIn(event.stream),
+      )
+    switch (event.type) {
+      case 'lease-taken':
+        this.#takenAt.set(event.leaseKey, time.now)
+        break
+      case 'shard-failed':
+        violated(`${this.process.name}: shard ${about} failed: ${event.error}`)
+        break
+      case 'lease-handoff-forced':
+      case 'handler-abandoned':
+      case 'lease-reader-stalled':
+        for (const tenure of meant()) tenure.mayRepeat = true
+        break
+      case 'lease-lost':
+      case 'lease-released':
+      case 'lease-ended':
+        for (const tenure of meant()) tenure.isOver = true
+        break
     }
   }
 }
 
-const EVENTS = [
-  'consumer-started',
-  'consumer-stopped',
-  'start-retried',
-  'lease-created',
-  'lease-taken',
-  'lease-requested',
-  'lease-released',
-  'lease-ended',
-  'lease-deleted',
-  'lease-reset',
-  'hash-range-hole',
-  'lease-lost',
-  'lease-handoff-forced',
-  'lease-reader-stalled',
-  'event-loop-blocked',
-  'lease-in-doubt',
-  'lease-malformed',
-  'lease-store-failed',
-  'shard-audit-failed',
-  'handler-failed',
-  'handler-abandoned',
-  'read-failed',
-  'read-throttled',
-  'iterator-expired',
-  'records-expired',
-  'stream-not-found',
-  'shard-started',
-  'shard-stopped',
-  'shard-failed',
-  'subscription-started',
-  'subscription-ended',
-  'fan-out-suspended',
-  'fan-out-resumed',
-] as const
+/** They come with every read. */
+const QUIET: ReadonlySet<ConsumerEvent['type']> = new Set(['batch-completed'])

@@ -5,7 +5,13 @@ import type { Service, Weather } from './network.js'
 /** `who`: 0 to 1, of those that are there at that moment. */
 export type Disturbance = { readonly at: number } & (
   | { readonly kind: 'weather'; readonly service: Service; readonly weather: Weather; readonly forMs: number }
-  | { readonly kind: 'cut'; readonly whom: Whom; readonly service: Service | 'both'; readonly forMs: number }
+  | {
+      readonly kind: 'cut'
+      readonly whom: Whom
+      readonly service: Service | 'all'
+      readonly forMs: number
+      readonly clockMs: number
+    }
   | { readonly kind: 'pause'; readonly whom: Whom; readonly suspended: boolean; readonly forMs: number }
   /** Forward or back. */
   | { readonly kind: 'wall-clock'; readonly whom: Whom; readonly byMs: number }
@@ -34,7 +40,15 @@ export type Disturbance = { readonly at: number } & (
   /** All that has been written so far leaves the stream. */
   | { readonly kind: 'retention' }
   /** The service places records itself from now on. */
-  | { readonly kind: 'auto' }
+  | { readonly kind: 'auto'; readonly which: number }
+  /** Keys for reading and writing cannot be fetched. */
+  | { readonly kind: 'keys-away'; readonly forMs: number }
+  /** From one worker, or from all; then it is added again. */
+  | { readonly kind: 'remove-stream'; readonly which: number; readonly whom: 'one' | 'all'; readonly againAfterMs: number }
+  /** A stream is deleted, and created anew under its name. */
+  | { readonly kind: 'recreate'; readonly which: number; readonly shards: number; readonly goneForMs: number }
+  /** Each worker is stopped in its turn, and a new one started. */
+  | { readonly kind: 'rolling-deploy'; readonly everyMs: number; readonly timeoutMs: number | undefined }
 )
 
 /** One consumer, one producer, or all consumers. */
@@ -48,8 +62,8 @@ export interface Plan {
 
 const BEGINS_AT = 3_000
 
-/** What goes wrong in the world of this seed, and when. */
-export function planOf(seed: number, failoverTimeMs: number): Plan {
+/** What goes wrong in the world of this seed, and when. `spared`: kinds that do not happen to it. */
+export function planOf(seed: number, failoverTimeMs: number, spared: ReadonlySet<string> = new Set()): Plan {
   const random = randomOf(seed, 'plan')
   const lastsMs = failoverTimeMs * (4 + random() * 8) + 5_000
   const count = 1 + Math.floor(random() * random() * 24)
@@ -59,12 +73,26 @@ export function planOf(seed: number, failoverTimeMs: number): Plan {
     return { at: Math.round(BEGINS_AT + random() * lastsMs), ...disturbance(random, kind, failoverTimeMs) } as Disturbance
   })
   // Once: it cannot be resharded afterwards.
-  if (random() < 0.1) disturbances.push({ at: Math.round(BEGINS_AT + random() * lastsMs), kind: 'auto' })
+  if (random() < 0.1) disturbances.push({ at: Math.round(BEGINS_AT + random() * lastsMs), kind: 'auto', which: random() })
+  if (random() < 0.12) {
+    const goneForMs = Math.round(1_500 + random() * 8_000)
+    const again = { kind: 'recreate', which: random(), shards: 1 + Math.floor(random() * 3), goneForMs } as const
+    disturbances.push({ at: Math.round(BEGINS_AT + random() * lastsMs), ...again })
+  }
   disturbances.sort((a, b) => a.at - b.at)
-  const ends = disturbances.map(
-    (each) => each.at + ('forMs' in each ? each.forMs : 'againAfterMs' in each ? (each.againAfterMs ?? 0) : 0),
+  const happening = disturbances.filter(({ kind }) => !spared.has(kind))
+  const ends = happening.map(
+    (each) =>
+      each.at +
+      ('forMs' in each
+        ? each.forMs
+        : 'againAfterMs' in each
+          ? (each.againAfterMs ?? 0)
+          : 'goneForMs' in each
+            ? each.goneForMs + 12_000
+            : 0),
   )
-  return { disturbances, calmAt: Math.max(BEGINS_AT + lastsMs, ...ends) }
+  return { disturbances: happening, calmAt: Math.max(BEGINS_AT + lastsMs, ...ends) }
 }
 
 const WEIGHTED: readonly Disturbance['kind'][] = [
@@ -92,6 +120,10 @@ const WEIGHTED: readonly Disturbance['kind'][] = [
     'refused-entries',
     'retention',
     'wall-clock',
+    'keys-away',
+    'remove-stream',
+    'remove-stream',
+    'rolling-deploy',
   ] as const),
 ]
 
@@ -102,10 +134,18 @@ function disturbance(random: Random, kind: Disturbance['kind'], failoverTimeMs: 
       const strong = pick(random, [0.05, 0.15, 0.4])
       const some = (): number => (random() < 0.5 ? 0 : random() * strong)
       const weather = { lost: some(), unanswered: some(), late: some(), twice: some(), throttled: some(), failing: some() }
-      return { kind, service: pick(random, ['kinesis', 'dynamodb'] as const), weather, forMs: forMs * 2 }
+      return {
+        kind,
+        service: pick(random, ['kinesis', 'kinesis', 'dynamodb', 'dynamodb', 'sink'] as const),
+        weather,
+        forMs: forMs * 2,
+      }
     }
     case 'cut':
-      return { kind, whom: whom(random), service: pick(random, ['kinesis', 'dynamodb', 'dynamodb', 'both'] as const), forMs }
+      return {
+        ...{ kind, whom: whom(random), service: pick(random, ['kinesis', 'dynamodb', 'dynamodb', 'all'] as const), forMs },
+        clockMs: random() < 0.25 ? Math.round((random() - 0.7) * 7_200_000) : 0,
+      }
     case 'pause': {
       const suspended = random() < 0.3
       return { kind, whom: whom(random), suspended, forMs }
@@ -130,6 +170,21 @@ function disturbance(random: Random, kind: Disturbance['kind'], failoverTimeMs: 
     case 'expired-iterators':
     case 'refused-entries':
       return { kind, chance: random() * 0.7, forMs: forMs * 2 }
+    case 'keys-away':
+      return { kind, forMs }
+    case 'remove-stream':
+      return {
+        kind,
+        which: random(),
+        whom: pick(random, ['one', 'all'] as const),
+        againAfterMs: Math.round(1_000 + random() * failoverTimeMs * 4),
+      }
+    case 'rolling-deploy':
+      return {
+        kind,
+        everyMs: Math.round(200 + random() * failoverTimeMs * 2),
+        timeoutMs: random() < 0.3 ? Math.round(random() * 3_000) : undefined,
+      }
     default:
       return { kind }
   }

@@ -1,12 +1,15 @@
 import type { Disturbance, Whom } from './disturbance.js'
-import { STREAM } from './kinesis-service.js'
+import type { FleetMember } from './fleet-member.js'
 import { CALM, type Service } from './network.js'
 import type { SimulatedProcess } from './simulated-process.js'
 import type { World } from './world.js'
 
 const MOST_OPEN_SHARDS = 8
 const DAY_MS = 86_400_000
-const SERVICES: readonly Service[] = ['kinesis', 'dynamodb']
+const SERVICES: readonly Service[] = ['kinesis', 'dynamodb', 'sink']
+const AGAIN_AFTER_MS = 500
+/** For the stream to be ACTIVE. */
+const MOST_ATTEMPTS = 20
 
 /** Carries out what the plan has in store for a world. */
 export class Disturber {
@@ -25,7 +28,11 @@ export class Disturber {
         time.after(disturbance.forMs, () => network.setWeather(disturbance.service, CALM))
         break
       case 'cut':
-        for (const process of this.#chosen(disturbance.whom)) this.#cut(process, disturbance.service, disturbance.forMs)
+        for (const process of this.#chosen(disturbance.whom)) {
+          this.#cut(process, disturbance.service, disturbance.forMs)
+          // The machine was moved, and its clock is set while it has no network.
+          if (disturbance.clockMs !== 0 && this.#world.peers === undefined) process.setWallClock(disturbance.clockMs)
+        }
         break
       case 'pause':
         for (const process of this.#chosen(disturbance.whom)) process.pause(disturbance.forMs, disturbance.suspended)
@@ -36,12 +43,14 @@ export class Disturber {
       case 'kill':
         for (const process of this.#chosen(disturbance.whom)) this.#world.kill(process, disturbance.againAfterMs)
         break
-      case 'stop':
-        void this.#consumer(disturbance.who)?.stop(disturbance.timeoutMs)
-        if (disturbance.againAfterMs !== undefined) time.after(disturbance.againAfterMs, () => this.#world.addConsumer())
+      case 'stop': {
+        const app = this.#consumer(disturbance.who)
+        app?.process.receive(() => void app.stop(disturbance.timeoutMs))
+        if (disturbance.againAfterMs !== undefined) time.after(disturbance.againAfterMs, () => this.#world.addWorker())
         break
+      }
       case 'start':
-        this.#world.addConsumer()
+        this.#world.addWorker()
         break
       case 'split':
         this.#split(disturbance.which, disturbance.where)
@@ -80,43 +89,127 @@ export class Disturber {
         this.#world.ledger.expire(time.now)
         break
       case 'auto':
-        this.#switchToAuto()
+        this.#switchToAuto(this.#stream(disturbance.which))
+        break
+      case 'keys-away':
+        this.#world.keyService.isAway = true
+        this.#world.disturbedUntil = Math.max(this.#world.disturbedUntil, time.now + disturbance.forMs)
+        time.after(disturbance.forMs, () => {
+          this.#world.keyService.isAway = false
+        })
+        break
+      case 'remove-stream':
+        this.#remove(this.#stream(disturbance.which), disturbance.whom, disturbance.againAfterMs)
+        break
+      case 'recreate':
+        this.#recreate(this.#stream(disturbance.which), disturbance.shards, disturbance.goneForMs)
+        break
+      case 'rolling-deploy':
+        this.#deploy(disturbance.everyMs, disturbance.timeoutMs)
         break
     }
   }
 
   /** Everything that is left of it ends. */
   calm(): void {
-    const { network, consumers, producers } = this.#world
+    const { network, consumers, java, producers } = this.#world
     for (const service of SERVICES) network.setWeather(service, CALM)
-    for (const { process } of [...consumers, ...producers]) {
+    for (const { process } of [...consumers, ...java, ...producers]) {
       for (const service of SERVICES) network.mend(process, service)
       process.resume()
     }
     network.breakSilent()
-    if (this.#world.aliveConsumers.length === 0) this.#world.addConsumer()
+    if (this.#world.aliveWorkers.length === 0) this.#world.addWorker()
   }
 
-  #consumer(who: number): World['consumers'][number] | undefined {
-    const { aliveConsumers } = this.#world
-    return aliveConsumers[Math.floor(who * aliveConsumers.length)]
+  /** One by one: who leaves is replaced by one of the other kind. */
+  migrate(to: World['newcomers'], eachMs: number): void {
+    const { time } = this.#world
+    this.#world.newcomers = to
+    const leave = (): void => {
+      const [app] = to === 'ours' ? this.#world.aliveJava : this.#world.aliveConsumers
+      if (app === undefined || this.#world.newcomers !== to) return
+      this.#world.trace(`${app.process.name} makes room for ${to}`)
+      app.process.receive(() => void app.stop(undefined))
+      this.#world.addWorker()
+      time.after(eachMs, leave)
+    }
+    leave()
+  }
+
+  #consumer(who: number): World['aliveWorkers'][number] | undefined {
+    const { aliveWorkers } = this.#world
+    return aliveWorkers[Math.floor(who * aliveWorkers.length)]
   }
 
   #chosen(whom: Whom): SimulatedProcess[] {
-    const { aliveConsumers, consumers, aliveProducers } = this.#world
-    if (whom.is === 'all-consumers') return aliveConsumers.map(({ process }) => process)
-    const among = whom.is === 'consumer' ? consumers.filter(({ process }) => !process.isDead) : aliveProducers
+    const { aliveWorkers, consumers, java, aliveProducers } = this.#world
+    if (whom.is === 'all-consumers') return aliveWorkers.map(({ process }) => process)
+    const among = whom.is === 'consumer' ? [...consumers, ...java].filter(({ process }) => !process.isDead) : aliveProducers
     const one = among[Math.floor(whom.who * among.length)]
     return one === undefined ? [] : [one.process]
   }
 
-  #cut(process: SimulatedProcess, service: Service | 'both', forMs: number): void {
+  #cut(process: SimulatedProcess, service: Service | 'all', forMs: number): void {
     const { network, time } = this.#world
-    for (const each of service === 'both' ? SERVICES : [service]) {
+    for (const each of service === 'all' ? SERVICES : [service]) {
       network.cut(process, each)
       time.after(forMs, () => network.mend(process, each))
     }
     process.disturbed(time.now + forMs)
+  }
+
+  #stream(which: number): string {
+    const { streams } = this.#world.settings
+    return streams[Math.floor(which * streams.length)]!.name
+  }
+
+  /** From one worker, or from all, those included that start meanwhile. They get it back. */
+  #remove(name: string, whom: 'one' | 'all', againAfterMs: number): void {
+    const { aliveConsumers, settings, streams, time, random } = this.#world
+    if (!settings.severalStreams) return
+    const some = whom === 'all' ? aliveConsumers : aliveConsumers.slice(Math.floor(random() * aliveConsumers.length)).slice(0, 1)
+    if (whom === 'all') streams.delete(name)
+    const removed = some.filter((app) => !app.process.isDead)
+    for (const app of removed) this.#tell(app, () => app.removeStream(name))
+    time.after(againAfterMs, () => {
+      const without = streams.has(name) ? removed : this.#world.aliveConsumers
+      streams.add(name)
+      for (const app of without) if (!app.process.isDead && !app.isStopping) this.#tell(app, () => app.addStream(name))
+    })
+  }
+
+  /** When its process runs. */
+  #tell(app: Pick<FleetMember, 'process' | 'isStopping'>, what: () => void): void {
+    app.process.receive(() => {
+      if (!app.isStopping) what()
+    })
+  }
+
+  #recreate(name: string, shards: number, goneForMs: number): void {
+    const { kinesis, ledger, time, trace } = this.#world
+    this.#patiently('DeleteStream', () =>
+      kinesis.delete(name, () => {
+        ledger.deleted(name)
+        time.after(goneForMs, () => {
+          const room = MOST_OPEN_SHARDS - this.#openShards().length
+          const count = Math.max(1, Math.min(shards, room))
+          trace(`${name} is created anew with ${count} shards`)
+          ledger.opened(name, kinesis.create(name, count))
+        })
+      }),
+    )
+  }
+
+  /** One worker after the other is replaced by a new one. */
+  #deploy(everyMs: number, timeoutMs: number | undefined): void {
+    const { time, aliveWorkers } = this.#world
+    for (const [i, app] of aliveWorkers.entries()) {
+      time.after(i * everyMs, () => {
+        this.#tell(app, () => void app.stop(timeoutMs))
+        this.#world.addWorker()
+      })
+    }
   }
 
   #split(which: number, where: number): void {
@@ -124,20 +217,20 @@ export class Disturber {
     const shard = open[Math.floor(which * open.length)]
     if (shard === undefined || open.length >= MOST_OPEN_SHARDS) return
     const at = shard.start + ((shard.end - shard.start) * BigInt(Math.round(where * 1_000))) / 1_000n
-    this.#reshard('SplitShard', { ShardToSplit: shard.ShardId, NewStartingHashKey: `${at}` })
+    this.#reshard('SplitShard', { StreamName: shard.stream, ShardToSplit: shard.ShardId, NewStartingHashKey: `${at}` })
   }
 
   #merge(which: number): void {
     const open = this.#openShards()
     const at = Math.floor(which * (open.length - 1))
     const [lower, upper] = [open[at], open[at + 1]]
-    if (lower === undefined || upper === undefined) return
-    this.#reshard('MergeShards', { ShardToMerge: lower.ShardId, AdjacentShardToMerge: upper.ShardId })
+    if (lower === undefined || upper?.stream !== lower.stream) return
+    this.#reshard('MergeShards', { StreamName: lower.stream, ShardToMerge: lower.ShardId, AdjacentShardToMerge: upper.ShardId })
   }
 
   #reshard(operation: string, input: object): void {
     try {
-      this.#world.kinesis.call(operation, { StreamName: STREAM, ...input })
+      this.#world.kinesis.call(operation, input)
     } catch (error) {
       // One at a time: the stream is being changed already.
       this.#world.trace(`no reshard: ${(error as Error).name}`)
@@ -145,34 +238,48 @@ export class Disturber {
   }
 
   /** As an operator does it: on-demand first, which takes its time, then the distribution. */
-  #switchToAuto(): void {
-    const { time, kinesis, ledger, trace } = this.#world
-    const StreamARN = kinesis.arn
-    const patiently = (operation: string, input: object, then: () => void): void => {
-      try {
-        kinesis.call(operation, { StreamARN, ...input })
-      } catch (error) {
-        trace(`not yet: ${operation}: ${(error as Error).name}`)
-        time.after(500, () => patiently(operation, input, then))
-        return
-      }
-      then()
-    }
-    patiently('UpdateStreamMode', { StreamModeDetails: { StreamMode: 'ON_DEMAND' } }, () => {
-      patiently('UpdateStreamRecordDistributionStrategy', { RecordDistributionStrategy: 'AUTO' }, () => {
-        ledger.placesByKey = false
+  #switchToAuto(name: string): void {
+    const { kinesis, ledger } = this.#world
+    const StreamARN = kinesis.arnOf(name)
+    this.#patiently('UpdateStreamMode', () => {
+      kinesis.call('UpdateStreamMode', { StreamARN, StreamModeDetails: { StreamMode: 'ON_DEMAND' } })
+      this.#patiently('UpdateStreamRecordDistributionStrategy', () => {
+        kinesis.call('UpdateStreamRecordDistributionStrategy', { StreamARN, RecordDistributionStrategy: 'AUTO' })
+        ledger.stream(name).placesByKey = false
       })
     })
   }
 
-  #openShards(): { readonly ShardId: string; readonly start: bigint; readonly end: bigint }[] {
-    return this.#world.kinesis
-      .openShards()
-      .map(({ ShardId, HashKeyRange }) => ({
+  /** A stream takes one change at a time. */
+  #patiently(operation: string, attempt: () => void, attempts = 1): void {
+    try {
+      attempt()
+    } catch (error) {
+      this.#world.trace(`not yet: ${operation}: ${(error as Error).name}`)
+      if (attempts < MOST_ATTEMPTS)
+        this.#world.time.after(AGAIN_AFTER_MS, () => this.#patiently(operation, attempt, attempts + 1))
+    }
+  }
+
+  /** Of all streams, in the order of their hash keys. */
+  #openShards(): OpenShard[] {
+    const { kinesis, ledger, settings } = this.#world
+    return settings.streams.flatMap(({ name: stream }) => {
+      if (ledger.stream(stream).deletedAt !== undefined) return []
+      const shards = kinesis.openShards(stream).map(({ ShardId, HashKeyRange }) => ({
+        stream,
         ShardId: ShardId!,
         start: BigInt(HashKeyRange!.StartingHashKey!),
         end: BigInt(HashKeyRange!.EndingHashKey!),
       }))
-      .sort((a, b) => (a.start < b.start ? -1 : 1))
+      return shards.sort((a, b) => (a.start < b.start ? -1 : 1))
+    })
   }
+}
+
+interface OpenShard {
+  readonly stream: string
+  readonly ShardId: string
+  readonly start: bigint
+  readonly end: bigint
 }

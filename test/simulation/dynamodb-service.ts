@@ -47,10 +47,13 @@ interface Table {
   readonly definition: object
   readonly activeAt: number
   readonly rows: Map<string, Row>
+  readonly indexes: ReadonlySet<string>
 }
 
 /** A table is made in this time. */
 const CREATION_MS = 700
+/** An index follows its table. */
+const INDEX_BEHIND_MS = 1_000
 /** An eventually consistent read is behind by so much at most, mostly by nothing. */
 const READ_BEHIND_MS = 300
 
@@ -68,6 +71,13 @@ export class DynamoDBService {
     this.#time = time
     this.#random = random
     this.#landed = landed
+  }
+
+  /** An operator, or KCL, has made it before anything of ours was there. */
+  prepare(name: string, key: string, ...indexes: readonly string[]): void {
+    const KeySchema = [{ AttributeName: key, KeyType: 'HASH' }]
+    const definition = { TableName: name, KeySchema, AttributeDefinitions: [{ AttributeName: key, AttributeType: 'S' }] }
+    this.#tables.set(name, { key, definition, activeAt: 0, rows: new Map(), indexes: new Set(indexes) })
   }
 
   /** What is in the table now. */
@@ -95,7 +105,9 @@ export class DynamoDBService {
         return { Items: this.#read(table, input, input.ConsistentRead === true ? 0 : READ_BEHIND_MS, input.FilterExpression) }
       case 'Query':
         // Only KCL 3.x makes one.
-        throw failure('ValidationException', `The table does not have the specified index: ${input.IndexName}`)
+        if (!table.indexes.has(input.IndexName ?? ''))
+          throw failure('ValidationException', `The table does not have the specified index: ${input.IndexName}`)
+        return { Items: this.#read(table, input, INDEX_BEHIND_MS, input.KeyConditionExpression) }
       case 'PutItem':
         return this.#write(by, 'PutItem', table, input, keyOf(table, input.Item), input.Item)
       case 'DeleteItem':
@@ -116,7 +128,8 @@ export class DynamoDBService {
     const key = input.KeySchema![0]!.AttributeName!
     const { KeySchema, AttributeDefinitions } = input
     const definition = { TableName: input.TableName, KeySchema, AttributeDefinitions }
-    const table = { key, definition, activeAt: this.#time.now + CREATION_MS, rows: new Map() }
+    const activeAt = this.#time.now + CREATION_MS
+    const table: Table = { key, definition, activeAt, rows: new Map(), indexes: new Set() }
     this.#tables.set(input.TableName, table)
     return { TableDescription: this.#describe(table) }
   }
@@ -166,7 +179,7 @@ export class DynamoDBService {
     else {
       row.past = [
         { item: before, until: this.#time.now },
-        ...row.past.filter(({ until }) => until > this.#time.now - READ_BEHIND_MS),
+        ...row.past.filter(({ until }) => until > this.#time.now - INDEX_BEHIND_MS),
       ]
       row.item = after
     }

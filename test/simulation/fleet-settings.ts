@@ -1,13 +1,25 @@
 import { type Random, seededRandom } from '@shardwise/core/random'
+import type { CodecKind } from './world-codec.js'
 
 /** What a fleet of consumers is configured with: all workers of an application have the same. */
 export interface FleetSettings {
   readonly consumers: number
-  readonly shards: number
-  readonly handler: 'batch' | 'record'
+  /** Names, each with its number of shards at the beginning. */
+  readonly streams: readonly { readonly name: string; readonly shards: number }[]
+  /** The lease table has the form for several streams. */
+  readonly severalStreams: boolean
+  /** Consumers are given ARNs. */
+  readonly byArn: boolean
+  readonly codec: CodecKind
+  readonly recordIds: boolean
+  /** Of the keys, this share goes by an explicit hash key. */
+  readonly explicit: number
+  readonly handler: Consumption
   readonly order: 'shard' | 'key'
   readonly concurrency: number
-  readonly checkpoint: 'auto' | 'manual'
+  readonly checkpoint: 'auto' | 'manual' | 'two-phase'
+  /** A record processor checkpoints when the records that it was given divide by it. */
+  readonly checkpointsEvery: number
   readonly consumer: {
     readonly failoverTimeMs: number
     readonly handoffTimeoutMs: number
@@ -15,6 +27,7 @@ export interface FleetSettings {
     readonly initialPosition: 'trim-horizon' | 'latest'
     readonly checkpointIntervalMs?: number
     readonly maxRecordsPerRead: number
+    readonly dedupe?: { readonly maxRecordIds: number }
     readonly kcl: 'auto' | 'off'
     readonly retrieval: 'polling' | { readonly fanOut: { readonly fallbackToPolling: boolean } }
     readonly retry: { readonly baseMs: number; readonly maxMs: number }
@@ -23,10 +36,16 @@ export interface FleetSettings {
   readonly drift: number
 }
 
+/** How an application takes its records. */
+export type Consumption = 'batch' | 'record' | 'processor' | 'loop' | 'sink'
+
 export interface ProducerVariant {
   readonly burst: number
   readonly pauseMs: number
   readonly padding: number
+  /** Share of records with headers. */
+  readonly headers: number
+  readonly undelivered: boolean
   readonly producer: {
     readonly aggregation: 'shard' | 'key' | 'off'
     readonly ordering: 'none' | 'perShard' | 'perKey'
@@ -53,21 +72,40 @@ export function pick<T>(random: Random, choices: readonly T[]): T {
   return choices[Math.floor(random() * choices.length)]!
 }
 
+const STREAMS = ['flights', 'weather', 'radar']
+/** Of all streams together, so that there is room for reshards. */
+const MOST_SHARDS = 5
+
 export function fleetSettings(seed: number): FleetSettings {
   const random = randomOf(seed, 'fleet')
-  const handler = pick(random, ['batch', 'record'] as const)
+  const streams = random() < 0.65 ? 1 : 2 + Math.floor(random() * 2)
+  const handler = pick(random, ['batch', 'batch', 'batch', 'record', 'record', 'record', 'processor', 'loop', 'sink'] as const)
   const order = handler === 'record' && random() < 0.4 ? 'key' : 'shard'
   const failoverTimeMs = pick(random, [1_000, 2_000, 3_000, 5_000])
+  const makesItself = handler === 'processor' || handler === 'sink'
   // By key a call cannot checkpoint its own record: that is for a later one.
-  const checkpoint = random() < 0.15 && order === 'shard' ? 'manual' : 'auto'
+  const mayMake = (handler === 'batch' || handler === 'record') && order === 'shard' && random() < 0.2
+  const checkpoint = makesItself ? 'manual' : mayMake ? pick(random, ['manual', 'two-phase'] as const) : 'auto'
   const interval = random() < 0.3 && checkpoint === 'auto' ? { checkpointIntervalMs: 200 } : {}
+  const recordIds = random() < 0.35
+  const dedupe =
+    recordIds && checkpoint === 'auto' && random() < 0.5 ? { dedupe: { maxRecordIds: pick(random, [3, 10_000]) } } : {}
   return {
     consumers: 1 + Math.floor(random() * 4),
-    shards: 1 + Math.floor(random() * 4),
+    streams: STREAMS.slice(0, streams).map((name) => ({
+      name,
+      shards: 1 + Math.floor(random() * Math.min(4, MOST_SHARDS - streams)),
+    })),
+    severalStreams: streams > 1 || random() < 0.2,
+    byArn: random() < 0.2,
+    codec: random() < 0.5 ? 'bytes' : pick(random, ['text', 'compressed', 'keyed'] as const),
+    recordIds,
+    explicit: random() < 0.3 ? 0.4 : 0,
     handler,
     order,
     concurrency: order === 'key' ? pick(random, [1, 3, 20]) : 1,
     checkpoint,
+    checkpointsEvery: pick(random, [1, 2]),
     consumer: {
       failoverTimeMs,
       handoffTimeoutMs: pick(random, [1_000, 3_000, 8_000]),
@@ -75,6 +113,7 @@ export function fleetSettings(seed: number): FleetSettings {
       initialPosition: random() < 0.75 ? 'trim-horizon' : 'latest',
       ...interval,
       maxRecordsPerRead: pick(random, [5, 50, 10_000]),
+      ...dedupe,
       kcl: random() < 0.3 ? 'auto' : 'off',
       retrieval: random() < 0.65 ? 'polling' : { fanOut: { fallbackToPolling: random() < 0.5 } },
       retry: { baseMs: 100, maxMs: 800 },
@@ -89,6 +128,8 @@ export function producerVariant(random: Random): ProducerVariant {
     burst: pick(random, [1, 3, 10]),
     pauseMs: pick(random, [400, 1_000, 2_500]),
     padding: pick(random, [10, 200]),
+    headers: random() < 0.3 ? 0.3 : 0,
+    undelivered: random() < 0.4,
     producer: {
       aggregation,
       ordering: pick(random, ['none', 'perShard', 'perKey'] as const),

@@ -3,6 +3,7 @@ import type {
   CallOptions,
   DescribeStreamSummaryOutput,
   GetRecordsOutput,
+  GetShardIteratorOutput,
   KinesisPort,
   ListShardsInput,
   ListShardsOutput,
@@ -10,34 +11,39 @@ import type {
   PutRecordsOutput,
   PutRecordsResult,
   ShardListing,
+  StreamReference,
 } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
 import { KinesisModel, KinesisModelError, type SubscribeToShardAnswer } from '@shardwise/local/model'
 import { type Network, named } from './network.js'
 import { EPOCH, type SimulatedProcess } from './simulated-process.js'
 import { SimulatedSubscription } from './simulated-subscription.js'
+import type { StreamLog } from './stream-log.js'
 import type { VirtualTime } from './virtual-time.js'
 
-export const STREAM = 'flights'
 const PORT_TIMEOUT_MS = 30_000
 /** A listing may be as old as this where listings are stale. */
 const STALE_LISTING_MS = 4_000
+/** A stream that is being deleted can still be read. */
+const DELETION_MS = 1_000
 
 export interface KinesisServiceOptions {
   readonly time: VirtualTime
   readonly random: Random
   readonly network: Network
-  readonly shards: number
-  /** Records have been written. Entries that were refused have no sequence number. */
-  readonly written: (input: PutRecordsInput, output: PutRecordsOutput) => void
+  /** The stream that has this name now, or had it last. */
+  readonly streamOf: (name: string) => StreamLog
+  /** Records have been written. Entries that were refused have no sequence number. `known`: the stream of this name that the sender knew. */
+  readonly written: (name: string, input: PutRecordsInput, output: PutRecordsOutput, known: StreamLog | undefined) => void
   /** An answer with this record has reached the process. */
-  readonly read: (by: string, sequenceNumber: string) => void
+  readonly read: (by: string, stream: StreamLog, sequenceNumber: string) => void
   /** The process sends for a subscription to this shard. */
-  readonly subscribes: (by: SimulatedProcess, shardId: string) => void
+  readonly subscribes: (by: SimulatedProcess, name: string, shardId: string) => void
 }
 
 interface Listed {
   readonly at: number
+  readonly stream: StreamLog
   readonly output: ListShardsOutput
 }
 
@@ -46,6 +52,9 @@ export class KinesisService {
   readonly model: KinesisModel
   readonly #options: KinesisServiceOptions
   readonly #listings = new Map<string, Listed>()
+  readonly #iterators = new Map<string, StreamLog>()
+  /** By process and name: which stream it has last heard of. Undefined: that there is none. */
+  readonly #heardOf = new Map<string, StreamLog | undefined>()
   /** Chances that a listing is an old one, that an iterator has expired, and that an entry of a PutRecords is refused. */
   staleListings = 0
   expiredIterators = 0
@@ -54,7 +63,7 @@ export class KinesisService {
 
   constructor(options: KinesisServiceOptions) {
     this.#options = options
-    const { time, random, shards } = options
+    const { time, random } = options
     const clock = {
       now: () => time.now,
       wallTime: () => EPOCH + time.now + this.#jumpMs,
@@ -62,17 +71,28 @@ export class KinesisService {
         throw new Error('The model has no timer')
       },
     }
-    this.model = new KinesisModel({ clock, random, transitionMs: { create: 0, delete: 0, update: 400 } })
-    this.call('CreateStream', { StreamName: STREAM, ShardCount: shards })
+    this.model = new KinesisModel({ clock, random, transitionMs: { create: 0, delete: DELETION_MS, update: 400 } })
   }
 
   get wallTime(): number {
     return EPOCH + this.#options.time.now + this.#jumpMs
   }
 
-  get arn(): string {
-    const { StreamDescriptionSummary } = this.call('DescribeStreamSummary', { StreamName: STREAM }) as DescribeStreamSummaryOutput
-    return StreamDescriptionSummary!.StreamARN!
+  arnOf(name: string): string {
+    return `arn:aws:kinesis:us-east-1:000000000000:stream/${name}`
+  }
+
+  /** Gives the time of its creation. */
+  create(name: string, shards: number): number {
+    this.call('CreateStream', { StreamName: name, ShardCount: shards })
+    const { StreamDescriptionSummary } = this.call('DescribeStreamSummary', { StreamName: name }) as DescribeStreamSummaryOutput
+    return StreamDescriptionSummary!.StreamCreationTimestamp!.getTime()
+  }
+
+  /** `gone` is told when nothing of it can be read any more. Throws as the service does. */
+  delete(name: string, gone: () => void): void {
+    this.call('DeleteStream', { StreamName: name, EnforceConsumerDeletion: true })
+    this.#options.time.after(DELETION_MS, gone)
   }
 
   /** The service's own calendar goes on by so much: what is older than the retention period is gone. */
@@ -89,17 +109,18 @@ export class KinesisService {
     }
   }
 
-  listing(): readonly ShardListing[] {
-    return (this.call('ListShards', { StreamName: STREAM }) as ListShardsOutput).Shards ?? []
+  listing(name: string): readonly ShardListing[] {
+    return (this.call('ListShards', { StreamName: name }) as ListShardsOutput).Shards ?? []
   }
 
-  openShards(): readonly ShardListing[] {
-    return this.listing().filter(({ SequenceNumberRange }) => SequenceNumberRange?.EndingSequenceNumber === undefined)
+  openShards(name: string): readonly ShardListing[] {
+    return this.listing(name).filter(({ SequenceNumberRange }) => SequenceNumberRange?.EndingSequenceNumber === undefined)
   }
 
   /** As one process reaches it. */
   port(process: SimulatedProcess): KinesisPort & FanOutPort {
-    const { time, random, network, written, read } = this.#options
+    const { time, random, network, written, read, streamOf } = this.#options
+    const heard = (name: string, stream: StreamLog | undefined): void => void this.#heardOf.set(`${process.name} ${name}`, stream)
     const send = <T>(operation: string, about: string, work: () => T, options: CallOptions = {}): Promise<T> =>
       network.send({
         process,
@@ -115,51 +136,78 @@ export class KinesisService {
         // On the wire: the caller may reuse its buffers as soon as it has given up.
         const Records = input.Records.map((entry) => ({ ...entry, Data: entry.Data.slice() }))
         const sent = { ...input, Records }
+        const name = nameIn(input)
+        const known = this.#heardOf.get(`${process.name} ${name}`)
         const work = (): PutRecordsOutput => {
           const output = this.#put(sent)
-          written(sent, output)
+          written(name, sent, output, known)
           return output
         }
-        return send('PutRecords', `${Records.length} entries`, work, options)
+        return send('PutRecords', `${name} ${Records.length} entries`, work, options).catch((error: Error) => {
+          if (error.name === 'ResourceNotFoundException') heard(name, undefined)
+          throw error
+        })
       },
-      getShardIterator: (input, options) =>
-        send(
-          'GetShardIterator',
-          `${input.ShardId} ${input.ShardIteratorType} ${input.StartingSequenceNumber ?? ''}`,
-          () => this.call('GetShardIterator', input),
-          options,
-        ),
+      getShardIterator: (input, options) => {
+        const work = (): GetShardIteratorOutput => {
+          const output = this.call('GetShardIterator', input) as GetShardIteratorOutput
+          this.#iterators.set(output.ShardIterator!, streamOf(nameIn(input)))
+          return output
+        }
+        const about = `${nameIn(input)} ${input.ShardId} ${input.ShardIteratorType} ${input.StartingSequenceNumber ?? ''}`
+        return send('GetShardIterator', about, work, options)
+      },
       getRecords: async (input, options) => {
-        const output = await send(
-          'GetRecords',
-          '',
-          () => {
-            if (this.expiredIterators > 0 && random() < this.expiredIterators)
-              throw named('ExpiredIteratorException', 'Iterator expired, by the weather')
-            return this.call('GetRecords', input) as GetRecordsOutput
-          },
-          options,
-        )
-        for (const { SequenceNumber } of output.Records ?? []) read(process.name, SequenceNumber!)
+        const stream = this.#iterators.get(input.ShardIterator)!
+        const work = (): GetRecordsOutput => {
+          if (this.expiredIterators > 0 && random() < this.expiredIterators)
+            throw named('ExpiredIteratorException', 'Iterator expired, by the weather')
+          const output = this.call('GetRecords', input) as GetRecordsOutput
+          if (output.NextShardIterator !== undefined) this.#iterators.set(output.NextShardIterator, stream)
+          return output
+        }
+        const output = await send('GetRecords', stream.name, work, options)
+        for (const { SequenceNumber } of output.Records ?? []) read(process.name, stream, SequenceNumber!)
         return output
       },
       registerStreamConsumer: (input, options) =>
-        send('RegisterStreamConsumer', input.ConsumerName, () => this.call('RegisterStreamConsumer', input), options),
+        send(
+          'RegisterStreamConsumer',
+          `${nameIn(input)} ${input.ConsumerName}`,
+          () => this.call('RegisterStreamConsumer', input),
+          options,
+        ),
       describeStreamConsumer: (input, options) =>
         send('DescribeStreamConsumer', '', () => this.call('DescribeStreamConsumer', input), options),
       subscribeToShard: async (input, options = {}) => {
-        const { ShardId, StartingPosition } = input
-        const about = `${ShardId} ${StartingPosition.Type} ${StartingPosition.SequenceNumber ?? ''}`
-        this.#options.subscribes(process, ShardId)
-        const work = (): SubscribeToShardAnswer => this.call('SubscribeToShard', input) as SubscribeToShardAnswer
+        const { ShardId, StartingPosition, ConsumerARN } = input
+        const name = /stream\/([^/]+)\/consumer/.exec(ConsumerARN)![1]!
+        let stream: StreamLog | undefined
+        const about = `${name} ${ShardId} ${StartingPosition.Type} ${StartingPosition.SequenceNumber ?? ''}`
+        this.#options.subscribes(process, name, ShardId)
+        const work = (): SubscribeToShardAnswer => {
+          stream = streamOf(name)
+          return this.call('SubscribeToShard', input) as SubscribeToShardAnswer
+        }
         const { EventStream: source } = await send('SubscribeToShard', about, work, options)
-        return new SimulatedSubscription({ process, time, network, source, signal: options.signal, read })
+        const readHere = (by: string, sequenceNumber: string): void => read(by, stream!, sequenceNumber)
+        return new SimulatedSubscription({ process, time, network, source, signal: options.signal, read: readHere })
       },
-      listShards: (input, options) => send('ListShards', input.ShardFilter?.Type ?? '', () => this.#list(input), options),
+      listShards: async (input, options) => {
+        let stream: StreamLog | undefined
+        const name = nameIn(input)
+        const work = (): ListShardsOutput => {
+          stream = streamOf(name)
+          return this.#list(input, stream)
+        }
+        const output = await send('ListShards', `${name} ${input.ShardFilter?.Type ?? ''}`, work, options)
+        heard(name, stream)
+        return output
+      },
       describeStreamSummary: (input, options) =>
         send(
           'DescribeStreamSummary',
-          '',
+          nameIn(input),
           () => ({
             ...this.call('DescribeStreamSummary', input),
             serviceTime: Math.floor(this.wallTime / 1_000) * 1_000,
@@ -179,15 +227,21 @@ export class KinesisService {
     return { FailedRecordCount: results.filter(({ ErrorCode }) => ErrorCode !== undefined).length, Records: results }
   }
 
-  #list(input: ListShardsInput): ListShardsOutput {
+  #list(input: ListShardsInput, stream: StreamLog): ListShardsOutput {
     const { time, random } = this.#options
     const key = JSON.stringify(input)
     const known = this.#listings.get(key)
-    if (known !== undefined && time.now - known.at < STALE_LISTING_MS && random() < this.staleListings) return known.output
+    const mayBeOld = known?.stream === stream && stream.deletedAt === undefined && time.now - known.at < STALE_LISTING_MS
+    if (mayBeOld && random() < this.staleListings) return known.output
     const output = this.call('ListShards', input) as ListShardsOutput
-    this.#listings.set(key, { at: time.now, output })
+    this.#listings.set(key, { at: time.now, stream, output })
     return output
   }
+}
+
+/** By name or by ARN, as whoever asks was given it. */
+export function nameIn({ StreamName, StreamARN }: StreamReference): string {
+  return StreamName ?? StreamARN!.slice(StreamARN!.indexOf('/') + 1)
 }
 
 function refusal(random: Random): PutRecordsResult {

@@ -8,10 +8,16 @@ export interface TrueTenure {
   /** The counter that the take has left. */
   readonly generation: number
   readonly takenAt: number
+  /** When the stream was created that the row is of: epoch milliseconds, whole seconds. Undefined: it does not say. */
+  readonly createdAt: number | undefined
   /** Virtual time of its last write that has taken effect. */
   confirmedAt: number
-  /** How it ended: by the owner's own last write, in time or only after it could have been taken, or by another's take. */
-  end: 'none' | 'given-up' | 'given-up-late' | 'taken'
+  /**
+   * How it ended: by the owner's own last write, in time or only after it could have been taken, by another's take, with its stream, or by Java: a
+   * worker of KCL 2.x takes from the living (DynamoDBLeaseTaker.java), a leader of 3.x names the owner, and not the counter, in what it assigns
+   * (DynamoDBLeaseRefresher.java, assignLease). Then the owner learns it from its next write.
+   */
+  end: 'none' | 'given-up' | 'given-up-late' | 'taken' | 'begun-anew' | 'stolen'
 }
 
 export interface LeaseTruthOptions {
@@ -21,9 +27,15 @@ export interface LeaseTruthOptions {
   readonly now: () => number
   /** Whether the owner knows that it has this lease, and nothing has kept it from writing lately. */
   readonly isWell: (tenure: TrueTenure) => boolean
-  /** The first record up to this checkpoint that is neither completed nor gone, by its id. */
-  readonly firstOpen: (leaseKey: string, checkpoint: string, sub: string) => string | undefined
+  /** The first record up to this checkpoint, of the stream that was created then, that is neither completed nor gone, by its id. */
+  readonly firstOpen: (leaseKey: string, checkpoint: string, sub: string, createdAt: number | undefined) => string | undefined
+  /** When the stream that has this lease's name now was created: epoch milliseconds, whole seconds. */
+  readonly createdAt: (leaseKey: string) => number
   readonly violated: (what: string) => void
+  /** Whether this process, or worker, is one of Java's. */
+  readonly isJava: (name: string) => boolean
+  /** Live workers of Java's may be taken from: KCL 2.x's. */
+  readonly javaIsTakenFrom: boolean
 }
 
 const SENTINELS = ['AT_TIMESTAMP', 'TRIM_HORIZON', 'LATEST']
@@ -33,6 +45,10 @@ export class LeaseTruth {
   readonly #options: LeaseTruthOptions
   readonly #tenures = new Map<string, TrueTenure>()
   readonly #current = new Map<string, TrueTenure>()
+  /** The last tenure of ours that Java has ended. */
+  readonly #stolen = new Map<string, TrueTenure>()
+  /** Handoffs that were asked for, and since when. */
+  readonly #asked = new Map<string, number>()
   /** Takes and releases so far. */
   moves = 0
 
@@ -48,6 +64,14 @@ export class LeaseTruth {
     return this.#current.get(leaseKey)
   }
 
+  /** Leases that somebody waits for, with who has them and since when. */
+  *asked(): Iterable<{ readonly tenure: TrueTenure; readonly since: number }> {
+    for (const [key, since] of this.#asked) {
+      const tenure = this.#current.get(key)
+      if (tenure?.end === 'none') yield { tenure, since }
+    }
+  }
+
   /** A handler call begins at this moment. */
   handlerStarts(worker: string, leaseKey: string, generation: number): void {
     const { now, failoverTimeMs, fastest, violated } = this.#options
@@ -57,7 +81,7 @@ export class LeaseTruth {
       violated(`${says}, which it never took`)
       return
     }
-    if (tenure.end !== 'none') {
+    if (!isTrusting(tenure)) {
       violated(`${says}, whose lease is ${tenure.end}`)
       return
     }
@@ -66,14 +90,16 @@ export class LeaseTruth {
       violated(`${says}, though its lease may have been taken: not renewed for ${Math.round(unrenewedMs)} ms`)
   }
 
-  /** At this moment the process asks for the records of the shard, and so takes them from whoever has them. */
-  subscribes(process: string, leaseKey: string): void {
+  /** At this moment the process asks for the records of the shard, and so takes them from whoever has them. It has one of these leases. */
+  subscribes(process: string, leaseKeys: readonly string[]): void {
     const { now, failoverTimeMs, fastest, violated } = this.#options
-    const tenure = this.#current.get(leaseKey)
-    const says = `${process} subscribes to ${leaseKey}`
+    const known = (of: Map<string, TrueTenure>): TrueTenure[] => leaseKeys.flatMap((leaseKey) => of.get(leaseKey) ?? [])
+    const tenures = [...known(this.#current), ...known(this.#stolen)]
+    const tenure = tenures.find(({ worker }) => processOf(worker) === process) ?? tenures[0]
+    const says = `${process} subscribes to ${leaseKeys[0]}`
     if (tenure === undefined || processOf(tenure.worker) !== process)
       violated(`${says}, whose lease ${tenure?.worker ?? 'nobody'} has`)
-    else if (tenure.end !== 'none') violated(`${says}, whose lease is ${tenure.end}`)
+    else if (!isTrusting(tenure)) violated(`${says}, whose lease is ${tenure.end}`)
     else if ((now() - tenure.confirmedAt) * fastest >= failoverTimeMs)
       violated(`${says}, whose lease may have been taken: not renewed for ${Math.round(now() - tenure.confirmedAt)} ms`)
   }
@@ -83,21 +109,34 @@ export class LeaseTruth {
     const { key, operation, before, after } = write
     if (before?.leaseCounter === undefined && after?.leaseCounter === undefined) return
     if (operation === 'PutItem') {
-      if (before !== undefined) violated(`the lease ${key} was written over`)
+      if (before !== undefined) this.#begunAnew(key, before, after!)
       return
     }
     if (after === undefined) {
-      if (before?.checkpoint?.S !== 'SHARD_END') violated(`the lease ${key} was deleted at ${before?.checkpoint?.S}`)
+      const isFormer = Number(before?.swStreamCreated?.N) < this.#options.createdAt(key)
+      if (before?.checkpoint?.S !== 'SHARD_END' && !isFormer) violated(`the lease ${key} was deleted at ${before?.checkpoint?.S}`)
       return
     }
     if (before === undefined) {
       violated(`the lease ${key} was made by an update`)
       return
     }
+    if (after.checkpointOwner === undefined) this.#asked.delete(key)
+    else if (before.checkpointOwner === undefined) this.#asked.set(key, this.#options.now())
     this.#checkCheckpoint(write, before, after)
     const owner = actualOwner(before)
-    if (write.expression?.includes('#swOwner = ')) this.#taken(key, before, after, owner)
+    if (this.#options.isJava(write.by)) this.#movedByJava(write, before, after, owner)
+    else if (write.expression?.includes('#swOwner = ')) this.#taken(key, before, after, owner)
     else if (numberOf(after.leaseCounter) !== numberOf(before.leaseCounter)) this.#moved(write, before, after, owner)
+  }
+
+  /** Only the row of a stream that is gone may be written over, by one of the stream that has its name. */
+  #begunAnew(key: string, before: Item, after: Item): void {
+    const createdAt = numberOf(after.swStreamCreated)
+    if (createdAt !== this.#options.createdAt(key) || createdAt <= numberOf(before.swStreamCreated))
+      this.#options.violated(`the lease ${key} was written over`)
+    const former = this.#current.get(key)
+    if (former?.end === 'none') former.end = 'begun-anew'
   }
 
   #taken(key: string, before: Item, after: Item, owner: string | undefined): void {
@@ -106,7 +145,8 @@ export class LeaseTruth {
     const former = this.#current.get(key)
     const isOffered = before.checkpointOwner === undefined && before.swNext !== undefined && before.swNext.S === owner
     const isFree = owner === undefined || isOffered || former === undefined || former.end !== 'none'
-    if (!isFree && owner !== worker) {
+    const isGivenUp = owner !== undefined && this.#options.isJava(owner) && this.#options.javaIsTakenFrom
+    if (!isFree && !isGivenUp && owner !== worker) {
       const stoodMs = now() - former.confirmedAt
       if (stoodMs * fastest < failoverTimeMs)
         violated(`${worker} took ${key} from ${owner}, which had written ${Math.round(stoodMs)} ms before`)
@@ -114,10 +154,39 @@ export class LeaseTruth {
     }
     if (former?.end === 'none') former.end = 'taken'
     const generation = numberOf(after.leaseCounter)
-    const tenure: TrueTenure = { worker, leaseKey: key, generation, takenAt: now(), confirmedAt: now(), end: 'none' }
+    const createdAt = after.swStreamCreated && numberOf(after.swStreamCreated)
+    const tenure: TrueTenure = { worker, leaseKey: key, generation, takenAt: now(), createdAt, confirmedAt: now(), end: 'none' }
     this.#tenures.set(`${worker} ${key} ${generation}`, tenure)
     this.#current.set(key, tenure)
     this.moves++
+  }
+
+  #movedByJava({ by, key }: LandedWrite, before: Item, after: Item, owner: string | undefined): void {
+    const { isJava, now } = this.#options
+    const former = this.#current.get(key)
+    const worker = actualOwner(after)
+    if (worker === owner) {
+      if (numberOf(after.leaseCounter) === numberOf(before.leaseCounter)) return
+      // A leader may assign a lease to the owner that it has: that owner has to take it again.
+      if (owner === undefined || processOf(owner) !== by) return
+      if (former?.worker === owner && former.end === 'none') former.confirmedAt = now()
+      else this.#ofJava(owner, key, after)
+      return
+    }
+    if (former?.end === 'none') {
+      former.end = owner !== undefined && processOf(owner) === by ? 'given-up' : 'stolen'
+      if (former.end === 'stolen' && !isJava(former.worker)) this.#stolen.set(key, former)
+    }
+    this.#current.delete(key)
+    if (after.checkpoint?.S !== 'SHARD_END') this.moves++
+    if (worker !== undefined && isJava(worker)) this.#ofJava(worker, key, after)
+  }
+
+  #ofJava(worker: string, leaseKey: string, { leaseCounter }: Item): void {
+    const { now } = this.#options
+    const generation = numberOf(leaseCounter)
+    const fresh = { worker, leaseKey, generation, takenAt: now(), createdAt: undefined, confirmedAt: now() } as const
+    this.#current.set(leaseKey, { ...fresh, end: 'none' })
   }
 
   #moved(write: LandedWrite, before: Item, after: Item, owner: string | undefined): void {
@@ -155,14 +224,27 @@ export class LeaseTruth {
       violated(`${by} moved the checkpoint of ${key}, which ${owner ?? 'nobody'} has`)
     if (compare(from, fromSub, to, toSub) > 0)
       violated(`the checkpoint of ${key} went back from ${from}/${fromSub} to ${to}/${toSub}`)
-    const open = SENTINELS.includes(to) ? undefined : firstOpen(key, to, toSub)
+    const open = SENTINELS.includes(to)
+      ? undefined
+      : firstOpen(key, to, toSub, after.swStreamCreated && numberOf(after.swStreamCreated))
     if (open !== undefined)
       violated(`${by} moved the checkpoint of ${key} to ${to}/${toSub}, past ${open}, which is not completed`)
   }
 }
 
-export function actualOwner(row: Item): string | undefined {
-  return row.checkpointOwner?.S ?? row.leaseOwner?.S
+/**
+ * Its owner may believe that it has it. Of a stream that is gone and created anew: nobody else has its records, and its former owner learns of it
+ * with the next renewal.
+ */
+function isTrusting({ end }: TrueTenure): boolean {
+  return end === 'none' || end === 'begun-anew' || end === 'stolen'
+}
+
+/** KCL 2.x takes a lease and leaves `checkpointOwner` of a handoff among ours, which `swNext` tells from one that a leader of KCL's asks for. */
+export function actualOwner({ checkpointOwner, leaseOwner, swOwner, swNext }: Item): string | undefined {
+  const isOurs = checkpointOwner !== undefined && checkpointOwner.S === swOwner?.S
+  const isTakenSince = isOurs && swNext !== undefined && swNext.S !== leaseOwner?.S
+  return isTakenSince ? leaseOwner?.S : (checkpointOwner?.S ?? leaseOwner?.S)
 }
 
 /** Worker ids begin with the name of their process. */

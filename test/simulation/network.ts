@@ -2,7 +2,8 @@ import { abortError } from './abort-error.js'
 import type { SimulatedProcess } from './simulated-process.js'
 import type { VirtualTime } from './virtual-time.js'
 
-export type Service = 'kinesis' | 'dynamodb'
+/** `sink`: a database of the application's own. */
+export type Service = 'kinesis' | 'dynamodb' | 'sink'
 
 /** Chances of what goes wrong with one call. */
 export interface Weather {
@@ -62,6 +63,7 @@ export class Network {
       ['ProvisionedThroughputExceededException', 'ThrottlingException'],
       ['InternalServerError', 'ServiceUnavailable'],
     ],
+    sink: [['TooManyTransactions'], ['Unavailable']],
   }
   /** Calls that were sent, by operation. */
   readonly sent: Map<string, number> = new Map()

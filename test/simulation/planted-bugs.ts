@@ -1,5 +1,6 @@
 import type { PlantedBug } from './planted-bug.js'
 import { DELIVERY_BUGS } from './planted-delivery-bugs.js'
+import { JAVA_BUGS } from './planted-java-bugs.js'
 import { LEASE_BUGS } from './planted-lease-bugs.js'
 import { PRODUCER_BUGS } from './planted-producer-bugs.js'
 
@@ -11,4 +12,5 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   ...of('producer', PRODUCER_BUGS),
   ...of('consumer', LEASE_BUGS),
   ...of('consumer', DELIVERY_BUGS),
+  ...of('consumer', JAVA_BUGS),
 ]

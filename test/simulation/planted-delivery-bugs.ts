@@ -71,16 +71,6 @@ export const DELIVERY_BUGS: readonly PlantedBug[] = [
     caughtAs: /never delivered|which is not completed|before .*, which was written before it/,
   },
   {
-    name: 'subscribes again one event behind',
-    edits: [
-      {
-        find: 'place.read(records, ended, continuation || undefined)',
-        replace: 'if (this.#size.most % 2 === 0) place.read(records, ended, continuation || undefined)',
-      },
-    ],
-    caughtAs: /again within one tenure/,
-  },
-  {
     name: 'fights for a subscription without asking whose lease it is',
     edits: [
       { find: 'if (taken) this.#contested = true', replace: '' },

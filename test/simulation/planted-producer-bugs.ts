@@ -85,22 +85,24 @@ export const PRODUCER_BUGS: readonly PlantedBug[] = [
     caughtAs: /was said not to be written/,
   },
   {
-    name: 'never looks at a record’s time to live',
-    edits: [
-      { find: "if (now >= entry.expiresAt) return { kind: 'expire' }", replace: '' },
-      { find: "if (record.expiresAt <= now) return 'time'", replace: '' },
-    ],
-    caughtAs: /after it was put|do not close|stands still/,
-  },
-  {
-    name: 'ends a flush when it begins',
+    name: 'lets a record live for ever',
     edits: [
       {
-        find: 'if (this.#outstanding.isSettled(epoch)) return Promise.resolve()',
-        replace: 'return Promise.resolve()',
+        find: 'record.expiresAt = now + this.#settings.recordTtlMs',
+        replace: 'record.expiresAt = now + this.#settings.recordTtlMs * 1e6',
       },
     ],
-    caughtAs: /flush ended before|never settled|stands still/,
+    caughtAs: /after it was put|do not close/,
+  },
+  {
+    name: 'ends a flush with the next thing that happens',
+    edits: [
+      {
+        find: 'while (this.#flushes.length > 0 && this.#outstanding.isSettled(this.#flushes[0]!.epoch))',
+        replace: 'while (this.#flushes.length > 0)',
+      },
+    ],
+    caughtAs: /flush ended before/,
   },
   {
     name: 'counts no record against its buffer',

@@ -1,61 +1,17 @@
 import { decodeAggregate } from '@shardwise/aggregation'
-import { effectiveHashKey, type HashKeyRange, inRange } from '@shardwise/core/hash-key'
+import { effectiveHashKey, inRange } from '@shardwise/core/hash-key'
 import type { PutRecordsInput, PutRecordsOutput, ShardListing } from '@shardwise/core/kinesis-port'
+import { type Copy, type Put, placeOf, type ShardLog, StreamLog } from './stream-log.js'
 
-/** What a producer was asked to write. */
-export interface Put {
-  readonly id: string
-  readonly producer: string
-  readonly key: string
-  /** Of the records with this key that this producer was given, the how manyth. */
-  readonly rank: number
-  /** Its producer promised to keep the order of its key. */
-  readonly isOrdered: boolean
-  readonly at: number
-  state: 'open' | 'acknowledged' | 'failed'
-  /** It has failed, and was said not to lie in the stream. */
-  isDenied: boolean
-  readonly copies: Copy[]
-}
-
-/** A put as it lies in a shard: once, or more often where a producer has tried again. */
-export interface Copy {
-  readonly put: Put
-  readonly shard: ShardLog
-  readonly place: string
-  /** Of the copies in its shard, the how manyth. */
-  readonly index: number
-  readonly landedAt: number
-  /** A reader that follows the KCL's rule delivers it. */
-  readonly isAccepted: boolean
-  /** Its own hash key lies in the shard: of others nobody promises an order. */
-  readonly isInRange: boolean
-  /** Handler calls that have begun with it. */
-  calls: number
-  /** By the tenure in which a call with it was completed last. */
-  completedBy: object | undefined
-  isCompleted: boolean
-  /** The stream's retention has taken it. */
-  isExpired: boolean
-  /** The process that has read it last, and when. */
-  readBy: string | undefined
-  readAt: number
-}
-
-export interface ShardLog {
-  readonly shardId: string
-  readonly range: HashKeyRange
-  /** All that were read before it: parents, their parents, and so on. */
-  readonly ancestors: readonly ShardLog[]
-  readonly copies: Copy[]
-  readonly byPlace: Map<string, Copy>
-  /** Copies from the first on that are completed or gone without a gap. */
-  completed: number
-}
-
-/** Where a copy lies, as lease rows and handlers tell it. */
-export function placeOf(sequenceNumber: string, subSequenceNumber: number): string {
-  return `${sequenceNumber}/${subSequenceNumber}`
+export interface RecordLedgerOptions {
+  readonly listing: (stream: string) => readonly ShardListing[]
+  readonly now: () => number
+  /** Lease keys name their stream. */
+  readonly severalStreams: boolean
+  /** Workers leave out copies of what they have completed. */
+  readonly dropsDuplicates: boolean
+  readonly decode: (bytes: Uint8Array) => string
+  readonly violated: (what: string) => void
 }
 
 /**
@@ -64,50 +20,69 @@ export function placeOf(sequenceNumber: string, subSequenceNumber: number): stri
  */
 export class RecordLedger {
   readonly puts: Map<string, Put> = new Map()
-  readonly #shards = new Map<string, ShardLog>()
-  /** Copies in range with the same partition key, in the order in which they were written. */
-  readonly #bySequenceNumber = new Map<string, Copy[]>()
-  readonly #keys = new Map<string, { readonly copies: Copy[]; completed: number }>()
+  /** Of each name the streams that had it, one after the other. */
+  readonly #streams = new Map<string, StreamLog[]>()
   readonly #overtaken: { readonly put: Put; readonly by: Put }[] = []
-  readonly #listing: () => readonly ShardListing[]
-  readonly #now: () => number
-  readonly #violated: (what: string) => void
-  /** The service places records by their keys. */
-  placesByKey = true
+  readonly #options: RecordLedgerOptions
 
-  constructor(options: {
-    readonly listing: () => readonly ShardListing[]
-    readonly now: () => number
-    readonly violated: (what: string) => void
-  }) {
-    this.#listing = options.listing
-    this.#now = options.now
-    this.#violated = options.violated
+  constructor(options: RecordLedgerOptions) {
+    this.#options = options
+  }
+
+  /** The stream that has this name now, or had it last. */
+  stream(name: string): StreamLog {
+    return this.#streams.get(name)!.at(-1)!
+  }
+
+  /** All that had this name, the present one last. */
+  namesakes(name: string): readonly StreamLog[] {
+    return this.#streams.get(name) ?? []
+  }
+
+  /** All that ever were. */
+  get streams(): StreamLog[] {
+    return [...this.#streams.values()].flat()
   }
 
   get shards(): Iterable<ShardLog> {
-    return this.#shards.values()
+    return this.streams.flatMap(({ shards }) => [...shards.values()])
   }
 
-  shard(shardId: string): ShardLog {
-    if (!this.#shards.has(shardId)) this.learnShards()
-    return this.#shards.get(shardId)!
+  /** A stream was created. */
+  opened(name: string, createdAt: number): void {
+    const { severalStreams: amongSeveral, now } = this.#options
+    const stream = new StreamLog({ name, createdAt, amongSeveral, openedAt: now() })
+    const before = this.#streams.get(name)
+    if (before === undefined) this.#streams.set(name, [stream])
+    else before.push(stream)
+    stream.learn(this.#options.listing(name))
   }
 
-  /** Before a listing forgets them: a shard that was never heard of would have no parents here. */
+  /** A stream is gone, with all that is in it. */
+  deleted(name: string): void {
+    const stream = this.stream(name)
+    stream.deletedAt = this.#options.now()
+    for (const { copies } of stream.shards.values()) for (const copy of copies) copy.isExpired = true
+  }
+
   learnShards(): void {
-    for (const { ShardId, ParentShardId, AdjacentParentShardId, HashKeyRange } of this.#listing()) {
-      if (this.#shards.has(ShardId!)) continue
-      const parents = [ParentShardId, AdjacentParentShardId].flatMap((id) => this.#shards.get(id ?? '') ?? [])
-      this.#shards.set(ShardId!, {
-        shardId: ShardId!,
-        range: { start: BigInt(HashKeyRange!.StartingHashKey!), end: BigInt(HashKeyRange!.EndingHashKey!) },
-        ancestors: [...new Set(parents.flatMap((parent) => [parent, ...parent.ancestors]))],
-        copies: [],
-        byPlace: new Map(),
-        completed: 0,
-      })
+    for (const [name, streams] of this.#streams) {
+      const stream = streams.at(-1)!
+      if (stream.deletedAt === undefined) stream.learn(this.#options.listing(name))
     }
+  }
+
+  shard(stream: StreamLog, shardId: string): ShardLog | undefined {
+    if (!stream.shards.has(shardId) && stream.deletedAt === undefined) stream.learn(this.#options.listing(stream.name))
+    return stream.shards.get(shardId)
+  }
+
+  /** Those that a lease may mean: of one name several, the newest first, where it does not say which stream. */
+  leased(leaseKey: string): readonly ShardLog[] {
+    const [, name, epoch, shardId = leaseKey] = leaseKey.split(':')
+    const streams = name === undefined ? this.streams : (this.#streams.get(name) ?? [])
+    const meant = streams.filter(({ createdAt }) => epoch === undefined || createdAt === Number(epoch) * 1_000)
+    return meant.flatMap((stream) => this.shard(stream, shardId) ?? []).reverse()
   }
 
   put(put: Omit<Put, 'state' | 'isDenied' | 'copies'>): Put {
@@ -116,12 +91,14 @@ export class RecordLedger {
     return kept
   }
 
-  /** PutRecords has been answered by the service, whether or not anybody hears it. */
-  written(input: PutRecordsInput, output: PutRecordsOutput): void {
+  /** PutRecords has been answered by the service, whether or not anybody hears it. `known`: which stream of this name the sender knew. */
+  written(name: string, input: PutRecordsInput, output: PutRecordsOutput, known: StreamLog | undefined): void {
+    const stream = this.stream(name)
+    const isMisled = known !== undefined && known !== stream
     for (const [i, { SequenceNumber, ShardId }] of (output.Records ?? []).entries()) {
       const entry = input.Records[i]!
       if (SequenceNumber === undefined) continue
-      const shard = this.shard(ShardId!)
+      const shard = this.shard(stream, ShardId!)!
       const aggregate = decodeAggregate(entry.Data)
       const members = aggregate
         ? Array.from(aggregate)
@@ -132,36 +109,47 @@ export class RecordLedger {
       }))
       const isAccepted = aggregate === undefined || placed.every(({ isInside }) => isInside)
       for (const { member, isInside } of placed) {
-        const text = Buffer.from(member.data.buffer, member.data.byteOffset, member.data.byteLength).toString()
+        const text = this.#options.decode(member.data)
         const put = this.puts.get(text.slice(0, text.indexOf(' ')))
-        if (put === undefined) {
-          this.#violated(`a record was written that nobody put: ${text.slice(0, 40)}`)
+        if (put === undefined || put.stream !== name) {
+          this.#options.violated(`a record was written to ${name} that nobody put there: ${text.slice(0, 40)}`)
           continue
         }
-        this.#add(put, shard, placeOf(SequenceNumber, member.subSequenceNumber), isAccepted, isInside && this.placesByKey)
+        const place = placeOf(SequenceNumber, member.subSequenceNumber)
+        this.#add({ put, shard, place, isAccepted, isMisled, isInRange: isInside && stream.placesByKey })
       }
     }
   }
 
-  #add(put: Put, shard: ShardLog, place: string, isAccepted: boolean, isInRange: boolean): void {
+  #add(written: Pick<Copy, 'put' | 'shard' | 'place' | 'isAccepted' | 'isMisled' | 'isInRange'>): void {
+    const { put, shard, place, isInRange } = written
+    const { keys, bySequenceNumber } = shard.stream
     const sequenceNumber = place.slice(0, place.indexOf('/'))
     const copy: Copy = {
-      ...{ put, shard, place, isAccepted, isInRange, index: shard.copies.length, landedAt: this.#now() },
-      ...{ calls: 0, completedBy: undefined, isCompleted: false, isExpired: false, readBy: undefined, readAt: 0 },
+      ...{ ...written, index: shard.copies.length, landedAt: this.#options.now() },
+      ...{
+        calls: 0,
+        completedBy: undefined,
+        isCompleted: false,
+        isExpired: false,
+        isDropped: false,
+        readBy: undefined,
+        readAt: 0,
+      },
     }
     if (isInRange) {
       const first = put.copies.every((other) => !other.isInRange)
-      const key = this.#keys.get(put.key)
-      if (key === undefined) this.#keys.set(put.key, { copies: [copy], completed: 0 })
+      const key = keys.get(put.key)
+      if (key === undefined) keys.set(put.key, { copies: [copy], completed: 0 })
       else {
         if (put.isOrdered && first) this.#checkPutOrder(put, key.copies)
         key.copies.push(copy)
       }
     }
-    const ofRecord = this.#bySequenceNumber.get(sequenceNumber)
-    if (ofRecord === undefined) this.#bySequenceNumber.set(sequenceNumber, [copy])
+    const ofRecord = bySequenceNumber.get(sequenceNumber)
+    if (ofRecord === undefined) bySequenceNumber.set(sequenceNumber, [copy])
     else ofRecord.push(copy)
-    if (put.isDenied) this.#violated(`${put.id} was said not to be written, and is written after that as ${place}`)
+    if (put.isDenied) this.#options.violated(`${put.id} was said not to be written, and is written after that as ${place}`)
     put.copies.push(copy)
     shard.copies.push(copy)
     shard.byPlace.set(place, copy)
@@ -179,10 +167,14 @@ export class RecordLedger {
   }
 
   acknowledged(put: Put, shardId: string, sequenceNumber: string, subSequenceNumber: number): void {
+    const { violated } = this.#options
     put.state = 'acknowledged'
-    const copy = this.#shards.get(shardId)?.byPlace.get(placeOf(sequenceNumber, subSequenceNumber))
-    if (copy?.put !== put) this.#violated(`${put.id} was acknowledged as ${sequenceNumber} of ${shardId}, and is not there`)
-    else if (!copy.isAccepted) this.#violated(`${put.id} was acknowledged in an aggregate that readers by the KCL's rule drop`)
+    const place = placeOf(sequenceNumber, subSequenceNumber)
+    const copy = put.copies.find((other) => other.shard.shardId === shardId && other.place === place)
+    if (copy === undefined) violated(`${put.id} was acknowledged as ${sequenceNumber} of ${shardId}, and is not there`)
+    // docs/guarantees.md, "Not promised": until the first sign of a stream that was created anew with narrower shards.
+    else if (!copy.isAccepted && !copy.isMisled)
+      violated(`${put.id} was acknowledged in an aggregate that readers by the KCL's rule drop`)
   }
 
   /** `written`: what the failure says of it. */
@@ -190,71 +182,93 @@ export class RecordLedger {
     put.state = 'failed'
     put.isDenied = written === 'no'
     if (put.isDenied && put.copies.length > 0)
-      this.#violated(`${put.id} was said not to be written, and lies in the stream as ${put.copies[0]!.place}`)
+      this.#options.violated(`${put.id} was said not to be written, and lies in the stream as ${put.copies[0]!.place}`)
   }
 
-  /** The answer to a GetRecords has reached a process. */
-  read(by: string, sequenceNumber: string): void {
-    for (const copy of this.#bySequenceNumber.get(sequenceNumber) ?? []) {
+  /** The answer to a read has reached a process. */
+  read(by: string, stream: StreamLog, sequenceNumber: string): void {
+    for (const copy of stream.bySequenceNumber.get(sequenceNumber) ?? []) {
       copy.readBy = by
-      copy.readAt = this.#now()
+      copy.readAt = this.#options.now()
     }
   }
 
-  /** A handler call with these records begins. Those that were never written are left out. */
-  called(by: string, shardId: string, places: readonly string[]): Copy[] {
-    const shard = this.#shards.get(shardId)
+  /** The copies that lie at these places of a shard: of the stream that has this name, or of one that had it. Those that were never written are left out. */
+  find(by: string, name: string, shardId: string, places: readonly string[]): Copy[] {
+    const streams = this.#streams.get(name) ?? []
     const copies: Copy[] = []
-    const inHand = new Set<Copy>()
     for (const place of places) {
-      const copy = shard?.byPlace.get(place)
-      if (copy === undefined) this.#violated(`${by} was given a record of ${shardId} that was never written: ${place}`)
-      else {
-        copies.push(copy)
-        if (++copy.calls === 1 && copy.isInRange) this.#checkKeyOrder(by, copy, inHand)
-        inHand.add(copy)
-      }
-    }
-    for (const ancestor of shard?.ancestors ?? []) {
-      this.#settleShard(ancestor)
-      const open = ancestor.copies[ancestor.completed]
-      if (open !== undefined)
-        this.#violated(
-          `${by} was given records of ${shardId} before ${open.put.id} of its ancestor ${ancestor.shardId} was completed`,
-        )
+      let copy: Copy | undefined
+      for (let i = streams.length - 1; i >= 0 && copy === undefined; i--)
+        copy = streams[i]!.shards.get(shardId)?.byPlace.get(place)
+      if (copy === undefined)
+        this.#options.violated(`${by} was given a record of ${name}'s ${shardId} that was never written: ${place}`)
+      else copies.push(copy)
     }
     return copies
   }
 
+  /** A handler call with these records begins. `isOrderly`: order is promised to it. */
+  called(by: string, copies: readonly Copy[], isOrderly: boolean): void {
+    const inHand = new Set<Copy>()
+    for (const copy of copies) {
+      if (++copy.calls === 1 && copy.isInRange && isOrderly) this.#checkKeyOrder(by, copy, inHand)
+      inHand.add(copy)
+    }
+    const shard = copies[0]?.shard
+    if (shard === undefined || !isOrderly) return
+    for (const ancestor of shard.ancestors) {
+      this.#settleShard(ancestor)
+      const open = ancestor.copies[ancestor.completed]
+      if (open !== undefined)
+        this.#options.violated(
+          `${by} was given records of ${shard.leaseKey} before ${open.put.id} of its ancestor ${ancestor.shardId} was completed`,
+        )
+    }
+  }
+
   #checkKeyOrder(by: string, copy: Copy, inHand: ReadonlySet<Copy>): void {
-    const key = this.#keys.get(copy.put.key)!
+    const key = copy.shard.stream.keys.get(copy.put.key)!
     // Before the first that counts.
-    if (isDone(copy)) return
-    while (key.completed < key.copies.length && isDone(key.copies[key.completed]!)) key.completed++
+    if (this.#isDone(copy)) return
+    while (key.completed < key.copies.length && this.#isDone(key.copies[key.completed]!)) key.completed++
     for (let i = key.completed; i < key.copies.length; i++) {
       const other = key.copies[i]!
       if (other === copy) return
-      if (isDone(other) || inHand.has(other)) continue
-      this.#violated(`${by} was given ${copy.put.id} before ${other.put.id}, which was written before it with the same key`)
+      if (this.#isDone(other) || inHand.has(other)) continue
+      this.#options.violated(
+        `${by} was given ${copy.put.id} before ${other.put.id}, which was written before it with the same key`,
+      )
       return
     }
   }
 
-  completed(copy: Copy, tenure: object): void {
+  /** Readers by the KCL's rule have passed these: members of an aggregate that has one outside of the shard's range. */
+  dropped(copies: readonly Copy[]): void {
+    for (const copy of copies) {
+      copy.isDropped = true
+      if (copy.isAccepted)
+        this.#options.violated(`${copy.put.id} was dropped from ${copy.shard.leaseKey}, where all of its aggregate belongs`)
+    }
+  }
+
+  /** `tenure`: undefined where nobody says that it will not come again. */
+  completed(copy: Copy, tenure: object | undefined): void {
     copy.isCompleted = true
     copy.completedBy = tenure
   }
 
-  /** Everything that was written before has left the stream. */
-  expire(before: number): void {
-    for (const shard of this.#shards.values()) {
-      for (const copy of shard.copies) if (copy.landedAt < before) copy.isExpired = true
+  /** Everything that was written before has left the stream. Of one, or of all. */
+  expire(before: number, stream?: StreamLog): void {
+    for (const each of stream === undefined ? this.streams : [stream]) {
+      for (const { copies } of each.shards.values()) for (const copy of copies) if (copy.landedAt < before) copy.isExpired = true
     }
   }
 
-  /** The first copy up to `place`, inclusive, that is neither completed nor gone. */
-  firstOpen(shardId: string, place: string | 'SHARD_END'): Copy | undefined {
-    const shard = this.shard(shardId)
+  /** The first copy up to `place`, inclusive, that is neither completed nor gone, of the stream that was created then. */
+  firstOpen(leaseKey: string, place: string | 'SHARD_END', createdAt: number | undefined): Copy | undefined {
+    const shard = this.leased(leaseKey).find(({ stream }) => createdAt === undefined || stream.createdAt === createdAt)
+    if (shard === undefined) return undefined
     this.#settleShard(shard)
     const open = shard.copies[shard.completed]
     if (open === undefined || place === 'SHARD_END') return open
@@ -262,9 +276,9 @@ export class RecordLedger {
     return last !== undefined && open.index <= last.index ? open : undefined
   }
 
-  /** Nothing that is still in the stream waits for a reader. */
+  /** Nothing that is still in a stream waits for a reader. */
   get isDelivered(): boolean {
-    for (const shard of this.#shards.values()) {
+    for (const shard of this.shards) {
       this.#settleShard(shard)
       if (shard.completed < shard.copies.length) return false
     }
@@ -273,22 +287,29 @@ export class RecordLedger {
 
   /** At the end, when everything has had its time. */
   judge(): void {
+    const { violated } = this.#options
     for (const put of this.puts.values()) {
-      if (put.state === 'open') this.#violated(`the put of ${put.id} never settled`)
-      if (put.state === 'acknowledged' && !put.copies.some(isDone))
-        this.#violated(`${put.id} was acknowledged and never delivered`)
+      if (put.state === 'open') violated(`the put of ${put.id} never settled`)
+      if (put.state === 'acknowledged' && !put.copies.some((copy) => this.#isDone(copy) && (copy.isAccepted || !copy.isDropped)))
+        violated(`${put.id} was acknowledged and never delivered`)
     }
     for (const { put, by } of this.#overtaken) {
       if (put.state === 'acknowledged' && by.state === 'acknowledged')
-        this.#violated(`${put.id} was first written after ${by.id}, which was put after it, and both were acknowledged`)
+        violated(`${put.id} was first written after ${by.id}, which was put after it, and both were acknowledged`)
     }
   }
 
   #settleShard(shard: ShardLog): void {
-    while (shard.completed < shard.copies.length && isDone(shard.copies[shard.completed]!)) shard.completed++
+    while (shard.completed < shard.copies.length && this.#isDone(shard.copies[shard.completed]!)) shard.completed++
   }
-}
 
-function isDone(copy: Copy): boolean {
-  return copy.isCompleted || copy.isExpired
+  /** With `dedupe` a copy counts as done when another one was completed: "never at the price of a record" is what remains promised. */
+  #isDone(copy: Copy): boolean {
+    return (
+      copy.isCompleted ||
+      copy.isExpired ||
+      copy.isDropped ||
+      (this.#options.dropsDuplicates && copy.put.copies.length > 1 && copy.put.copies.some(({ isCompleted }) => isCompleted))
+    )
+  }
 }

@@ -1,6 +1,7 @@
 import { type Plan, planOf } from './disturbance.js'
 import { Disturber } from './disturber.js'
-import { hasSettled, judgeRest, judgeSilence, judgeStop } from './verdict.js'
+import { SPARED_BESIDE_JAVA } from './java-peers.js'
+import { hasSettled, judgeHandoffs, judgeRest, judgeSilence, judgeStop } from './verdict.js'
 import { World } from './world.js'
 
 /** Between two looks at everything. */
@@ -9,6 +10,11 @@ const SETTLES_WITHIN_MS = 150_000
 /** A read takes five records at least, five times a second. */
 const CATCHES_UP_WITHIN_MS = 90_000
 const PRODUCERS_CLOSE_WITHIN_MS = 20_000
+/**
+ * Beside KCL 3.x: a dead worker's row counts as fresh for a minute, and its leader assigns to the dead (KCL#1452); when all of Java is gone we
+ * see it within two probes of half a minute and that minute (docs/lease-protocol.md).
+ */
+const LED_FLEET_SETTLES_WITHIN_MS = 150_000
 
 export interface SimulationOptions {
   readonly seed: number
@@ -55,7 +61,8 @@ class Simulation {
       this.#world.trace(`VIOLATED: ${what}`)
     }
     this.#world = new World({ seed, violated, trace })
-    this.#plan = plan ?? planOf(seed, this.#world.settings.consumer.failoverTimeMs)
+    const { peers, settings } = this.#world
+    this.#plan = plan ?? planOf(seed, settings.consumer.failoverTimeMs, peers && SPARED_BESIDE_JAVA)
     this.#disturber = new Disturber(this.#world)
   }
 
@@ -64,6 +71,7 @@ class Simulation {
     const { failoverTimeMs, handoffTimeoutMs } = settings.consumer
     const producers = 1 + Math.floor(random() * 2)
     for (let i = 0; i < settings.consumers; i++) time.after(random() * 1_000, () => this.#world.addConsumer())
+    this.#planPeers()
     for (let i = 0; i < producers; i++) time.after(random() * 1_000, () => this.#world.addProducer())
     for (const [i, disturbance] of this.#plan.disturbances.entries()) {
       if (this.#only?.has(i) === false) continue
@@ -76,6 +84,9 @@ class Simulation {
     await this.#pass(this.#plan.calmAt)
     trace('calm')
     this.#disturber.calm()
+    const { peers } = this.#world
+    if (peers?.leave === true) this.#disturber.migrate('ours', failoverTimeMs)
+    if (peers !== undefined) await this.#pass(peers.version === '2.x' ? failoverTimeMs * 6 : LED_FLEET_SETTLES_WITHIN_MS)
     // Late calls arrive, what has expired is taken, handoffs are over; then nothing has a reason to move any more.
     await this.#pass(9_000 + failoverTimeMs * 3 + handoffTimeoutMs)
     // A backlog is read to its end first, and a shard that has left the stream is asked for three times.
@@ -94,9 +105,19 @@ class Simulation {
     return this.#result()
   }
 
+  #planPeers(): void {
+    const { time, random, peers } = this.#world
+    if (peers === undefined) return
+    for (let i = 0; i < peers.count; i++) time.after(random() * 1_000, () => this.#world.addJava())
+    if (peers.ours === 0) this.#world.newcomers = 'java'
+    const { failoverTimeMs } = this.#world.settings.consumer
+    for (const { at, to } of peers.migrations) time.at(at * this.#plan.calmAt, () => this.#disturber.migrate(to, failoverTimeMs))
+  }
+
   readonly #look = (): void => {
     this.#world.time.after(LOOK_EVERY_MS, this.#look)
     judgeSilence(this.#world)
+    judgeHandoffs(this.#world)
   }
 
   get #isOver(): boolean {
@@ -135,7 +156,8 @@ class Simulation {
   async #stopConsumers(withinMs: number): Promise<void> {
     const alive = this.#world.consumers.filter(({ process }) => !process.isDead)
     if (this.#isOver) return
-    for (const app of alive) void app.stop(undefined)
+    this.#world.isOver = true
+    for (const app of alive) app.stop(undefined)
     await this.#passUntil(() => alive.every(({ isStopped }) => isStopped), withinMs)
     if (!this.#isOver) judgeStop(this.#world)
   }

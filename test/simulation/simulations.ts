@@ -11,13 +11,15 @@ export interface SimulationsOptions {
   readonly ended: (report: Report) => void
 }
 
+const path = (file: string): string => fileURLToPath(new URL(file, import.meta.url))
+
 /** Runs worlds side by side in processes of their own. Resolves to the seed up to which all have ended, exclusive. */
 export async function runSimulations({ firstSeed, seeds, jobs, signal, ended }: SimulationsOptions): Promise<number> {
   const end = firstSeed + seeds
   let next = firstSeed
   const underWay = new Set<number>()
   const work = async (): Promise<void> => {
-    const child = fork(fileURLToPath(new URL('./simulation-worker.ts', import.meta.url)))
+    const child = fork(path('./simulation-worker.ts'), { execArgv: [...process.execArgv, '--import', path('./plain-names.mjs')] })
     try {
       while (next < end && !signal.aborted) {
         const seed = next++

@@ -1,60 +1,87 @@
-import { uncovered } from '@shardwise/core/hash-key'
+import { type HashKeyRange, uncovered } from '@shardwise/core/hash-key'
 import { actualOwner, processOf } from './lease-truth.js'
+import type { ShardLog } from './stream-log.js'
 import { TABLE, type World } from './world.js'
 
 /** A call to Kinesis of which nothing is heard is given up after 30 s, a subscription after 35 s. */
 const READ_PATIENCE_MS = 60_000
 
+/** Asked again and again: who was asked for a lease gives it up when the time for that is over. */
+export function judgeHandoffs(world: World): void {
+  const { time, settings, truth, violated } = world
+  const { failoverTimeMs, handoffTimeoutMs } = settings.consumer
+  const patience = handoffTimeoutMs + failoverTimeMs + 5_000
+  for (const { tenure, since } of truth.asked()) {
+    const { worker, leaseKey } = tenure
+    const askedMs = time.now - Math.max(since, tenure.takenAt)
+    if (askedMs > patience && !world.isDisturbed(worker, patience))
+      violated(`${worker} has not given ${leaseKey} up, for which it was asked ${Math.round(askedMs)} ms ago`)
+  }
+}
+
 /** Asked again and again: who has a lease, renews it, and has records for it, works on them. */
 export function judgeSilence(world: World): void {
+  for (const app of world.java) app.judge()
   const { time, settings, ledger, truth, violated } = world
   const { failoverTimeMs, idleTimeBetweenReadsMs } = settings.consumer
   const patience = failoverTimeMs / 3 + idleTimeBetweenReadsMs * 2 + 2_500
-  for (const { shardId, copies, completed } of ledger.shards) {
-    const tenure = truth.current(shardId)
+  for (const { leaseKey, stream, copies, completed } of ledger.shards) {
+    const tenure = stream === ledger.stream(stream.name) ? truth.current(leaseKey) : undefined
     if (tenure === undefined || tenure.end !== 'none' || world.isDisturbed(tenure.worker, patience)) continue
     const owner = world.app(tenure.worker)!
-    const waiting = copies.slice(completed).find((copy) => !copy.isCompleted && !copy.isExpired)
+    const waiting = copies.slice(completed).find((copy) => !copy.isCompleted && !copy.isExpired && !copy.isDropped)
     if (owner.isStopping || waiting === undefined || tenure.confirmedAt < time.now - failoverTimeMs / 2) continue
     const since = waiting.readBy === owner.process.name ? waiting.readAt + patience : waiting.landedAt + READ_PATIENCE_MS
-    const silentMs = owner.silence(shardId, tenure.generation)
+    const silentMs = owner.silence(leaseKey, tenure.generation)
     if (since < time.now && silentMs !== undefined && silentMs > patience)
-      violated(`${tenure.worker} has ${shardId}, renews it, and has not handled ${waiting.put.id} for ${Math.round(silentMs)} ms`)
+      violated(
+        `${tenure.worker} has ${leaseKey}, renews it, and has not handled ${waiting.put.id} for ${Math.round(silentMs)} ms`,
+      )
+  }
+}
+
+/** Of the streams that are there: their leases that have not ended. */
+function* openLeases({ dynamodb, ledger }: World): Iterable<{ readonly shard: ShardLog; readonly owner: string | undefined }> {
+  for (const row of dynamodb.rows(TABLE)) {
+    if (row.leaseCounter === undefined || row.checkpoint?.S === 'SHARD_END') continue
+    const shard = ledger.leased(row.leaseKey!.S!).find(({ stream }) => stream === ledger.stream(stream.name))
+    if (shard !== undefined && shard.stream.deletedAt === undefined) yield { shard, owner: actualOwner(row) }
   }
 }
 
 /** Every open shard has a lease with an owner, and no other shard is being read: there is no reason for leases to move. */
-export function hasSettled({ kinesis, dynamodb }: World): boolean {
-  const open = new Set(kinesis.openShards().map(({ ShardId }) => ShardId!))
-  for (const row of dynamodb.rows(TABLE)) {
-    if (row.leaseCounter === undefined || row.checkpoint?.S === 'SHARD_END') continue
-    if (actualOwner(row) === undefined || !open.delete(row.leaseKey!.S!)) return false
-  }
+export function hasSettled(world: World): boolean {
+  const { kinesis, ledger, streams } = world
+  const open = new Set(
+    [...streams].flatMap((name) => kinesis.openShards(name).map(({ ShardId }) => ledger.shard(ledger.stream(name), ShardId!))),
+  )
+  for (const { shard, owner } of openLeases(world)) if (owner === undefined || !open.delete(shard)) return false
   return open.size === 0
 }
 
 /** After a calm time: all that was acknowledged was delivered, and the leases are shared fairly among those that live. */
-export function judgeRest({ ledger, producers, aliveConsumers, dynamodb, violated }: World): void {
+export function judgeRest(world: World): void {
+  const { ledger, producers, aliveWorkers, aliveJava, dynamodb, streams, violated } = world
   const killed = new Set(producers.filter(({ process }) => process.isDead).map(({ process }) => process.name))
   for (const put of ledger.puts.values()) if (put.state === 'open' && killed.has(put.producer)) put.state = 'failed'
   ledger.judge()
-  const counts = new Map(aliveConsumers.map((app) => [app.workerId, 0]))
-  const ranges = []
-  for (const row of dynamodb.rows(TABLE)) {
-    if (row.leaseCounter === undefined || row.checkpoint?.S === 'SHARD_END') continue
-    const key = row.leaseKey!.S!
-    ranges.push(ledger.shard(key).range)
-    const owner = actualOwner(row)
-    if (owner === undefined || !counts.has(owner)) violated(`in calm weather ${key} is owned by ${owner ?? 'nobody'}`)
+  const counts = new Map(aliveWorkers.map((app) => [app.workerId, 0]))
+  const ranges = new Map([...streams].map((name): [string, HashKeyRange[]] => [name, []]))
+  for (const { shard, owner } of openLeases(world)) {
+    ranges.get(shard.stream.name)!.push(shard.range)
+    if (owner === undefined || !counts.has(owner)) violated(`in calm weather ${shard.leaseKey} is owned by ${owner ?? 'nobody'}`)
     else counts.set(owner, counts.get(owner)! + 1)
   }
-  if (uncovered(ranges).length > 0) violated('the leases do not cover all hash keys')
+  for (const [name, covered] of ranges)
+    if (uncovered(covered).length > 0) violated(`the leases of ${name} do not cover all hash keys`)
   const held = [...counts.values()]
-  if (held.length > 0 && Math.max(...held) - Math.min(...held) > 1) violated(`shares are unfair: ${held.join(', ')}`)
+  // KCL counts leases of shards that have ended (KCL#54), and is fair with these.
+  const ended = aliveJava.length === 0 ? 0 : dynamodb.rows(TABLE).filter((row) => row.checkpoint?.S === 'SHARD_END').length
+  if (held.length > 0 && Math.max(...held) - Math.min(...held) > 1 + ended) violated(`shares are unfair: ${held.join(', ')}`)
 }
 
 /** When all were told to stop: nothing of them is left, and no row names them. */
-export function judgeStop({ consumers, dynamodb, violated }: World): void {
+export function judgeStop({ consumers, peers, dynamodb, violated }: World): void {
   const stopped = consumers.filter(({ process }) => !process.isDead)
   for (const { process, isStopped } of stopped) {
     if (!isStopped) violated(`${process.name} does not stop`)
@@ -62,6 +89,8 @@ export function judgeStop({ consumers, dynamodb, violated }: World): void {
   }
   const names = new Set(stopped.map(({ process }) => process.name))
   for (const row of dynamodb.rows(TABLE)) {
+    // A leader of KCL's assigns leases of shards that have ended, too. They are left to expire.
+    if (peers !== undefined && row.checkpoint?.S === 'SHARD_END') continue
     const owner = actualOwner(row)
     if (owner !== undefined && names.has(processOf(owner))) violated(`${owner} has stopped and still owns ${row.leaseKey?.S}`)
   }

@@ -2,6 +2,8 @@ export interface VirtualTimer {
   cancel(): void
 }
 
+const STEPS_A_ROUND = 100
+
 interface Node extends VirtualTimer {
   readonly due: number
   readonly order: number
@@ -46,8 +48,33 @@ export class VirtualTime {
   }
 
   /** Lets everything happen that is due until `end`. `goOn` is asked after each step. */
-  async pass(end: number, goOn: () => boolean = () => true): Promise<void> {
-    await microtasks()
+  pass(end: number, goOn: () => boolean = () => true): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let isOver = false
+      let hasStepped = false
+      const step = (): void => {
+        if (isOver) return
+        try {
+          isOver = (hasStepped && !goOn()) || !this.#step(end)
+          hasStepped = true
+          if (isOver) resolve()
+        } catch (error) {
+          isOver = true
+          reject(error)
+        }
+      }
+      // Node runs every promise callback that there is, however long the chain, between any two of these, and looks for sockets and timers, of which
+      // there are none, only once in each round.
+      const round = (): void => {
+        for (let i = 0; i < STEPS_A_ROUND; i++) setImmediate(step)
+        setImmediate(() => isOver || round())
+      }
+      round()
+    })
+  }
+
+  /** False when nothing is left that is due until `end`. */
+  #step(end: number): boolean {
     for (let next = this.#heap[0]; next !== undefined && next.due <= end; next = this.#heap[0]) {
       this.#pop()
       const { run } = next
@@ -55,10 +82,10 @@ export class VirtualTime {
       this.#now = next.due
       this.#steps++
       run()
-      await microtasks()
-      if (!goOn()) return
+      return true
     }
     this.#now = Math.max(this.#now, end)
+    return false
   }
 
   #push(node: Node): void {
@@ -92,9 +119,4 @@ export class VirtualTime {
 
 function isBefore(a: Node, b: Node): boolean {
   return a.due < b.due || (a.due === b.due && a.order < b.order)
-}
-
-/** One turn of Node's event loop: it runs every promise callback that there is, however long the chain. */
-function microtasks(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
 }

@@ -31,12 +31,12 @@ export function connect(
   streamArn: () => string | undefined,
   emit: (event: ConsumerEvent) => void,
 ): Connections {
-  const { client, region, endpoint, credentials, wire, kinesis, dynamodb, dynamodbEndpoint, leaseStore } = options
+  const { client, region, endpoint, credentials, wire, sender, kinesis, dynamodb, dynamodbEndpoint, leaseStore } = options
   const { clock, leaseTable: tableName, leaseTableSettings: table, streams, severalStreams, applicationName, kcl } = settings
   const streamName = severalStreams ? undefined : streams[0]!.name
   const toKinesis =
     kinesis === undefined
-      ? connectKinesis({ client, region, endpoint, credentials, wire, clock, controlAttempts: CONTROL_ATTEMPTS })
+      ? connectKinesis({ client, region, endpoint, credentials, wire, sender, clock, controlAttempts: CONTROL_ATTEMPTS })
       : undefined
   const port = kinesis ?? toKinesis!.port
   const fanOut = settings.retrieval.is === 'polling' ? undefined : ((kinesis as FanOutPort | undefined) ?? toKinesis!.fanOut)

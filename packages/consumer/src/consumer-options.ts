@@ -21,8 +21,8 @@ import {
 } from './streams/stream-settings.js'
 
 /**
- * Options of a consumer. Each default holds where the option is absent or undefined. `client`, `region`, `endpoint`, `credentials` and
- * `wire` are those of `AwsConnection` (@shardwise/core/transport); without them the AWS SDK's usual sources decide.
+ * Options of a consumer. Each default holds where the option is absent or undefined. `client`, `region`, `endpoint`, `credentials`,
+ * `wire` and `sender` are those of `AwsConnection` (@shardwise/core/transport); without them the AWS SDK's usual sources decide.
  */
 export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
   /** Name or ARN of the stream. This or `streams` is required. */
@@ -148,6 +148,7 @@ const KNOWN = [
     'endpoint',
     'credentials',
     'wire',
+    'sender',
     'dynamodb',
     'dynamodbEndpoint',
   ],

@@ -36,6 +36,10 @@ async function deleted({ until, clock, model }: SmallFleet, { events }: Pick<Rea
   await clock.advanceAsync(60_000)
 }
 
+function ownShards(consumer: Consumer): readonly { readonly stream: string }[] {
+  return consumer.snapshot().shards.filter(({ worker }) => worker !== undefined)
+}
+
 /** With twenty records. */
 function recreate({ create, put }: SmallFleet): void {
   create('flights', 3)
@@ -75,6 +79,52 @@ describe('a stream that was deleted and created anew', () => {
     await reader.stop()
   })
 
+  test.each([
+    ['one stream, by polling', {}],
+    ['several streams, by polling', { streams: ['flights'] }],
+    ['one stream, by fan-out', { retrieval: { fanOut: {} } }],
+    ['several streams, by fan-out', { streams: ['flights'], retrieval: { fanOut: {} } }],
+  ])('%s: nothing of the present one is read under a lease of the former one, so nothing comes twice', async (_name, options) => {
+    const fleet = setUp(2)
+    const reader = read(fleet, options)
+    const { until, clock, model, put, create } = fleet
+    put(10)
+    await until(() => reader.received.has('flights', 10))
+    model.call('DeleteStream', { StreamName: 'flights', EnforceConsumerDeletion: true })
+    await until(() => reader.events.some(({ type }) => type === 'stream-not-found' || type === 'stream-consumer-lost'))
+    // The shards ask for a place to read from several times before the stream is looked at again.
+    for (let i = 0; i < 3; i++) await clock.advanceAsync(6_500)
+    create('flights', 2)
+    put(20)
+    await until(() => new Set(reader.received.records.map(numberIn)).size === 30)
+    await clock.advanceAsync(120_000)
+    expect(reader.events.some(({ type }) => type === 'stream-recreated')).toBe(true)
+    expect(reader.received.records.map(numberIn).sort((a, b) => a - b)).toEqual(Array.from({ length: 30 }, (_, i) => i))
+    await reader.stop()
+  })
+
+  test('a sink can tell its shards from those of the former one, whose tokens say nothing about them', async () => {
+    const fleet = setUp(1)
+    const { consumer, clock, create, model, until, settled } = fleet
+    const one = consumer({ streams: ['flights'] })
+    const seen: string[] = []
+    const reading = (async () => {
+      for await (const shard of one.shards()) {
+        seen.push(`${shard.shardId} of ${shard.streamCreatedAt?.toISOString()}`)
+        void (async () => {
+          for await (const _ of shard.records());
+        })()
+      }
+    })()
+    await until(() => seen.length === 1)
+    model.call('DeleteStream', { StreamName: 'flights' })
+    await clock.advanceAsync(60_000)
+    create('flights', 1)
+    await until(() => seen.length === 2)
+    expect(new Set(seen).size).toBe(2)
+    await settled(Promise.all([one.stop(), reading]))
+  })
+
   test('the worker learns it although nobody can look at the stream when its shards give the only hint', async () => {
     const fleet = setUp(2)
     const { until, clock, model } = fleet
@@ -87,12 +137,37 @@ describe('a stream that was deleted and created anew', () => {
       return answer(operation, input)
     })
     recreate(fleet)
-    await until(() => reader.events.some(({ type }) => type === 'records-expired'))
     await clock.advanceAsync(300_000)
+    // Not knowing of which stream it would be, it reads nothing.
+    expect(reader.received.records).toHaveLength(10)
     asked.mockRestore()
     await until(() => reader.events.some(({ type }) => type === 'stream-recreated'))
     await until(() => new Set(reader.received.records.map(numberIn)).size === 30)
     await reader.stop()
+  })
+
+  test('a worker that had none of its shards learns it, too, and does not go on with the leases of the former stream', async () => {
+    const fleet = setUp(1)
+    const { create, put, until, clock, leaseStore } = fleet
+    create('weather', 1)
+    const readers = [read(fleet, { streams: ['flights', 'weather'] }), read(fleet, { streams: ['flights', 'weather'] })]
+    await until(() => readers.every(({ consumer }) => ownShards(consumer).length === 1))
+    const holder = readers.find(({ consumer }) => ownShards(consumer)[0]?.stream === 'flights')!
+    // Nothing was read of the former stream: its lease begins at the oldest record, of whatever stream there is.
+    await deleted(fleet, holder)
+    create('flights', 1)
+    put(20)
+    await until(() => readers.every(({ events }) => events.some(({ type }) => type === 'stream-recreated')))
+    await clock.advanceAsync(60_000)
+    const { leases } = await leaseStore.list()
+    const [former, present] = leases.filter(({ streamId }) => streamId?.includes(':flights:'))
+    expect(former!.streamCreatedAt).toBeLessThan(present!.streamCreatedAt!)
+    expect([former!.leaseOwner, present!.leaseOwner !== undefined]).toEqual([undefined, true])
+    put(1)
+    await clock.advanceAsync(30_000)
+    const newest = readers.flatMap(({ received }) => received.records.map(numberIn)).filter((number) => number === 20)
+    expect(newest).toEqual([20])
+    for (const { stop } of readers) await stop()
   })
 
   test('a handler that hangs does not keep the worker from beginning with the stream that has taken its place', async () => {

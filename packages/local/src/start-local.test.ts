@@ -157,6 +157,20 @@ it('starts both in less than 200 ms, and stops at the end of a scope', async () 
   expect(again.kinesisEndpoint).toBe(endpoint.replace('https', 'http'))
 })
 
+it('comes back with its data: the model of a stopped one, on its port', async () => {
+  const first = await start({ transitionMs: { create: 0 } })
+  first.model.call('CreateStream', { StreamName: 's', ShardCount: 1 })
+  await kinesis(first).send(new PutRecordCommand({ StreamName: 's', PartitionKey: 'k', Data: Buffer.from('kept') }))
+  await first.stop()
+  await using again = await startLocal({ model: first.model, port: Number(new URL(first.kinesisEndpoint).port) })
+  const client = kinesis(again)
+  const shard = { StreamName: 's', ShardId: 'shardId-000000000000' }
+  const { ShardIterator } = await client.send(new GetShardIteratorCommand({ ...shard, ShardIteratorType: 'TRIM_HORIZON' }))
+  const { Records: records = [] } = await client.send(new GetRecordsCommand({ ShardIterator }))
+  expect(records.map(({ Data }) => Buffer.from(Data!).toString())).toEqual(['kept'])
+  await expect(startLocal({ model: first.model, quotas: false })).rejects.toThrow(/must be left out where `model` is given/)
+})
+
 it('names a host that clients can reach when it listens on all', async () => {
   const local = await start({ host: '0.0.0.0' })
   expect(local.kinesisEndpoint).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)

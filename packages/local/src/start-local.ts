@@ -30,6 +30,11 @@ export interface LocalOptions extends Omit<KinesisModelOptions, 'clock'> {
   readonly tls?: false | 'self-signed' | { readonly key: string; readonly cert: string }
   /** Only requests signed (Signature Version 4) with this key pair are served. Default: signatures are not looked at. */
   readonly credentials?: SigningKey
+  /**
+   * The account that Kinesis serves: with the `model` of services that were stopped these go on where they were, as a service that restarts
+   * does. Default: a new one, made by the other options. None of those goes with it, for the model has its own; `clock` should be the same.
+   */
+  readonly model?: KinesisModel
 }
 
 /** Both services, running. `await using` stops them. */
@@ -44,7 +49,7 @@ export interface LocalServices {
   readonly model: KinesisModel
   /** Makes calls of either service fail, wait, or lose their answer. */
   readonly faults: FaultControl
-  /** Breaks all connections, frees the ports, drops all data. May be called more than once. */
+  /** Breaks all connections and frees the ports. What is kept goes with this object, but for `model`. May be called more than once. */
   stop(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -91,7 +96,7 @@ export async function startLocal(options: LocalOptions = {}): Promise<LocalServi
 }
 
 const MODEL_OPTIONS = ['random', 'accountId', 'region', 'transitionMs', 'quotas', 'shardLimit'] as const
-const OWN_OPTIONS = ['kinesis', 'dynamodb', 'host', 'port', 'dynamodbPort', 'clock', 'tls', 'credentials'] as const
+const OWN_OPTIONS = ['kinesis', 'dynamodb', 'host', 'port', 'dynamodbPort', 'clock', 'tls', 'credentials', 'model'] as const
 
 interface Settings {
   readonly kinesis: boolean
@@ -107,7 +112,8 @@ interface Settings {
 
 function checked(options: LocalOptions): Settings {
   refuseUnknownOptions(options, [...OWN_OPTIONS, ...MODEL_OPTIONS])
-  const { kinesis, dynamodb, host, port, dynamodbPort, clock = systemClock, tls, credentials, ...modelOptions } = options
+  const { kinesis, dynamodb, host, port, dynamodbPort, clock = systemClock, tls, credentials, model, ...modelOptions } = options
+  if (model !== undefined) checkModel(model, modelOptions)
   const settings = {
     kinesis: booleanOption('kinesis', kinesis, true),
     dynamodb: booleanOption('dynamodb', dynamodb, true),
@@ -127,8 +133,14 @@ function checked(options: LocalOptions): Settings {
     clock,
     tls: certificateOf(tls, settings.host),
     key: keyOf(credentials),
-    model: new KinesisModel({ ...modelOptions, clock }),
+    model: model ?? new KinesisModel({ ...modelOptions, clock }),
   }
+}
+
+function checkModel(model: KinesisModel, others: KinesisModelOptions): void {
+  if (!(model instanceof KinesisModel)) throw new InvalidOptionError('model', 'a KinesisModel', model)
+  const [own] = MODEL_OPTIONS.filter((name) => others[name] !== undefined)
+  if (own !== undefined) throw new InvalidOptionError(own, 'left out where `model` is given, which has its own', others[own])
 }
 
 function certificateOf(tls: LocalOptions['tls'], host: string): Certificate | undefined {

@@ -24,8 +24,8 @@ import type { OnUndelivered } from './undelivered.js'
 const MIB = 1024 * 1024
 
 /**
- * Options of a producer. Each default holds where the option is absent or undefined. `client`, `region`, `endpoint`, `credentials` and
- * `wire` are those of `AwsConnection` (@shardwise/core/transport); without them the AWS SDK's usual sources decide.
+ * Options of a producer. Each default holds where the option is absent or undefined. `client`, `region`, `endpoint`, `credentials`,
+ * `wire` and `sender` are those of `AwsConnection` (@shardwise/core/transport); without them the AWS SDK's usual sources decide.
  */
 export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
   /** Name or ARN of the stream that records go to which name none. Default: each record names its own. */
@@ -194,6 +194,7 @@ const KNOWN = [
     'endpoint',
     'credentials',
     'wire',
+    'sender',
     'aggregation',
     'aggregateMaxBytes',
   ],

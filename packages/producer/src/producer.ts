@@ -308,12 +308,12 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
       if (this.#state.streams !== undefined && isAwaited) return this.#state.streams
       throw new ProducerClosedError()
     }
-    const { kinesis, client, region, endpoint, credentials, wire, clock } = this.#options
+    const { kinesis, client, region, endpoint, credentials, wire, sender, clock } = this.#options
     const { requestTimeoutMs, connectTimeoutMs } = this.#settings
     const timeouts = { requestTimeoutMs, connectTimeoutMs }
     const connection =
       kinesis === undefined
-        ? connectKinesis({ client, region, endpoint, credentials, wire, clock, ...timeouts, maxSockets: MAX_SOCKETS })
+        ? connectKinesis({ client, region, endpoint, credentials, wire, sender, clock, ...timeouts, maxSockets: MAX_SOCKETS })
         : undefined
     const port = kinesis ?? connection!.port
     const streams = new Streams(this.#settings, port, this.events, this.#ledger, this.#undelivered)

@@ -91,7 +91,7 @@ class KinesisClientWrapper {
     }
     const complete = { ...options, aggregation: options.aggregation ?? ('off' as const) }
     const { ordering, lingerMs, requestTimeoutMs, clock } = checkOptions(complete)
-    const { port } = connectKinesis({ client, wire: options.wire, clock, requestTimeoutMs })
+    const { port } = connectKinesis({ client, wire: options.wire, sender: options.sender, clock, requestTimeoutMs })
     this.#client = client
     this.#options = { clock: options.clock ?? systemClock, ordering, lingerMs }
     this.#aggregates = complete.aggregation !== 'off'

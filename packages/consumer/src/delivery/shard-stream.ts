@@ -26,6 +26,11 @@ export interface ShardStream<T = Uint8Array> {
   readonly stream: string
   readonly shardId: string
   /**
+   * When the stream was created, to the second: tells it from one that had its name before, whose shards have the same ids, and whose tokens
+   * and places mean nothing here. Undefined for a lease that Java's KCL made.
+   */
+  readonly streamCreatedAt: Date | undefined
+  /**
    * A fencing token: higher with every acquisition of this shard by anyone, for as long as the lease table is kept. Store it in the sink with each
    * write, and refuse writes with a lower one: a worker that was paused and has lost the shard cannot write any more then.
    */
@@ -82,6 +87,11 @@ export class PulledShard implements ShardStream {
 
   get generation(): number {
     return this.#lease.generation
+  }
+
+  get streamCreatedAt(): Date | undefined {
+    const { streamCreatedAt } = this.#lease
+    return streamCreatedAt === undefined ? undefined : new Date(streamCreatedAt)
   }
 
   get resumeFrom(): Position {

@@ -15,6 +15,8 @@ export interface HeldLease {
   readonly shardId: string
   /** Which stream, where the table holds several. */
   readonly streamId?: string | undefined
+  /** Epoch milliseconds, whole seconds: when that stream was created. Undefined where the row does not say. */
+  readonly streamCreatedAt?: number | undefined
   /** The last completed record (resume after it), or a sentinel. Where this acquisition begins; it does not change. */
   readonly resumeFrom: Position
   /** What an owner before us has prepared and nobody has decided on. As `resumeFrom` it does not change. */

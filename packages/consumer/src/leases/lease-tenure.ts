@@ -67,6 +67,7 @@ export class LeaseTenure implements HeldLease {
   readonly startAt: number | undefined
   readonly range: HashKeyRange | undefined
   readonly generation: number
+  readonly streamCreatedAt: number | undefined
   readonly #options: LeaseTenureOptions
   readonly #schedule: WriteSchedule
   readonly #lost = new AbortController()
@@ -98,6 +99,7 @@ export class LeaseTenure implements HeldLease {
     this.startAt = startAt
     this.range = lease.range
     this.generation = lease.leaseCounter
+    this.streamCreatedAt = lease.streamCreatedAt
     this.#owned = new OwnedRow(options)
     this.#wanted = new WantedProgress(lease)
     this.#alarm = new Alarm(clock, loopWatch)

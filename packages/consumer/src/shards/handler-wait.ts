@@ -12,6 +12,12 @@ export interface HandlerWaitOptions {
 export class HandlerWait {
   readonly #options: HandlerWaitOptions
   #isAbandoned = false
+  /** What is being waited for. Of the signal, which all shards share, it is one listener: to find one among them takes time for each. */
+  readonly #waits = new Set<() => void>()
+  readonly #onAbandoned = (): void => {
+    for (const giveUp of [...this.#waits]) giveUp()
+  }
+  #heeds = false
 
   constructor(options: HandlerWaitOptions) {
     this.#options = options
@@ -24,15 +30,32 @@ export class HandlerWait {
   /** What `work` resolves to; false when it is not waited for any longer. */
   until(work: Promise<boolean>): Promise<boolean> {
     const { abandoned } = this.#options.stopLimit
+    if (!this.#heeds) abandoned.addEventListener('abort', this.#onAbandoned)
+    this.#heeds = true
     return new Promise((resolve, reject) => {
-      const abandon = (): void => {
+      const giveUp = (): void => {
         this.#abandon()
         resolve(false)
       }
-      if (abandoned.aborted && this.#options.isHandling()) abandon()
-      abandoned.addEventListener('abort', abandon)
-      void work.then(resolve, reject).finally(() => abandoned.removeEventListener('abort', abandon))
+      if (abandoned.aborted && this.#options.isHandling()) giveUp()
+      this.#waits.add(giveUp)
+      work.then(
+        (value) => {
+          this.#waits.delete(giveUp)
+          resolve(value)
+        },
+        (error: unknown) => {
+          this.#waits.delete(giveUp)
+          reject(error)
+        },
+      )
     })
+  }
+
+  /** Nothing is waited for any more. */
+  end(): void {
+    this.#options.stopLimit.abandoned.removeEventListener('abort', this.#onAbandoned)
+    this.#heeds = false
   }
 
   #abandon(): void {

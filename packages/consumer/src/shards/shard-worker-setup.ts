@@ -52,7 +52,10 @@ export class ShardWorkerSetup {
     this.#sources = new ShardSources(options)
   }
 
-  worker(lease: HeldLease, of: Pick<ConsumedStream, 'settings' | 'reference' | 'registration' | 'limit'>): ShardWorker {
+  worker(
+    lease: HeldLease,
+    of: Pick<ConsumedStream, 'settings' | 'reference' | 'registration' | 'limit' | 'isDoubtful'>,
+  ): ShardWorker {
     const { settings, handlers, run, gates, offered, paused, stopLimit } = this.#options
     const { stream, initialPosition } = of.settings
     const emit = (event: ShardWorkerEvent): void => this.#options.emit({ ...event, stream })
@@ -63,7 +66,17 @@ export class ShardWorkerSetup {
     const room = this.#budget.join()
     const reading = new ReadWatch(settings.idleTimeBetweenReadsMs)
     const { reference, registration } = of
-    const shard = { stream: reference, registration, lease, startAt: lease.startAt ?? configured, room, reading, emit }
+    const isDoubtful = (): boolean => of.isDoubtful
+    const shard = {
+      stream: reference,
+      registration,
+      lease,
+      isDoubtful,
+      startAt: lease.startAt ?? configured,
+      room,
+      reading,
+      emit,
+    }
     const sourceFrom = (resumeFrom: Position): RecordSource => this.#sources.source({ ...shard, resumeFrom })
     const pulled = offered && new PulledShard(stream, lease)
     const worker = new ShardWorker({

@@ -125,6 +125,7 @@ export class ShardWorker {
       await this.#release()
     } finally {
       finished()
+      this.#wait.end()
       room.leave()
     }
     emit({ type: 'shard-stopped', shardId, outcome: this.#state as 'ended' | 'released' | 'lost' })

@@ -42,6 +42,9 @@ export class ByteBudget {
   readonly #holding = new Set<Member>()
   readonly #line = new Set<Member>()
   #members = 0
+  /** One member's part, and what all together hold beyond theirs. */
+  #part = 0
+  #beyond = 0
 
   /** `bytes`: at least 2. */
   constructor(bytes: number) {
@@ -58,7 +61,7 @@ export class ByteBudget {
   /** The room of one shard more. */
   join(): ShardRoom {
     const member: Member = { buffered: 0, expected: 0, waiting: undefined }
-    this.#members++
+    this.#divide(this.#members + 1)
     return {
       enter: (most, signal) => this.#enter(member, most, signal),
       settle: (bytes) => {
@@ -66,8 +69,9 @@ export class ByteBudget {
       },
       free: (bytes) => this.#hold(member, Math.max(0, member.buffered - bytes), member.expected),
       leave: () => {
-        this.#members--
         this.#hold(member, 0, 0)
+        this.#divide(this.#members - 1)
+        this.#serve()
       },
       get waiting() {
         return member.waiting !== undefined
@@ -98,10 +102,8 @@ export class ByteBudget {
 
   /** Undefined: wait. */
   #grant(member: Member, most: number): number | undefined {
-    const part = Math.max(1, Math.floor(this.#half / this.#members))
-    let common = this.#half
-    for (const other of this.#holding) if (other !== member) common -= Math.max(0, held(other) - part)
-    const room = part + Math.max(0, common) - held(member)
+    const common = this.#half - (this.#beyond - this.#beyondPart(member))
+    const room = this.#part + Math.max(0, common) - held(member)
     const granted = most <= room ? most : held(member) === 0 ? room : undefined
     if (granted !== undefined) this.#hold(member, member.buffered, granted)
     return granted
@@ -109,15 +111,29 @@ export class ByteBudget {
 
   #hold(member: Member, buffered: number, expected: number): void {
     const less = buffered + expected < held(member)
+    this.#beyond -= this.#beyondPart(member)
     member.buffered = buffered
     member.expected = expected
+    this.#beyond += this.#beyondPart(member)
     if (held(member) > 0) this.#holding.add(member)
     else this.#holding.delete(member)
     if (less) this.#serve()
   }
 
+  #divide(members: number): void {
+    this.#members = members
+    this.#part = Math.max(1, Math.floor(this.#half / members))
+    this.#beyond = 0
+    for (const member of this.#holding) this.#beyond += this.#beyondPart(member)
+  }
+
+  #beyondPart(member: Member): number {
+    return Math.max(0, held(member) - this.#part)
+  }
+
   /** In order, but for shards that hold nothing any more: these do not wait. */
   #serve(): void {
+    if (this.#line.size === 0) return
     let inOrder = true
     for (const member of [...this.#line]) {
       const { waiting } = member

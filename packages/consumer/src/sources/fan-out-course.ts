@@ -40,6 +40,7 @@ const STEADY_MS = 30_000
 
 const BACKOFF: Readonly<Record<FailurePace, Backoff>> = {
   passing: { baseMs: 1_000, maxMs: 10_000 },
+  waited: { baseMs: 1_000, maxMs: 10_000 },
   lasting: { baseMs: 2_000, maxMs: 60_000 },
 }
 /**

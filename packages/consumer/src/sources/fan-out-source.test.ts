@@ -51,7 +51,7 @@ function setUp({ resumeFrom = TRIM_HORIZON, startAt, fallback = false, bytes = 6
     },
     confirm: async () => registration.known,
   }
-  const shared = { stream: STREAM, shardId: 'shard', place, room, clock, random, emit }
+  const shared = { stream: STREAM, shardId: 'shard', place, room, clock, random, emit, certain: async () => {} }
   const source = new FanOutSource({
     ...shared,
     port: shard,

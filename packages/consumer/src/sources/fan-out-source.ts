@@ -9,6 +9,7 @@ import { withinTime } from '../leases/time-limit.js'
 import type { ShardRoom } from './byte-budget.js'
 import { EventSize } from './event-size.js'
 import { FanOutCourse, type Setback } from './fan-out-course.js'
+import { PatientWait } from './patient-wait.js'
 import { payloadBytes } from './payload-bytes.js'
 import type { ReadingPlace } from './reading-place.js'
 import type { FetchedBatch, RecordSource, Retrieval, SourceEvent, SubscriptionEnd } from './record-source.js'
@@ -34,6 +35,8 @@ export interface FanOutSourceOptions {
   readonly clock: Clock
   readonly random: Random
   readonly emit: (event: SourceEvent) => void
+  /** Resolves when it is certain that the stream is still the one whose lease we have. */
+  readonly certain: (signal: AbortSignal) => Promise<void>
   /** It waits for the lease, which is not its own doing. */
   readonly waits: () => void
 }
@@ -50,6 +53,8 @@ interface Live {
   readonly subscription: ShardSubscription
   readonly consumerArn: string
   readonly since: number
+  /** For its next event. */
+  readonly wait: PatientWait
 }
 
 /**
@@ -130,8 +135,9 @@ export class FanOutSource implements RecordSource {
   }
 
   async #subscribe(signal: AbortSignal): Promise<FetchedBatch | undefined> {
-    const { registration, clock } = this.#options
+    const { registration, clock, certain } = this.#options
     let consumerArn: string
+    await certain(signal)
     try {
       consumerArn = await withinTime(clock, REGISTRATION_PATIENCE_MS, (limited) => registration.arn(limited), signal)
     } catch (error) {
@@ -162,7 +168,7 @@ export class FanOutSource implements RecordSource {
     )
     place.accepted(askedAt)
     const since = clock.now()
-    this.#live = { subscription, consumerArn: ConsumerARN, since }
+    this.#live = { subscription, consumerArn: ConsumerARN, since, wait: new PatientWait(clock, SILENCE_MS) }
     this.#course.accepted(since)
     emit({ type: 'subscription-started', shardId, after: start.StartingSequenceNumber })
   }
@@ -197,7 +203,7 @@ export class FanOutSource implements RecordSource {
     let records: readonly KinesisRecord[] = []
     let bytes = 0
     try {
-      event = await withinTime(clock, SILENCE_MS, () => live.subscription.next(), signal)
+      event = await live.wait.for(() => live.subscription.next(), signal)
       records = place.unread(event?.Records ?? [])
       bytes = payloadBytes(records)
     } catch (error) {
@@ -319,6 +325,7 @@ export class FanOutSource implements RecordSource {
   }
 
   #close(): void {
+    this.#live?.wait.end()
     this.#live?.subscription.close()
     this.#live = undefined
   }

@@ -54,6 +54,7 @@ describe('PollingPace', () => {
   it.each([
     { pace: 'passing', waits: [100, 200, 400, 5000] },
     { pace: 'lasting', waits: [1000, 2000, 4000, 30_000] },
+    { pace: 'waited', waits: [100, 200, 400, 500] },
   ] as const)('backs off from $pace failures, and forgets them with a success', ({ pace: kind, waits }) => {
     const pace = new PollingPace(500)
     for (const attempt of [1, 2, 3]) {

@@ -11,8 +11,11 @@ export interface ReadOutcome {
   readonly millisBehindLatest: number | undefined
 }
 
-/** Failures that may pass by themselves in moments, and those that somebody has to repair (permissions, keys, a missing stream). */
-export type FailurePace = 'passing' | 'lasting'
+/**
+ * Failures that may pass by themselves in moments, those that somebody has to repair (permissions, keys, a missing stream), and calls without
+ * an answer, which have been waited for already.
+ */
+export type FailurePace = 'passing' | 'lasting' | 'waited'
 
 const LEAST_READS_PER_SECOND = 0.1
 /** By how many reads a second the rate grows in each second without refusal. */
@@ -20,6 +23,7 @@ const GROWTH = 0.2
 const BACKOFF: Readonly<Record<FailurePace, Backoff>> = {
   passing: { baseMs: 200, maxMs: 10_000 },
   lasting: { baseMs: 2_000, maxMs: 60_000 },
+  waited: { baseMs: 200, maxMs: 1_000 },
 }
 
 /**

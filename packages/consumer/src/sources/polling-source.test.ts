@@ -22,6 +22,8 @@ type Answer<T> = T | Error | 'silence'
 class ScriptedPort implements KinesisPort {
   readonly iterators: GetShardIteratorInput[] = []
   readonly reads: GetRecordsInput[] = []
+  /** What each read was given. */
+  readonly patience: (number | undefined)[] = []
   listings = 0
   onIterator: Answer<string>[] = []
   onRead: Answer<GetRecordsOutput>[] = []
@@ -33,6 +35,7 @@ class ScriptedPort implements KinesisPort {
   }
   async getRecords(input: GetRecordsInput, options?: CallOptions): Promise<GetRecordsOutput> {
     this.reads.push(input)
+    this.patience.push(options?.timeoutMs)
     return await take(this.onRead, { Records: [], NextShardIterator: 'next', MillisBehindLatest: 0 }, options)
   }
   async listShards(): Promise<{ Shards: ShardListing[] }> {
@@ -100,6 +103,7 @@ function setUp(resumeFrom: Position = TRIM_HORIZON, startAt?: number) {
     clock,
     random: () => 0.5,
     emit,
+    certain: async () => {},
   })
   /** The next batch, with as much time as it takes. */
   const next = async (limitMs = 600_000): Promise<FetchedBatch> => {
@@ -207,11 +211,12 @@ describe('PollingSource', () => {
     expect(port.iterators).toHaveLength(1)
   })
 
-  it('repeats a call that had no answer in time', async () => {
+  it('repeats a call that had no answer in time, and waits longer for the next', async () => {
     const { port, next, events } = setUp()
-    port.onRead = [failure('TimeoutError'), records('1')]
+    port.onRead = [failure('TimeoutError'), failure('TimeoutError'), records('1')]
     expect((await next()).records[0]?.SequenceNumber).toBe('1')
     expect(events[0]).toMatchObject({ type: 'read-failed', failure: { kind: 'timeout' }, attempt: 1 })
+    expect(port.patience).toEqual([10_000, 20_000, 30_000])
   })
 
   it('ends at once when told to, in a call and in a pause', async () => {

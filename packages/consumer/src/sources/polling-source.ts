@@ -7,6 +7,7 @@ import type { ShardRoom } from './byte-budget.js'
 import { failurePace } from './failure-pace.js'
 import { payloadBytes } from './payload-bytes.js'
 import { PollingPace } from './polling-pace.js'
+import { ReadPatience } from './read-patience.js'
 import { ReadSize } from './read-size.js'
 import type { ReadingPlace } from './reading-place.js'
 import type { FetchedBatch, RecordSource, SourceEvent } from './record-source.js'
@@ -25,10 +26,9 @@ export interface PollingSourceOptions {
   readonly clock: Clock
   readonly random: Random
   readonly emit: (event: SourceEvent) => void
+  /** Resolves when it is certain that the stream is still the one whose lease we have. */
+  readonly certain: (signal: AbortSignal) => Promise<void>
 }
-
-/** As KCL's kinesisRequestTimeout: a connection that died without a word must not keep a shard. */
-const REQUEST_TIMEOUT_MS = 30_000
 
 /** Reads a shard by GetRecords. */
 export class PollingSource implements RecordSource {
@@ -36,6 +36,7 @@ export class PollingSource implements RecordSource {
   readonly #options: PollingSourceOptions
   readonly #pace: PollingPace
   readonly #size: ReadSize
+  readonly #patience = new ReadPatience()
   readonly #fate: ShardFate
   #iterator: string | undefined
   /** The service gave no next iterator: the shard is closed and fetched to its end, and its children are to be found. */
@@ -93,7 +94,8 @@ export class PollingSource implements RecordSource {
     try {
       const sentAt = clock.now()
       const request = { ShardIterator, Limit, ...(stream.StreamARN && { StreamARN: stream.StreamARN }) }
-      const answer = await port.getRecords(request, { signal, timeoutMs: REQUEST_TIMEOUT_MS })
+      const answer = await port.getRecords(request, { signal, timeoutMs: this.#patience.ms })
+      this.#patience.answered(clock.now() - sentAt)
       const records = answer.Records ?? []
       bytes = payloadBytes(records)
       this.#size.brought({ sentAt, records: records.length, bytes, millisBehindLatest: answer.MillisBehindLatest })
@@ -104,12 +106,13 @@ export class PollingSource implements RecordSource {
   }
 
   async #openIterator(signal: AbortSignal): Promise<string> {
-    const { port, stream, shardId, place, clock } = this.#options
+    const { port, stream, shardId, place, clock, certain } = this.#options
+    await certain(signal)
     const askedAt = clock.wallTime()
     this.#opening = true
     const { ShardIterator } = await port.getShardIterator(
       { ...stream, ShardId: shardId, ...place.start },
-      { signal, timeoutMs: REQUEST_TIMEOUT_MS },
+      { signal, timeoutMs: this.#patience.ms },
     )
     this.#opening = false
     if (!ShardIterator) throw new Error(`GetShardIterator of ${shardId} gave no iterator`)
@@ -121,6 +124,7 @@ export class PollingSource implements RecordSource {
   async #recover(error: unknown, signal: AbortSignal): Promise<FetchedBatch | undefined> {
     const { shardId, place, clock, random, emit } = this.#options
     const failure = classifyFailure(error)
+    if (failure.kind === 'timeout') this.#patience.timedOut()
     const opening = this.#opening
     this.#opening = false
     switch (failure.kind) {

@@ -1,3 +1,4 @@
+import { sleep } from '@shardwise/core/clock'
 import type { FanOutPort } from '@shardwise/core/fan-out-port'
 import type { KinesisPort, StreamReference } from '@shardwise/core/kinesis-port'
 import type { Position } from '../checkpoints/position.js'
@@ -24,6 +25,8 @@ export interface ShardToRead {
   /** Given where `retrieval` is fan-out. */
   readonly registration: StreamRegistration | undefined
   readonly lease: Pick<HeldLease, 'shardId' | 'revalidate' | 'confirm'>
+  /** Another stream may have taken the name of the one that the lease is of. */
+  readonly isDoubtful: () => boolean
   readonly resumeFrom: Position
   /** Epoch milliseconds, see HeldLease. */
   readonly startAt: number | undefined
@@ -31,6 +34,8 @@ export interface ShardToRead {
   readonly reading: Pick<ReadWatch, 'heard'>
   readonly emit: (event: SourceEvent) => void
 }
+
+const BETWEEN_LOOKS_MS = 500
 
 /** Makes what reads the shards of one consumer, as `retrieval` says. */
 export class ShardSources {
@@ -50,8 +55,11 @@ export class ShardSources {
       waits()
       shard.emit(event)
     }
+    const certain = async (signal: AbortSignal): Promise<void> => {
+      for (; shard.isDoubtful(); waits()) await sleep(clock, BETWEEN_LOOKS_MS, { signal })
+    }
     const place = new ReadingPlace({ shardId, resumeFrom, startAt, emit })
-    const shared = { stream, shardId, place, room, clock, random, emit }
+    const shared = { stream, shardId, place, room, clock, random, emit, certain }
     const polling = (): RecordSource => new PollingSource({ ...shared, port, idleTimeBetweenReadsMs, maxRecordsPerRead })
     if (retrieval.is === 'polling') return polling()
     return new FanOutSource({

@@ -43,6 +43,8 @@ export class ConsumedStream {
   readonly reference: StreamReference
   /** No leases of it are taken any more. */
   leaving = false
+  /** Another stream may have taken its name: until that is known none of its shards is asked for, for it would be the other's. */
+  isDoubtful = false
   /** By which its shards are subscribed to. Undefined: they are polled. */
   readonly registration: StreamRegistration | undefined
   /** How long handlers have when it is left. */

@@ -51,7 +51,7 @@ export class StreamList {
   /** Those of now, to be described. */
   open(connections: Connections): StreamSet {
     this.#connections = connections
-    const set = new StreamSet(connections.store)
+    const set = new StreamSet(connections.store, ({ settings }) => this.suspect(settings.stream))
     for (const settings of this.#streams) set.add(this.#consumed(settings))
     this.#first = set.streams[0]
     return set
@@ -110,10 +110,12 @@ export class StreamList {
     const checkedAt = this.#checkedAt.get(stream) ?? Number.NEGATIVE_INFINITY
     if (consumed === undefined || clock.now() - checkedAt < BETWEEN_CHECKS_MS) return
     this.#checkedAt.set(stream, Number.POSITIVE_INFINITY)
+    consumed.isDoubtful = true
     void changes!
       .check(consumed, () => this.#consumed(consumed.settings))
       .then((recreated) => {
         this.#checkedAt.set(stream, clock.now())
+        consumed.isDoubtful = recreated
         if (recreated) this.#emit({ type: 'stream-recreated', stream })
       })
   }

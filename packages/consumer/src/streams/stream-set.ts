@@ -1,17 +1,22 @@
 import type { CallOptions, ChildShard } from '@shardwise/core/kinesis-port'
 import type { Lease } from '../leases/lease.js'
 import type { LeaseStore } from '../leases/lease-store.js'
+import { isSameCreation } from '../shards/creation-time.js'
 import type { LeasedShards } from '../shards/leased-shards.js'
 import type { CreateMissingOptions } from '../shards/shard-discovery.js'
 import type { ConsumedStream } from './consumed-stream.js'
+import { parseStreamId } from './stream-identifier.js'
 
 /** The streams that one worker reads, of one lease table. */
 export class StreamSet implements LeasedShards {
   readonly #store: LeaseStore
+  readonly #succeeded: (stream: ConsumedStream) => void
   readonly #streams = new Set<ConsumedStream>()
 
-  constructor(store: LeaseStore) {
+  /** `succeeded`: is told as long as the table has leases of a later stream with this one's name. */
+  constructor(store: LeaseStore, succeeded: (stream: ConsumedStream) => void = () => {}) {
     this.#store = store
+    this.#succeeded = succeeded
   }
 
   /** All, those that are leaving included. */
@@ -59,6 +64,7 @@ export class StreamSet implements LeasedShards {
   watch(leases: readonly Lease[]): boolean {
     let soon = false
     for (const stream of this.#streams) {
+      if (!stream.leaving && isSucceeded(stream, leases)) this.#succeeded(stream)
       if (!stream.leaving && stream.discovery?.watch(leasesOf(stream, leases)) === true) soon = true
     }
     return soon
@@ -92,4 +98,20 @@ export class StreamSet implements LeasedShards {
 
 function leasesOf({ streamId }: ConsumedStream, leases: readonly Lease[]): readonly Lease[] {
   return leases.filter((lease) => lease.streamId === streamId)
+}
+
+/**
+ * Its shards may give no hint: a worker that has none of them would take those that the others have left, and read the present stream under
+ * leases of the former one, beside whoever has its own.
+ */
+function isSucceeded(stream: ConsumedStream, leases: readonly Lease[]): boolean {
+  const own = stream.streamId === undefined ? undefined : parseStreamId(stream.streamId)
+  if (own === undefined || stream.createdAt === undefined) return false
+  for (const { streamId, streamCreatedAt } of leases) {
+    if (streamId === undefined || streamId === stream.streamId || !(streamCreatedAt! > stream.createdAt)) continue
+    const other = parseStreamId(streamId)
+    if (other?.name !== own.name || other.accountId !== own.accountId) continue
+    if (!isSameCreation(streamCreatedAt, stream.createdAt)) return true
+  }
+  return false
 }

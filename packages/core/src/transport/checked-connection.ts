@@ -3,7 +3,7 @@ import { checkedEndpoint, refuseEndpointBesideClient } from './endpoint.js'
 import type { AwsConnection } from './kinesis-connection.js'
 
 /** Throws InvalidOptionError for what cannot work, before anything is opened: the SDK tells only some of it, with the first call. */
-export function checkConnection({ client, region, endpoint, credentials, wire }: AwsConnection): void {
+export function checkConnection({ client, region, endpoint, credentials, wire, sender }: AwsConnection): void {
   if (client !== undefined) {
     functionsOption('client', client, ['send'], 'a KinesisClient')
     refuseEndpointBesideClient(endpoint)
@@ -26,6 +26,7 @@ export function checkConnection({ client, region, endpoint, credentials, wire }:
       )
     }
   }
+  choiceOption('sender', sender, ['lean', 'sdk'], 'lean')
   if (wire === undefined) return
   if (typeof wire !== 'object' || wire === null) throw new InvalidOptionError('wire', 'an object with reads or writes', wire)
   refuseUnknownOptions(wire, ['reads', 'writes'])

@@ -1,11 +1,14 @@
 import type { SignedRequest } from './http2-exchange.js'
+import type { SdkRequest } from './request-template.js'
 
 /** The part of a command's middleware stack that is used here: that of every command of every client fits it. */
 interface Stack {
   add(middleware: DeserializeMiddleware, options: DeserializeOptions): void
 }
 
-type DeserializeMiddleware = () => (args: { readonly request: unknown }) => Promise<{ readonly response: CommandAnswer }>
+type DeserializeMiddleware = (next: SendRequest, context: object) => SendRequest
+
+type SendRequest = (args: { readonly request: unknown }) => Promise<{ readonly response: CommandAnswer }>
 
 interface DeserializeOptions {
   readonly name: string
@@ -17,7 +20,7 @@ interface DeserializeOptions {
 export interface CommandAnswer {
   readonly statusCode: number
   readonly headers: Record<string, string>
-  readonly body: Uint8Array | AsyncIterable<Uint8Array>
+  readonly body: unknown
 }
 
 /**
@@ -28,12 +31,22 @@ export function sendOver(
   command: { readonly middlewareStack: object },
   transport: (request: SignedRequest) => Promise<CommandAnswer>,
 ): void {
-  const stack = command.middlewareStack as Stack
-  // The last of the last step: what comes after it would be the handler.
-  stack.add(() => async (args) => ({ response: await transport(args.request as SignedRequest) }), {
-    name: 'transportOfOurs',
-    step: 'deserialize',
-    priority: 'low',
-    override: true,
+  addLast(command, () => async (args) => ({ response: await transport(args.request as SignedRequest) }))
+}
+
+/** Shows each request of this command as it goes to the client's request handler, and what the SDK has found out about the call. */
+export function observeRequest(
+  command: { readonly middlewareStack: object },
+  see: (request: SdkRequest, context: object) => void,
+): void {
+  addLast(command, (next, context) => (args) => {
+    see(args.request as SdkRequest, context)
+    return next(args)
   })
+}
+
+/** The last of the last step: what comes after it is the handler. */
+function addLast(command: { readonly middlewareStack: object }, middleware: DeserializeMiddleware): void {
+  const stack = command.middlewareStack as Stack
+  stack.add(middleware, { name: 'transportOfOurs', step: 'deserialize', priority: 'low', override: true })
 }

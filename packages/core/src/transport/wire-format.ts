@@ -1,5 +1,6 @@
 import { isAscii } from 'node:buffer'
 import { decodeCbor, encodeCbor } from '../cbor.js'
+import { putRecordsJson } from './put-records-json.js'
 
 /** An answer that can be decoded and yet is not of the shape that the API has. */
 export class MalformedAnswerError extends Error {
@@ -9,7 +10,7 @@ export class MalformedAnswerError extends Error {
 /** How the bodies of one operation's requests and answers are written. `undefined` leaves that body to the SDK's own serialisation. */
 export interface WireFormat {
   readonly contentType: string
-  encode(operation: string, input: object): Uint8Array | string | undefined
+  encode(operation: string, input: object): Uint8Array | undefined
   /** Undefined when the SDK decodes the answer of this operation. */
   decoder(operation: string): ((body: Uint8Array) => object) | undefined
 }
@@ -20,7 +21,10 @@ export interface WireFormat {
  */
 export const jsonFormat: WireFormat = {
   contentType: 'application/x-amz-json-1.1',
-  encode: (operation, input) => (operation === 'PutRecords' ? putRecordsJson(input) : undefined),
+  encode: (operation, input) => {
+    if (operation === 'PutRecords') return putRecordsJson(input)
+    return operation === 'GetRecords' ? plainJson(input) : undefined
+  },
   decoder: (operation) => (operation === 'GetRecords' || operation === 'PutRecords' ? decodeJson : undefined),
 }
 
@@ -32,6 +36,23 @@ export const cborFormat: WireFormat = {
   contentType: 'application/x-amz-cbor-1.1',
   encode: (_operation, input) => encodeCbor(input),
   decoder: () => (body) => (body.length === 0 ? {} : normalised(decodeCbor(body))),
+}
+
+const EVENT_STREAM = 'application/vnd.amazon.eventstream'
+
+export function isEventStream(contentType: string | undefined): boolean {
+  return contentType?.startsWith(EVENT_STREAM) === true
+}
+
+/** What a 2xx answer says. Undefined where that is for the SDK to decode, or to refuse. Throws for what cannot be decoded. */
+export function decodedAnswer(
+  format: WireFormat,
+  operation: string,
+  contentType: string | undefined,
+  body: Uint8Array,
+): object | undefined {
+  if (isEventStream(contentType) || (isCborContent(format.contentType) && !isCborContent(contentType))) return undefined
+  return format.decoder(operation)?.(body)
 }
 
 /** First bytes of CBOR maps; no JSON text has them. */
@@ -53,26 +74,12 @@ function decodeJson(body: Uint8Array): object {
   return normalised(text === '' ? {} : JSON.parse(text))
 }
 
-/** Data of a record as bytes, as users pass it. Undefined for an input that is not wholly of the known shape: the SDK may know it. */
-function putRecordsJson(input: object): string | undefined {
-  const { Records: records, ...rest } = input as { readonly Records?: unknown }
-  if (!Array.isArray(records)) return undefined
-  const parts: string[] = []
-  for (const record of records) {
-    const {
-      Data: data,
-      PartitionKey: partitionKey,
-      ExplicitHashKey: explicitHashKey,
-      ...more
-    } = record as Record<string, unknown>
-    if (!(data instanceof Uint8Array) || typeof partitionKey !== 'string' || Object.keys(more).length > 0) return undefined
-    if (explicitHashKey !== undefined && typeof explicitHashKey !== 'string') return undefined
-    const base64 = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64')
-    const key = explicitHashKey === undefined ? '' : `,"ExplicitHashKey":${JSON.stringify(explicitHashKey)}`
-    parts.push(`{"Data":"${base64}","PartitionKey":${JSON.stringify(partitionKey)}${key}}`)
+/** The inputs of reads are of text and numbers. Undefined for one that is not: the SDK may know it. */
+function plainJson(input: object): Uint8Array | undefined {
+  for (const value of Object.values(input)) {
+    if (typeof value !== 'string' && typeof value !== 'number' && value !== undefined) return undefined
   }
-  const head = JSON.stringify(rest)
-  return `${head.slice(0, -1)}${head === '{}' ? '' : ','}"Records":[${parts.join(',')}]}`
+  return Buffer.from(JSON.stringify(input))
 }
 
 /** Turns what the wire has in place of bytes and dates into these, wherever the operations of our port have them. */

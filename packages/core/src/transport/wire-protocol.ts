@@ -1,5 +1,5 @@
 import type { KinesisClient } from '@aws-sdk/client-kinesis'
-import { isCborContent, type WireFormat } from './wire-format.js'
+import { isCborContent, isEventStream, type WireFormat } from './wire-format.js'
 
 /** What the SDK's serialisation middleware asks of a protocol, and what it hands to it. */
 interface SdkProtocol {
@@ -27,8 +27,6 @@ interface Response {
   readonly headers: Record<string, string>
   readonly body: unknown
 }
-
-const EVENT_STREAM = 'application/vnd.amazon.eventstream'
 
 /** Makes a client speak this format from its next call on. */
 export function speakFormat(client: KinesisClient, format: WireFormat): void {
@@ -96,8 +94,7 @@ class WireProtocol implements SdkProtocol {
       const error = JSON.stringify(this.#format.decoder(operation.name)?.(await bytesOf(response.body)), asText)
       return this.#sdk.deserializeResponse(operation, context, replaced(response, Buffer.from(error ?? '{}')))
     }
-    if (response.headers['content-type']?.startsWith(EVENT_STREAM))
-      return this.#sdk.deserializeResponse(operation, context, response)
+    if (isEventStream(response.headers['content-type'])) return this.#sdk.deserializeResponse(operation, context, response)
     if (expectsCbor && !isCbor) {
       throw new NotCborError(`A CBOR request was answered with content type ${response.headers['content-type'] ?? '(none)'}`)
     }

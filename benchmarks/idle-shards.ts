@@ -1,0 +1,236 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { CreateStreamCommand, KinesisClient, ListShardsCommand, PutRecordsCommand } from '@aws-sdk/client-kinesis'
+import type { ConsumerOptions } from '@shardwise/consumer'
+import { type FleetSample, FleetWorkerProcess } from './fleet-worker-process.js'
+import { ACCOUNT } from './latency-turn.js'
+import { LocalServiceProcess } from './local-service-process.js'
+import { type ProcessorShares, sharesLine } from './processor-shares.js'
+import { compared, type Measurement, median, type Unit, WrongResult } from './rounds.js'
+import type { Outcome, Scenarios } from './scenario.js'
+
+const STREAM = 'idle'
+const SHARDS = 1000
+const FAILOVER_MS = 10_000
+const POLL_MS = 1500
+/** One window of measurement. */
+const WINDOW_MS = 5000
+/** From the last shard's start: everybody has read, and renewed, more than once. */
+const SETTLE_MS = 5000
+const PROFILE_MS = 5000
+const PATIENCE_MS = 600_000
+const PUT_RECORDS = 500
+
+const PERCENT: Unit = { name: '% of a core', of: (share) => share * 100 }
+const KILOBYTES: Unit = { name: 'KB/shard', of: (bytes) => bytes / 1000 }
+const SECONDS: Unit = { name: 's', of: (ms) => ms / 1000 }
+
+/** One worker with a thousand shards to which nobody writes: what it takes to hold them. Services are in processes of their own. */
+export const idleShards: Scenarios = { 'idle-shards': { ofWallClock: false, run } }
+
+interface Variant {
+  readonly name: string
+  readonly options: Partial<ConsumerOptions>
+  /** Reads of each shard that a window must show, at least; subscriptions are only counted. */
+  readonly leastReads: number
+}
+
+const VARIANTS: readonly Variant[] = [
+  { name: 'polling', options: { idleTimeBetweenReadsMs: POLL_MS }, leastReads: WINDOW_MS / POLL_MS / 2 },
+  { name: 'fan-out', options: { retrieval: { fanOut: { fallbackToPolling: false } } }, leastReads: 0 },
+]
+
+interface Idling {
+  readonly name: string
+  /** Milliseconds until the last shard was being read: with a lease table to be made, and with what was left by the last stop. */
+  readonly firstStartMs: number
+  readonly startMs: number
+  readonly startCpuMs: number
+  /** Parts of one core, window by window. */
+  readonly cores: readonly number[]
+  readonly serviceCores: readonly number[]
+  /** More than before the start, window by window. */
+  readonly heapBytes: readonly number[]
+  readonly rssBytes: number
+  readonly readsPerSecond: number
+  readonly shares: ProcessorShares
+}
+
+async function run(rounds: number, progress: (step: string) => void): Promise<Outcome> {
+  const idled: Idling[] = []
+  for (const variant of VARIANTS) {
+    progress(`${variant.name}, preparing ${SHARDS} shards`)
+    await using kinesis = await LocalServiceProcess.start('kinesis')
+    await using dynamodb = await LocalServiceProcess.start('dynamodb')
+    const client = new KinesisClient({ ...ACCOUNT, endpoint: kinesis.endpoint })
+    try {
+      await client.send(new CreateStreamCommand({ StreamName: STREAM, ShardCount: SHARDS }))
+      idled.push(await idle(variant, { kinesis, dynamodb, client }, rounds, progress))
+    } finally {
+      client.destroy()
+    }
+  }
+  const each = (values: (idling: Idling) => readonly number[]) =>
+    idled.map((idling) => ({ name: idling.name, ns: values(idling) }))
+  const measurements: Measurement[] = [
+    compared(
+      'idle-shards',
+      PERCENT,
+      each(({ cores }) => cores),
+    ),
+    compared(
+      'idle-shards-heap',
+      KILOBYTES,
+      each(({ heapBytes }) => heapBytes.map((bytes) => bytes / SHARDS)),
+    ),
+    compared(
+      'idle-shards-start',
+      SECONDS,
+      each(({ startMs }) => [startMs]),
+    ),
+    compared(
+      'idle-shards-first-start',
+      SECONDS,
+      each(({ firstStartMs }) => [firstStartMs]),
+    ),
+  ]
+  return { measurements, report: report(idled) }
+}
+
+interface Place {
+  readonly kinesis: LocalServiceProcess
+  readonly dynamodb: LocalServiceProcess
+  readonly client: KinesisClient
+}
+
+async function idle(
+  { name, options, leastReads }: Variant,
+  place: Place,
+  rounds: number,
+  progress: (step: string) => void,
+): Promise<Idling> {
+  const { kinesis, dynamodb } = place
+  const consumer: ConsumerOptions = {
+    ...{ ...ACCOUNT, endpoint: kinesis.endpoint, dynamodbEndpoint: dynamodb.endpoint, stream: STREAM },
+    ...{ applicationName: `idle-${name}`, failoverTimeMs: FAILOVER_MS, initialPosition: 'trim-horizon', ...options },
+  }
+  progress(`${name}, first start`)
+  const first = await started(consumer)
+  await first.worker.stop()
+  await first.worker[Symbol.asyncDispose]()
+
+  progress(`${name}, start`)
+  const { worker, held, handled, startMs, startCpuMs, before } = await started(consumer)
+  await using _ = worker
+  await delay(SETTLE_MS)
+  const cores: number[] = []
+  const serviceCores: number[] = []
+  const heapBytes: number[] = []
+  let reads = 0
+  let sample = await worker.sample(true)
+  const serviceMs = async (): Promise<number> => (await kinesis.cpuMs()) + (await dynamodb.cpuMs())
+  for (let round = 0; round < rounds; round++) {
+    progress(`${name}, window ${round + 1} of ${rounds}`)
+    // Collecting the garbage is the measurement's, and lies before the window.
+    const from = await worker.sample(false)
+    const servicesFrom = await serviceMs()
+    const fromAt = performance.now()
+    await delay(WINDOW_MS)
+    sample = await worker.sample(true)
+    const tookMs = performance.now() - fromAt
+    cores.push((sample.cpuMs - from.cpuMs) / tookMs)
+    serviceCores.push(((await serviceMs()) - servicesFrom) / tookMs)
+    heapBytes.push(sample.heapBytes - before.heapBytes)
+    reads += sample.reads - from.reads
+    if (held.size !== SHARDS) throw new WrongResult(`${held.size} of ${SHARDS} shards are held in a window`)
+    if (sample.reads - from.reads < leastReads * SHARDS) {
+      throw new WrongResult(`${sample.reads - from.reads} reads in ${tookMs.toFixed(0)} ms are not those of ${SHARDS} shards`)
+    }
+  }
+  progress(`${name}, profile`)
+  const shares = await worker.profile(PROFILE_MS)
+  progress(`${name}, a record to each shard`)
+  await putToEach(place.client)
+  await within(
+    () => handled.size === SHARDS,
+    () => `${handled.size} of ${SHARDS} records came`,
+  )
+  if ([...handled.values()].some((times) => times !== 1)) throw new WrongResult('a record was handled twice')
+  await worker.stop()
+  return {
+    ...{ name, firstStartMs: first.startMs, startMs, startCpuMs, cores, serviceCores, heapBytes, shares },
+    ...{ rssBytes: sample.rssBytes, readsPerSecond: reads / ((rounds * WINDOW_MS) / 1000) },
+  }
+}
+
+interface Started {
+  readonly worker: FleetWorkerProcess
+  readonly held: ReadonlySet<string>
+  readonly handled: ReadonlyMap<string, number>
+  readonly startMs: number
+  readonly startCpuMs: number
+  readonly before: FleetSample
+}
+
+/** A worker that reads every shard, or has subscribed to it. */
+async function started(options: ConsumerOptions): Promise<Started> {
+  const worker = new FleetWorkerProcess()
+  const held = new Set<string>()
+  const reading = new Set<string>()
+  const handled = new Map<string, number>()
+  const sign = options.retrieval === undefined ? 'started' : 'subscribed'
+  worker.listen((message) => {
+    if (message.type === 'started') held.add(message.shardId)
+    else if (message.type === 'left') held.delete(message.shardId)
+    else if (message.type === 'handled') handled.set(message.text, (handled.get(message.text) ?? 0) + 1)
+    if (message.type === sign) reading.add(message.shardId)
+  })
+  try {
+    const before = await worker.sample(true)
+    const startedAt = performance.now()
+    worker.run(options)
+    await within(
+      () => reading.size === SHARDS,
+      () => `${reading.size} of ${SHARDS} shards are read`,
+    )
+    const startMs = performance.now() - startedAt
+    const { cpuMs } = await worker.sample(false)
+    return { worker, held, handled, startMs, startCpuMs: cpuMs - before.cpuMs, before }
+  } catch (error) {
+    await worker[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+async function within(holds: () => boolean, otherwise: () => string): Promise<void> {
+  for (const end = performance.now() + PATIENCE_MS; !holds(); await delay(5)) {
+    if (performance.now() > end) throw new WrongResult(`${otherwise()}, after ${PATIENCE_MS / 1000} s`)
+  }
+}
+
+async function putToEach(client: KinesisClient): Promise<void> {
+  const hashKeys: string[] = []
+  for (let NextToken: string | undefined; ; ) {
+    const page = await client.send(new ListShardsCommand(NextToken === undefined ? { StreamName: STREAM } : { NextToken }))
+    for (const { HashKeyRange } of page.Shards ?? []) hashKeys.push(HashKeyRange!.StartingHashKey!)
+    NextToken = page.NextToken
+    if (NextToken === undefined) break
+  }
+  for (let start = 0; start < hashKeys.length; start += PUT_RECORDS) {
+    const Records = hashKeys.slice(start, start + PUT_RECORDS).map((ExplicitHashKey, i) => ({
+      ...{ ExplicitHashKey, PartitionKey: 'idle', Data: Buffer.from(String(start + i)) },
+    }))
+    const { FailedRecordCount } = await client.send(new PutRecordsCommand({ StreamName: STREAM, Records }))
+    if (FailedRecordCount !== 0) throw new Error(`${FailedRecordCount} records were refused`)
+  }
+}
+
+function report(idled: readonly Idling[]): string {
+  const lines = idled.map((idling) => {
+    const { name, cores, serviceCores, heapBytes, rssBytes, readsPerSecond, firstStartMs, startMs, startCpuMs, shares } = idling
+    return `  ${name}: ${(median(cores) * 100).toFixed(1)} % of a core (the services ${(median(serviceCores) * 100).toFixed(0)} %), ${readsPerSecond.toFixed(0)} ${name === 'polling' ? 'reads' : 'events'} a second, heap ${(median(heapBytes) / SHARDS / 1000).toFixed(1)} KB a shard, resident ${(rssBytes / 1e6).toFixed(0)} MB in all
+    started in ${(startMs / 1000).toFixed(1)} s (${(startCpuMs / 1000).toFixed(1)} s of processor time), the first time, with table and leases to be made, in ${(firstStartMs / 1000).toFixed(1)} s
+    where the time goes: ${sharesLine(shares, 4)}
+`
+  })
+  return `idle-shards: ${SHARDS} shards, one worker, failoverTimeMs ${FAILOVER_MS}, idleTimeBetweenReadsMs ${POLL_MS}; windows of ${WINDOW_MS / 1000} s\n${lines.join('')}`
+}

@@ -1,0 +1,146 @@
+import type { KinesisClient } from '@aws-sdk/client-kinesis'
+import { type AnswerBody, answerBody, bodyAgain, type SdkAnswer } from './answer-body.js'
+import { observeRequest, sendOver } from './command-transport.js'
+import type { DataOperation } from './data-operation.js'
+import { RequestTemplate, type SdkRequest } from './request-template.js'
+import { decodedAnswer, MalformedAnswerError, type WireFormat } from './wire-format.js'
+
+/** A member of an input by which the SDK may choose another endpoint: ARNs name accounts. */
+const PLACES = ['StreamARN', 'StreamId', 'ConsumerARN', 'ResourceARN'] as const
+/** Streams of one connection whose templates are kept. */
+const MOST_TEMPLATES = 1000
+
+/** What the SDK needs of a client's settings, and we too. */
+interface HandlerConfig {
+  readonly requestHandler: {
+    handle(request: object, options: { readonly abortSignal: AbortSignal }): Promise<{ readonly response: SdkAnswer }>
+  }
+}
+
+/**
+ * Sends the calls of one client without the SDK's way of making a request and reading an answer, which costs several times as much as the rest
+ * of a small call. Where a request goes, which headers it has and how it is signed is learned from a request that the SDK has sent. Only what is
+ * known to be alike goes the short way: a call that is not, and each answer that is not a plain success, goes through the SDK, the answer
+ * without being sent again. So errors are the SDK's own, and it notices a wrong clock. And after any failure the next call goes the SDK's way,
+ * and is learned from.
+ */
+export class LeanSender {
+  readonly #client: KinesisClient
+  readonly #format: WireFormat
+  readonly #templates = new Map<string, RequestTemplate>()
+
+  /** `format`: that which the client speaks. */
+  constructor(client: KinesisClient, format: WireFormat) {
+    this.#client = client
+    this.#format = format
+  }
+
+  async send<Input extends object, Output extends object>(
+    operation: DataOperation<Input, Output>,
+    input: Input,
+    abortSignal: AbortSignal,
+  ): Promise<Output> {
+    const place = placeOf(operation.name, input)
+    const template = this.#templates.get(place)
+    const body = template === undefined ? undefined : this.#format.encode(operation.name, input)
+    const signed = body === undefined ? undefined : await template!.signed(body)
+    if (signed === undefined) return this.#learn(operation, input, place, abortSignal)
+    abortSignal.throwIfAborted()
+    try {
+      const { requestHandler } = this.#client.config as unknown as HandlerConfig
+      const { response } = await requestHandler.handle(signed.request, { abortSignal })
+      const answer = await answerBody(response.body)
+      abortSignal.throwIfAborted()
+      const output = answer?.is === 'whole' ? this.#decoded(operation.name, response, answer.bytes) : undefined
+      if (output === undefined) return await this.#readBySdk(operation, input, { response, body: answer }, abortSignal)
+      signed.accepted(response)
+      return output as Output
+    } catch (error) {
+      this.#templates.delete(place)
+      throw error
+    }
+  }
+
+  /** Undefined where it is not a plain success that can be read. */
+  #decoded(operation: string, response: SdkAnswer, bytes: Uint8Array): object | undefined {
+    if (!(response.statusCode >= 200 && response.statusCode < 300)) return undefined
+    try {
+      const output = decodedAnswer(this.#format, operation, response.headers['content-type'], bytes)
+      return output && Object.assign(output, { $metadata: metadataOf(response) })
+    } catch {
+      return undefined
+    }
+  }
+
+  async #learn<Input extends object, Output extends object>(
+    operation: DataOperation<Input, Output>,
+    input: Input,
+    place: string,
+    abortSignal: AbortSignal,
+  ): Promise<Output> {
+    let template: RequestTemplate | undefined
+    const learn = (request: SdkRequest, context: object): void => {
+      template = RequestTemplate.of(request, context, this.#client.config, this.#format.contentType)
+    }
+    const output = await operation.send(this.#client, input, abortSignal, (command) => observeRequest(command, learn))
+    if (template !== undefined && !isLambda()) {
+      if (this.#templates.size >= MOST_TEMPLATES) this.#templates.clear()
+      this.#templates.set(place, template)
+    }
+    return output
+  }
+
+  /** The SDK makes of an answer what it always makes, mostly an error. Nothing is sent. */
+  async #readBySdk<Input extends object, Output extends object>(
+    operation: DataOperation<Input, Output>,
+    input: Input,
+    { response, body }: { readonly response: SdkAnswer; readonly body: AnswerBody | undefined },
+    abortSignal: AbortSignal,
+  ): Promise<Output> {
+    if (body !== undefined) response.body = bodyAgain(body)
+    let isRead = false
+    const transport = async (): Promise<SdkAnswer> => {
+      isRead = true
+      return response
+    }
+    try {
+      return await operation.send(this.#client, input, abortSignal, (command) => sendOver(command, transport))
+    } catch (error) {
+      if (isRead) throw error
+      // What comes before the reading has failed: credentials that cannot be had now, for one. That is no word about the call, and so no cause.
+      const why = error instanceof Error ? error.message : String(error)
+      const { statusCode, headers } = response
+      const unread = new MalformedAnswerError(
+        `The answer to ${operation.name}, HTTP status ${statusCode}, could not be read: ${why}`,
+      )
+      // Without its status: nobody has found out what it stands for.
+      throw Object.defineProperty(unread, '$response', { value: { headers } })
+    }
+  }
+}
+
+function placeOf(operation: string, input: object): string {
+  let place = operation
+  for (const name of PLACES) {
+    const value: unknown = Reflect.get(input, name)
+    if (value !== undefined) place += ` ${name}=${String(value)}`
+  }
+  return place
+}
+
+/** As the SDK has it, and with what its retries would tell. */
+function metadataOf({ statusCode, headers }: SdkAnswer): object {
+  return {
+    httpStatusCode: statusCode,
+    requestId: headers['x-amzn-requestid'] ?? headers['x-amzn-request-id'] ?? headers['x-amz-request-id'],
+    extendedRequestId: headers['x-amz-id-2'],
+    cfId: headers['x-amz-cf-id'],
+    attempts: 1,
+    totalRetryDelay: 0,
+  }
+}
+
+/** There each invocation has a header of its own, by which AWS detects recursion. */
+function isLambda(): boolean {
+  return process.env.AWS_LAMBDA_FUNCTION_NAME !== undefined
+}

@@ -1,0 +1,115 @@
+import { writeSync } from 'node:fs'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+
+/** What an app was told by nobody and has seen itself. `at`: machine time. */
+export type Fact = { readonly at: number } & (ProducerFact | WorkerFact | RowFact | MemoryFact | EventFact)
+
+export type ProducerFact =
+  /** Records `from` up to, without, `from + count` are about to be put. */
+  | { readonly fact: 'put'; readonly from: number; readonly count: number }
+  /** Record, attempts, record, attempts, ... */
+  | { readonly fact: 'acknowledged'; readonly records: readonly number[] }
+  | { readonly fact: 'failed'; readonly record: number; readonly reason: string; readonly written: 'no' | 'unknown' }
+  /** Everything put has settled, and the producer is closed. */
+  | { readonly fact: 'closed' }
+
+/** The records of one Kinesis record: sub-sequence number, producer, record, and so on. */
+export interface DeliveredGroup {
+  readonly sequenceNumber: string
+  /** One of its records lies outside the shard: the producer puts all of them again. */
+  readonly outside: boolean
+  readonly records: readonly number[]
+}
+
+export type WorkerFact =
+  | { readonly fact: 'took'; readonly shardId: string; readonly resumeFrom: string }
+  | { readonly fact: 'left'; readonly shardId: string; readonly outcome: 'ended' | 'released' | 'lost' }
+  | {
+      readonly fact: 'began'
+      readonly call: number
+      readonly shardId: string
+      readonly generation: number
+      readonly groups: readonly DeliveredGroup[]
+      /** Records that are not as they were put. */
+      readonly foreign: number
+    }
+  /** `aborted`: its signal had aborted, and it completes nothing. */
+  | { readonly fact: 'completed'; readonly call: number; readonly aborted: boolean }
+  | { readonly fact: 'stopped' }
+
+/** A write to a row of the lease table has landed. Told by the table's process. */
+export interface RowFact {
+  readonly fact: 'row'
+  readonly leaseKey: string
+  readonly owner?: string
+  readonly checkpoint?: string
+  readonly subSequenceNumber?: number
+}
+
+export interface MemoryFact {
+  readonly fact: 'memory'
+  readonly rssBytes: number
+  /** Used heap and what lies outside of it. */
+  readonly heapBytes: number
+  readonly bufferedBytes?: number
+  /** Everything unreachable was collected just before. */
+  readonly collected?: true
+}
+
+/** What the library announced. */
+export interface EventFact {
+  readonly fact: 'event'
+  readonly type: string
+  readonly shardId?: string
+  readonly detail: string
+}
+
+type WithoutTime<T> = T extends unknown ? Omit<T, 'at'> : never
+
+/** Where an app writes its facts: a pipe to the coordinator. */
+export const FACTS_FD = 4
+
+const TICK_MS = 1000
+
+/**
+ * Written when it returns, whatever becomes of this process afterwards, for the kernel has it then. A coordinator that is gone ends the process.
+ */
+export function tell(fact: WithoutTime<Fact>, at: number): void {
+  const line = Buffer.from(`${JSON.stringify({ at, ...fact })}\n`)
+  try {
+    for (let written = 0; written < line.length; ) written += writeSync(FACTS_FD, line, written)
+  } catch {
+    process.exit(1)
+  }
+}
+
+/** Says once a second how much memory this process has, and when it is asked how much of it is in use. */
+export function tellMemory(now: () => number, bufferedBytes?: () => number): void {
+  const measure = (collected?: true): void => {
+    const { rss, heapUsed, external } = process.memoryUsage()
+    const buffered = bufferedBytes === undefined ? {} : { bufferedBytes: bufferedBytes() }
+    tell({ fact: 'memory', rssBytes: rss, heapBytes: heapUsed + external, ...buffered, ...(collected && { collected }) }, now())
+  }
+  setInterval(() => measure(), TICK_MS).unref()
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  process.on('message', (message: { readonly say?: string }) => {
+    if (message.say !== 'measure') return
+    collect()
+    measure(true)
+  })
+}
+
+/** Ctrl-C reaches every process of the terminal: the coordinator decides what happens. When it is gone, so is the app. */
+export function endWithCoordinator(): void {
+  process.on('SIGINT', () => {})
+  process.on('SIGTERM', () => {})
+  process.on('disconnect', () => process.exit(1))
+}
+
+/** The app has done its work: it ends when nothing else keeps it. */
+export function leave(): void {
+  process.removeAllListeners('disconnect')
+  process.disconnect()
+}

@@ -1,0 +1,78 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { seededRandom } from '@shardwise/core/random'
+import type { App } from './app.js'
+import type { FaultLink } from './fault-link.js'
+import { isStorm, type LinkLoad, loadOf } from './link-load.js'
+import { machineNow } from './machine-time.js'
+import type { World } from './world.js'
+
+/** Ways of being away: connections are reset, bytes vanish, or every call is refused by a service that fails. */
+const WAYS = ['refusing', 'swallowing', 'failing'] as const
+type Way = (typeof WAYS)[number]
+
+export interface OutageLoad extends LinkLoad {
+  readonly way: Way
+}
+
+export interface Outage {
+  readonly from: number
+  /** Then one of them can reach it again, and at `to` all. */
+  readonly endsAt: number
+  readonly to: number
+  readonly loads: readonly OutageLoad[]
+  readonly isStorm: boolean
+}
+
+const FIRST_MS = 1500
+/** What is under way when it begins is not counted as tried again. */
+const SETTLES_MS = 1000
+
+/** A service is away for so long, in each way for a third of it, in an order that the seed decides. */
+export async function outage(
+  world: World,
+  {
+    service,
+    links,
+    forMs,
+    before,
+  }: {
+    readonly service: App
+    readonly links: readonly FaultLink[]
+    readonly forMs: number
+    readonly before: LinkLoad
+  },
+): Promise<Outage> {
+  const from = machineNow()
+  const random = seededRandom(world.options.seed)
+  const ways = [...WAYS].sort(() => random() - 0.5)
+  const loads: OutageLoad[] = []
+  for (const way of ways) {
+    world.say(`${service.name} is away: ${way}, for ${Math.round(forMs / WAYS.length / 1000)} s`)
+    await service.ask('fail', way === 'failing')
+    await Promise.all(links.map((link) => link.set(way === 'failing' ? 'open' : way)))
+    const since = machineNow()
+    for (let half = 0; half < 2; half++) {
+      await world.orBroken(delay(forMs / WAYS.length / 2))
+      await world.measure()
+    }
+    const load = { way, ...loadOf(links, since + SETTLES_MS, machineNow()) }
+    loads.push(load)
+    world.say(`${way}: ${told(load)}`)
+  }
+  // The first to come back sees nobody else at work, and what the others have said comes late.
+  const [first, ...others] = links
+  await Promise.all(others.map((link) => link.set('silent')))
+  const endsAt = machineNow()
+  await service.ask('fail', false)
+  await first!.set('open')
+  world.say(`${service.name} is back for one`)
+  await world.orBroken(delay(FIRST_MS))
+  await Promise.all(others.map((link) => link.set('open')))
+  const to = machineNow()
+  world.say(`${service.name} is back for all`)
+  return { from, endsAt, to, loads, isStorm: loads.some((load) => isStorm(before, load, links.length)) }
+}
+
+export function told({ requests, connects }: LinkLoad): string {
+  return `${requests.mean} requests a second (at most ${requests.peak}), ${connects.mean} connections (at most ${connects.peak})`
+}

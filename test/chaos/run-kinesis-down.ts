@@ -1,0 +1,137 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Balance } from './account.js'
+import type { ChaosOptions } from './chaos-options.js'
+import { type LinkLoad, loadOf } from './link-load.js'
+import { machineNow } from './machine-time.js'
+import { type MemoryUse, memoryUse } from './memory-bound.js'
+import { type OutageLoad, outage, told } from './outage.js'
+import { quiet } from './quiet.js'
+import { type ProducerPlan, World } from './world.js'
+
+const MIB = 1024 * 1024
+const SHARDS = 2
+const WORKERS = 3
+const FAILOVER_MS = 5000
+const PATIENCE_MS = 60_000
+const MOST_UP_MS = 20_000
+/** Within seconds: pauses after failures are of ten at most. */
+const RECOVERY_MS = 15_000
+/** A read that hangs when the service is back is given up after 10 to 30 s. */
+const HUNG_RECOVERY_MS = 35_000
+
+export interface KinesisDownResult extends Balance {
+  readonly passed: boolean
+  readonly seconds: number
+  readonly outageSeconds: number
+  /** From the return of the service until every producer has an answer. */
+  readonly acknowledgedAgainMs: number
+  /** Until every shard has records handled again. */
+  readonly deliveredAgainMs: number
+  readonly loadBefore: LinkLoad
+  readonly loadsDown: readonly OutageLoad[]
+  readonly storm: boolean
+  readonly memory: readonly MemoryUse[]
+  /** Of records that live longer than the outage; none may fail. */
+  readonly failedPatient: number
+  /** Of records that do not; before their time is over none may. */
+  readonly failedEarly: number
+}
+
+/** Kinesis is away while producers put as fast as they may. */
+export async function runKinesisDown(options: ChaosOptions, interrupted: AbortSignal): Promise<KinesisDownResult> {
+  const since = performance.now()
+  const forMs = options.minutes * 60_000
+  const upMs = Math.min(MOST_UP_MS, Math.max(6000, forMs / 3))
+  const hastyTtlMs = Math.min(30_000, forMs / 3)
+  await using world = new World({ ...options, shards: SHARDS, failoverTimeMs: FAILOVER_MS }, interrupted)
+  return await world.judged(async () => {
+    await world.start()
+    await Promise.all(Array.from({ length: WORKERS }, () => world.addWorker()))
+    await world.until('all shards to be read', () => world.account.tenures.tenures.length >= SHARDS, PATIENCE_MS)
+    const plans = plansOf(forMs + 600_000, hastyTtlMs)
+    const producers = await Promise.all(plans.map((plan) => world.addProducer(plan)))
+    const failures = watchFailures(world, hastyTtlMs, producers.at(-1)!.app.name)
+    await world.until('records to flow', () => world.account.delivered > 1000, PATIENCE_MS)
+    const upSince = machineNow()
+    await world.orBroken(delay(upMs))
+    const links = world.links.filter(({ isTable }) => !isTable).map(({ link }) => link)
+    const loadBefore = loadOf(links, upSince, machineNow())
+    world.say(`before: ${told(loadBefore)}`)
+
+    const { from, to, loads, isStorm } = await outage(world, { service: world.kinesis, links, forMs, before: loadBefore })
+    const [acknowledgedAgainMs, deliveredAgainMs] = await recovery(
+      world,
+      producers.map(({ app }) => app.name),
+      to,
+    )
+    world.say(`acknowledged again after ${acknowledgedAgainMs} ms, delivered again after ${deliveredAgainMs} ms`)
+    await world.orBroken(delay(upMs / 2))
+    failures.end()
+    await quiet(world)
+    const balance = world.account.balance(world.apps)
+    const apps = world.apps.filter(({ name }) => /^(producer|worker)/.test(name)).map(({ name }) => name)
+    const memory = apps.map((app) => memoryUse(app, world.memory.get(app) ?? [], from, to))
+    const mayTakeMs = loads.at(-1)!.way === 'swallowing' ? HUNG_RECOVERY_MS : RECOVERY_MS
+    const isLate = acknowledgedAgainMs > RECOVERY_MS || deliveredAgainMs > mayTakeMs
+    const unbounded = memory.filter(({ isBounded }) => !isBounded)
+    const findings = [
+      ...balance.findings,
+      ...(isLate ? [`recovery took longer than ${mayTakeMs} ms`] : []),
+      ...(isStorm ? ['there was a storm of retries'] : []),
+      ...unbounded.map((use) => `memory of ${use.app} grew: ${JSON.stringify(use)}`),
+      ...(failures.patient > 0 ? [`${failures.patient} records failed that had time enough`] : []),
+      ...(failures.early > 0 ? [`${failures.early} records failed before their time was over`] : []),
+    ]
+    return {
+      passed: findings.length === 0 && balance.isWell,
+      seconds: Math.round((performance.now() - since) / 100) / 10,
+      ...{ ...balance, findings },
+      outageSeconds: Math.round((to - from) / 1000),
+      ...{ acknowledgedAgainMs, deliveredAgainMs, loadBefore, loadsDown: loads, storm: isStorm, memory },
+      ...{ failedPatient: failures.patient, failedEarly: failures.early },
+    }
+  })
+}
+
+/** As much as they may; the last has records that do not outlive the outage. */
+function plansOf(patientTtlMs: number, hastyTtlMs: number): ProducerPlan[] {
+  const load = { recordsPerSecond: undefined, meanBytes: 800, maxBufferedBytes: 8 * MIB }
+  return [
+    { ordering: 'perKey', aggregation: 'key', recordTtlMs: patientTtlMs, ...load },
+    { ordering: 'none', aggregation: 'shard', recordTtlMs: patientTtlMs, ...load },
+    { ordering: 'none', aggregation: 'shard', recordTtlMs: hastyTtlMs, ...load },
+  ]
+}
+
+/** Resolves to the milliseconds until the last producer has an answer again, and until the last shard has records handled. */
+async function recovery(world: World, producers: readonly string[], since: number): Promise<[number, number]> {
+  const waiting = new Set(producers)
+  const shards = new Set((await world.openShards()).map(({ ShardId }) => ShardId))
+  const [acknowledged, delivered]: number[][] = [[], []]
+  const deaf = world.listen((by, fact) => {
+    if (fact.at < since) return
+    if (fact.fact === 'acknowledged' && waiting.delete(by)) acknowledged!.push(fact.at - since)
+    if (fact.fact === 'began' && shards.delete(fact.shardId)) delivered!.push(fact.at - since)
+  })
+  await world.until('everything to flow again', () => waiting.size + shards.size === 0, PATIENCE_MS)
+  deaf()
+  return [Math.round(Math.max(...acknowledged!)), Math.round(Math.max(...delivered!))]
+}
+
+interface Failures {
+  patient: number
+  early: number
+  end(): void
+}
+
+/** Failed records, with the time that they had. */
+function watchFailures(world: World, hastyTtlMs: number, hasty: string): Failures {
+  const end = world.listen((by, fact) => {
+    if (fact.fact !== 'failed') return
+    const putAt = world.account.producers.get(Number(by.split('-')[1]))!.putAt(fact.record)
+    if (by !== hasty) failures.patient++
+    else if (fact.at - putAt < hastyTtlMs) failures.early++
+  })
+  const failures: Failures = { patient: 0, early: 0, end }
+  return failures
+}

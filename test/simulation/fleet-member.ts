@@ -1,0 +1,30 @@
+import type { SimulatedProcess } from './simulated-process.js'
+
+/** What the handlers of one worker do at present: shares of calls. */
+export interface Conduct {
+  /** It takes long; it throws; it computes without a turn of the event loop. */
+  slow: number
+  failing: number
+  blocking: number
+}
+
+/** A worker of the fleet, whatever it is made with. */
+export interface FleetMember {
+  readonly process: SimulatedProcess
+  readonly conduct: Conduct
+  /** As lease rows name it. Empty before the start. */
+  readonly workerId: string
+  /** It was told to stop, or has ended. */
+  readonly isStopping: boolean
+  readonly isStopped: boolean
+  /** Resolves when it has ended. Rejects when it cannot start. */
+  run(): Promise<void>
+  stop(timeoutMs: number | undefined): void
+  /** Begins to read a stream, or ceases to. */
+  addStream(name: string): void
+  removeStream(name: string): void
+  /** It was told that its take, at `at` or later, has succeeded. */
+  knowsOf(leaseKey: string, at: number): boolean
+  /** For how long it has done nothing with this lease although it should. Undefined: it is busy with it, or waits for a reason. */
+  silence(leaseKey: string, generation: number): number | undefined
+}

@@ -1,0 +1,208 @@
+import type { ConsumedRecord } from '@shardwise/consumer'
+import { sleep } from '@shardwise/core/clock'
+import type { Conduct } from './fleet-member.js'
+import type { FleetSettings } from './fleet-settings.js'
+import { nameIn } from './kinesis-service.js'
+import type { LeaseTruth } from './lease-truth.js'
+import type { RecordLedger } from './record-ledger.js'
+import type { SimulatedProcess } from './simulated-process.js'
+import { type Copy, placeOf, type ShardLog } from './stream-log.js'
+import type { VirtualTime } from './virtual-time.js'
+
+/** One acquisition of a shard, as its handler sees it. */
+export interface Tenure {
+  readonly worker: string
+  readonly shard: ShardLog
+  readonly generation: number
+  callsInHand: number
+  /** Virtual time at which a call last began or ended. */
+  activeAt: number
+  /** Its last call failed, and the next waits. */
+  isBackingOff: boolean
+  /** Something that the documentation names may repeat what it has completed. */
+  mayRepeat: boolean
+  /** The lease was read to its end, given up or lost. */
+  isOver: boolean
+}
+
+export interface RecordHandlingOptions {
+  readonly process: SimulatedProcess
+  readonly time: VirtualTime
+  readonly settings: FleetSettings
+  readonly conduct: Conduct
+  readonly ledger: RecordLedger
+  readonly truth: LeaseTruth
+  readonly decode: (bytes: Uint8Array) => string
+  readonly violated: (what: string) => void
+  readonly trace: (line: string) => void
+}
+
+/** Of a call of a handler: by which acquisition of which shard. */
+export interface Acquisition {
+  readonly shardId: string
+  readonly generation: number
+  readonly signal: AbortSignal
+}
+
+const SLOW_MS = 4_000
+
+/** What the handlers of one worker are given and complete, held against the ledger and the truth about leases. */
+export class RecordHandling {
+  readonly #options: RecordHandlingOptions
+  readonly #tenures = new Map<string, Tenure>()
+  /** As in lease rows. */
+  worker = ''
+
+  constructor(options: RecordHandlingOptions) {
+    this.#options = options
+  }
+
+  get tenures(): Iterable<Tenure> {
+    return this.#tenures.values()
+  }
+
+  tenure(leaseKey: string, generation: number): Tenure | undefined {
+    return this.#tenures.get(`${leaseKey} ${generation}`)
+  }
+
+  /** A call with these records begins at this moment. */
+  begin(records: readonly ConsumedRecord<unknown>[], { shardId, generation, signal }: Acquisition): HandlerCall {
+    const { process, time, ledger, truth, trace } = this.#options
+    const { name } = process
+    const stream = streamIn(records[0]!.stream)
+    const places = records.map(({ sequenceNumber, subSequenceNumber }) => placeOf(sequenceNumber, subSequenceNumber))
+    const copies = ledger.find(name, stream, shardId, places)
+    const { shard } = copies[0]!
+    const former = this.#former(shard, generation)
+    if (former !== undefined) {
+      // docs/lease-protocol.md, "A stream that was created anew": what is read before the worker has learned of it counts for nothing.
+      trace(`${name} handles ${idsOf(copies)} of ${shard.leaseKey} under the lease of the stream before`)
+      return new HandlerCall(this.#options, this.#opened(former, generation), [], signal)
+    }
+    const tenure = this.#opened(shard, generation)
+    // Code that has blocked goes on later than the step that it runs in.
+    const check = (): void => truth.handlerStarts(this.worker, shard.leaseKey, generation)
+    if (process.now > time.now) time.at(process.now, check)
+    else check()
+    ledger.called(name, copies, true)
+    for (const copy of copies) if (copy.isCompleted) this.#repeated(copy, tenure)
+    for (const [i, copy] of copies.entries()) this.#checkContent(records[i]!, copy)
+    trace(`${name} handles ${idsOf(copies)} of ${shard.leaseKey} (generation ${generation})`)
+    return new HandlerCall(this.#options, tenure, copies, signal)
+  }
+
+  /** The shard whose lease this worker really has: of a stream that is gone and had the same name. */
+  #former({ stream, shardId, leaseKey }: ShardLog, generation: number): ShardLog | undefined {
+    const { ledger, truth } = this.#options
+    const own = truth.tenure(this.worker, leaseKey, generation)
+    if (own !== undefined && (own.createdAt === undefined || own.createdAt === stream.createdAt)) return undefined
+    return ledger.streams
+      .filter(({ name, createdAt }) => name === stream.name && createdAt < stream.createdAt)
+      .map(({ shards }) => shards.get(shardId))
+      .find((shard) => shard !== undefined && truth.tenure(this.worker, shard.leaseKey, generation) !== undefined)
+  }
+
+  #opened(shard: ShardLog, generation: number): Tenure {
+    const key = `${shard.leaseKey} ${generation}`
+    let tenure = this.#tenures.get(key)
+    if (tenure === undefined) {
+      const fresh = { worker: this.worker, shard, generation, callsInHand: 0, activeAt: this.#options.process.now }
+      tenure = { ...fresh, isBackingOff: false, mayRepeat: false, isOver: false }
+      this.#tenures.set(key, tenure)
+    }
+    return tenure
+  }
+
+  #repeated(copy: Copy, tenure: Tenure): void {
+    const { settings, truth, violated, process } = this.#options
+    if (settings.checkpoint === 'manual') return
+    const by = copy.completedBy as Tenure | undefined
+    if (by === undefined) return
+    if (by === tenure) {
+      violated(`${process.name} was given ${copy.put.id} again within one tenure of ${tenure.shard.leaseKey}`)
+      return
+    }
+    const before = truth.tenure(by.worker, by.shard.leaseKey, by.generation)
+    if (before?.end !== 'given-up' || by.mayRepeat) return
+    violated(
+      `${process.name} was given ${copy.put.id} again, which ${by.worker} had completed before it gave ${by.shard.leaseKey} up`,
+    )
+  }
+
+  /** Codec, headers and id arrive as they were put. */
+  #checkContent(record: ConsumedRecord<unknown>, { put }: Copy): void {
+    const { settings, decode, violated, process } = this.#options
+    if (settings.codec !== 'bytes' && record.data !== decode(record.bytes))
+      violated(`${process.name} was given ${put.id} decoded to ${String(record.data)}`)
+    const given = record.headers.put
+    if (given !== undefined && given !== put.id) violated(`${process.name} was given ${put.id} with the headers of ${given}`)
+    if (record.recordId === undefined) return
+    put.recordId ??= record.recordId
+    if (put.recordId !== record.recordId)
+      violated(`${process.name} was given ${put.id} with the id ${record.recordId}, and before with ${put.recordId}`)
+  }
+}
+
+/** One call of a handler. */
+export class HandlerCall {
+  readonly tenure: Tenure
+  readonly copies: readonly Copy[]
+  /** Of this call: it will fail. */
+  readonly fails: boolean
+  /** And takes so long before; 0: no turn of the event loop. */
+  readonly takesMs: number
+  readonly #options: RecordHandlingOptions
+  readonly #signal: AbortSignal
+  #isOver = false
+
+  constructor(options: RecordHandlingOptions, tenure: Tenure, copies: readonly Copy[], signal: AbortSignal) {
+    this.#options = options
+    tenure.callsInHand++
+    tenure.activeAt = options.process.now
+    tenure.isBackingOff = false
+    this.tenure = tenure
+    this.copies = copies
+    this.#signal = signal
+    const { process, conduct, settings } = options
+    const { random } = process
+    if (random() < conduct.blocking) process.block(random() * settings.consumer.failoverTimeMs * 1.5)
+    this.fails = random() < conduct.failing
+    this.takesMs = random() < conduct.slow ? random() * SLOW_MS : random() < 0.3 ? 0 : random() * 30
+  }
+
+  /** What the application does with the records. Resolves to whether they are done. */
+  async work(): Promise<boolean> {
+    if (this.takesMs > 0) await sleep(this.#options.process.clock, this.takesMs)
+    if (this.fails) {
+      this.end()
+      this.tenure.isBackingOff = true
+    }
+    return !this.fails
+  }
+
+  /** All that it was given is done. Nothing, if its shard is lost by now. */
+  complete(): void {
+    const { process, ledger, trace } = this.#options
+    this.end()
+    if (this.#signal.aborted) return
+    trace(`${process.name} completes ${idsOf(this.copies)} of ${this.tenure.shard.leaseKey}`)
+    for (const copy of this.copies) ledger.completed(copy, this.tenure)
+  }
+
+  /** Without having done anything. */
+  end(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.tenure.callsInHand--
+    this.tenure.activeAt = this.#options.process.now
+  }
+}
+
+/** Of a record or an event: the stream as the consumer's options have it. */
+export function streamIn(given: string): string {
+  return given.startsWith('arn:') ? nameIn({ StreamARN: given }) : given
+}
+
+function idsOf(copies: readonly Copy[]): string {
+  return copies.map(({ put }) => put.id).join(' ')
+}
