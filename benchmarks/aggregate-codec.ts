@@ -82,9 +82,12 @@ export const recordAggregator = (): RecordAggregator => new agg.RecordAggregator
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
 
 /** Records as the SDK gives them, in base64 as the peer is faster with. */
-export function deaggregateSdkRecords(records: readonly { readonly Data: Uint8Array }[], take: TakeRecord): void {
-  for (const { Data } of records) {
-    agg.deaggregateSync({ partitionKey: 'a', sequenceNumber: '1', data: base64(Data) }, true, (error, found) => {
+export function deaggregateSdkRecords(
+  records: readonly { readonly Data: Uint8Array; readonly PartitionKey?: string }[],
+  take: TakeRecord,
+): void {
+  for (const { Data, PartitionKey: partitionKey = 'a' } of records) {
+    agg.deaggregateSync({ partitionKey, sequenceNumber: '1', data: base64(Data) }, true, (error, found) => {
       if (error) throw new WrongResult(error.message)
       for (const record of found) take(record.partitionKey, record.data)
     })

@@ -11,31 +11,51 @@ import { type Benchmark, type Benchmarks, type Variant, WrongResult } from './ro
 const RECORD_BYTES = 100
 /** Of an answer: some 5 MB in JSON. */
 const USER_RECORDS = 30_000
+/** Of an answer whose records came alone: as many as there may be. */
+const PLAIN_RECORDS = 10_000
 /** Verified together, as the consumer does. */
 const TOGETHER = 64
 
 /** From the body of a GetRecords answer to key and data of each user record in it, checksums verified. */
 export const getRecordsBody: Benchmarks = {
-  'getrecords-body-json': () => benchmark('json'),
-  'getrecords-body-cbor': () => benchmark('cbor'),
+  'getrecords-body-json': () => benchmark('json', inAggregates),
+  'getrecords-body-cbor': () => benchmark('cbor', inAggregates),
+  'getrecords-body-plain-json': () => benchmark('json', alone),
+  'getrecords-body-plain-cbor': () => benchmark('cbor', alone),
 }
 
-function benchmark(encoding: 'json' | 'cbor'): Benchmark {
+interface Delivered {
+  readonly expected: readonly codec.KeyedRecord[]
+  readonly records: readonly { readonly Data: Uint8Array; readonly PartitionKey: string }[]
+}
+
+function someRecords(count: number): readonly codec.KeyedRecord[] {
   const random = seededRandom(1)
-  const keys = freshKeys(USER_RECORDS, 1000)
-  const expected = keys.map((partitionKey) => ({
+  return freshKeys(count, 1000).map((partitionKey) => ({
     partitionKey,
     data: Buffer.from(Uint8Array.from({ length: RECORD_BYTES }, () => random() * 256)),
   }))
-  const records: { Data: Uint8Array; PartitionKey: string; SequenceNumber: string; ApproximateArrivalTimestamp: number }[] = []
-  codec.ours.encode(expected, [], (aggregate) =>
-    records.push({
-      Data: aggregate.slice(),
-      PartitionKey: 'a',
-      SequenceNumber: `4959033827149025660855969253836157109592157598913658${String(records.length).padStart(4, '0')}`,
-      ApproximateArrivalTimestamp: 1_760_000_000.123,
-    }),
-  )
+}
+
+function inAggregates(): Delivered {
+  const expected = someRecords(USER_RECORDS)
+  const records: { Data: Uint8Array; PartitionKey: string }[] = []
+  codec.ours.encode(expected, [], (aggregate) => records.push({ Data: aggregate.slice(), PartitionKey: 'a' }))
+  return { expected, records }
+}
+
+function alone(): Delivered {
+  const expected = someRecords(PLAIN_RECORDS)
+  return { expected, records: expected.map(({ partitionKey, data }) => ({ Data: data, PartitionKey: partitionKey })) }
+}
+
+function benchmark(encoding: 'json' | 'cbor', delivered: () => Delivered): Benchmark {
+  const { expected, records: bare } = delivered()
+  const records = bare.map((record, i) => ({
+    ...record,
+    SequenceNumber: `4959033827149025660855969253836157109592157598913658${String(i).padStart(4, '0')}`,
+    ApproximateArrivalTimestamp: 1_760_000_000.123,
+  }))
   const others = { MillisBehindLatest: 0, NextShardIterator: 'AAAAAAAAAAE'.repeat(20) }
   const json = Buffer.from(
     JSON.stringify({
@@ -47,7 +67,7 @@ function benchmark(encoding: 'json' | 'cbor'): Benchmark {
   const mine = encoding === 'json' ? ours(jsonFormat, json) : ours(cborFormat, cbor)
   return {
     unit: { name: 'M records/s', of: (ns) => 1000 / ns },
-    operations: USER_RECORDS,
+    operations: expected.length,
     prepare: () => {},
     variants: [variant('ours', expected, mine), variant('stock SDK (JSON) + aws-kinesis-agg', expected, stock(json))],
   }
@@ -86,9 +106,12 @@ function ours(format: WireFormat, body: Uint8Array): Read {
   return (take) => {
     const { Records: records } = decode(body) as { readonly Records: readonly KinesisRecord[] }
     for (let start = 0; start < records.length; start += TOGETHER) {
-      for (const aggregate of decodeAggregates(records.slice(start, start + TOGETHER).map(({ Data }) => Data!))) {
-        if (aggregate === undefined) throw new WrongResult('a valid aggregate is taken for an ordinary record')
-        for (let i = 0; i < aggregate.length; i++) take(aggregate.partitionKey(i), aggregate.data(i))
+      const some = records.slice(start, start + TOGETHER)
+      const aggregates = decodeAggregates(some.map(({ Data }) => Data!))
+      for (let at = 0; at < some.length; at++) {
+        const aggregate = aggregates[at]
+        if (aggregate === undefined) take(some[at]!.PartitionKey!, some[at]!.Data!)
+        else for (let i = 0; i < aggregate.length; i++) take(aggregate.partitionKey(i), aggregate.data(i))
       }
     }
   }
@@ -107,6 +130,6 @@ function stock(body: Uint8Array): Read {
   })
   return async (take) => {
     const { Records: records = [] } = await client.send(new GetRecordsCommand({ ShardIterator: 'AAAA' }))
-    codec.deaggregateSdkRecords(records as readonly { readonly Data: Uint8Array }[], take)
+    codec.deaggregateSdkRecords(records as readonly { readonly Data: Uint8Array; readonly PartitionKey: string }[], take)
   }
 }

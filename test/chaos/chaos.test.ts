@@ -102,17 +102,9 @@ test.each(['SIGINT', 'SIGKILL'] as const)('leaves no process behind after %s', a
   await expect.poll(() => pids.filter(isThere), { timeout: 20_000 }).toEqual([])
 })
 
-describe('refuses what it does not understand, naming it', () => {
-  test.each([
-    [['--minutes', '0'], "--minutes must be a number from 0.2 to 60, got '0'"],
-    [['--seed', '1.5'], "--seed must be a whole number from 0 to 4294967295, got '1.5'"],
-    [['--scenario', 'none'], "--scenario must be one of all, kinesis-down, dynamodb-down, got 'none'"],
-    [['--fan-out', '--polling'], '--fan-out and --polling exclude each other'],
-    [['--fast'], "Unknown option '--fast'"],
-  ])('%j', async (args, message) => {
-    const child = start(...args)
-    const [stderr, [code]] = await Promise.all([textOf(child.stderr!), once(child, 'exit')])
-    expect(stderr).toContain(message)
-    expect(code).toBe(2)
-  })
+test('refuses what it does not understand, and says what it takes', async () => {
+  const child = start('--fast')
+  const [stderr, [code]] = await Promise.all([textOf(child.stderr!), once(child, 'exit')])
+  expect(stderr).toMatch(/Unknown option '--fast'.*npm run chaos -- /s)
+  expect(code).toBe(2)
 })

@@ -24,6 +24,7 @@ export interface HappeningCounts {
 /** Carries out the steps of a run: each begins at its time, and may take long. */
 export class Happenings {
   readonly #world: World
+  readonly #workers: number
   readonly #done = new Map<Kind, number>()
   readonly #going = new Set<Promise<void>>()
   #skipped = 0
@@ -33,6 +34,7 @@ export class Happenings {
 
   constructor(world: World) {
     this.#world = world
+    this.#workers = world.workers.length
   }
 
   /** Resolves when the last one has begun. */
@@ -72,7 +74,7 @@ export class Happenings {
         return this.#withWorker(step, async (worker) => {
           await this.#world.end(worker, 'kill')
           await delay(much * 3000)
-          await this.#world.addWorker()
+          await this.#fill()
         })
       case 'worker-paused-short':
         return this.#withWorker(step, (worker) => worker.app.pause(failoverTimeMs * (0.2 + 0.4 * much)))
@@ -181,8 +183,7 @@ export class Happenings {
   async #replace(worker: WorkerProcess, newFirst: boolean): Promise<void> {
     if (!newFirst) {
       await this.#world.end(worker, 'stop')
-      await this.#world.addWorker()
-      return
+      return this.#fill()
     }
     const { app } = await this.#world.addWorker()
     let has = false
@@ -191,7 +192,12 @@ export class Happenings {
     })
     for (const giveUpAt = performance.now() + NEWCOMER_MS; !has && performance.now() < giveUpAt; ) await delay(50)
     deaf()
-    await this.#world.end(worker, 'stop')
+    if (this.#world.workers.includes(worker)) await this.#world.end(worker, 'stop')
+  }
+
+  /** Several may have gone, and others come, at a time. */
+  async #fill(): Promise<void> {
+    if (this.#world.workers.length < this.#workers) await this.#world.addWorker()
   }
 
   async #deploy(step: Step): Promise<void> {

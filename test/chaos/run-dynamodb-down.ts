@@ -13,6 +13,8 @@ const WORKERS = 4
 const LONG_MINUTES = 2
 const PATIENCE_MS = 60_000
 const RECOVERY_MS = 15_000
+/** The lease itself, and one that is given back for it. */
+const MOVES_OF_A_LOSS = 2
 
 const PLANS: readonly ProducerPlan[] = (['perKey', 'none'] as const).map((ordering) => {
   const aggregation = ordering === 'perKey' ? 'key' : 'shard'
@@ -28,6 +30,8 @@ export interface DynamoDbDownResult extends Balance {
   readonly callsInDoubt: number
   /** Changes of hands from the beginning of the outage until three failover times after its end. */
   readonly movesAfter: number
+  /** Leases lost by processes that this machine had not let run: each may move two shards. */
+  readonly starvedLosses: number
   /** Until every shard has records handled again. */
   readonly deliveredAgainMs: number
   readonly loadBefore: LinkLoad
@@ -68,6 +72,7 @@ export async function runDynamoDbDown(options: ChaosOptions, interrupted: AbortS
     world.say(`delivered again after ${deliveredAgainMs} ms`)
     await world.orBroken(delay(3 * failoverTimeMs))
     const movesAfter = tenures.moves(from, machineNow()).length
+    const starved = starvedLosses(world, from)
     world.say(`${movesAfter} changes of hands`)
     await quiet(world)
     const balance = world.account.balance(world.apps)
@@ -75,7 +80,7 @@ export async function runDynamoDbDown(options: ChaosOptions, interrupted: AbortS
     const findings = [
       ...balance.findings,
       ...(callsInDoubt > 0 ? [`${callsInDoubt} handler calls began though the leases were in doubt`] : []),
-      ...(movesAfter > 0 ? [`${movesAfter} shards changed hands`] : []),
+      ...(movesAfter > MOVES_OF_A_LOSS * starved ? [`${movesAfter} shards changed hands`] : []),
       ...(deliveredAgainMs > RECOVERY_MS ? [`recovery took longer than ${RECOVERY_MS} ms`] : []),
       ...(isStorm ? ['there was a storm of retries'] : []),
     ]
@@ -84,9 +89,27 @@ export async function runDynamoDbDown(options: ChaosOptions, interrupted: AbortS
       seconds: Math.round((performance.now() - since) / 100) / 10,
       ...{ ...balance, findings },
       outageSeconds: Math.round((to - from) / 1000),
-      ...{ failoverTimeMs, callsInDoubt, movesAfter, deliveredAgainMs, loadBefore, loadsDown: loads, storm: isStorm },
+      ...{
+        failoverTimeMs,
+        callsInDoubt,
+        movesAfter,
+        starvedLosses: starved,
+        deliveredAgainMs,
+        loadBefore,
+        loadsDown: loads,
+        storm: isStorm,
+      },
     }
   })
+}
+
+/** Lost by who stood still shortly before, as a process that is stopped does. */
+function starvedLosses(world: World, since: number): number {
+  const stood = (name: string, from: number, to: number): boolean =>
+    world.apps.find((app) => app.name === name)?.stood.between(from, to) === true
+  return world.account.tenures.tenures.filter(({ worker, cause, leftAt = 0 }) => {
+    return cause === 'lost lease' && leftAt > since && stood(worker, leftAt - 2 * world.options.failoverTimeMs, leftAt)
+  }).length
 }
 
 function isFair(held: ReadonlyMap<string, readonly string[]>): boolean {

@@ -49,6 +49,10 @@ interface OpenShard {
   readonly HashKeyRange: { readonly StartingHashKey: string; readonly EndingHashKey: string }
 }
 
+export class WaitedTooLongError extends Error {
+  override readonly name = 'WaitedTooLongError'
+}
+
 /** The processes of a run, the network between them, and the account of what they tell. */
 export class World implements AsyncDisposable {
   readonly options: ChaosOptions & WorldOptions
@@ -224,7 +228,7 @@ export class World implements AsyncDisposable {
   async until(what: string, holds: () => boolean, patienceMs: number): Promise<void> {
     const giveUpAt = performance.now() + patienceMs
     while (!holds()) {
-      if (performance.now() > giveUpAt) throw new Error(`Waited ${patienceMs / 1000} s for ${what}`)
+      if (performance.now() > giveUpAt) throw new WaitedTooLongError(`Waited ${patienceMs / 1000} s for ${what}`)
       await this.orBroken(delay(PAUSE_MS))
     }
   }

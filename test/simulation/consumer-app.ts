@@ -106,6 +106,10 @@ export class ConsumerApp implements FleetMember {
     )
   }
 
+  get bufferedBytes(): number {
+    return this.consumer.snapshot().shards.reduce((sum, { worker }) => sum + (worker?.bufferedBytes ?? 0), 0)
+  }
+
   knowsOf(leaseKey: string, at: number): boolean {
     return (this.#takenAt.get(leaseKey) ?? -1) >= at
   }
@@ -176,10 +180,9 @@ export class ConsumerApp implements FleetMember {
   }
 
   /** What an owner before has prepared had been done when it died. */
-  #withoutPrepared(
-    records: readonly ConsumedRecord<unknown>[],
-    { shardId, pendingCheckpoint: found }: HandlerContext,
-  ): typeof records {
+  #withoutPrepared(records: readonly ConsumedRecord<unknown>[], context: HandlerContext): typeof records {
+    const { shardId, pendingCheckpoint: found } = context
+    this.#handling.checkPrepared(records[0]!, context)
     if (found === undefined) return records
     this.#options.trace(`${this.process.name} finds a prepared checkpoint for ${shardId}`)
     return records.filter((record) => !found.covers(record))
@@ -198,6 +201,12 @@ export class ConsumerApp implements FleetMember {
     switch (event.type) {
       case 'lease-taken':
         this.#takenAt.set(event.leaseKey, time.now)
+        if (event.resumeFrom.kind === 'sequence') this.#handling.resumes(event.leaseKey, event.resumeFrom)
+        break
+      case 'records-expired':
+        if (!this.#options.ledger.hasExpired)
+          violated(`${this.process.name} says that records of ${about} have expired, and none has`)
+        this.#handling.announced(streamIn(event.stream), event.shardId)
         break
       case 'shard-failed':
         violated(`${this.process.name}: shard ${about} failed: ${event.error}`)

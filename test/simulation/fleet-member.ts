@@ -23,6 +23,8 @@ export interface FleetMember {
   /** Begins to read a stream, or ceases to. */
   addStream(name: string): void
   removeStream(name: string): void
+  /** What it has read and not completed, in bytes. Undefined: it does not say. */
+  readonly bufferedBytes: number | undefined
   /** It was told that its take, at `at` or later, has succeeded. */
   knowsOf(leaseKey: string, at: number): boolean
   /** For how long it has done nothing with this lease although it should. Undefined: it is busy with it, or waits for a reason. */

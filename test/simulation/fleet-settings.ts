@@ -12,6 +12,8 @@ export interface FleetSettings {
   readonly byArn: boolean
   readonly codec: CodecKind
   readonly recordIds: boolean
+  /** Records are large, so that buffers reach their bounds. */
+  readonly isHeavy: boolean
   /** Of the keys, this share goes by an explicit hash key. */
   readonly explicit: number
   readonly handler: Consumption
@@ -27,6 +29,7 @@ export interface FleetSettings {
     readonly initialPosition: 'trim-horizon' | 'latest'
     readonly checkpointIntervalMs?: number
     readonly maxRecordsPerRead: number
+    readonly maxBufferedBytes?: number
     readonly dedupe?: { readonly maxRecordIds: number }
     readonly kcl: 'auto' | 'off'
     readonly retrieval: 'polling' | { readonly fanOut: { readonly fallbackToPolling: boolean } }
@@ -90,7 +93,9 @@ export function fleetSettings(seed: number): FleetSettings {
   const recordIds = random() < 0.35
   const dedupe =
     recordIds && checkpoint === 'auto' && random() < 0.5 ? { dedupe: { maxRecordIds: pick(random, [3, 10_000]) } } : {}
+  const isHeavy = random() < 0.05
   return {
+    isHeavy,
     consumers: 1 + Math.floor(random() * 4),
     streams: STREAMS.slice(0, streams).map((name) => ({
       name,
@@ -114,6 +119,7 @@ export function fleetSettings(seed: number): FleetSettings {
       ...interval,
       maxRecordsPerRead: pick(random, [5, 50, 10_000]),
       ...dedupe,
+      ...(isHeavy && { maxBufferedBytes: 1024 * 1024 }),
       kcl: random() < 0.3 ? 'auto' : 'off',
       retrieval: random() < 0.65 ? 'polling' : { fanOut: { fallbackToPolling: random() < 0.5 } },
       retry: { baseMs: 100, maxMs: 800 },
@@ -122,12 +128,12 @@ export function fleetSettings(seed: number): FleetSettings {
   }
 }
 
-export function producerVariant(random: Random): ProducerVariant {
+export function producerVariant(random: Random, { isHeavy }: Pick<FleetSettings, 'isHeavy'>): ProducerVariant {
   const aggregation = pick(random, ['shard', 'shard', 'key', 'off'] as const)
   return {
     burst: pick(random, [1, 3, 10]),
     pauseMs: pick(random, [400, 1_000, 2_500]),
-    padding: pick(random, [10, 200]),
+    padding: isHeavy ? 40_000 : pick(random, [10, 200]),
     headers: random() < 0.3 ? 0.3 : 0,
     undelivered: random() < 0.4,
     producer: {

@@ -59,6 +59,8 @@ export class KinesisService {
   staleListings = 0
   expiredIterators = 0
   refusedEntries = 0
+  /** Payload bytes of the largest answer that anybody has read. */
+  largestRead = 0
   #jumpMs = 0
 
   constructor(options: KinesisServiceOptions) {
@@ -167,6 +169,7 @@ export class KinesisService {
           return output
         }
         const output = await send('GetRecords', stream.name, work, options)
+        this.#measure(output.Records)
         for (const { SequenceNumber } of output.Records ?? []) read(process.name, stream, SequenceNumber!)
         return output
       },
@@ -215,6 +218,13 @@ export class KinesisService {
           options,
         ),
     }
+  }
+
+  #measure(records: GetRecordsOutput['Records'] = []): void {
+    this.largestRead = Math.max(
+      this.largestRead,
+      records.reduce((sum, { Data }) => sum + Data!.byteLength, 0),
+    )
   }
 
   #put(input: PutRecordsInput): PutRecordsOutput {

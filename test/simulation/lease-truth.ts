@@ -10,6 +10,8 @@ export interface TrueTenure {
   readonly takenAt: number
   /** When the stream was created that the row is of: epoch milliseconds, whole seconds. Undefined: it does not say. */
   readonly createdAt: number | undefined
+  /** What it has found prepared: the place of a checkpoint. */
+  readonly prepared: string | undefined
   /** Virtual time of its last write that has taken effect. */
   confirmedAt: number
   /**
@@ -155,7 +157,18 @@ export class LeaseTruth {
     if (former?.end === 'none') former.end = 'taken'
     const generation = numberOf(after.leaseCounter)
     const createdAt = after.swStreamCreated && numberOf(after.swStreamCreated)
-    const tenure: TrueTenure = { worker, leaseKey: key, generation, takenAt: now(), createdAt, confirmedAt: now(), end: 'none' }
+    const prepared =
+      after.pendingCheckpoint?.S && `${after.pendingCheckpoint.S}/${after.pendingCheckpointSubSequenceNumber?.N ?? 0}`
+    const tenure: TrueTenure = {
+      worker,
+      leaseKey: key,
+      generation,
+      takenAt: now(),
+      createdAt,
+      prepared,
+      confirmedAt: now(),
+      end: 'none',
+    }
     this.#tenures.set(`${worker} ${key} ${generation}`, tenure)
     this.#current.set(key, tenure)
     this.moves++
@@ -185,7 +198,15 @@ export class LeaseTruth {
   #ofJava(worker: string, leaseKey: string, { leaseCounter }: Item): void {
     const { now } = this.#options
     const generation = numberOf(leaseCounter)
-    const fresh = { worker, leaseKey, generation, takenAt: now(), createdAt: undefined, confirmedAt: now() } as const
+    const fresh = {
+      worker,
+      leaseKey,
+      generation,
+      takenAt: now(),
+      createdAt: undefined,
+      prepared: undefined,
+      confirmedAt: now(),
+    } as const
     this.#current.set(leaseKey, { ...fresh, end: 'none' })
   }
 

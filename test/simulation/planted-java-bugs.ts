@@ -20,7 +20,7 @@ export const JAVA_BUGS: readonly PlantedBug[] = [
         replace: "return { role: 'alone', reports: lives, takesFromLive: true }",
       },
     ],
-    caughtAs: /took .* from j/,
+    caughtAs: /took .* from j|shares are unfair|come to rest/,
   },
   {
     name: 'reports itself to no leader of KCL’s',

@@ -1,4 +1,4 @@
-import type { ConsumedRecord } from '@shardwise/consumer'
+import type { ConsumedRecord, HandlerContext } from '@shardwise/consumer'
 import { sleep } from '@shardwise/core/clock'
 import type { Conduct } from './fleet-member.js'
 import type { FleetSettings } from './fleet-settings.js'
@@ -44,12 +44,20 @@ export interface Acquisition {
   readonly signal: AbortSignal
 }
 
+interface SequencePlace {
+  readonly sequenceNumber: string
+  readonly subSequenceNumber: number
+}
+
 const SLOW_MS = 4_000
 
 /** What the handlers of one worker are given and complete, held against the ledger and the truth about leases. */
 export class RecordHandling {
   readonly #options: RecordHandlingOptions
   readonly #tenures = new Map<string, Tenure>()
+  /** By lease: the checkpoint that the last take was told to go on from, when it had left the stream by then. */
+  readonly #gone = new Map<string, Copy>()
+  readonly #looked = new Set<string>()
   /** As in lease rows. */
   worker = ''
 
@@ -63,6 +71,36 @@ export class RecordHandling {
 
   tenure(leaseKey: string, generation: number): Tenure | undefined {
     return this.#tenures.get(`${leaseKey} ${generation}`)
+  }
+
+  /** A lease was taken, with this checkpoint. */
+  resumes(leaseKey: string, { sequenceNumber, subSequenceNumber }: SequencePlace): void {
+    const place = placeOf(sequenceNumber, subSequenceNumber)
+    const copy = this.#options.ledger.leased(leaseKey).flatMap(({ byPlace }) => byPlace.get(place) ?? [])[0]
+    if (copy?.hasLeft === true) this.#gone.set(leaseKey, copy)
+    else this.#gone.delete(leaseKey)
+  }
+
+  /** The application was told that records of this shard have expired. */
+  announced(stream: string, shardId: string): void {
+    for (const [leaseKey, { shard }] of this.#gone)
+      if (shard.stream.name === stream && shard.shardId === shardId) this.#gone.delete(leaseKey)
+  }
+
+  /** A call begins at this moment, and has this to tell: what a former owner has prepared and nobody has decided on is found by the next. */
+  checkPrepared({ stream, shardId, sequenceNumber, subSequenceNumber }: ConsumedRecord<unknown>, context: HandlerContext): void {
+    const { ledger, truth, process, violated } = this.#options
+    const { generation, pendingCheckpoint: found } = context
+    const [copy] = ledger.find(process.name, streamIn(stream), shardId, [placeOf(sequenceNumber, subSequenceNumber)])
+    const { leaseKey } = copy!.shard
+    // Afterwards a checkpoint of its own may have come after it.
+    if (this.#looked.has(`${leaseKey} ${generation}`)) return
+    this.#looked.add(`${leaseKey} ${generation}`)
+    const tenure = truth.tenure(this.worker, leaseKey, generation)
+    if (tenure === undefined || tenure.createdAt !== copy!.shard.stream.createdAt) return
+    const at =
+      found?.position.kind === 'sequence' ? placeOf(found.position.sequenceNumber, found.position.subSequenceNumber) : undefined
+    if (at !== tenure.prepared) violated(`${this.worker} has ${leaseKey} prepared at ${tenure.prepared}, and is told of ${at}`)
   }
 
   /** A call with these records begins at this moment. */
@@ -79,6 +117,11 @@ export class RecordHandling {
       trace(`${name} handles ${idsOf(copies)} of ${shard.leaseKey} under the lease of the stream before`)
       return new HandlerCall(this.#options, this.#opened(former, generation), [], signal)
     }
+    const gone = this.#options.settings.handler === 'sink' ? undefined : this.#gone.get(shard.leaseKey)
+    if (gone !== undefined && gone.shard === shard)
+      this.#options.violated(
+        `${name} goes on in ${shard.leaseKey}, whose checkpoint ${gone.put.id} had left the stream, and does not say so`,
+      )
     const tenure = this.#opened(shard, generation)
     // Code that has blocked goes on later than the step that it runs in.
     const check = (): void => truth.handlerStarts(this.worker, shard.leaseKey, generation)

@@ -22,6 +22,8 @@ export class RecordLedger {
   readonly puts: Map<string, Put> = new Map()
   /** Of each name the streams that had it, one after the other. */
   readonly #streams = new Map<string, StreamLog[]>()
+  /** Something has left a stream. */
+  hasExpired = false
   readonly #overtaken: { readonly put: Put; readonly by: Put }[] = []
   readonly #options: RecordLedgerOptions
 
@@ -62,7 +64,7 @@ export class RecordLedger {
   deleted(name: string): void {
     const stream = this.stream(name)
     stream.deletedAt = this.#options.now()
-    for (const { copies } of stream.shards.values()) for (const copy of copies) copy.isExpired = true
+    this.#leave(stream, Number.POSITIVE_INFINITY)
   }
 
   learnShards(): void {
@@ -132,6 +134,7 @@ export class RecordLedger {
         completedBy: undefined,
         isCompleted: false,
         isExpired: false,
+        hasLeft: false,
         isDropped: false,
         readBy: undefined,
         readAt: 0,
@@ -236,6 +239,8 @@ export class RecordLedger {
       const other = key.copies[i]!
       if (other === copy) return
       if (this.#isDone(other) || inHand.has(other)) continue
+      // Of two copies in one read the second is left out.
+      if (this.#options.dropsDuplicates && other.put.copies.some((copy) => inHand.has(copy))) continue
       this.#options.violated(
         `${by} was given ${copy.put.id} before ${other.put.id}, which was written before it with the same key`,
       )
@@ -258,10 +263,24 @@ export class RecordLedger {
     copy.completedBy = tenure
   }
 
-  /** Everything that was written before has left the stream. Of one, or of all. */
-  expire(before: number, stream?: StreamLog): void {
-    for (const each of stream === undefined ? this.streams : [stream]) {
-      for (const { copies } of each.shards.values()) for (const copy of copies) if (copy.landedAt < before) copy.isExpired = true
+  /** Of this stream nobody asks for what was written before. */
+  skip(stream: StreamLog, before: number): void {
+    for (const { copies } of stream.shards.values()) for (const copy of copies) if (copy.landedAt < before) copy.isExpired = true
+  }
+
+  /** Everything that was written before has left the streams. */
+  expire(before: number): void {
+    for (const stream of this.streams) this.#leave(stream, before)
+  }
+
+  #leave({ shards }: StreamLog, before: number): void {
+    this.hasExpired = true
+    for (const { copies } of shards.values()) {
+      for (const copy of copies) {
+        if (copy.landedAt >= before) continue
+        copy.isExpired = true
+        copy.hasLeft = true
+      }
     }
   }
 

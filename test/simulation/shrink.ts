@@ -4,13 +4,19 @@ import { type SimulationResult, simulate } from './simulation.js'
 const MOST_ATTEMPTS = 80
 
 /** The few disturbances of a failing world without which the same promise is kept: whole groups are left out first, then single ones. */
-export async function shrink(failed: SimulationResult): Promise<readonly number[]> {
+export async function shrink(
+  failed: Pick<SimulationResult, 'seed' | 'disturbances' | 'violations'>,
+  run: (options: {
+    readonly seed: number
+    readonly only: ReadonlySet<number>
+  }) => Promise<Pick<SimulationResult, 'violations'>> = simulate,
+): Promise<readonly number[]> {
   const kind = kindOf(failed)
   let kept = Array.from({ length: failed.disturbances }, (_, i) => i)
   let attempts = 0
   const fails = async (only: readonly number[]): Promise<boolean> => {
     attempts++
-    const { violations } = await simulate({ seed: failed.seed, only: new Set(only) })
+    const { violations } = await run({ seed: failed.seed, only: new Set(only) })
     return violations.length > 0 && kindOf({ violations }) === kind
   }
   for (let size = Math.ceil(kept.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {

@@ -1,8 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { simulate } from './simulation.js'
-
-/** Each is another world. SHARDWISE_SEEDS runs more of them; `npm run simulate` runs many on all processors. */
-const SEEDS = Array.from({ length: Number(process.env.SHARDWISE_SEEDS ?? 100) }, (_, i) => i + 1)
+import { worldsSuite } from './worlds.suite.js'
 
 async function traceOf(seed: number): Promise<string> {
   const lines: string[] = []
@@ -10,15 +8,7 @@ async function traceOf(seed: number): Promise<string> {
   return lines.join('\n')
 }
 
-describe('producers and consumers in a world where everything goes wrong', () => {
-  test.each(SEEDS)(
-    'world %d: nothing acknowledged is lost, order is kept, leases are respected, the fleet comes to rest',
-    async (seed) => {
-      const { violations } = await simulate({ seed })
-      expect(violations).toEqual([])
-    },
-  )
-})
+worldsSuite('odd')
 
 describe('a seed', () => {
   test.each([3, 13, 22])('%d takes the same course each time, line by line', async (seed) => {

@@ -1,7 +1,7 @@
 import { type Plan, planOf } from './disturbance.js'
 import { Disturber } from './disturber.js'
 import { SPARED_BESIDE_JAVA } from './java-peers.js'
-import { hasSettled, judgeHandoffs, judgeRest, judgeSilence, judgeStop } from './verdict.js'
+import { hasSettled, judgeBuffers, judgeHandoffs, judgeRest, judgeSilence, judgeStop } from './verdict.js'
 import { World } from './world.js'
 
 /** Between two looks at everything. */
@@ -117,6 +117,7 @@ class Simulation {
   readonly #look = (): void => {
     this.#world.time.after(LOOK_EVERY_MS, this.#look)
     judgeSilence(this.#world)
+    judgeBuffers(this.#world)
     judgeHandoffs(this.#world)
   }
 

@@ -19,7 +19,11 @@ export async function runSimulations({ firstSeed, seeds, jobs, signal, ended }: 
   let next = firstSeed
   const underWay = new Set<number>()
   const work = async (): Promise<void> => {
-    const child = fork(path('./simulation-worker.ts'), { execArgv: [...process.execArgv, '--import', path('./plain-names.mjs')] })
+    const child = fork(path('./simulation-worker.ts'), {
+      cwd: path('../..'),
+      execArgv: ['--import', 'tsx', '-C', 'shardwise-source', '--import', path('./plain-names.mjs')],
+      env: { ...process.env, AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },
+    })
     try {
       while (next < end && !signal.aborted) {
         const seed = next++

@@ -40,8 +40,10 @@ export interface Copy {
   /** By the tenure in which a call with it was completed last. */
   completedBy: object | undefined
   isCompleted: boolean
-  /** The stream's retention has taken it, or the whole stream is gone. */
+  /** Nobody is to have it any more: it has left the stream, or is older than what was asked for. */
   isExpired: boolean
+  /** The stream's retention has taken it, or the whole stream is gone. */
+  hasLeft: boolean
   /** A reader by the KCL's rule has left it out. */
   isDropped: boolean
   /** The process that has read it last, and when. */

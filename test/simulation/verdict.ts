@@ -14,7 +14,7 @@ export function judgeHandoffs(world: World): void {
   for (const { tenure, since } of truth.asked()) {
     const { worker, leaseKey } = tenure
     const askedMs = time.now - Math.max(since, tenure.takenAt)
-    if (askedMs > patience && !world.isDisturbed(worker, patience))
+    if (askedMs > patience && !world.isDisturbed(worker, patience) && !world.hasStopped(worker))
       violated(`${worker} has not given ${leaseKey} up, for which it was asked ${Math.round(askedMs)} ms ago`)
   }
 }
@@ -46,6 +46,17 @@ function* openLeases({ dynamodb, ledger }: World): Iterable<{ readonly shard: Sh
     if (row.leaseCounter === undefined || row.checkpoint?.S === 'SHARD_END') continue
     const shard = ledger.leased(row.leaseKey!.S!).find(({ stream }) => stream === ledger.stream(stream.name))
     if (shard !== undefined && shard.stream.deletedAt === undefined) yield { shard, owner: actualOwner(row) }
+  }
+}
+
+/** Asked again and again: nobody reads ahead beyond its bound. A read is limited in records, so that each shard may have one too much. */
+export function judgeBuffers({ settings, aliveConsumers, kinesis, ledger, violated }: World): void {
+  const most = settings.consumer.maxBufferedBytes
+  if (most === undefined || settings.consumer.retrieval !== 'polling') return
+  const shards = [...ledger.shards].length
+  for (const { process, bufferedBytes = 0 } of aliveConsumers) {
+    if (bufferedBytes > most + shards * kinesis.largestRead)
+      violated(`${process.name} holds ${bufferedBytes} bytes, of ${most} and a read of ${kinesis.largestRead} for each shard`)
   }
 }
 

@@ -88,7 +88,7 @@ export class World {
       fastest: 1 + this.settings.drift,
       now: () => this.time.now,
       isWell: ({ worker, leaseKey, takenAt }) =>
-        !this.isDisturbed(worker, failoverTimeMs * 2) && this.app(worker)!.knowsOf(leaseKey, takenAt),
+        !this.isDisturbed(worker, failoverTimeMs * 2) && this.app(worker)!.knowsOf(leaseKey, takenAt) && !this.hasStopped(worker),
       firstOpen: (leaseKey, checkpoint, sub, createdAt) =>
         this.ledger.firstOpen(leaseKey, checkpoint === 'SHARD_END' ? checkpoint : placeOf(checkpoint, Number(sub)), createdAt)
           ?.put.id,
@@ -103,7 +103,7 @@ export class World {
       if (initialPosition === 'latest' && write.operation === 'PutItem' && !this.#known.has(name)) {
         // The first lease says from when: from here on nothing may be skipped.
         this.#known.add(name)
-        this.ledger.expire(this.time.now, this.ledger.stream(name))
+        this.ledger.skip(this.ledger.stream(name), this.time.now)
       }
       this.truth.landed(write)
     })
@@ -151,6 +151,11 @@ export class World {
 
   app(worker: string): FleetMember | undefined {
     return this.consumers.find(({ process }) => process.name === processOf(worker))
+  }
+
+  /** A worker that could not reach the table when it stopped may have left a lease to expire. */
+  hasStopped(worker: string): boolean {
+    return this.app(worker)?.isStopped === true
   }
 
   /** Whether something may have kept this worker from its work within the last `withinMs`. */
@@ -220,7 +225,10 @@ export class World {
     const app = new ProducerApp({
       ...{ process, recordKeys: this.#recordKeys, ledger: this.ledger, violated: this.violated, trace: this.trace },
       ...{ settings: this.settings, keyService: this.keyService },
-      ...{ kinesis: this.kinesis.port(process), variant: producerVariant(randomOf(this.seed, `variant of ${process.name}`)) },
+      ...{
+        kinesis: this.kinesis.port(process),
+        variant: producerVariant(randomOf(this.seed, `variant of ${process.name}`), this.settings),
+      },
     })
     this.trace(`${process.name} starts`)
     this.producers.push(app)

@@ -381,7 +381,7 @@ describe('FanOutSource', () => {
     })
 
     it('the stream consumer: subscribes with the one that is registered in its place', async () => {
-      const { shard, registration, until, delivered, written } = setUp()
+      const { shard, registration, until, type, delivered, written } = setUp()
       shard.write(1)
       await until(1)
       shard.live!.break(failure('ResourceNotFoundException', 'Consumer not found'))
@@ -391,6 +391,7 @@ describe('FanOutSource', () => {
       await until(2)
       expect(shard.inputs.map(({ ConsumerARN }) => ConsumerARN)).toEqual([ARN, `${ARN}2`])
       expect(delivered).toEqual(written())
+      expect(type('subscription-ended')).toMatchObject([{ reason: 'failed', failure: { kind: 'not-found' } }])
     })
 
     it('the checkpoint: says so and goes on at the oldest record', async () => {
@@ -637,6 +638,26 @@ describe('FanOutSource', () => {
       expect(type('fan-out-suspended')).toMatchObject([
         { failure: { kind: 'in-use', message: 'The stream consumer is DELETING' } },
       ])
+    })
+
+    it('an attempt that is accepted and says nothing holds up reading for ten seconds at most', async () => {
+      const { clock, shard, source, until, type, delivered, written } = setUp({ fallback: true })
+      shard.refusesAll = failure('AccessDeniedException')
+      shard.write(1)
+      await until(1)
+      shard.refusesAll = undefined
+      shard.isMute = true
+      let longest = 0
+      while (shard.subscriptions.length === 0) {
+        const since = clock.now()
+        shard.write(1)
+        await until(delivered.length + 1)
+        longest = Math.max(longest, clock.now() - since)
+      }
+      expect(longest).toBeGreaterThanOrEqual(10_000)
+      expect(longest).toBeLessThan(11_000)
+      expect([source.retrieval, type('subscription-ended').map(({ reason }) => reason)]).toEqual(['polling', ['stalled']])
+      expect(delivered).toEqual(written())
     })
 
     it('is not in a hurry where a subscription fails once', async () => {

@@ -43,6 +43,8 @@ export interface FanOutSourceOptions {
 
 /** The service sends an event every few seconds, also when nothing was written. KCL's subscriptions end after 30 s without one. */
 const SILENCE_MS = 35_000
+/** While polling does the work it stands still for an attempt: no longer than two of the service's events would take. */
+const PROBE_SILENCE_MS = 10_000
 const SUBSCRIBE_TIMEOUT_MS = 10_000
 /** Then the wait for the stream consumer is told of, and begins again. */
 const REGISTRATION_PATIENCE_MS = 30_000
@@ -168,7 +170,7 @@ export class FanOutSource implements RecordSource {
     )
     place.accepted(askedAt)
     const since = clock.now()
-    this.#live = { subscription, consumerArn: ConsumerARN, since, wait: new PatientWait(clock, SILENCE_MS) }
+    this.#live = { subscription, consumerArn: ConsumerARN, since, wait: new PatientWait(clock) }
     this.#course.accepted(since)
     emit({ type: 'subscription-started', shardId, after: start.StartingSequenceNumber })
   }
@@ -199,17 +201,18 @@ export class FanOutSource implements RecordSource {
     const { room, place, clock } = this.#options
     await room.enter(this.#size.most, signal)
     const since = clock.now()
+    const patienceMs = this.#course.isAway ? PROBE_SILENCE_MS : SILENCE_MS
     let event: SubscribeToShardEvent | undefined
     let records: readonly KinesisRecord[] = []
     let bytes = 0
     try {
-      event = await live.wait.for(() => live.subscription.next(), signal)
+      event = await live.wait.for(patienceMs, () => live.subscription.next(), signal)
       records = place.unread(event?.Records ?? [])
       bytes = payloadBytes(records)
     } catch (error) {
       signal.throwIfAborted()
       this.#close()
-      return await this.#broken(live, classifyFailure(error), clock.now() - since >= SILENCE_MS, signal)
+      return await this.#broken(live, classifyFailure(error), clock.now() - since >= patienceMs, signal)
     } finally {
       room.settle(bytes)
     }
@@ -264,8 +267,12 @@ export class FanOutSource implements RecordSource {
 
   /** A subscription has ended by an error. */
   async #broken(live: Live, failure: ServiceFailure, stalled: boolean, signal: AbortSignal): Promise<FetchedBatch | undefined> {
-    const { clock, random } = this.#options
-    if (failure.kind === 'not-found' || refusesPosition(failure)) return this.#refused(failure, live.consumerArn, signal)
+    const { shardId, clock, random, emit } = this.#options
+    if (failure.kind === 'not-found' || refusesPosition(failure)) {
+      const lastedMs = clock.now() - live.since
+      emit({ type: 'subscription-ended', shardId, reason: 'failed', lastedMs, retryInMs: 0, failure })
+      return this.#refused(failure, live.consumerArn, signal)
+    }
     const reason = stalled ? 'stalled' : failure.kind === 'in-use' ? 'taken-over' : 'failed'
     this.#ended(live, reason, failure, this.#course.failed(failure, clock.now(), random))
     return undefined

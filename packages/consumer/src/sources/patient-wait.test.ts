@@ -6,7 +6,7 @@ let clock: ManualClock
 let wait: PatientWait
 beforeEach(() => {
   clock = new ManualClock()
-  wait = new PatientWait(clock, 100)
+  wait = new PatientWait(clock)
 })
 afterEach(() => {
   wait.end()
@@ -18,18 +18,18 @@ const never = (): Promise<never> => new Promise(() => {})
 const outcome = (promise: Promise<unknown>): Promise<unknown> => promise.catch((error: unknown) => error)
 
 test('gives what the call gives', async () => {
-  expect(await wait.for(async () => 7, signal)).toBe(7)
-  expect(await outcome(wait.for(() => Promise.reject('no'), signal))).toBe('no')
+  expect(await wait.for(100, async () => 7, signal)).toBe(7)
+  expect(await outcome(wait.for(100, () => Promise.reject('no'), signal))).toBe('no')
   const broken = (): Promise<never> => {
     throw new Error('at once')
   }
-  expect(await outcome(wait.for(broken, signal))).toMatchObject({ message: 'at once' })
+  expect(await outcome(wait.for(100, broken, signal))).toMatchObject({ message: 'at once' })
 })
 
 test('the limit is that of each wait, whenever it begins', async () => {
-  await wait.for(async () => 1, signal)
+  await wait.for(100, async () => 1, signal)
   clock.advance(60)
-  const second = outcome(wait.for(never, signal))
+  const second = outcome(wait.for(100, never, signal))
   let isOver = false
   void second.then(() => {
     isOver = true
@@ -41,29 +41,36 @@ test('the limit is that of each wait, whenever it begins', async () => {
 })
 
 test('nobody waits while the timer rings: the next wait has a timer all the same', async () => {
-  await wait.for(async () => 1, signal)
+  await wait.for(100, async () => 1, signal)
   clock.advance(500)
   expect(clock.pendingTimers).toBe(0)
-  const next = outcome(wait.for(never, signal))
+  const next = outcome(wait.for(100, never, signal))
   clock.advance(100)
   expect(await next).toMatchObject({ name: 'TimeoutError' })
 })
 
 test('one timer for many waits', async () => {
   for (let i = 0; i < 5; i++) {
-    await wait.for(async () => i, signal)
+    await wait.for(100, async () => i, signal)
     expect(clock.pendingTimers).toBe(1)
   }
 })
 
+test('a shorter limit than the last wait had holds', async () => {
+  await wait.for(1_000, async () => 1, signal)
+  const short = outcome(wait.for(100, never, signal))
+  clock.advance(100)
+  expect(await short).toMatchObject({ message: 'No answer within 100 ms' })
+})
+
 test('ends with the reason of the signal, also of another than the last wait had, and of one that had aborted', async () => {
-  await wait.for(async () => 1, signal)
+  await wait.for(100, async () => 1, signal)
   const controller = new AbortController()
-  const waiting = outcome(wait.for(never, controller.signal))
+  const waiting = outcome(wait.for(100, never, controller.signal))
   controller.abort('why')
   expect(await waiting).toBe('why')
   expect(clock.pendingTimers).toBe(0)
-  expect(await outcome(wait.for(never, controller.signal))).toBe('why')
+  expect(await outcome(wait.for(100, never, controller.signal))).toBe('why')
 })
 
 test('a call that settles after it was given up does not end the next wait', async () => {
@@ -72,10 +79,10 @@ test('a call that settles after it was given up does not end the next wait', asy
     new Promise((resolve) => {
       settle = resolve
     })
-  const late = outcome(wait.for(call, signal))
+  const late = outcome(wait.for(100, call, signal))
   clock.advance(100)
   expect(await late).toMatchObject({ name: 'TimeoutError' })
-  const next = outcome(wait.for(never, signal))
+  const next = outcome(wait.for(100, never, signal))
   settle()
   await clock.advanceAsync(100)
   expect(await next).toMatchObject({ name: 'TimeoutError' })

@@ -1,12 +1,11 @@
 import type { Clock, Scheduled } from '@shardwise/core/clock'
 
 /**
- * Waits for one thing after the other, for each no longer than the limit, and no longer than the signal allows. One timer and one listener
+ * Waits for one thing after the other, for each no longer than its limit, and no longer than the signal allows. One timer and one listener
  * serve all of them: of what comes thousands of times a second these two took more than the rest.
  */
 export class PatientWait {
   readonly #clock: Clock
-  readonly #limitMs: number
   readonly #onAbort = (): void => {
     const giveUp = this.#giveUp
     const reason: unknown = this.#signal?.reason
@@ -15,21 +14,23 @@ export class PatientWait {
   }
   #signal: AbortSignal | undefined
   #timer: Scheduled | undefined
+  #ringsAt = 0
   /** Of the wait under way. */
   #giveUp: ((error: unknown) => void) | undefined
+  #limitMs = 0
   #since = 0
 
-  constructor(clock: Clock, limitMs: number) {
+  constructor(clock: Clock) {
     this.#clock = clock
-    this.#limitMs = limitMs
   }
 
   /** As the call, or rejects with a TimeoutError, or with the signal's reason; the call may still take effect. One at a time. */
-  for<T>(call: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  for<T>(limitMs: number, call: () => Promise<T>, signal: AbortSignal): Promise<T> {
     if (signal.aborted) return Promise.reject(signal.reason)
     this.#heed(signal)
     this.#since = this.#clock.now()
-    this.#timer ??= this.#ringIn(this.#limitMs)
+    this.#limitMs = limitMs
+    if (this.#timer === undefined || this.#since + limitMs < this.#ringsAt) this.#ringIn(limitMs)
     return new Promise((resolve, reject) => {
       this.#giveUp = reject
       const over = (): void => {
@@ -64,13 +65,15 @@ export class PatientWait {
     this.#signal = signal
   }
 
-  /** The timer is that of the first wait: what began later has time left when it rings. */
-  #ringIn(ms: number): Scheduled {
-    return this.#clock.schedule(ms, () => {
+  /** The timer is that of an earlier wait: what began later has time left when it rings. */
+  #ringIn(ms: number): void {
+    this.#timer?.cancel()
+    this.#ringsAt = this.#clock.now() + ms
+    this.#timer = this.#clock.schedule(ms, () => {
       this.#timer = undefined
       if (this.#giveUp === undefined) return
       const leftMs = this.#since + this.#limitMs - this.#clock.now()
-      if (leftMs > 0) this.#timer = this.#ringIn(leftMs)
+      if (leftMs > 0) this.#ringIn(leftMs)
       else this.#giveUp(Object.assign(new Error(`No answer within ${this.#limitMs} ms`), { name: 'TimeoutError' }))
     })
   }

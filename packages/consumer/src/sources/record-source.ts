@@ -69,7 +69,8 @@ export type SourceEvent =
   /**
    * A subscription is over, after `lastedMs`, and the shard is subscribed to again in `retryInMs`. `completed`: by the service, in good order,
    * which it does after five minutes. `failed`: see `failure`. `stalled`: it did not say anything any more. `taken-over`: somebody else has
-   * subscribed to this shard with this stream consumer. That is another worker, when the lease went there, or another application.
+   * subscribed to this shard with this stream consumer. That is another worker, when the lease went there, or another application. After
+   * `failed` because something is not there any more, that is looked into at once, and another event tells how it goes on.
    */
   | {
       readonly type: 'subscription-ended'

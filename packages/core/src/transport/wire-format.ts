@@ -1,5 +1,6 @@
 import { isAscii } from 'node:buffer'
 import { decodeCbor, encodeCbor } from '../cbor.js'
+import { parseRecords } from './get-records-json.js'
 import { putRecordsJson } from './put-records-json.js'
 
 /** An answer that can be decoded and yet is not of the shape that the API has. */
@@ -25,7 +26,7 @@ export const jsonFormat: WireFormat = {
     if (operation === 'PutRecords') return putRecordsJson(input)
     return operation === 'GetRecords' ? plainJson(input) : undefined
   },
-  decoder: (operation) => (operation === 'GetRecords' || operation === 'PutRecords' ? decodeJson : undefined),
+  decoder: (operation) => (operation === 'GetRecords' ? decodeRecordsJson : operation === 'PutRecords' ? decodeJson : undefined),
 }
 
 /**
@@ -61,15 +62,20 @@ const CBOR_MAP = 0xa0
 /** The payload of an event, which is in the encoding of the request: its first byte tells for certain. */
 export function decodePayload(payload: Uint8Array): object {
   if (payload.length === 0) return {}
-  return payload[0]! >= CBOR_MAP ? normalised(decodeCbor(payload)) : decodeJson(payload)
+  return payload[0]! >= CBOR_MAP ? normalised(decodeCbor(payload)) : decodeRecordsJson(payload)
 }
 
 export function isCborContent(contentType: string | undefined): boolean {
   return contentType !== undefined && /cbor/i.test(contentType)
 }
 
+function decodeRecordsJson(body: Uint8Array): object {
+  const records = parseRecords(Buffer.from(body.buffer, body.byteOffset, body.byteLength))
+  return records === undefined ? decodeJson(body) : normalised(records)
+}
+
 function decodeJson(body: Uint8Array): object {
-  // Nearly all of an answer is base64. Of 4.5 MB 3.5 ms go into UTF-8, and 0.9 into seeing that there is none and copying (Node 20).
+  // Most answers are ASCII, which is seen and copied in a fraction of the time that it takes as UTF-8 (getrecords-body-plain-json).
   const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString(isAscii(body) ? 'latin1' : 'utf8')
   return normalised(text === '' ? {} : JSON.parse(text))
 }

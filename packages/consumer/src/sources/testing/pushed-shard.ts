@@ -34,6 +34,8 @@ export class PushedShard implements Pick<FanOutPort, 'subscribeToShard'> {
   refusals: Refusal[] = []
   /** Refuses all attempts. */
   refusesAll: Error | undefined
+  /** New subscriptions are accepted and say nothing. */
+  isMute = false
   /** The shard is closed, and whoever reads to its end is told its children. */
   tellsChildren = true
   listings: (readonly ShardListing[] | Error)[] = []
@@ -102,6 +104,7 @@ export class PushedShard implements Pick<FanOutPort, 'subscribeToShard'> {
       this,
       this.indexOf(input.StartingPosition.Type, input.StartingPosition.SequenceNumber),
     )
+    subscription.stalled = this.isMute
     signal?.addEventListener('abort', () => subscription.close(), { once: true })
     this.subscriptions.push(subscription)
     return subscription
