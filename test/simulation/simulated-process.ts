@@ -38,6 +38,8 @@ export class SimulatedProcess {
   #pausedAt = 0
   #pausedUntil = 0
   #isSuspended = false
+  #wasSuspended = false
+  #wasSetBack = false
   #draining = false
   /** Fell due, or arrived, while nothing ran: each of the two in its order. */
   readonly #timers: (() => void)[] = []
@@ -91,8 +93,13 @@ export class SimulatedProcess {
     this.disturbed(this.#blockedUntil)
   }
 
-  /** Somebody sets its wall clock. */
+  /**
+   * Somebody sets its wall clock. Not back where the machine has been suspended, nor the other way round: then neither of its clocks tells that time
+   * has passed (docs/guarantees.md, "Not promised").
+   */
   setWallClock(byMs: number): void {
+    if (byMs < 0 && this.#wasSuspended) return
+    this.#wasSetBack ||= byMs < 0
     this.#wallSkewMs += byMs
     this.disturbed(this.#time.now)
   }
@@ -105,7 +112,8 @@ export class SimulatedProcess {
       this.#isSuspended = false
     }
     this.#state = 'paused'
-    this.#isSuspended ||= suspended
+    this.#isSuspended ||= suspended && !this.#wasSetBack
+    this.#wasSuspended ||= this.#isSuspended
     this.#pausedUntil = Math.max(this.#pausedUntil, this.#time.now + forMs)
     this.disturbed(this.#pausedUntil)
     this.#time.after(forMs, () => this.#time.now >= this.#pausedUntil && this.resume())

@@ -8,7 +8,10 @@ export interface Moment {
 
 /** Kept back from the failover time: more than two oscillators drift apart in it, and what a scheduler's hiccup costs. */
 const MARGIN = 0.1
-/** How far the wall clock may run ahead of the monotonic one before we take it for a suspended machine. */
+/**
+ * How far the clocks may part before we take it for a suspended machine. Not only the wall clock ahead: one that is set back while the machine is
+ * suspended, or when it wakes, hides what it would have shown.
+ */
 const SUSPENSION_MS = 1_000
 
 export function momentOf(clock: Clock): Moment {
@@ -26,6 +29,6 @@ export function elapsedMs(from: Moment, to: Moment): number {
  * suspended; the wall clock shows that.
  */
 export function isTrusted(sent: Moment, at: Moment, failoverTimeMs: number): boolean {
-  const elapsed = elapsedMs(sent, at)
-  return elapsed < failoverTimeMs * (1 - MARGIN) && elapsed - (at.now - sent.now) < SUSPENSION_MS
+  const parted = at.wallTime - sent.wallTime - (at.now - sent.now)
+  return elapsedMs(sent, at) < failoverTimeMs * (1 - MARGIN) && Math.abs(parted) < SUSPENSION_MS
 }
