@@ -175,6 +175,8 @@ async function turn(benchmark: Benchmark, variant: Variant, fingerprint: number,
 
 function heapBytes(): number {
   collectGarbage('major')
+  // Again: where marking was under way, the first one ends that, and leaves what has become garbage since it began.
+  collectGarbage('major')
   return process.memoryUsage().heapUsed
 }
 

@@ -2,6 +2,7 @@ import type { EventSource } from '@shardwise/core/events'
 import type { KinesisPort, StreamReference } from '@shardwise/core/kinesis-port'
 import { Account, type AccountHolder } from './account.js'
 import { Alarm } from './alarm.js'
+import { BurstClock } from './burst-clock.js'
 import { spoilt } from './delivery-failure.js'
 import { Dispatcher } from './dispatcher.js'
 import type { Entry } from './entry.js'
@@ -36,6 +37,7 @@ export class Pipeline implements AccountHolder {
   /** When it was last put to, in uses of all pipelines. */
   lastUse = 0
   readonly #settings: Settings
+  readonly #burstClock: BurstClock
   readonly #events: EventSource<ProducerEvent>
   readonly #counters = new ProducerCounters()
   readonly #meter: Meter
@@ -67,6 +69,7 @@ export class Pipeline implements AccountHolder {
     const { shardMapRefreshMs: refreshMs, requestTimeoutMs: timeoutMs } = settings
     const known = { name: settings.stream, ordered: ordering !== 'none', retry, random, refreshMs, timeoutMs }
     this.#settings = settings
+    this.#burstClock = new BurstClock(settings.clock)
     this.#events = events
     this.#ledger = ledger
     this.#meter = new Meter(settings)
@@ -119,7 +122,10 @@ export class Pipeline implements AccountHolder {
   put(record: UserRecord, admitted?: () => void): boolean {
     this.#check(record)
     const isIn = this.#account.takeOrWait(record, admitted)
-    if (isIn) this.#admit(record, this.now())
+    if (isIn) {
+      this.#burstClock.forget()
+      this.#admit(record, this.now())
+    }
     this.#rearm()
     // A listener of `backpressure-on` may have made the room: then `admitted` has been called, or there was no need to.
     return isIn || record.expiresAt > 0
@@ -129,7 +135,7 @@ export class Pipeline implements AccountHolder {
   offer(record: UserRecord): boolean {
     this.#check(record)
     if (!this.#account.take(record)) return false
-    this.#admit(record, this.now())
+    this.#admit(record, this.#burstClock.now())
     this.#rearm()
     return true
   }
@@ -206,21 +212,27 @@ export class Pipeline implements AccountHolder {
     return refusal ?? this.#halting.refusalOf(record)
   }
 
-  #admit(record: UserRecord, now: number): void {
+  #admit(record: UserRecord, now: number, hasWaited = false): void {
     record.expiresAt = now + this.#settings.recordTtlMs
     record.rank = this.#counters.accepted++
     this.#account.admitted(record, now)
     this.#meter.accepted(record, now)
-    if (this.#gate.opensFor(now)) this.#route(record, now)
-    else this.#gate.wait(record, now)
+    if (!this.#gate.opensFor(now)) this.#gate.wait(record, now)
+    else if (hasWaited) this.#route(record, now)
+    else this.#pack(record, now)
   }
 
+  /** After a wait, in which the stream or the record's data may have become others. */
   #route(record: UserRecord, now: number): void {
     const refusal = record.data.byteLength === record.dataBytes ? this.#refusal(record) : spoilt(record)
     if (refusal !== undefined) {
       this.#settler.fail(record, refusal)
       return
     }
+    this.#pack(record, now)
+  }
+
+  #pack(record: UserRecord, now: number): void {
     const completed = this.#completed
     this.#packer.add(record, now, completed)
     this.#alarm.wakeBy(now + this.#settings.lingerMs)
@@ -243,7 +255,7 @@ export class Pipeline implements AccountHolder {
     const turning = this.#turning
     // As within a turn: nothing may be sent, and no other record come in, before this one is in its place.
     if (turning === 'no') this.#turning = 'once'
-    this.#admit(record, now)
+    this.#admit(record, now, true)
     this.#hurriesLate ||= this.#ledger.isFlushing(record)
     if (turning === 'no') this.#turning = 'no'
   }
@@ -307,6 +319,7 @@ export class Pipeline implements AccountHolder {
     }
     do {
       this.#turning = 'once'
+      this.#burstClock.forget()
       this.#alarm.reset()
       try {
         this.#step(now)

@@ -241,11 +241,11 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
 
   /** The record, with the account that it is to be put to at once. Throws RecordRejectedError or ProducerClosedError. */
   #make(input: PutInput<T>): UserRecord {
-    const { stream } = this.#streams().of(input?.stream)
+    const { stream, account } = this.#streams().of(input?.stream)
     const record = this.#maker.make(input, stream)
     // Asked for again: codec and telemetry are the caller's code. They may have closed the producer, or put to so many other streams that this
     // one's pipeline was let go.
-    record.account = this.#streams().of(stream).account
+    record.account = this.#maker.isPlain ? account : this.#streams().of(stream).account
     if (this.#undelivered === undefined) return record
     record.input = input
     record.isOfHook = this.#undelivered.isCaller

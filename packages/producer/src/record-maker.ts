@@ -6,15 +6,15 @@ import { LoneRecords } from './lone-records.js'
 import { RecordRejectedError } from './producer-error.js'
 import type { Settings } from './producer-options.js'
 import { RecordIds } from './record-ids.js'
-import { brief, bytesOf, checkAddress, type PutInput, tooLarge, toUserRecord, UserRecord } from './user-record.js'
+import { brief, bytesOf, checkAddress, type PutInput, plainRecord, tooLarge, toUserRecord, UserRecord } from './user-record.js'
 
 /** Makes records of what callers put: encodes, adds ids and trace context, and checks all that can be known before the stream is. */
 export class RecordMaker<T> {
   readonly #codec: Codec<T>
   readonly #ids: RecordIds | undefined
   readonly #telemetry: Telemetry | undefined
-  /** Nothing is encoded or added. */
-  readonly #isPlain: boolean
+  /** Nothing is encoded or added, so that no code of the caller's runs. */
+  readonly isPlain: boolean
   readonly #lone: LoneRecords = new LoneRecords()
 
   constructor(settings: Pick<Settings, 'codec' | 'recordIds' | 'telemetry' | 'random'>) {
@@ -22,18 +22,18 @@ export class RecordMaker<T> {
     this.#codec = codec as Codec<T>
     this.#ids = recordIds ? new RecordIds(random) : undefined
     this.#telemetry = telemetry?.inject === undefined ? undefined : telemetry
-    this.#isPlain = codec === bytes() && this.#ids === undefined && this.#telemetry === undefined
+    this.isPlain = codec === bytes() && this.#ids === undefined && this.#telemetry === undefined
   }
 
   /** Throws RecordRejectedError. The stream's own rules are checked when the stream is known. */
   make(input: PutInput<T>, stream: string): UserRecord {
-    if (this.#isPlain && input?.headers === undefined && input?.recordId === undefined) return toUserRecord(input as PutInput)
-    checkAddress(input)
+    if (this.isPlain && input?.headers === undefined && input?.recordId === undefined) return toUserRecord(input as PutInput)
+    const keyBytes = checkAddress(input)
     const { partitionKey, explicitHashKey, headers } = input
     if (headers !== undefined) checkHeaders(headers)
     const tags = tagsOf(this.#idOf(input), this.#telemetry === undefined ? headers : this.#withTrace(headers))
     const data = bytesOf(this.#encoded(input, stream))
-    if (tags === undefined) return toUserRecord({ partitionKey, explicitHashKey, data })
+    if (tags === undefined) return plainRecord({ partitionKey, explicitHashKey, data }, data, keyBytes)
     const size = this.#lone.envelopeBytes(partitionKey, explicitHashKey, data, tags)
     if (size > MAX_RECORD_BYTES_CEILING) throw tooLarge(size, MAX_RECORD_BYTES_CEILING, 'any stream', true)
     const hasHeaders = headers !== undefined && Object.keys(headers).length > 0

@@ -144,16 +144,23 @@ export function tell(
 
 /** A record of bytes without anything beside them. Throws RecordRejectedError. */
 export function toUserRecord(input: PutInput): UserRecord {
-  checkAddress(input)
-  const { partitionKey, explicitHashKey } = input
-  const data = bytesOf(input.data)
-  const record = new UserRecord(partitionKey, explicitHashKey, data, data.byteLength + Buffer.byteLength(partitionKey))
-  if (record.bytes > MAX_RECORD_BYTES_CEILING) throw tooLarge(record.bytes, MAX_RECORD_BYTES_CEILING, 'any stream')
-  return record
+  const keyBytes = checkAddress(input)
+  return plainRecord(input, bytesOf(input.data), keyBytes)
 }
 
-/** That it is a record, and its keys. */
-export function checkAddress(input: PutInput<unknown>): void {
+/** The same of an address that was checked. */
+export function plainRecord(
+  { partitionKey, explicitHashKey }: PutInput<unknown>,
+  data: Uint8Array,
+  keyBytes: number,
+): UserRecord {
+  const bytes = data.byteLength + keyBytes
+  if (bytes > MAX_RECORD_BYTES_CEILING) throw tooLarge(bytes, MAX_RECORD_BYTES_CEILING, 'any stream')
+  return new UserRecord(partitionKey, explicitHashKey, data, bytes)
+}
+
+/** That it is a record, and its keys. Returns the bytes of the partition key. */
+export function checkAddress(input: PutInput<unknown>): number {
   if (typeof input !== 'object' || input === null) {
     throw new RecordRejectedError(
       'record',
@@ -161,13 +168,15 @@ export function checkAddress(input: PutInput<unknown>): void {
     )
   }
   const { partitionKey, explicitHashKey } = input
-  if (typeof partitionKey !== 'string' || !isPartitionKey(partitionKey)) throw badPartitionKey(partitionKey)
+  const keyBytes = typeof partitionKey === 'string' ? bytesOfKey(partitionKey) : 0
+  if (keyBytes === 0) throw badPartitionKey(partitionKey)
   if (explicitHashKey !== undefined && (typeof explicitHashKey !== 'string' || parseHashKey(explicitHashKey) === undefined)) {
     throw new RecordRejectedError(
       'explicitHashKey',
       `must be a decimal integer from 0 to 2^128-1 without sign or leading zeros, got ${brief(explicitHashKey)}`,
     )
   }
+  return keyBytes
 }
 
 /** Throws RecordRejectedError. Under jest the arrays of tests are those of another realm: they come back as ours, which the SDK knows as bytes. */
@@ -209,13 +218,14 @@ export function tooLarge(bytes: number, limit: number, whose: string, tagged = f
 }
 
 /**
- * The service counts Unicode characters, where JavaScript's `length` counts UTF-16 units (API_PutRecordsRequestEntry). A lone surrogate
- * has no UTF-8 form: the key that arrives, and with it the shard, would depend on who encodes it.
+ * Bytes of a partition key in UTF-8, 0 if it is none. The service counts Unicode characters, where JavaScript's `length` counts UTF-16 units
+ * (API_PutRecordsRequestEntry). A lone surrogate has no UTF-8 form: the key that arrives, and with it the shard, would depend on who encodes it.
  */
-function isPartitionKey(key: string): boolean {
-  if (key.length === 0 || key.length > 2 * MAX_PARTITION_KEY_CHARACTERS) return false
-  if (key.length > MAX_PARTITION_KEY_CHARACTERS && [...key].length > MAX_PARTITION_KEY_CHARACTERS) return false
-  return (key as string & { isWellFormed(): boolean }).isWellFormed()
+function bytesOfKey(key: string): number {
+  const { length } = key
+  if (length === 0 || length > 2 * MAX_PARTITION_KEY_CHARACTERS) return 0
+  if (length > MAX_PARTITION_KEY_CHARACTERS && [...key].length > MAX_PARTITION_KEY_CHARACTERS) return 0
+  return (key as string & { isWellFormed(): boolean }).isWellFormed() ? Buffer.byteLength(key) : 0
 }
 
 function badPartitionKey(given: unknown): RecordRejectedError {
