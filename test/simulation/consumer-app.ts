@@ -1,5 +1,6 @@
 import type { DynamoDBClient } from '@aws-sdk/client-dynamodb'
-import { type ConsumedRecord, Consumer, type ConsumerEvent, type HandlerContext } from '@shardwise/consumer'
+import { type ConsumedRecord, Consumer, type ConsumerEvent, ConsumerStartError, type HandlerContext } from '@shardwise/consumer'
+import { sleep } from '@shardwise/core/clock'
 import type { FanOutPort } from '@shardwise/core/fan-out-port'
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import { CountingProcessor } from './counting-processor.js'
@@ -21,6 +22,8 @@ export interface ConsumerAppOptions extends Omit<RecordHandlingOptions, 'conduct
   readonly sink: RecordSink
   readonly network: Network
 }
+
+const ADDS_AGAIN_AFTER_MS = 1_000
 
 /** A worker process: a real Consumer, and an application that keeps the ledger. */
 export class ConsumerApp implements FleetMember {
@@ -88,11 +91,29 @@ export class ConsumerApp implements FleetMember {
   addStream(name: string): void {
     if (this.#streams.has(name)) return
     this.#streams.add(name)
-    this.#change(`add ${name}`, this.consumer.addStream(this.#given(name)))
+    void this.#add(name)
+  }
+
+  /** A stream that is being deleted cannot be added: as the application sees to it, until it can. */
+  async #add(name: string): Promise<void> {
+    while (this.#streams.has(name) && !this.#isStopping) {
+      try {
+        await this.consumer.addStream(this.#given(name))
+        this.#options.trace(`${this.process.name} did add ${name}`)
+        return
+      } catch (error) {
+        this.#options.trace(`${this.process.name} could not add ${name}: ${(error as Error).message}`)
+        if (!(error instanceof ConsumerStartError) && !this.#isStopping)
+          this.#options.violated(`${this.process.name} could not add ${name}: ${(error as Error).message}`)
+        await sleep(this.process.clock, ADDS_AGAIN_AFTER_MS)
+      }
+    }
   }
 
   removeStream(name: string): void {
     if (!this.#streams.delete(name)) return
+    // While it could not be added it is not there.
+    if (!this.consumer.snapshot().streams.includes(this.#given(name))) return
     this.#change(`remove ${name}`, this.consumer.removeStream(this.#given(name)))
   }
 

@@ -1,5 +1,7 @@
+import { AggregateBuilder } from '@shardwise/aggregation'
 import { sleep } from '@shardwise/core/clock'
 import { seededRandom } from '@shardwise/core/random'
+import { tagsOf } from '@shardwise/core/record-tags'
 import { describe, expect, it } from 'vitest'
 import { ConsumerRanError, ConsumerStartError, ConsumerStoppingError } from './consumer-error.js'
 import type { StreamedRecord } from './delivery/record-turns.js'
@@ -9,6 +11,29 @@ import { setUp } from './testing/small-fleet.js'
 const numberIn = ({ data }: StreamedRecord): number => Number(new TextDecoder().decode(data))
 
 describe('Consumer.records', () => {
+  it('a duplicate that is left out gives the turn of its shard to the others', async () => {
+    const { consumer, model, until, settled, clock } = setUp(2)
+    const builder = new AggregateBuilder()
+    const put = (id: string, key: string): void => {
+      builder.tryAdd(key, Buffer.from(id), undefined, tagsOf(id, undefined))
+      model.call('PutRecord', { StreamName: 'flights', PartitionKey: key, Data: Buffer.from(builder.seal().bytes) })
+    }
+    const one = consumer({ dedupe: { maxRecordIds: 100 } })
+    const got: string[] = []
+    const loop = (async () => {
+      for await (const { recordId } of one.records()) got.push(recordId!)
+    })()
+    put('a', 'key-1')
+    await until(() => got.length === 1)
+    put('a', 'key-1')
+    await clock.advanceAsync(5_000)
+    put('b', 'key-5')
+    await until(() => got.length === 2)
+    await settled(one.stop())
+    await loop
+    expect(got).toEqual(['a', 'b'])
+  })
+
   it('lets shards take turns, each in its order, and ends when the consumer is stopped, all completed', async () => {
     const { leaseStore, consumer, put, settled } = setUp(3)
     put(300)

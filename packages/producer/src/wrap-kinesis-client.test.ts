@@ -203,7 +203,7 @@ describe('errors are those of the unwrapped client', () => {
   test('throttled until the time to live', async () => {
     const reject = { rejectEntries: { when: () => true }, times: Number.POSITIVE_INFINITY }
     local.faults.on('PutRecords', reject)
-    const error = await failure(wrap({ recordTtlMs: 300, retry: { baseMs: 10 } }).send(put('k')))
+    const error = await failure(wrap({ recordTtlMs: 1000, retry: { baseMs: 10 } }).send(put('k')))
     expect(error).toBeInstanceOf(ProvisionedThroughputExceededException)
     expect(error).toMatchObject({ name: 'ProvisionedThroughputExceededException', $fault: 'client', cause: { written: 'no' } })
     expect((error as KinesisServiceException).$metadata.attempts).toBeGreaterThan(1)

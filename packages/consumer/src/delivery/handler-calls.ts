@@ -16,7 +16,8 @@ import { LoopTurns } from './loop-turns.js'
 import type { RecordIdWindow } from './record-id-window.js'
 
 export interface HandlerCallsOptions {
-  readonly lease: Pick<HeldLease, 'shardId' | 'signal' | 'isOurs' | 'revalidate'>
+  /** `passUp`: is told when it was ours and no call begins after all. */
+  readonly lease: Pick<HeldLease, 'shardId' | 'signal' | 'isOurs' | 'revalidate'> & { readonly passUp?: () => void }
   readonly handlers: Handlers
   readonly onFailure: FailurePolicy
   readonly backoff: Backoff
@@ -86,7 +87,10 @@ export class HandlerCalls {
       if (!this.#goesOn() && !(when === 'also-halted' && this.#mayCloseGap())) return false
       if (this.#options.checkpoints.isAhead) {
         span = this.#withoutCheckpointed(batch, span)
-        if (span.from === span.to) continue
+        if (span.from === span.to) {
+          this.#options.lease.passUp?.()
+          continue
+        }
       }
       // Nothing is awaited between the question and the call: after a pause of the process the lease may belong to someone else.
       const duplicates = this.#duplicatesIn(batch, span)
@@ -145,7 +149,7 @@ export class HandlerCalls {
   #hand(batch: Batch, { from, to, handed }: Span, duplicates: ReadonlySet<number> | undefined): unknown {
     const { eachRecord, eachBatch } = this.#options.handlers
     const { records } = batch
-    if (duplicates?.size === to - from) return undefined
+    if (duplicates?.size === to - from) return this.#options.lease.passUp?.()
     this.#options.checkpoints.inHand(records[to - 1]!)
     const context = this.#context(batch, records[to - 1]!, handed + 1)
     if (eachBatch === undefined) return eachRecord(records[from]!, context)

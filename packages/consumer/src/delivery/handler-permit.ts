@@ -36,6 +36,12 @@ export class HandlerPermit implements Pick<HeldLease, 'shardId' | 'signal' | 'is
     return this.#options.lease.isOurs() && this.#closed() === undefined
   }
 
+  /** A call might have begun, and none does: what gates have in store for it is for others. */
+  passUp(): void {
+    const { lease, gates } = this.#options
+    for (const gate of gates) gate.passUp?.(lease.shardId)
+  }
+
   /** True when it is worth asking again, false when nothing begins any more. */
   async revalidate(): Promise<boolean> {
     const { lease, gates, halt } = this.#options
