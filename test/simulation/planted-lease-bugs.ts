@@ -39,7 +39,12 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'trusts its lease without an end',
-    edits: [{ find: 'return elapsed < failoverTimeMs * (1 - MARGIN) &&', replace: 'return elapsed < failoverTimeMs * 1e6 &&' }],
+    edits: [
+      {
+        find: 'return elapsedMs(sent, at) < failoverTimeMs * (1 - MARGIN) &&',
+        replace: 'return elapsedMs(sent, at) < failoverTimeMs * 1e6 &&',
+      },
+    ],
     caughtAs: /begins a handler call/,
   },
   {
@@ -49,6 +54,7 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
         find: 'return Math.max(to.now - from.now, to.wallTime - from.wallTime)',
         replace: 'return to.now - from.now',
       },
+      { find: '(1 - MARGIN) && Math.abs(parted) < SUSPENSION_MS', replace: '(1 - MARGIN) && Math.abs(parted) >= 0' },
     ],
     caughtAs: /begins a handler call/,
   },
@@ -59,6 +65,7 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
         find: 'return Math.max(to.now - from.now, to.wallTime - from.wallTime)',
         replace: 'return to.wallTime - from.wallTime',
       },
+      { find: '(1 - MARGIN) && Math.abs(parted) < SUSPENSION_MS', replace: '(1 - MARGIN) && Math.abs(parted) >= 0' },
     ],
     caughtAs: /begins a handler call/,
   },

@@ -102,7 +102,7 @@ export const PRODUCER_BUGS: readonly PlantedBug[] = [
         replace: 'while (this.#flushes.length > 0)',
       },
     ],
-    caughtAs: /flush ended before/,
+    caughtAs: /flush ended before|stands still/,
   },
   {
     name: 'counts no record against its buffer',

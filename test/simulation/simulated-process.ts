@@ -4,6 +4,8 @@ import type { VirtualTime } from './virtual-time.js'
 
 /** 2026-01-01T00:00:00Z */
 export const EPOCH = 1_767_225_600_000
+/** And more: pauses are shorter. */
+const LONGEST_SUSPENSION_MS = 60_000
 /** Of virtual time: a timer never fires a fraction early. */
 const GRAIN_PER_MS = 1_000
 
@@ -94,12 +96,13 @@ export class SimulatedProcess {
   }
 
   /**
-   * Somebody sets its wall clock. Not back where the machine has been suspended, nor the other way round: then neither of its clocks tells that time
-   * has passed (docs/guarantees.md, "Not promised").
+   * Somebody sets its wall clock. Not back by a little where the machine has been suspended, nor the other way round: it may be by just as much, and
+   * then neither of its clocks tells that time has passed (docs/guarantees.md, "Not promised").
    */
   setWallClock(byMs: number): void {
-    if (byMs < 0 && this.#wasSuspended) return
-    this.#wasSetBack ||= byMs < 0
+    const hides = byMs < 0 && byMs > -LONGEST_SUSPENSION_MS
+    if (hides && this.#wasSuspended) return
+    this.#wasSetBack ||= hides
     this.#wallSkewMs += byMs
     this.disturbed(this.#time.now)
   }

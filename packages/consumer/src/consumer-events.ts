@@ -29,6 +29,17 @@ export type ConsumerLifecycleEvent =
   | { readonly type: 'stream-removed'; readonly stream: string; readonly deletedLeases: number }
   /** The stream was deleted, and there is another of its name: this consumer begins with that at its oldest record. */
   | { readonly type: 'stream-recreated'; readonly stream: string }
+  /**
+   * Something hints at that, and when the stream was created, which would tell, was asked for in vain; it is asked for again in `retryInMs`. None of
+   * its shards is asked for meanwhile, unless `isRead`: where the permission is missing reading goes on, for that may not pass.
+   */
+  | {
+      readonly type: 'stream-in-doubt'
+      readonly stream: string
+      readonly failure: ServiceFailure
+      readonly isRead: boolean
+      readonly retryInMs: number
+    }
   /** A step of the start, or of `addStream`, failed in a way that may pass by itself: it is repeated. `stream`: undefined when it is about all of them. */
   | {
       readonly type: 'start-retried'

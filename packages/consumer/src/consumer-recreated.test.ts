@@ -138,9 +138,67 @@ describe('a stream that was deleted and created anew', () => {
     })
     recreate(fleet)
     await clock.advanceAsync(300_000)
-    // Not knowing of which stream it would be, it reads nothing.
+    // Not knowing of which stream it would be, it reads nothing, and says so again and again.
     expect(reader.received.records).toHaveLength(10)
+    const told = reader.events.filter((event) => event.type === 'stream-in-doubt')
+    const refused = told.filter(({ failure }) => failure.kind === 'limit-exceeded')
+    expect(refused.length).toBeGreaterThan(3)
+    for (const event of refused) expect(event).toMatchObject({ stream: 'flights', isRead: false })
+    for (const { retryInMs } of told) expect(retryInMs).toBeLessThanOrEqual(60_000)
     asked.mockRestore()
+    await until(() => reader.events.some(({ type }) => type === 'stream-recreated'))
+    await until(() => new Set(reader.received.records.map(numberIn)).size === 30)
+    await reader.stop()
+  })
+
+  test.each([
+    ['polling', {}],
+    ['fan-out', { retrieval: { fanOut: {} } }],
+  ])(
+    'a worker that may not ask any more goes on, by %s: what would come twice at most would else be lost at last',
+    async (_, options) => {
+      const fleet = setUp(2)
+      const { until, model, put } = fleet
+      const reader = read(fleet, options)
+      put(10)
+      await until(() => reader.received.has('flights', 10))
+      const answer = model.call.bind(model)
+      let isAway = true
+      vi.spyOn(model, 'call').mockImplementation((operation, input) => {
+        if (operation === 'DescribeStreamSummary') throw new KinesisModelError('AccessDeniedException', 'not authorized')
+        if (isAway) throw new KinesisModelError('ResourceNotFoundException', 'A slip')
+        return answer(operation, input)
+      })
+      await until(() => reader.events.some(({ type }) => type === 'stream-in-doubt'), 600_000)
+      isAway = false
+      put(10)
+      await until(() => reader.received.has('flights', 20), 600_000)
+      const told = reader.events.find((event) => event.type === 'stream-in-doubt')
+      expect(told).toMatchObject({ stream: 'flights', isRead: true, failure: { kind: 'access-denied' } })
+      await reader.stop()
+    },
+  )
+
+  test('a hint is not forgotten that comes when a look has just shown nothing new', async () => {
+    const fleet = setUp(1)
+    const { until, clock, model, create, put } = fleet
+    const reader = read(fleet)
+    put(10)
+    await until(() => reader.received.has('flights', 10))
+    await clock.advanceAsync(60_000)
+    const answer = model.call.bind(model)
+    let looks = 0
+    const slip = vi.spyOn(model, 'call').mockImplementation((operation, input) => {
+      if (operation !== 'DescribeStreamSummary') throw new KinesisModelError('ResourceNotFoundException', 'A slip')
+      looks++
+      return answer(operation, input)
+    })
+    await until(() => looks > 0)
+    await clock.advanceAsync(0)
+    slip.mockRestore()
+    model.call('DeleteStream', { StreamName: 'flights', EnforceConsumerDeletion: true })
+    create('flights', 1)
+    put(20)
     await until(() => reader.events.some(({ type }) => type === 'stream-recreated'))
     await until(() => new Set(reader.received.records.map(numberIn)).size === 30)
     await reader.stop()

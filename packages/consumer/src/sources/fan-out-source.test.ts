@@ -2,7 +2,7 @@ import { ManualClock, sleep } from '@shardwise/core/clock'
 import { seededRandom } from '@shardwise/core/random'
 import { classifyFailure, type ServiceFailure } from '@shardwise/core/service-error'
 import fc from 'fast-check'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { LATEST, type Position, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
 import { ByteBudget } from './byte-budget.js'
 import { FanOutSource } from './fan-out-source.js'
@@ -332,6 +332,20 @@ describe('FanOutSource', () => {
       expect(await next()).toMatchObject({ records: { length: 2 }, children: undefined })
       expect(await next()).toMatchObject({ records: [], children: [{ ShardId: 'child' }] })
       expect([type('read-failed').length, shard.inputs.length]).toEqual([1, 1])
+    })
+
+    it('is not read out of an event without records, which says nothing', async () => {
+      const { shard, next, delivered, events } = setUp()
+      shard.write(3)
+      await next()
+      shard.write(1)
+      shard.close()
+      const said = shard.live!
+      vi.spyOn(said, 'next').mockResolvedValueOnce({})
+      const { children } = await next()
+      expect(children).toEqual(CHILDREN)
+      expect([delivered.length, said.closed]).toEqual([4, true])
+      expect(events.map(({ type }) => type)).toEqual(['subscription-started', 'subscription-ended', 'subscription-started'])
     })
 
     it('of a shard that is still open was a slip: goes on after the last record', async () => {

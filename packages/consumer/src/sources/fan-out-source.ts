@@ -6,6 +6,7 @@ import { classifyFailure, type ServiceFailure, withAdvice } from '@shardwise/cor
 import { unlessAborted } from '../aborted.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import { withinTime } from '../leases/time-limit.js'
+import { answeredRecords } from './answered-records.js'
 import type { ShardRoom } from './byte-budget.js'
 import { EventSize } from './event-size.js'
 import { FanOutCourse, type Setback } from './fan-out-course.js'
@@ -198,7 +199,7 @@ export class FanOutSource implements RecordSource {
   }
 
   async #pull(live: Live, signal: AbortSignal): Promise<FetchedBatch | undefined> {
-    const { room, place, clock } = this.#options
+    const { shardId, room, place, clock } = this.#options
     await room.enter(this.#size.most, signal)
     const since = clock.now()
     const patienceMs = this.#course.isAway ? PROBE_SILENCE_MS : SILENCE_MS
@@ -207,7 +208,7 @@ export class FanOutSource implements RecordSource {
     let bytes = 0
     try {
       event = await live.wait.for(patienceMs, () => live.subscription.next(), signal)
-      records = place.unread(event?.Records ?? [])
+      records = event === undefined ? [] : place.unread(answeredRecords(event, 'SubscribeToShard', shardId))
       bytes = payloadBytes(records)
     } catch (error) {
       signal.throwIfAborted()

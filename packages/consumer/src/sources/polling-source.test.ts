@@ -269,6 +269,18 @@ describe('PollingSource', () => {
       expect(port.reads).toHaveLength(1)
     })
 
+    it('is not read out of an answer without records, which says nothing: what is left in a closed shard would be lost', async () => {
+      const { port, next, events } = setUp()
+      port.onList = [[{ ShardId: 'shard', SequenceNumberRange: { EndingSequenceNumber: '9' } }, LISTED_CHILD]]
+      port.onRead = [records('1'), {}, { ...END, Records: [{ SequenceNumber: '2' }] }]
+      expect((await next()).records).toHaveLength(1)
+      expect(await next()).toMatchObject({ records: [{ SequenceNumber: '2' }], children: CHILDREN })
+      expect(port.reads.map(({ ShardIterator }) => ShardIterator)).toEqual(['iterator-1', 'after-1', 'after-1'])
+      expect(events).toMatchObject([
+        { type: 'read-failed', failure: { message: expect.stringMatching('without a list of records') } },
+      ])
+    })
+
     it('of a shard that is still open was a slip: goes on after the last record', async () => {
       const { port, next } = setUp()
       port.onRead = [{ ...records('1'), NextShardIterator: undefined }, records('2')]

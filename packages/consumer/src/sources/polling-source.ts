@@ -3,6 +3,7 @@ import { sleep } from '@shardwise/core/clock'
 import type { GetRecordsOutput, KinesisPort, KinesisRecord, StreamReference } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
 import { classifyFailure, type ServiceFailure, withAdvice } from '@shardwise/core/service-error'
+import { answeredRecords } from './answered-records.js'
 import type { ShardRoom } from './byte-budget.js'
 import { failurePace } from './failure-pace.js'
 import { payloadBytes } from './payload-bytes.js'
@@ -86,7 +87,7 @@ export class PollingSource implements RecordSource {
 
   /** Within the room that there is for it. */
   async #getRecords(ShardIterator: string, signal: AbortSignal): Promise<Answer> {
-    const { port, stream, room, clock } = this.#options
+    const { port, stream, shardId, room, clock } = this.#options
     const most = this.#size.most(clock.now())
     const allowed = await room.enter(most, signal)
     const Limit = this.#size.limit(allowed < most ? allowed : undefined)
@@ -96,7 +97,7 @@ export class PollingSource implements RecordSource {
       const request = { ShardIterator, Limit, ...(stream.StreamARN && { StreamARN: stream.StreamARN }) }
       const answer = await port.getRecords(request, { signal, timeoutMs: this.#patience.ms })
       this.#patience.answered(clock.now() - sentAt)
-      const records = answer.Records ?? []
+      const records = answeredRecords(answer, 'GetRecords', shardId)
       bytes = payloadBytes(records)
       this.#size.brought({ sentAt, records: records.length, bytes, millisBehindLatest: answer.MillisBehindLatest })
       return { answer, records, bytes, sentAt }

@@ -1,5 +1,6 @@
 import { type Clock, sleep } from '@shardwise/core/clock'
 import type { Random } from '@shardwise/core/random'
+import { classifyFailure, type ServiceFailure } from '@shardwise/core/service-error'
 import { backoffDelay } from '../backoff.js'
 import type { LeaseCoordinator } from '../leases/lease-coordinator.js'
 import type { LeaseStore } from '../leases/lease-store.js'
@@ -34,6 +35,12 @@ export interface StreamChangesOptions {
   readonly random: Random
   /** The consumer stops. */
   readonly stop: AbortSignal
+}
+
+/** A look at a stream that did not tell whether it is still the same. */
+export interface UnclearLook {
+  readonly failure: ServiceFailure
+  readonly retryInMs: number
 }
 
 /** Who still reads a stream takes what was given up with its next scan; this is longer than scans of tables up to 5,000 leases are apart. */
@@ -75,31 +82,36 @@ export class StreamChanges {
 
   /**
    * Something hints at another stream of this name, since ours was deleted. If there is one, this worker begins anew with `successor`, which
-   * is made of it. Looks until it can tell: each shard gives its hint once, and rows of the former stream go on hiding shards of the
-   * present one. Never rejects.
+   * is made of it. Looks until it can tell, and tells `unclear` of each look that could not: each shard gives its hint once, and rows of the
+   * former stream go on hiding shards of the present one. Never rejects.
    */
-  async check(stream: ConsumedStream, successor: () => ConsumedStream): Promise<boolean> {
+  async check(stream: ConsumedStream, successor: () => ConsumedStream, unclear: (look: UnclearLook) => void): Promise<boolean> {
     const { clock, random, stop } = this.#options
     for (let attempt = 1; ; attempt++) {
-      const verdict = await this.#next(() => this.#look(stream, successor())).catch(() => 'unknown' as const)
-      if (verdict !== 'unknown') return verdict === 'another'
-      await sleep(clock, backoffDelay(attempt, BETWEEN_LOOKS, random), { signal: stop }).catch(() => {})
+      try {
+        return await this.#next(() => this.#look(stream, successor()))
+      } catch (error) {
+        const retryInMs = backoffDelay(attempt, BETWEEN_LOOKS, random)
+        if (!stop.aborted) unclear({ failure: classifyFailure(error), retryInMs })
+        await sleep(clock, retryInMs, { signal: stop }).catch(() => {})
+      }
     }
   }
 
-  async #look(stream: ConsumedStream, next: ConsumedStream): Promise<'same' | 'another' | 'unknown'> {
+  /** Whether it is another. */
+  async #look(stream: ConsumedStream, next: ConsumedStream): Promise<boolean> {
     const { streams, coordinator, stop } = this.#options
-    if (stream.leaving || stop.aborted || !streams.streams.includes(stream)) return 'same'
+    if (stream.leaving || stop.aborted || !streams.streams.includes(stream)) return false
     // Rejects also while there is none, or not yet.
     await next.describe({ signal: stop })
-    if (isSameCreation(next.createdAt, stream.createdAt)) return 'same'
+    if (isSameCreation(next.createdAt, stream.createdAt)) return false
     stream.leaving = true
     await this.#leave(stream)
     streams.add(next)
     // What fails here the audits make good.
     await streams.createMissing({ signal: stop }, next).catch(() => {})
     coordinator.poke()
-    return 'another'
+    return true
   }
 
   async #join(stream: ConsumedStream): Promise<void> {

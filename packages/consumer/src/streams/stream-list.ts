@@ -1,3 +1,4 @@
+import { sleep } from '@shardwise/core/clock'
 import { InvalidOptionError, refuseUnknownOptions } from '@shardwise/core/options'
 import type { Connections } from '../connections.js'
 import { ConsumerRanError } from '../consumer-error.js'
@@ -6,7 +7,7 @@ import type { ConsumerSettings } from '../consumer-options.js'
 import type { Lease } from '../leases/lease.js'
 import { checkConsumerArn } from '../retrieval-option.js'
 import { ConsumedStream } from './consumed-stream.js'
-import type { RemovedStream, RemoveStreamOptions, StreamChanges } from './stream-changes.js'
+import type { RemovedStream, RemoveStreamOptions, StreamChanges, UnclearLook } from './stream-changes.js'
 import { StreamSet } from './stream-set.js'
 import { checkDistinct, checkStream, type StreamOptions, type StreamSettings } from './stream-settings.js'
 
@@ -108,11 +109,20 @@ export class StreamList {
     const { set, changes } = this.#life ?? {}
     const consumed = set?.streams.find((each) => each.settings.stream === stream)
     const checkedAt = this.#checkedAt.get(stream) ?? Number.NEGATIVE_INFINITY
-    if (consumed === undefined || clock.now() - checkedAt < BETWEEN_CHECKS_MS) return
+    if (consumed === undefined || checkedAt === Number.POSITIVE_INFINITY) return
     this.#checkedAt.set(stream, Number.POSITIVE_INFINITY)
     consumed.isDoubtful = true
-    void changes!
-      .check(consumed, () => this.#consumed(consumed.settings))
+    const unclear = ({ failure, retryInMs }: UnclearLook): void => {
+      // Nobody may give that permission back for days. To read on, perhaps under leases of the former stream, brings records twice at most; to
+      // wait so long may lose them to retention.
+      const isRead = failure.kind === 'access-denied'
+      consumed.isDoubtful = !isRead
+      this.#emit({ type: 'stream-in-doubt', stream, failure, isRead, retryInMs })
+    }
+    // Never dropped, only put off: it may be the only one.
+    void sleep(clock, Math.max(0, checkedAt + BETWEEN_CHECKS_MS - clock.now()), { signal: this.#stop })
+      .catch(() => {})
+      .then(() => changes!.check(consumed, () => this.#consumed(consumed.settings), unclear))
       .then((recreated) => {
         this.#checkedAt.set(stream, clock.now())
         consumed.isDoubtful = recreated

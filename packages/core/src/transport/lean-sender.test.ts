@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import {
   GetRecordsCommand,
@@ -262,6 +263,24 @@ describe('an answer', () => {
       expect(await outcome(call(lean))).toStrictEqual(await outcome(call(sdk)))
     })
   }
+
+  test.each(['timeout', 'abort'] as const)('that stalls in its middle is given up, and so is its connection: %s', async (how) => {
+    const port = await learned()
+    const abort = new AbortController()
+    let closed: Promise<unknown> | undefined
+    stub.answer = (response) => {
+      closed = once(response, 'close')
+      response.writeHead(200, { 'content-type': JSON_TYPE, 'content-length': '1000' })
+      response.write('{"Records":[', () => how === 'abort' && abort.abort())
+    }
+    const limits = how === 'abort' ? { signal: abort.signal } : { timeoutMs: 100 }
+    const error = await port.putRecords(put, limits).catch((reason: unknown) => reason)
+    expect(classifyFailure(error)).toMatchObject({ kind: how === 'abort' ? 'aborted' : 'timeout', written: 'unknown' })
+    await closed
+    expect(sdkCalls()).toBe(1)
+    stub.answer = answering(results)
+    expect(await port.putRecords(put)).toMatchObject(results)
+  })
 
   test('that is a refusal has the class of the SDK', async () => {
     const port = await learned()
