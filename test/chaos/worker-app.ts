@@ -29,7 +29,8 @@ process.on('message', (message: ToWorker) => {
 async function run(setup: WorkerSetup): Promise<void> {
   tellMemory(machineNow)
   // What refuses at the start (nobody listens) looks like a mistake in the configuration, and ends it: who runs workers starts them again.
-  while (!(await hasRun(setup)) && !stopping) await delay(RESTART_MS)
+  // It may be told to stop while it waits.
+  while (!stopping && !(await hasRun(setup))) await delay(RESTART_MS)
   tell({ fact: 'stopped' }, machineNow())
   leave()
 }
