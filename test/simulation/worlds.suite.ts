@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { simulate } from './simulation.js'
 
 /** Worlds that `npm test` runs, in two files side by side. SHARDWISE_SEEDS runs more; `npm run simulate` runs many on all processors. */
-const SEEDS = Number(process.env.SHARDWISE_SEEDS ?? 200)
+const SEEDS = Number(process.env.SHARDWISE_SEEDS ?? 500)
 
 /** Every second seed, from the first or from the second. */
 export function worldsSuite(half: 'odd' | 'even'): void {
