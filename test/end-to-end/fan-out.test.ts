@@ -88,7 +88,9 @@ it('a suspended worker wakes with its subscription taken over: it subscribes no 
 
 it('polls while the consumer cannot be registered, and while shards cannot be subscribed, and returns: nothing is lost or repeated', async () => {
   const shards = 4
-  await using harness = await StreamHarness.start(shards)
+  // Who cannot subscribe asks again after half a minute, and then after one. The service's clock is as fast: a subscription that says nothing is left.
+  const clock = fastClock(5)
+  await using harness = await StreamHarness.start(shards, { clock })
   const { faults } = harness.local
   const polls = new Answered(harness.local, 'GetRecords')
   const subscriptions = new Answered(harness.local, 'SubscribeToShard')
@@ -96,9 +98,7 @@ it('polls while the consumer cannot be registered, and while shards cannot be su
   await using link = await NetworkLink.to(harness.local.kinesisEndpoint)
   const consumer = harness.consumer({
     ...{ retrieval: { fanOut: { fallbackToPolling: true } }, endpoint: link.endpoint },
-    // Who cannot subscribe asks again after half a minute, and then after one. No faster: a quiet subscription says something every five
-    // seconds of the service's clock, and is left after 35 of this one.
-    ...{ clock: fastClock(5), failoverTimeMs: 50_000, idleTimeBetweenReadsMs: 1_000 },
+    ...{ clock, failoverTimeMs: 50_000, idleTimeBetweenReadsMs: 1_000 },
   })
   const subscribed = new Set<string>()
   consumer.events.on('subscription-started', ({ shardId }) => subscribed.add(shardId))

@@ -1,10 +1,15 @@
 import { type Clock, systemClock } from '@shardwise/core/clock'
 
-/** So many times as fast as the machine’s, for what waits half a minute by design. Not above 6: a quiet subscription would be taken for a dead one. */
+/**
+ * So many times as fast as the machine's, for what waits half a minute by design. For the service too where subscriptions must be heard of in time. Its
+ * wall clock keeps pace: clocks that part are those of a machine that was suspended.
+ */
 export function fastClock(times: number): Clock {
+  const wallTime = systemClock.wallTime()
+  const now = systemClock.now()
   return {
     now: () => systemClock.now() * times,
-    wallTime: () => systemClock.wallTime(),
+    wallTime: () => Math.floor(wallTime + (systemClock.now() - now) * times),
     schedule: (delayMs, run, options) => systemClock.schedule(delayMs / times, run, options),
   }
 }
