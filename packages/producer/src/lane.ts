@@ -29,7 +29,8 @@ export class LaneState implements Lane, Chained<LaneState>, Sleeper {
   heldBy: WaitedFor | undefined = undefined
   /** Entries that go first: sent before, or older than anything queued. */
   again: Entry[] = []
-  queue: Entry[] = []
+  /** From `queueStart` on. What is before it was taken, and is no longer held here. */
+  queue: (Entry | undefined)[] = []
   queueStart = 0
   /** With order kept by key: entries behind others that hold their keys. In the order of expiry, as near as makes no difference. */
   readonly blocked: LinkedSet<Entry> = new LinkedSet()
@@ -66,7 +67,9 @@ export class LaneState implements Lane, Chained<LaneState>, Sleeper {
   shift(): Entry {
     const again = this.again.shift()
     if (again !== undefined) return again
-    const entry = this.queue[this.queueStart++]!
+    const entry = this.queue[this.queueStart]!
+    // It may be settled long before the queue is emptied or cut: with all its records it would stay in memory.
+    this.queue[this.queueStart++] = undefined
     if (this.queueStart === this.queue.length) {
       this.queue.length = 0
       this.queueStart = 0
