@@ -30,14 +30,12 @@ export function loadOf(
 }
 
 /**
- * Whether a service that is away is left in peace: never much more a second than in its busiest second before, however many clients there are,
- * and on average no more than a few for each of them.
+ * Whether a service that is away is not left in peace: it is asked more often than while it was well and busy. A refused connection is an attempt like a
+ * request. In the busiest second two may fall together.
  */
-export function isStorm(before: LinkLoad, during: LinkLoad, clients: number): boolean {
-  const most = Math.max(2 * before.requests.peak, clients * MOST_IN_A_SECOND)
-  const isHigh = [during.requests, during.connects].some(({ peak }) => peak > most)
-  return isHigh || [during.requests, during.connects].some(({ mean }) => mean > clients * MOST_ON_AVERAGE)
+export function isStorm(before: LinkLoad, during: LinkLoad): boolean {
+  const { mean, peak } = before.requests
+  return [during.requests, during.connects].some((load) => load.mean > mean || load.peak > MOST_AT_ONCE * peak)
 }
 
-const MOST_IN_A_SECOND = 50
-const MOST_ON_AVERAGE = 20
+const MOST_AT_ONCE = 2

@@ -70,7 +70,7 @@ export async function outage(
   await Promise.all(others.map((link) => link.set('open')))
   const to = machineNow()
   world.say(`${service.name} is back for all`)
-  return { from, endsAt, to, loads, isStorm: loads.some((load) => isStorm(before, load, links.length)) }
+  return { from, endsAt, to, loads, isStorm: loads.some((load) => isStorm(before, load)) }
 }
 
 export function told({ requests, connects }: LinkLoad): string {

@@ -12,7 +12,9 @@ const SHARDS = 8
 const WORKERS = 4
 const LONG_MINUTES = 2
 const PATIENCE_MS = 60_000
-const RECOVERY_MS = 15_000
+/** The service refuses a second subscription to a shard for so long, and work takes its time on a busy machine. */
+const EXCLUSIVE_MS = 5000
+const WORK_MS = 2000
 /** The lease itself, and one that is given back for it. */
 const MOVES_OF_A_LOSS = 2
 
@@ -76,12 +78,14 @@ export async function runDynamoDbDown(options: ChaosOptions, interrupted: AbortS
     world.say(`${movesAfter} changes of hands`)
     await quiet(world)
     const balance = world.account.balance(world.apps)
+    // A write that hangs is given up after a third of the failover time, and no pause between two is longer (write-schedule.ts).
+    const mayTakeMs = (2 / 3) * failoverTimeMs + EXCLUSIVE_MS + WORK_MS
     const callsInDoubt = calls.filter((at) => at > from + failoverTimeMs && at < endsAt).length
     const findings = [
       ...balance.findings,
       ...(callsInDoubt > 0 ? [`${callsInDoubt} handler calls began though the leases were in doubt`] : []),
       ...(movesAfter > MOVES_OF_A_LOSS * starved ? [`${movesAfter} shards changed hands`] : []),
-      ...(deliveredAgainMs > RECOVERY_MS ? [`recovery took longer than ${RECOVERY_MS} ms`] : []),
+      ...(deliveredAgainMs > mayTakeMs ? [`recovery took longer than ${Math.round(mayTakeMs)} ms`] : []),
       ...(isStorm ? ['there was a storm of retries'] : []),
     ]
     return {
