@@ -53,7 +53,7 @@ export async function runKinesisDown(options: ChaosOptions, interrupted: AbortSi
   return await world.judged(async () => {
     await world.start()
     await Promise.all(Array.from({ length: WORKERS }, () => world.addWorker()))
-    await world.until('all shards to be read', () => world.account.tenures.tenures.length >= SHARDS, PATIENCE_MS)
+    await world.until('all shards to be read', () => world.account.leases.tenures.length >= SHARDS, PATIENCE_MS)
     const plans = plansOf(forMs + 600_000, hastyTtlMs)
     const producers = await Promise.all(plans.map((plan) => world.addProducer(plan)))
     const failures = watchFailures(world, hastyTtlMs, producers.at(-1)!.app.name)
@@ -65,7 +65,13 @@ export async function runKinesisDown(options: ChaosOptions, interrupted: AbortSi
     world.say(`before: ${told(loadBefore)}`)
 
     await world.measure()
-    const { from, to, loads, isStorm } = await outage(world, { service: world.kinesis, links, forMs, before: loadBefore })
+    const { throttled } = world.account
+    const { from, to, loads, isStorm, answered } = await outage(world, {
+      service: world.kinesis,
+      links,
+      forMs,
+      before: loadBefore,
+    })
     const [acknowledgedAgainMs, deliveredAgainMs] = await recovery(
       world,
       producers.map(({ app }) => app.name),
@@ -75,7 +81,7 @@ export async function runKinesisDown(options: ChaosOptions, interrupted: AbortSi
     await world.orBroken(delay(upMs / 2))
     failures.end()
     await quiet(world)
-    const balance = world.account.balance(world.apps)
+    const balance = world.account.balance()
     const apps = world.apps.filter(({ name }) => /^(producer|worker)/.test(name)).map(({ name }) => name)
     const memory = apps.map((app) =>
       memoryUse(app, world.memory.get(app) ?? [], { from, to, maxBufferedBytes: MAX_BUFFERED_BYTES }),
@@ -91,7 +97,9 @@ export async function runKinesisDown(options: ChaosOptions, interrupted: AbortSi
     const findings = [
       ...balance.findings,
       ...(isLate ? [`recovery took longer than it may: ${JSON.stringify(mayTakeMs)}`] : []),
+      ...(throttled.writes === 0 ? ['no proof: the load before was not full, for the service throttled nothing'] : []),
       ...(isStorm ? ['there was a storm of retries'] : []),
+      ...(answered > 0 ? [`no proof: ${answered} answers came while the service was away`] : []),
       ...unbounded.map((use) => `memory of ${use.app} grew: ${JSON.stringify(use)}`),
       ...(failures.patient > 0 ? [`${failures.patient} records failed that had time enough`] : []),
       ...(failures.early > 0 ? [`${failures.early} records failed before their time was over`] : []),

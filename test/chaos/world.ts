@@ -7,8 +7,11 @@ import type { ProducerSetup } from './app-messages.js'
 import { ChaosLog } from './chaos-log.js'
 import { type ChaosOptions, commandOf } from './chaos-options.js'
 import type { Fact } from './facts.js'
-import { FaultLink } from './fault-link.js'
+import { FaultLink, type LinkEffects } from './fault-link.js'
 import { CALM } from './flow.js'
+import { machineNow } from './machine-time.js'
+import { watchStandstill } from './standstill.js'
+import { Trouble } from './trouble.js'
 
 export const STREAM = 'chaos'
 const APPLICATION = 'chaos-app'
@@ -56,20 +59,27 @@ export class WaitedTooLongError extends Error {
 /** The processes of a run, the network between them, and the account of what they tell. */
 export class World implements AsyncDisposable {
   readonly options: ChaosOptions & WorldOptions
-  readonly account: Account = new Account()
+  readonly account: Account
   readonly log: ChaosLog
   readonly producers: ProducerProcess[] = []
   readonly workers: WorkerProcess[] = []
   readonly memory: Map<string, MemorySample[]> = new Map()
   readonly #listeners = new Set<(by: string, fact: Fact) => void>()
   readonly #apps: App[] = []
+  /** When this process, which is the network between all others, stood still. */
+  readonly #stood = new Trouble()
+  /** While the lease table refuses everybody. */
+  readonly tableTrouble: Trouble = new Trouble()
   readonly #links: FaultLink[] = []
+  /** Workers that read so. */
+  readonly #fanOut = new Set<string>()
   readonly #random: Random
   readonly #progress: Progress
   /** Rejects when the run cannot go on. */
   readonly broken: Promise<never>
   #break: (reason: Error) => void = () => {}
   #endpoints = { kinesis: '', dynamodb: '' }
+  #watch: NodeJS.Timeout | undefined
   #kinesis: App | undefined
   #dynamodb: App | undefined
   #joined = 0
@@ -78,6 +88,7 @@ export class World implements AsyncDisposable {
 
   constructor(options: ChaosOptions & WorldOptions, interrupted: AbortSignal) {
     this.options = options
+    this.account = new Account(options.failoverTimeMs)
     this.#random = seededRandom(options.seed + 1)
     this.log = new ChaosLog(`${options.scenario}-${options.seed}`)
     this.broken = new Promise((_, reject) => {
@@ -98,10 +109,9 @@ export class World implements AsyncDisposable {
     this.#endpoints = { kinesis, dynamodb }
     await this.model('CreateStream', { ShardCount: this.options.shards })
     await this.untilActive()
-    this.say(
-      `Kinesis (${kinesis}, pid ${this.#kinesis.pid}) and DynamoDB (${dynamodb}, pid ${this.#dynamodb.pid}) run on this machine`,
-    )
+    this.say(`Kinesis (${kinesis}) and DynamoDB (${dynamodb}) run on this machine`)
     this.#progress.start()
+    this.#watch = watchStandstill((from, to) => this.#stood.begin(from)(to), { busyToo: true })
   }
 
   /** Plays a run on this world; what was seen stays in a file when it does not pass. */
@@ -133,6 +143,21 @@ export class World implements AsyncDisposable {
     return this.#dynamodb!
   }
 
+  /** Handler calls by the way in which their workers read. Undefined: none was to read so. */
+  callsByReading(): { readonly polling: number | undefined; readonly fanOut: number | undefined } {
+    const { reading } = this.options
+    const fanOut = this.account.calls.calls.filter(({ worker }) => this.#fanOut.has(worker)).length
+    const polling = this.account.calls.calls.length - fanOut
+    return { polling: reading === 'fan-out' ? undefined : polling, fanOut: reading === 'polling' ? undefined : fanOut }
+  }
+
+  /** What the faults have come to, over all links there were. */
+  get effects(): LinkEffects {
+    const sum: LinkEffects = { broken: 0, refused: 0, halfOpen: 0, truncated: 0, swallowedBytes: 0, latePieces: 0 }
+    for (const { effects } of this.#links) for (const key of Object.keys(sum) as (keyof LinkEffects)[]) sum[key] += effects[key]
+    return sum
+  }
+
   /** All links that are in use: each producer's, then each worker's two. */
   get links(): readonly { readonly name: string; readonly link: FaultLink; readonly isTable: boolean }[] {
     return [
@@ -149,7 +174,9 @@ export class World implements AsyncDisposable {
     const name = `producer-${producer}`
     const kinesis = await this.#link(this.#endpoints.kinesis)
     const app = this.#start(name, 'producer-app.ts', producer)
-    this.account.addProducer(producer, plan.ordering !== 'none', [kinesis.trouble, app.stood])
+    this.account.addProducer(producer, plan.ordering !== 'none', [
+      ...[kinesis.trouble, app.stood, this.kinesis.stood, this.#stood],
+    ])
     app.say({ say: 'run', setup: { ...plan, producer, endpoint: kinesis.endpoint, stream: STREAM } })
     const added = { app, producer, plan, kinesis }
     this.producers.push(added)
@@ -163,8 +190,10 @@ export class World implements AsyncDisposable {
     const app = this.#start(name, 'worker-app.ts')
     const { reading, failoverTimeMs } = this.options
     const fanOut = reading === 'fan-out' || (reading === 'mixed' && number % 2 === 0)
+    if (fanOut) this.#fanOut.add(name)
     const ends = { kinesisEndpoint: kinesis.endpoint, dynamodbEndpoint: dynamodb.endpoint }
     app.say({ say: 'run', setup: { name, stream: STREAM, applicationName: APPLICATION, ...ends, failoverTimeMs, fanOut } })
+    this.account.addWorker(name, app.stood, [dynamodb.trouble, this.dynamodb.stood, this.tableTrouble, this.#stood])
     const added = { app, kinesis, dynamodb }
     this.workers.push(added)
     return added
@@ -176,7 +205,7 @@ export class World implements AsyncDisposable {
       if (list.includes(one)) list.splice(list.indexOf(one), 1)
     }
     await (how === 'kill' ? one.app.kill() : one.app.stop())
-    if (how === 'kill') this.account.tenures.died(one.app.name, this.#lastSeen.get(one.app.name) ?? 0)
+    if (how === 'kill' && 'dynamodb' in one) this.account.died(one.app.name, this.#lastSeen.get(one.app.name) ?? 0, machineNow())
     await one.kinesis[Symbol.asyncDispose]()
     if ('dynamodb' in one) await one.dynamodb[Symbol.asyncDispose]()
   }
@@ -255,12 +284,14 @@ export class World implements AsyncDisposable {
   /** Ends every process and every socket. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.ended = true
+    clearInterval(this.#watch)
     this.#progress.stop()
     await Promise.all(this.#apps.map((app) => app.kill()))
     await Promise.all(this.#links.map((link) => link[Symbol.asyncDispose]()))
   }
 
   async #link(endpoint: string): Promise<FaultLink> {
+    if (this.ended) throw new Error('The run has ended')
     const link = await FaultLink.to(endpoint, this.#random)
     this.#links.push(link)
     return link
@@ -269,13 +300,12 @@ export class World implements AsyncDisposable {
   readonly #lastSeen = new Map<string, number>()
 
   #start(name: string, file: string, producer?: number): App {
+    if (this.ended) throw new Error('The run has ended')
     const onFact = (app: App, fact: Fact): void => {
       this.log.fact(name, fact)
       this.#lastSeen.set(name, fact.at)
       if (fact.fact === 'memory') this.#sample(name, fact)
-      if (fact.fact === 'event' && fact.type === 'event-loop-blocked') {
-        app.stood.begin(fact.at - (JSON.parse(fact.detail) as { blockedMs: number }).blockedMs)(fact.at)
-      }
+      if (fact.fact === 'stood') app.stood.begin(fact.from)(fact.at)
       try {
         this.account.add(name, producer, fact)
       } catch (error) {
@@ -285,15 +315,16 @@ export class World implements AsyncDisposable {
     }
     const app = new App(name, file, { onFact, onFailure: (error) => void (this.ended || this.#break(error)) })
     this.#apps.push(app)
+    this.say(`${name} starts, pid ${app.pid}`)
     return app
   }
 
   #line(): string {
-    const { acknowledged, delivered, failed, tenures } = this.account
+    const { acknowledged, delivered, failed, leases } = this.account
     const count = (value: number): string => value.toLocaleString('en-US')
     return (
       `acknowledged ${count(acknowledged)}  delivered ${count(delivered)}  failed ${count(failed)}  ` +
-      `workers ${this.workers.length}  changes of hands ${count(tenures.tenures.length)}`
+      `workers ${this.workers.length}  leases taken ${count(leases.tenures.length)}`
     )
   }
 
