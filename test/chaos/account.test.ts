@@ -184,6 +184,15 @@ describe('the account', () => {
       expectUnexplained(0)
     })
 
+    it('is explained when the first has lost the lease by trouble with the table, and taken it again', () => {
+      handle('one', [0])
+      table.get('one')!.moment(now)
+      now += FAILOVER_MS
+      take('one')
+      handle('one', [0])
+      expectUnexplained(0)
+    })
+
     it('is explained by trouble shortly before, which had cost the renewals', () => {
       table.get('one')!.begin(now - FAILOVER_MS / 2)(now)
       handle('one', [0])
@@ -298,6 +307,22 @@ describe('the account', () => {
       expect(account.balance()).toMatchObject({ splitOwnership: 1 })
       stood.get('one')!.begin(since)(since + 1)
       expect(account.balance()).toMatchObject({ isWell: true, splitOwnership: 0, besideStandstill: 1 })
+    })
+
+    it('is a call beside one that has never returned', () => {
+      begin('one', [1])
+      take('two')
+      handle('two', [2, 3])
+      expect(account.balance()).toMatchObject({ splitOwnership: 1 })
+    })
+
+    it('goes by the time of the calls, not by when we hear of them', () => {
+      take('two')
+      handle('two', [2, 3], { at: now + 10 })
+      // Before all of that.
+      say('one', { fact: 'began', call: ++calls, shardId: SHARD, groups: [], foreign: 0 }, 103.1)
+      say('one', { fact: 'completed', call: calls, aborted: false }, 103.2)
+      expect(account.balance()).toMatchObject({ splitOwnership: 0 })
     })
 
     it('is none in turn, not beside the dead, and not in calls of one worker side by side', () => {

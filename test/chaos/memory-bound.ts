@@ -6,7 +6,7 @@ export interface MemoryUse {
   readonly app: string
   /** At its highest. */
   readonly rssMib: number
-  /** After a collection at full load, before the outage. Undefined: not measured. */
+  /** After a collection before the outage. Undefined: not measured. */
   readonly heapBeforeMib: number | undefined
   /** After collections while the service is away, in order. */
   readonly heapMib: readonly number[]
@@ -16,12 +16,15 @@ export interface MemoryUse {
 
 /** Derived from nothing: what Node takes from the system and keeps is its own affair. A roof over it all. */
 const MOST_RSS_MIB = 400
-/** By how many times `maxBufferedBytes`: a producer holds up to about twice as much while records are packed (ProducerOptions). */
-const MAY_GROW_BY = 2
+/**
+ * By how many times `maxBufferedBytes`: what was put, once; packed, once more (ProducerOptions: "up to about twice as much"); in requests that hang,
+ * a third more than that; and what is around records that are small.
+ */
+const MAY_GROW_BY = 4
 
 /**
- * Of one app while a service is away: beyond what it had in use at full load before, with its buffer full, it may not hold more than the documentation
- * of `maxBufferedBytes` grants, at any measurement, however long it lasts.
+ * Of one app while a service is away: beyond what it had in use before, it may not hold more than copies of a full buffer, at any measurement, however
+ * long it lasts.
  */
 export function memoryUse(
   app: string,

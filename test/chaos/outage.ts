@@ -48,7 +48,7 @@ export async function outage(
   const endTrouble = service === world.dynamodb ? world.tableTrouble.begin(from) : undefined
   let answered = 0
   const deaf = world.listen((_, { fact, at }) => {
-    if (fact === (service === world.dynamodb ? 'row' : 'acknowledged') && at > from + SETTLES_MS) answered++
+    if (fact === (service === world.dynamodb ? 'row' : 'acknowledged') && at > from + forMs / 10) answered++
   })
   const random = seededRandom(world.options.seed)
   const ways = [...WAYS].sort(() => random() - 0.5)
