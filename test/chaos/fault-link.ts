@@ -83,6 +83,11 @@ export class FaultLink implements AsyncDisposable {
     return `http://127.0.0.1:${this.#port}`
   }
 
+  /** Whether there is a connection that something could happen to. */
+  get isUsed(): boolean {
+    return this.#connections.size > 0
+  }
+
   /** Resolves when it is so: a port that was closed has to be had again. */
   set(reach: Reach): Promise<void> {
     this.#reopening = this.#reopening.then(() => this.#set(reach))

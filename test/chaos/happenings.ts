@@ -122,7 +122,9 @@ export class Happenings {
   }
 
   #ofLink(step: Step): Promise<void> | void {
-    const { name, link, isTable } = pick(this.#world.links, step.whom)
+    const used = this.#world.links.filter(({ link }) => link.isUsed)
+    if (used.length === 0) return this.#skip(step)
+    const { name, link, isTable } = pick(used, step.whom)
     const { kind, much } = step
     if (kind === 'reset' || kind === 'half-open' || kind === 'truncated') {
       this.#say(step, name)

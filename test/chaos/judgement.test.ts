@@ -2,6 +2,7 @@ import { expect, it } from 'vitest'
 import type { LinkLoad } from './link-load.js'
 import { isStorm, loadOf } from './link-load.js'
 import { memoryUse } from './memory-bound.js'
+import { Trouble } from './trouble.js'
 import type { MemorySample } from './world.js'
 
 const MIB = 1024 * 1024
@@ -26,8 +27,14 @@ it.each([
   { during: load([10, 201], [1, 5]), storm: true },
   { during: load([0, 0], [61, 100]), storm: true },
   { during: load([0, 0], [10, 201]), storm: true },
-])('storm: $storm, at $during', ({ during, storm }) => {
-  expect(isStorm(load([60, 100], [1, 5]), during)).toBe(storm)
+])('storm: $storm, of six clients, at $during', ({ during, storm }) => {
+  expect(isStorm(load([60, 100], [1, 5]), during, 6)).toBe(storm)
+})
+
+it('what was hardly asked before may still be asked by each client now and then', () => {
+  const before = load([3, 5], [1, 1])
+  expect(isStorm(before, load([24, 48], [0, 0]), 6)).toBe(false)
+  expect(isStorm(before, load([25, 48], [0, 0]), 6)).toBe(true)
 })
 
 it.each([
@@ -57,4 +64,11 @@ it.each([
   ]
   const times = { from: 10 * MINUTE_MS, to: 20 * MINUTE_MS, maxBufferedBytes: 8 * MIB }
   expect(memoryUse('app', samples, times).isBounded).toBe(bounded)
+})
+
+it('sums how long there was trouble', () => {
+  const trouble = new Trouble()
+  trouble.begin(10)(20)
+  trouble.begin(30)
+  expect([trouble.msBetween(0, 5), trouble.msBetween(15, 18), trouble.msBetween(0, 40)]).toEqual([0, 3, 20])
 })

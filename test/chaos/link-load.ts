@@ -30,12 +30,15 @@ export function loadOf(
 }
 
 /**
- * Whether a service that is away is not left in peace: it is asked more often than while it was well and busy. A refused connection is an attempt like a
- * request. In the busiest second two may fall together.
+ * Whether a service that is away is not left in peace: it is asked more often than while it was well and busy (or than so many clients may ask by their
+ * pauses, where that was less). A refused connection is an attempt like a request. In the busiest second two may fall together.
  */
-export function isStorm(before: LinkLoad, during: LinkLoad): boolean {
-  const { mean, peak } = before.requests
-  return [during.requests, during.connects].some((load) => load.mean > mean || load.peak > MOST_AT_ONCE * peak)
+export function isStorm(before: LinkLoad, during: LinkLoad, clients: number): boolean {
+  const mean = Math.max(before.requests.mean, MOST_OF_ONE * clients)
+  const peak = MOST_AT_ONCE * Math.max(before.requests.peak, mean)
+  return [during.requests, during.connects].some((load) => load.mean > mean || load.peak > peak)
 }
 
 const MOST_AT_ONCE = 2
+/** Of a worker with two leases, once a second: each of them, the table, and a look for other kinds of workers (write-schedule.ts, table-scan.ts). */
+const MOST_OF_ONE = 4

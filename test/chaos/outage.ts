@@ -81,7 +81,7 @@ export async function outage(
   const to = machineNow()
   endTrouble?.(to)
   world.say(`${service.name} is back for all`)
-  return { from, endsAt, to, answered, loads, isStorm: loads.some((load) => isStorm(before, load)) }
+  return { from, endsAt, to, answered, loads, isStorm: loads.some((load) => isStorm(before, load, links.length)) }
 }
 
 export function told({ requests, connects }: LinkLoad): string {

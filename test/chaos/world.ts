@@ -93,6 +93,8 @@ export class World implements AsyncDisposable {
     this.log = new ChaosLog(`${options.scenario}-${options.seed}`)
     this.broken = new Promise((_, reject) => {
       this.#break = reject
+      // Perhaps while the program was still loading.
+      if (interrupted.aborted) reject(interrupted.reason)
       interrupted.addEventListener('abort', () => reject(interrupted.reason), { once: true })
     })
     this.broken.catch(() => {})
@@ -231,6 +233,11 @@ export class World implements AsyncDisposable {
     }
     const start = ({ HashKeyRange }: OpenShard): bigint => BigInt(HashKeyRange.StartingHashKey)
     return [...Shards].sort((a, b) => (start(a) < start(b) ? -1 : 1))
+  }
+
+  /** For how long processes of this run stood still between two times, all added: what takes its time meanwhile is not the library's doing. */
+  stoodStillMs(from: number, to: number): number {
+    return [this.#stood, ...this.apps.map(({ stood }) => stood)].reduce((sum, stood) => sum + stood.msBetween(from, to), 0)
   }
 
   /** All links as they should be. */
