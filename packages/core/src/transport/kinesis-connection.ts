@@ -44,7 +44,7 @@ export interface AwsConnection {
    */
   readonly wire?: { readonly reads?: ReadChoice | undefined; readonly writes?: WireEncoding | undefined } | undefined
   /**
-   * How PutRecords and GetRecords are sent. `lean`: with the credentials, signature, endpoint and connections of the client, but without the
+   * How PutRecords and GetRecords are sent, and by a consumer UpdateItem of its lease table. `lean`: with the credentials, signature, endpoint and connections of the client, but without the
    * SDK's own making of requests and reading of answers, which takes several times the processor time of the rest of a small call.
    * Middleware of a client does not see such a call. `sdk`: through the client like all others. Default: `sdk` with a `client` of your own,
    * else `lean`.
