@@ -158,7 +158,7 @@ export class Happenings {
   }
 
   async #reshard(step: Step): Promise<void> {
-    const open = await this.#world.openShards()
+    const open = await this.#world.stream.openShards()
     const isSplit = step.kind === 'split'
     if (this.#resharding || (isSplit ? open.length >= MOST_SHARDS : open.length <= LEAST_SHARDS)) return this.#skip(step)
     this.#resharding = true
@@ -166,14 +166,14 @@ export class Happenings {
       const { ShardId, HashKeyRange } = pick(open, step.whom)
       const middle = (BigInt(HashKeyRange.StartingHashKey) + BigInt(HashKeyRange.EndingHashKey)) / 2n
       this.#say(step, ShardId)
-      await this.#world.model('SplitShard', { ShardToSplit: ShardId, NewStartingHashKey: String(middle) })
+      await this.#world.stream.call('SplitShard', { ShardToSplit: ShardId, NewStartingHashKey: String(middle) })
     } else {
       const at = Math.floor(step.whom * (open.length - 1))
       const [left, right] = [open[at]!.ShardId, open[at + 1]!.ShardId]
       this.#say(step, `${left} and ${right}`)
-      await this.#world.model('MergeShards', { ShardToMerge: left, AdjacentShardToMerge: right })
+      await this.#world.stream.call('MergeShards', { ShardToMerge: left, AdjacentShardToMerge: right })
     }
-    await this.#world.untilActive()
+    await this.#world.stream.untilActive()
     this.#resharding = false
   }
 

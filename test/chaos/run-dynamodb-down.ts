@@ -128,7 +128,7 @@ function isFair(held: ReadonlyMap<string, readonly string[]>): boolean {
 }
 
 async function recovery(world: World, since: number): Promise<number> {
-  const shards = new Set((await world.openShards()).map(({ ShardId }) => ShardId))
+  const shards = new Set((await world.stream.openShards()).map(({ ShardId }) => ShardId))
   let last = 0
   const deaf = world.listen((_, fact) => {
     if (fact.fact === 'began' && fact.at >= since && shards.delete(fact.shardId)) last = fact.at - since

@@ -131,7 +131,7 @@ function plansOf(patientTtlMs: number, hastyTtlMs: number): ProducerPlan[] {
 /** Resolves to the milliseconds until the last producer has an answer again, and until the last shard has records handled. */
 async function recovery(world: World, producers: readonly string[], since: number): Promise<[number, number]> {
   const waiting = new Set(producers)
-  const shards = new Set((await world.openShards()).map(({ ShardId }) => ShardId))
+  const shards = new Set((await world.stream.openShards()).map(({ ShardId }) => ShardId))
   const [acknowledged, delivered]: number[][] = [[], []]
   const deaf = world.listen((by, fact) => {
     if (fact.at < since) return

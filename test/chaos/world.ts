@@ -11,9 +11,10 @@ import { FaultLink, type LinkEffects } from './fault-link.js'
 import { CALM } from './flow.js'
 import { machineNow } from './machine-time.js'
 import { watchStandstill } from './standstill.js'
+import { StreamControl } from './stream-control.js'
 import { Trouble } from './trouble.js'
 
-export const STREAM = 'chaos'
+const STREAM = 'chaos'
 const APPLICATION = 'chaos-app'
 const PAUSE_MS = 20
 const MEASURE_MS = 20_000
@@ -45,11 +46,6 @@ export interface MemorySample {
   readonly bufferedBytes: number
   /** Everything unreachable was collected just before. */
   readonly collected: boolean
-}
-
-interface OpenShard {
-  readonly ShardId: string
-  readonly HashKeyRange: { readonly StartingHashKey: string; readonly EndingHashKey: string }
 }
 
 export class WaitedTooLongError extends Error {
@@ -109,8 +105,8 @@ export class World implements AsyncDisposable {
       Promise.all([this.#kinesis.ask('start', undefined), this.#dynamodb.ask('start', undefined)]),
     )
     this.#endpoints = { kinesis, dynamodb }
-    await this.model('CreateStream', { ShardCount: this.options.shards })
-    await this.untilActive()
+    await this.stream.call('CreateStream', { ShardCount: this.options.shards })
+    await this.stream.untilActive()
     this.say(`Kinesis (${kinesis}) and DynamoDB (${dynamodb}) run on this machine`)
     this.#progress.start()
     this.#watch = watchStandstill((from, to) => this.#stood.begin(from)(to), { busyToo: true })
@@ -139,6 +135,10 @@ export class World implements AsyncDisposable {
 
   get kinesis(): App {
     return this.#kinesis!
+  }
+
+  get stream(): StreamControl {
+    return new StreamControl(this.kinesis, STREAM)
   }
 
   get dynamodb(): App {
@@ -210,29 +210,6 @@ export class World implements AsyncDisposable {
     if (how === 'kill' && 'dynamodb' in one) this.account.died(one.app.name, this.#lastSeen.get(one.app.name) ?? 0, machineNow())
     await one.kinesis[Symbol.asyncDispose]()
     if ('dynamodb' in one) await one.dynamodb[Symbol.asyncDispose]()
-  }
-
-  /** A call of Kinesis' API on the stream, beside the network. */
-  model(operation: string, input: object): Promise<object> {
-    return this.kinesis.ask('model', { operation, input: { StreamName: STREAM, ...input } })
-  }
-
-  async untilActive(): Promise<void> {
-    type Summary = { readonly StreamDescriptionSummary: { readonly StreamStatus: string } }
-    for (;;) {
-      const { StreamDescriptionSummary } = (await this.model('DescribeStreamSummary', {})) as Summary
-      if (StreamDescriptionSummary.StreamStatus === 'ACTIVE') return
-      await delay(PAUSE_MS)
-    }
-  }
-
-  /** In order of hash keys. */
-  async openShards(): Promise<OpenShard[]> {
-    const { Shards } = (await this.model('ListShards', { ShardFilter: { Type: 'AT_LATEST' } })) as {
-      readonly Shards: OpenShard[]
-    }
-    const start = ({ HashKeyRange }: OpenShard): bigint => BigInt(HashKeyRange.StartingHashKey)
-    return [...Shards].sort((a, b) => (start(a) < start(b) ? -1 : 1))
   }
 
   /** For how long processes of this run stood still between two times, all added: what takes its time meanwhile is not the library's doing. */
