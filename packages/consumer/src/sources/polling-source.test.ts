@@ -219,6 +219,37 @@ describe('PollingSource', () => {
     expect(port.patience).toEqual([10_000, 20_000, 30_000])
   })
 
+  it('gets through a network that is too slow for large answers: asks for half, until one comes in time, and for more when they come quickly', async () => {
+    const { port, next, room, clock } = setUp()
+    let fits = 1500
+    const Data = new Uint8Array(1000)
+    port.onRead = []
+    const asked = port.getRecords.bind(port)
+    port.getRecords = async (input, options) => {
+      await asked(input, options)
+      const { Limit } = input
+      // They come in half of the time that there is, or not at all.
+      if (Limit! > fits) throw failure('TimeoutError')
+      if (fits < 10_000) await clock.advanceAsync(options!.timeoutMs! / 2)
+      const Records = Array.from({ length: Limit! }, (_, i) => ({
+        SequenceNumber: `${port.reads.length}${i}`,
+        PartitionKey: 'a',
+        Data,
+      }))
+      return { Records, NextShardIterator: 'i', MillisBehindLatest: 3_600_000 }
+    }
+    const read = async (): Promise<void> => room.free((await next()).bytes)
+    await read()
+    const { reads } = port
+    expect(reads.length).toBeLessThan(6)
+    const failed = reads.length
+    for (let n = 0; n < 5; n++) await read()
+    expect(reads.length).toBe(failed + 5)
+    fits = 10_000
+    for (let n = 0; n < 10; n++) await read()
+    expect(reads.at(-1)!.Limit).toBe(10_000)
+  })
+
   it('ends at once when told to, in a call and in a pause', async () => {
     const { port, source, clock } = setUp()
     for (const answers of [['silence' as const], [failure('AccessDeniedException')]]) {

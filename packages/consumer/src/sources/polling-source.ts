@@ -90,7 +90,7 @@ export class PollingSource implements RecordSource {
     const { port, stream, shardId, room, clock } = this.#options
     const most = this.#size.most(clock.now())
     const allowed = await room.enter(most, signal)
-    const Limit = this.#size.limit(allowed < most ? allowed : undefined)
+    const Limit = this.#size.limit(allowed < most || this.#size.isReduced ? allowed : undefined)
     let bytes = 0
     try {
       const sentAt = clock.now()
@@ -99,7 +99,8 @@ export class PollingSource implements RecordSource {
       this.#patience.answered(clock.now() - sentAt)
       const records = answeredRecords(answer, 'GetRecords', shardId)
       bytes = payloadBytes(records)
-      this.#size.brought({ sentAt, records: records.length, bytes, millisBehindLatest: answer.MillisBehindLatest })
+      const { MillisBehindLatest: millisBehindLatest } = answer
+      this.#size.brought({ sentAt, receivedAt: clock.now(), records: records.length, bytes, millisBehindLatest })
       return { answer, records, bytes, sentAt }
     } finally {
       room.settle(bytes)
@@ -125,9 +126,12 @@ export class PollingSource implements RecordSource {
   async #recover(error: unknown, signal: AbortSignal): Promise<FetchedBatch | undefined> {
     const { shardId, place, clock, random, emit } = this.#options
     const failure = classifyFailure(error)
-    if (failure.kind === 'timeout') this.#patience.timedOut()
     const opening = this.#opening
     this.#opening = false
+    if (failure.kind === 'timeout') {
+      this.#patience.timedOut()
+      if (!opening) this.#size.timedOut(clock.now())
+    }
     switch (failure.kind) {
       case 'throttled':
       case 'kms-throttled':
