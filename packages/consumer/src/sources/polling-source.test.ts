@@ -1,4 +1,5 @@
 import { ManualClock } from '@shardwise/core/clock'
+import { MAX_HASH_KEY } from '@shardwise/core/hash-key'
 import type {
   CallOptions,
   GetRecordsInput,
@@ -80,7 +81,8 @@ const CHILDREN = [{ ShardId: 'child', ParentShards: ['shard'], HashKeyRange: { S
 const LISTED_CHILD: ShardListing = {
   ShardId: 'child',
   ParentShardId: 'shard',
-  HashKeyRange: { StartingHashKey: '0', EndingHashKey: '9' },
+  HashKeyRange: { StartingHashKey: '0', EndingHashKey: String(MAX_HASH_KEY) },
+  SequenceNumberRange: { StartingSequenceNumber: '1' },
 }
 const END: GetRecordsOutput = { Records: [], MillisBehindLatest: 0, ChildShards: CHILDREN }
 
