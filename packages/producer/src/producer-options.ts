@@ -41,7 +41,7 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
    * de-aggregate**, with `aggregation: 'off'` too. Left out on streams with service-managed distribution (AUTO).
    */
   readonly recordIds?: boolean | undefined
-  /** How to reach Kinesis, in place of an AWS client: for tests and simulations. It must not keep `Data` after a call has settled. */
+  /** How to reach Kinesis, in place of an AWS client: for tests and simulations. It must not change `Data`, nor keep it after a call has settled. */
   readonly kinesis?: KinesisPort | undefined
   /**
    * `shard` (default): records for the same shard travel together in the KPL's aggregated format, so every reader of the stream must
