@@ -290,9 +290,9 @@ export function checkOptions(options: ProducerOptions<unknown>): ProducerSetting
   }
   const retry = options.retry ?? {}
   if (typeof retry !== 'object') throw new InvalidOptionError('retry', 'an object', retry)
-  refuseUnknownOptions(retry, ['baseMs', 'maxMs', 'maxAttempts'])
+  refuseUnknownOptions(retry, ['baseMs', 'maxMs', 'maxAttempts'], 'retry')
   const streamRate = options.streamRate ?? {}
-  refuseUnknownOptions(streamRate, ['recordsPerSecond', 'bytesPerSecond'])
+  refuseUnknownOptions(streamRate, ['recordsPerSecond', 'bytesPerSecond'], 'streamRate')
   const recordTtlMs = integerOption('recordTtlMs', options.recordTtlMs, { min: 100, fallback: 30_000 })
   const lingerMs = integerOption('lingerMs', options.lingerMs, { min: 0, max: 60_000, fallback: Math.min(100, recordTtlMs) })
   const ordering = choiceOption('ordering', options.ordering, ['none', 'perShard', 'perKey'], 'none')
