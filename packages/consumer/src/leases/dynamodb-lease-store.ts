@@ -19,6 +19,7 @@ import type {
   LeaseRenewal,
   LeaseStore,
   LeaseWrite,
+  ListOptions,
   MalformedLease,
 } from './lease-store.js'
 import { LeaseTable } from './lease-table.js'
@@ -70,8 +71,7 @@ export class DynamoDBLeaseStore implements LeaseStore {
    * Rejects with LeaseTableError when another stream's leases are among them: shards of different streams have the same names, and each
    * application would take over the other's and skip its own records.
    */
-  async list(options: CallOptions & { readonly consistent?: boolean } = {}): Promise<LeaseListing> {
-    const { consistent = false, signal } = options
+  async list({ consistent = false, signal, onPage }: ListOptions = {}): Promise<LeaseListing> {
     const leases: Lease[] = []
     const malformed: MalformedLease[] = []
     let from: Row | undefined
@@ -80,6 +80,7 @@ export class DynamoDBLeaseStore implements LeaseStore {
         new ScanCommand({ TableName: this.#tableName, ConsistentRead: consistent, ...(from && { ExclusiveStartKey: from }) }),
         { signal },
       )
+      onPage?.()
       for (const row of page.Items ?? []) {
         const parsed = parseRow(row, this.#stream)
         if (parsed.kind === 'foreign') throw this.#foreign(parsed)
