@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import {
   DeleteItemCommand,
   GetItemCommand,
@@ -87,7 +88,10 @@ export class DynamoDBLeaseStore implements LeaseStore {
         if (parsed.kind === 'lease') leases.push(parsed.lease)
         else if (parsed.kind === 'malformed') malformed.push(parsed.malformed)
       }
-      from = page.LastEvaluatedKey
+      const next = page.LastEvaluatedKey
+      if (next !== undefined && isDeepStrictEqual(next, from))
+        throw new Error(`A page of the scan of ${this.#tableName} points to itself`)
+      from = next
     } while (from !== undefined)
     return { leases, malformed }
   }
