@@ -14,6 +14,8 @@ export interface TrueTenure {
   readonly prepared: string | undefined
   /** Virtual time of its last write that has taken effect. */
   confirmedAt: number
+  /** And at which its owner had sent that: it may have heard of no later one. */
+  renewedAt: number
   /**
    * How it ended: by the owner's own last write, in time or only after it could have been taken, by another's take, with its stream, or by Java: a
    * worker of KCL 2.x takes from the living (DynamoDBLeaseTaker.java), a leader of 3.x names the owner, and not the counter, in what it assigns
@@ -167,6 +169,7 @@ export class LeaseTruth {
       createdAt,
       prepared,
       confirmedAt: now(),
+      renewedAt: now(),
       end: 'none',
     }
     this.#tenures.set(`${worker} ${key} ${generation}`, tenure)
@@ -206,6 +209,7 @@ export class LeaseTruth {
       createdAt: undefined,
       prepared: undefined,
       confirmedAt: now(),
+      renewedAt: now(),
     } as const
     this.#current.set(leaseKey, { ...fresh, end: 'none' })
   }
@@ -226,8 +230,9 @@ export class LeaseTruth {
     if (tenure === undefined || tenure.worker !== owner || tenure.end !== 'none') return
     if (numberOf(after.leaseCounter) !== numberOf(before.leaseCounter) + 1)
       violated(`${owner} moved the counter of ${key} from ${before.leaseCounter?.N} to ${after.leaseCounter?.N}`)
-    const unrenewedMs = now() - tenure.confirmedAt
+    const unrenewedMs = now() - tenure.renewedAt
     tenure.confirmedAt = now()
+    tenure.renewedAt = write.sentAt
     if (actualOwner(after) === owner) return
     // A worker that stops waits no longer for the table, and then frees the row without what it has completed.
     tenure.end = unrenewedMs < this.#options.failoverTimeMs ? 'given-up' : 'given-up-late'

@@ -264,7 +264,8 @@ export class World {
       send: (command, { abortSignal } = {}) => {
         const operation = command.constructor.name.replace(/Command$/, '')
         const { input } = command as { readonly input: Parameters<DynamoDBService['perform']>[2] }
-        const work = (): object => this.dynamodb.perform(process.name, operation, input)
+        const sentAt = this.time.now
+        const work = (): object => this.dynamodb.perform(process.name, operation, input, sentAt)
         const about = input.Key?.leaseKey?.S ?? input.Item?.leaseKey?.S ?? ''
         const call = { process, service: 'dynamodb', operation, about, work, signal: abortSignal, timeoutMs } as const
         return this.network.send(call)
