@@ -1,4 +1,5 @@
 import { ManualClock } from '@shardwise/core/clock'
+import { MAX_HASH_KEY } from '@shardwise/core/hash-key'
 import type {
   CallOptions,
   GetRecordsInput,
@@ -80,7 +81,8 @@ const CHILDREN = [{ ShardId: 'child', ParentShards: ['shard'], HashKeyRange: { S
 const LISTED_CHILD: ShardListing = {
   ShardId: 'child',
   ParentShardId: 'shard',
-  HashKeyRange: { StartingHashKey: '0', EndingHashKey: '9' },
+  HashKeyRange: { StartingHashKey: '0', EndingHashKey: String(MAX_HASH_KEY) },
+  SequenceNumberRange: { StartingSequenceNumber: '1' },
 }
 const END: GetRecordsOutput = { Records: [], MillisBehindLatest: 0, ChildShards: CHILDREN }
 
@@ -215,39 +217,30 @@ describe('PollingSource', () => {
     const { port, next, events } = setUp()
     port.onRead = [failure('TimeoutError'), failure('TimeoutError'), records('1')]
     expect((await next()).records[0]?.SequenceNumber).toBe('1')
-    expect(events[0]).toMatchObject({ type: 'read-failed', failure: { kind: 'timeout' }, attempt: 1 })
+    const failed = events.filter((event) => event.type === 'read-failed')
+    expect(failed[0]).toMatchObject({ failure: { kind: 'timeout' }, attempt: 1 })
     expect(port.patience).toEqual([10_000, 20_000, 30_000])
   })
 
-  it('gets through a network that is too slow for large answers: asks for half, until one comes in time, and for more when they come quickly', async () => {
-    const { port, next, room, clock } = setUp()
-    let fits = 1500
-    const Data = new Uint8Array(1000)
-    port.onRead = []
-    const asked = port.getRecords.bind(port)
-    port.getRecords = async (input, options) => {
-      await asked(input, options)
-      const { Limit } = input
-      // They come in half of the time that there is, or not at all.
-      if (Limit! > fits) throw failure('TimeoutError')
-      if (fits < 10_000) await clock.advanceAsync(options!.timeoutMs! / 2)
-      const Records = Array.from({ length: Limit! }, (_, i) => ({
-        SequenceNumber: `${port.reads.length}${i}`,
-        PartitionKey: 'a',
-        Data,
-      }))
-      return { Records, NextShardIterator: 'i', MillisBehindLatest: 3_600_000 }
-    }
-    const read = async (): Promise<void> => room.free((await next()).bytes)
-    await read()
-    const { reads } = port
-    expect(reads.length).toBeLessThan(6)
-    const failed = reads.length
-    for (let n = 0; n < 5; n++) await read()
-    expect(reads.length).toBe(failed + 5)
-    fits = 10_000
-    for (let n = 0; n < 10; n++) await read()
-    expect(reads.at(-1)!.Limit).toBe(10_000)
+  it('asks for less after a read without an answer in time, says so, and asks for more again after quick ones', async () => {
+    const { port, next, events } = setUp()
+    const many = { ...records(...Array.from({ length: 20 }, (_, i) => `${i}`)) }
+    port.onRead = [failure('TimeoutError'), failure('TimeoutError'), many]
+    await next()
+    expect(port.reads.map((read) => read.Limit)).toEqual([10_000, 5, 2])
+    expect(events.filter((event) => event.type === 'read-size-reduced')).toEqual([
+      { type: 'read-size-reduced', shardId: 'shard', timeoutMs: 10_000, maxRecords: 5 },
+      { type: 'read-size-reduced', shardId: 'shard', timeoutMs: 20_000, maxRecords: 2 },
+    ])
+    await next()
+    expect(port.reads.at(-1)?.Limit).toBe(40)
+  })
+
+  it('asks for as much as before when it was the iterator that did not come in time', async () => {
+    const { port, next } = setUp()
+    port.onIterator = [failure('TimeoutError'), 'iterator']
+    await next()
+    expect(port.reads[0]?.Limit).toBe(10_000)
   })
 
   it('ends at once when told to, in a call and in a pause', async () => {

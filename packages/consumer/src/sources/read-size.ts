@@ -1,10 +1,8 @@
 import { DEFAULT_MAX_RECORD_BYTES, MAX_GET_BYTES, SHARD_WRITE_BYTES_PER_SECOND } from '@shardwise/core/service-limits'
 import type { ReadOutcome } from './polling-pace.js'
 
-/** Less than this an answer need not be: it may hold one record. */
-const LEAST_BYTES = 65_536
-/** An answer that came so soon may be twice as large and still come long before it is given up (read-patience.ts). */
-const QUICK_MS = 3_000
+/** What came within this comes within the longest patience (see ReadPatience) also if it is twice as much, on a network half as quick again. */
+const QUICK_MS = 10_000
 
 /** How much the next read of a shard may bring, and how to ask for less. Knows no clock. */
 export class ReadSize {
@@ -12,28 +10,32 @@ export class ReadSize {
   /** Of the last read that brought any. */
   #recordBytes = DEFAULT_MAX_RECORD_BYTES
   #caughtUpAt: number | undefined
-  /** What the network seems to bring in time. Without it a shard with a large backlog would stand still for ever: each answer is as large as the one before. */
-  #ceiling = MAX_GET_BYTES
+  /** Records. Below the maximum where an answer did not come in time. */
+  #timely: number
 
   constructor(maxRecords: number) {
     this.#maxRecords = maxRecords
+    this.#timely = maxRecords
   }
 
   /** Tells what a read brought. */
-  brought({ sentAt, receivedAt, records, bytes, millisBehindLatest }: ReadOutcome): void {
-    if (receivedAt - sentAt <= QUICK_MS) this.#ceiling = Math.min(MAX_GET_BYTES, this.#ceiling * 2)
+  brought(read: Omit<ReadOutcome, 'receivedAt'> & { readonly tookMs: number }): void {
+    const { sentAt, tookMs, records, bytes, millisBehindLatest } = read
     if (records > 0) this.#recordBytes = Math.max(1, bytes / records)
     this.#caughtUpAt = millisBehindLatest === undefined ? undefined : sentAt - millisBehindLatest
+    if (tookMs < QUICK_MS) this.#timely = Math.min(this.#maxRecords, Math.max(this.#timely, records * 2))
   }
 
-  /** A read had no answer in time: the next shall bring half as much. */
-  timedOut(now: number): void {
-    this.#ceiling = Math.max(LEAST_BYTES, this.most(now) / 2)
-  }
-
-  /** Whether the next read shall bring less than there may be. */
-  get isReduced(): boolean {
-    return this.#ceiling < MAX_GET_BYTES
+  /**
+   * A read of so many records at most was not answered in time. What does not come through the network in the time there is would be asked for
+   * again and again: so the next reads ask for half as much, until answers are quick again. Returns how many; undefined: it cannot be less.
+   */
+  timedOut(limit: number): number | undefined {
+    // So many fill an answer, as far as is known. Below that, halving makes a difference at once.
+    const filling = Math.ceil(MAX_GET_BYTES / this.#recordBytes)
+    const before = this.#timely
+    this.#timely = Math.max(1, Math.floor(Math.min(limit, filling) / 2))
+    return this.#timely < before ? this.#timely : undefined
   }
 
   /**
@@ -41,14 +43,14 @@ export class ReadSize {
    * an answer holds 10 MiB (API_GetRecords).
    */
   most(now: number): number {
-    if (this.#caughtUpAt === undefined) return this.#ceiling
+    if (this.#caughtUpAt === undefined) return MAX_GET_BYTES
     const seconds = Math.max(0, now - this.#caughtUpAt) / 1000
-    return Math.min(this.#ceiling, Math.ceil((seconds + 1) * SHARD_WRITE_BYTES_PER_SECOND))
+    return Math.min(MAX_GET_BYTES, Math.ceil((seconds + 1) * SHARD_WRITE_BYTES_PER_SECOND))
   }
 
   /** Records to ask for, when they may have so many bytes together (undefined: as many as there are): 1 at least. */
   limit(bytes: number | undefined): number {
-    if (bytes === undefined) return this.#maxRecords
-    return Math.min(this.#maxRecords, Math.max(1, Math.floor(bytes / this.#recordBytes)))
+    if (bytes === undefined) return this.#timely
+    return Math.min(this.#timely, Math.max(1, Math.floor(bytes / this.#recordBytes)))
   }
 }
