@@ -22,7 +22,8 @@ export interface UserRecordPart {
 
 /**
  * The user records of one read, part by part, made when they are asked for: of all that is in memory they take the most, several times the bytes that
- * they stand for, and what waits for its turn should not have them yet.
+ * they stand for, and what waits for its turn should not have them yet. Measured on Node 20, with the shorter calls of HandlerCalls:
+ * `npm run bench -- consumer-http-cbor` went from x2.16 to x2.57 of the SDK loop.
  */
 export class UnpackedRead {
   readonly #records: readonly KinesisRecord[]
