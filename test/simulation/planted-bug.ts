@@ -12,8 +12,8 @@ export interface Edit {
 export interface PlantedBug {
   readonly name: string
   readonly edits: readonly Edit[]
-  /** What the simulation says of it. */
-  readonly caughtAs: RegExp
+  /** The promises that it may break first: names of `INVARIANTS`. */
+  readonly caughtBy: readonly string[]
 }
 
 /** An edit, and the file that it is for. */

@@ -1,6 +1,6 @@
 import { decodeAggregate } from '@shardwise/aggregation'
 import { effectiveHashKey, inRange } from '@shardwise/core/hash-key'
-import type { PutRecordsInput, PutRecordsOutput, ShardListing } from '@shardwise/core/kinesis-port'
+import type { PutRecordsEntry, PutRecordsInput, PutRecordsOutput, ShardListing } from '@shardwise/core/kinesis-port'
 import { type Copy, type Put, placeOf, type ShardLog, StreamLog } from './stream-log.js'
 
 export interface RecordLedgerOptions {
@@ -14,6 +14,18 @@ export interface RecordLedgerOptions {
   readonly violated: (what: string) => void
 }
 
+/** Of one entry of a request. */
+interface Content {
+  readonly isAggregate: boolean
+  readonly members: readonly {
+    readonly text: string
+    /** Undefined: nobody put it. */
+    readonly put: Put | undefined
+    readonly hashKey: bigint
+    readonly subSequenceNumber: number
+  }[]
+}
+
 /**
  * All records of a simulated world, kept outside of the product: what was put, where it was really written, who was given it and what was
  * completed. It judges as things happen, and tells `violated` of each promise that is broken.
@@ -24,6 +36,8 @@ export class RecordLedger {
   readonly #streams = new Map<string, StreamLog[]>()
   /** Something has left a stream. */
   hasExpired = false
+  /** Of entries, by their bytes on the wire: they are looked at when they are sent and when they arrive. */
+  readonly #contents = new WeakMap<Uint8Array, Content>()
   readonly #overtaken: { readonly put: Put; readonly by: Put }[] = []
   readonly #options: RecordLedgerOptions
 
@@ -101,26 +115,42 @@ export class RecordLedger {
       const entry = input.Records[i]!
       if (SequenceNumber === undefined) continue
       const shard = this.shard(stream, ShardId!)!
-      const aggregate = decodeAggregate(entry.Data)
-      const members = aggregate
-        ? Array.from(aggregate)
-        : [{ data: entry.Data, partitionKey: entry.PartitionKey, explicitHashKey: entry.ExplicitHashKey, subSequenceNumber: 0 }]
-      const placed = members.map((member) => ({
-        member,
-        isInside: inRange(effectiveHashKey(member.partitionKey, member.explicitHashKey), shard.range),
-      }))
-      const isAccepted = aggregate === undefined || placed.every(({ isInside }) => isInside)
-      for (const { member, isInside } of placed) {
-        const text = this.#options.decode(member.data)
-        const put = this.puts.get(text.slice(0, text.indexOf(' ')))
+      const { isAggregate, members } = this.#content(entry)
+      const placed = members.map((member) => ({ ...member, isInside: inRange(member.hashKey, shard.range) }))
+      const isAccepted = !isAggregate || placed.every(({ isInside }) => isInside)
+      for (const { put, text, subSequenceNumber, isInside } of placed) {
         if (put === undefined || put.stream !== name) {
           this.#options.violated(`a record was written to ${name} that nobody put there: ${text.slice(0, 40)}`)
           continue
         }
-        const place = placeOf(SequenceNumber, member.subSequenceNumber)
+        const place = placeOf(SequenceNumber, subSequenceNumber)
         this.#add({ put, shard, place, isAccepted, isMisled, isInRange: isInside && stream.placesByKey })
       }
     }
+  }
+
+  /** What is in an entry that is sent. Nothing of records that nobody put. */
+  putsIn(entry: PutRecordsEntry): readonly Put[] {
+    return this.#content(entry).members.flatMap(({ put }) => put ?? [])
+  }
+
+  #content(entry: PutRecordsEntry): Content {
+    const known = this.#contents.get(entry.Data)
+    if (known !== undefined) return known
+    const aggregate = decodeAggregate(entry.Data)
+    const members = aggregate
+      ? Array.from(aggregate)
+      : [{ data: entry.Data, partitionKey: entry.PartitionKey, explicitHashKey: entry.ExplicitHashKey, subSequenceNumber: 0 }]
+    const content = {
+      isAggregate: aggregate !== undefined,
+      members: members.map(({ data, partitionKey, explicitHashKey, subSequenceNumber }) => {
+        const text = this.#options.decode(data)
+        const hashKey = effectiveHashKey(partitionKey, explicitHashKey)
+        return { text, put: this.puts.get(text.slice(0, text.indexOf(' '))), hashKey, subSequenceNumber }
+      }),
+    }
+    this.#contents.set(entry.Data, content)
+    return content
   }
 
   #add(written: Pick<Copy, 'put' | 'shard' | 'place' | 'isAccepted' | 'isMisled' | 'isInRange'>): void {
