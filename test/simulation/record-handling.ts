@@ -223,11 +223,16 @@ export class HandlerCall {
     return !this.fails
   }
 
-  /** All that it was given is done. Nothing, if its shard is lost by now. */
+  /** All that it was given is done. Nothing, if it was told to give up meanwhile: the consumer then takes it for undone. */
   complete(): void {
+    if (this.#signal.aborted) this.end()
+    else this.vouch()
+  }
+
+  /** It is done, whatever it was told, and the application is about to say so in a checkpoint. */
+  vouch(): void {
     const { process, ledger, trace } = this.#options
     this.end()
-    if (this.#signal.aborted) return
     trace(`${process.name} completes ${idsOf(this.copies)} of ${this.tenure.shard.leaseKey}`)
     for (const copy of this.copies) ledger.completed(copy, this.tenure)
   }
