@@ -35,7 +35,7 @@ export interface KinesisServiceOptions {
   readonly streamOf: (name: string) => StreamLog
   /** Records have been written. Entries that were refused have no sequence number. `known`: the stream of this name that the sender knew. */
   readonly written: (name: string, input: PutRecordsInput, output: PutRecordsOutput, known: StreamLog | undefined) => void
-  /** The process sends this. What it gives is to be called when the process knows the outcome, or waits no longer. */
+  /** The process sends this. What it gives is to be called when the process knows the outcome, and when it waits no longer. */
   readonly sends: (by: string, input: PutRecordsInput) => () => void
   /** An answer with this record has reached the process. */
   readonly read: (by: string, stream: StreamLog, sequenceNumber: string) => void
@@ -149,7 +149,8 @@ export class KinesisService {
         }
         const ended = this.#options.sends(process.name, sent)
         const answer = send('PutRecords', `${name} ${Records.length} entries`, work, options)
-        // Before the sender goes on.
+        // Before the sender goes on. Who gives up does so at once.
+        options?.signal?.addEventListener('abort', ended, { once: true })
         answer.then(ended, ended)
         return answer.catch((error: Error) => {
           if (error.name === 'ResourceNotFoundException') heard(name, undefined)

@@ -68,7 +68,12 @@ export const DELIVERY_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'begins where the first iterator did when one has expired',
-    edits: [{ find: "if (sequenceNumber !== undefined) this.#place = { kind: 'after', sequenceNumber }", replace: '' }],
+    edits: [
+      {
+        find: '{ ...stream, ShardId: shardId, ...place.start },',
+        replace: '{ ...stream, ShardId: shardId, ...(this.first ??= place.start) },',
+      },
+    ],
     caughtBy: ['nothing comes twice without cause'],
   },
   {

@@ -104,13 +104,8 @@ export const PRODUCER_BUGS: readonly PlantedBug[] = [
     caughtBy: ['a put settles once, within its time'],
   },
   {
-    name: 'ends a flush with the next thing that happens',
-    edits: [
-      {
-        find: 'while (this.#flushes.length > 0 && this.#outstanding.isSettled(this.#flushes[0]!.epoch))',
-        replace: 'while (this.#flushes.length > 0)',
-      },
-    ],
+    name: 'sends what a flush is for, and does not wait for it',
+    edits: [{ find: '      return streams.flush()', replace: '      void streams.flush()' }],
     caughtBy: ['a flush ends after what was put before it'],
   },
   {

@@ -19,9 +19,9 @@ export class RequestsUnderWay {
     this.#options = options
   }
 
-  /** A process sends these. Gives what is to be called when it knows the outcome, or waits no longer. */
+  /** A process sends these. Gives what is to be called when it knows the outcome, and when it waits no longer. */
   sends(by: string, entries: readonly PutRecordsEntry[]): () => void {
-    const begun: string[] = []
+    const begun = new Map<string, Put>()
     for (const entry of entries) {
       const ofEntry = new Map<string, Put>()
       for (const put of this.#options.putsIn(entry)) if (put.isOrdered) ofEntry.set(`${by} ${put.stream} ${put.key}`, put)
@@ -29,11 +29,12 @@ export class RequestsUnderWay {
         const other = this.#underWay.get(key)
         if (other !== undefined) this.#options.violated(`${by} sends ${put.id} while ${other.id} of the same key is under way`)
         this.#underWay.set(key, put)
-        begun.push(key)
+        begun.set(key, put)
       }
     }
     return () => {
-      for (const key of begun) this.#underWay.delete(key)
+      for (const [key, put] of begun) if (this.#underWay.get(key) === put) this.#underWay.delete(key)
+      begun.clear()
     }
   }
 }
