@@ -20,12 +20,15 @@ export const INVARIANTS: Readonly<Record<string, RegExp>> = {
   'a row is made once, and deleted at the end of its shard': /the lease .* was (written over|deleted at|made by an update)/,
   'checkpoints are the owner’s, and never move back':
     /moved the checkpoint of .*, which .* has$|the checkpoint of .* went back from /,
+  'checkpoints lie where something was written': /a checkpoint of .* is at .*, where nothing was written$/,
   'checkpoints never pass what is not completed': /moved the checkpoint of .*, past .*, which is not completed$/,
   'what was prepared is found by the next owner': /prepared at .*, and is told of /,
-  'nothing comes twice without cause': /was given .* again(, which| within one tenure)/,
+  'nothing comes twice without cause':
+    /was given .* again(, which| within one tenure)|which the checkpoint that its lease was taken with covers$/,
   'a sink with a fencing token has each record once': /^[\d.]+: (the sink |.* in the sink$)/,
   'what expired is announced': /whose checkpoint .* had left the stream|have expired, and none has$/,
-  'data, headers and ids arrive as they were put': / decoded to | with the headers of | with the id /,
+  'data, keys, headers and ids arrive as they were put':
+    /was given .* with the (data|partition key|explicit hash key|headers of|id) /,
   'callbacks come one at a time, in their order': /the processor of /,
   'who has a lease and records for it works on them': /has not handled .* for \d+ ms$/,
   'who was asked for a lease gives it up': /has not given .* up, for which it was asked/,

@@ -1,6 +1,6 @@
-import { decodeAggregate } from '@shardwise/aggregation'
-import { effectiveHashKey, inRange } from '@shardwise/core/hash-key'
-import type { PutRecordsEntry, PutRecordsInput, PutRecordsOutput, ShardListing } from '@shardwise/core/kinesis-port'
+import { inRange } from '@shardwise/core/hash-key'
+import type { PutRecordsInput, PutRecordsOutput, ShardListing } from '@shardwise/core/kinesis-port'
+import { EntryContents } from './entry-contents.js'
 import { type Copy, type Put, placeOf, type ShardLog, StreamLog } from './stream-log.js'
 
 export interface RecordLedgerOptions {
@@ -14,35 +14,21 @@ export interface RecordLedgerOptions {
   readonly violated: (what: string) => void
 }
 
-/** Of one entry of a request. */
-interface Content {
-  readonly isAggregate: boolean
-  readonly members: readonly {
-    readonly text: string
-    /** Undefined: nobody put it. */
-    readonly put: Put | undefined
-    readonly hashKey: bigint
-    readonly subSequenceNumber: number
-  }[]
-}
-
 /**
  * All records of a simulated world, kept outside of the product: what was put, where it was really written, who was given it and what was
  * completed. It judges as things happen, and tells `violated` of each promise that is broken.
  */
 export class RecordLedger {
   readonly puts: Map<string, Put> = new Map()
+  readonly contents: EntryContents
   /** Of each name the streams that had it, one after the other. */
   readonly #streams = new Map<string, StreamLog[]>()
-  /** Something has left a stream. */
-  hasExpired = false
-  /** Of entries, by their bytes on the wire: they are looked at when they are sent and when they arrive. */
-  readonly #contents = new WeakMap<Uint8Array, Content>()
   readonly #overtaken: { readonly put: Put; readonly by: Put }[] = []
   readonly #options: RecordLedgerOptions
 
   constructor(options: RecordLedgerOptions) {
     this.#options = options
+    this.contents = new EntryContents(this.puts, options.decode)
   }
 
   /** The stream that has this name now, or had it last. */
@@ -109,13 +95,14 @@ export class RecordLedger {
 
   /** PutRecords has been answered by the service, whether or not anybody hears it. `known`: which stream of this name the sender knew. */
   written(name: string, input: PutRecordsInput, output: PutRecordsOutput, known: StreamLog | undefined): void {
+    const { contents } = this
     const stream = this.stream(name)
     const isMisled = known !== undefined && known !== stream
     for (const [i, { SequenceNumber, ShardId }] of (output.Records ?? []).entries()) {
       const entry = input.Records[i]!
       if (SequenceNumber === undefined) continue
       const shard = this.shard(stream, ShardId!)!
-      const { isAggregate, members } = this.#content(entry)
+      const { isAggregate, members } = contents.of(entry)
       const placed = members.map((member) => ({ ...member, isInside: inRange(member.hashKey, shard.range) }))
       const isAccepted = !isAggregate || placed.every(({ isInside }) => isInside)
       for (const { put, text, subSequenceNumber, isInside } of placed) {
@@ -127,30 +114,6 @@ export class RecordLedger {
         this.#add({ put, shard, place, isAccepted, isMisled, isInRange: isInside && stream.placesByKey })
       }
     }
-  }
-
-  /** What is in an entry that is sent. Nothing of records that nobody put. */
-  putsIn(entry: PutRecordsEntry): readonly Put[] {
-    return this.#content(entry).members.flatMap(({ put }) => put ?? [])
-  }
-
-  #content(entry: PutRecordsEntry): Content {
-    const known = this.#contents.get(entry.Data)
-    if (known !== undefined) return known
-    const aggregate = decodeAggregate(entry.Data)
-    const members = aggregate
-      ? Array.from(aggregate)
-      : [{ data: entry.Data, partitionKey: entry.PartitionKey, explicitHashKey: entry.ExplicitHashKey, subSequenceNumber: 0 }]
-    const content = {
-      isAggregate: aggregate !== undefined,
-      members: members.map(({ data, partitionKey, explicitHashKey, subSequenceNumber }) => {
-        const text = this.#options.decode(data)
-        const hashKey = effectiveHashKey(partitionKey, explicitHashKey)
-        return { text, put: this.puts.get(text.slice(0, text.indexOf(' '))), hashKey, subSequenceNumber }
-      }),
-    }
-    this.#contents.set(entry.Data, content)
-    return content
   }
 
   #add(written: Pick<Copy, 'put' | 'shard' | 'place' | 'isAccepted' | 'isMisled' | 'isInRange'>): void {
@@ -241,15 +204,15 @@ export class RecordLedger {
     return copies
   }
 
-  /** A handler call with these records begins. `isOrderly`: order is promised to it. */
-  called(by: string, copies: readonly Copy[], isOrderly: boolean): void {
+  /** A handler call with these records begins. */
+  called(by: string, copies: readonly Copy[]): void {
     const inHand = new Set<Copy>()
     for (const copy of copies) {
-      if (++copy.calls === 1 && copy.isInRange && isOrderly) this.#checkKeyOrder(by, copy, inHand)
+      if (++copy.calls === 1 && copy.isInRange) this.#checkKeyOrder(by, copy, inHand)
       inHand.add(copy)
     }
     const shard = copies[0]?.shard
-    if (shard === undefined || !isOrderly) return
+    if (shard === undefined) return
     for (const ancestor of shard.ancestors) {
       this.#settleShard(ancestor)
       const open = ancestor.copies[ancestor.completed]
@@ -303,8 +266,12 @@ export class RecordLedger {
     for (const stream of this.streams) this.#leave(stream, before)
   }
 
+  /** Something has left this shard, of any stream that had this name. */
+  hasExpired(name: string, shardId: string): boolean {
+    return this.namesakes(name).some(({ shards }) => shards.get(shardId)?.copies.some(({ hasLeft }) => hasLeft))
+  }
+
   #leave({ shards }: StreamLog, before: number): void {
-    this.hasExpired = true
     for (const { copies } of shards.values()) {
       for (const copy of copies) {
         if (copy.landedAt >= before) continue
@@ -320,9 +287,10 @@ export class RecordLedger {
     if (shard === undefined) return undefined
     this.#settleShard(shard)
     const open = shard.copies[shard.completed]
-    if (open === undefined || place === 'SHARD_END') return open
+    if (place === 'SHARD_END') return open
     const last = shard.byPlace.get(place)
-    return last !== undefined && open.index <= last.index ? open : undefined
+    if (last === undefined) this.#options.violated(`a checkpoint of ${leaseKey} is at ${place}, where nothing was written`)
+    return last !== undefined && open !== undefined && open.index <= last.index ? open : undefined
   }
 
   /** Nothing that is still in a stream waits for a reader. */

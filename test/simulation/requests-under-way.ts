@@ -1,8 +1,9 @@
 import type { PutRecordsEntry } from '@shardwise/core/kinesis-port'
+import type { EntryContents } from './entry-contents.js'
 import type { Put } from './stream-log.js'
 
 export interface RequestsUnderWayOptions {
-  readonly putsIn: (entry: PutRecordsEntry) => readonly Put[]
+  readonly contents: EntryContents
   readonly violated: (what: string) => void
 }
 
@@ -24,7 +25,8 @@ export class RequestsUnderWay {
     const begun = new Map<string, Put>()
     for (const entry of entries) {
       const ofEntry = new Map<string, Put>()
-      for (const put of this.#options.putsIn(entry)) if (put.isOrdered) ofEntry.set(`${by} ${put.stream} ${put.key}`, put)
+      for (const { put } of this.#options.contents.of(entry).members)
+        if (put?.isOrdered === true) ofEntry.set(`${by} ${put.stream} ${put.key}`, put)
       for (const [key, put] of ofEntry) {
         const other = this.#underWay.get(key)
         if (other !== undefined) this.#options.violated(`${by} sends ${put.id} while ${other.id} of the same key is under way`)
