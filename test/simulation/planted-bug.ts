@@ -33,7 +33,9 @@ export function placesOfBug({ name, edits }: PlantedBug): readonly PlacedEdit[] 
         .map(() => file),
     )
     if (places.length !== 1)
-      throw new Error(`'${name}' can be planted in ${places.length} places, not in one: ${edit.find}: ${places.join(', ')}`)
+      throw new Error(
+        `'${name}' can be planted in ${places.length} places, not in one: adapt its edit in test/simulation/planted-*-bugs.ts, which looks for\n${edit.find}\n${places.join('\n')}`,
+      )
     return { ...edit, file: places[0]! }
   })
 }

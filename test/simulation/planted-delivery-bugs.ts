@@ -95,13 +95,13 @@ export const DELIVERY_BUGS: readonly PlantedBug[] = [
     name: 'fights for a subscription without asking whose lease it is',
     edits: [
       { find: 'if (taken) this.#contested = true', replace: '' },
-      { find: "if (!(await this.#ask('revalidate', signal))) return undefined", replace: '' },
+      { find: "if (!(await isLeaseOurs(this.#options, 'revalidate', signal))) return undefined", replace: '' },
     ],
     caughtBy: ['only who has its lease subscribes to a shard'],
   },
   {
     name: 'leaves a timer behind',
-    edits: [{ find: 'next!.cancel()\n    }', replace: '}' }],
+    edits: [{ find: 'next!.cancel()\n  }', replace: '}' }],
     caughtBy: ['what stops leaves nothing behind'],
   },
 ]

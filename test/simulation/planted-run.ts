@@ -6,8 +6,8 @@ import type { Order, Report } from './simulation-worker.js'
 
 const path = (file: string): string => fileURLToPath(new URL(file, import.meta.url))
 
-/** A world takes a second or two, on a busy machine a minute. One that stands still for so long is in a loop without end. */
-const WORLD_TIMEOUT_MS = 600_000
+/** A world takes a second or two, on a machine that does much else minutes. One that stands still for so long is in a loop without end. */
+const WORLD_TIMEOUT_MS = 1_800_000
 
 /** What became of one planted bug. */
 export interface Hunt {
