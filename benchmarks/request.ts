@@ -1,6 +1,9 @@
+import { isDeepStrictEqual } from 'node:util'
+import { DynamoDBClient, UpdateItemCommand, type UpdateItemCommandInput } from '@aws-sdk/client-dynamodb'
 import { KinesisClient } from '@aws-sdk/client-kinesis'
 import type { KinesisPort, PutRecordsInput } from '@shardwise/core/kinesis-port'
-import { connectKinesis } from '@shardwise/core/transport'
+import { connectKinesis, type SenderChoice } from '@shardwise/core/transport'
+import { connectDynamoDB } from '@shardwise/core/transport/dynamodb'
 import { type Benchmark, type Benchmarks, WrongResult } from './rounds.js'
 
 const ACCOUNT = { region: 'us-east-1', credentials: { accessKeyId: 'key', secretAccessKey: 'secret' } }
@@ -10,7 +13,8 @@ const SEQUENCE_NUMBER = '4959033827149025660855969253836157109592157598913658889
 /** A call, the answer to it, and whether it was sent and answered right. */
 interface Course {
   readonly answer: object
-  call(port: KinesisPort): Promise<unknown>
+  /** By a client that is sent through, or not. The client's middleware calls `bySdk`. */
+  connected(requestHandler: never, sender: SenderChoice, bySdk: () => void): () => Promise<unknown>
   isRight(sent: string, output: unknown): boolean
 }
 
@@ -19,6 +23,7 @@ export const request: Benchmarks = {
   'request-put-small': () => benchmark(puts(6, 2048)),
   'request-put-500': () => benchmark(puts(500, 100)),
   'request-get-empty': () => benchmark(emptyGets()),
+  'request-renew': () => benchmark(renewals()),
 }
 
 const MICROSECONDS = { name: 'us/call', of: (ns: number) => ns / 1000 }
@@ -33,7 +38,7 @@ function benchmark(course: Course): Benchmark {
   }
 }
 
-function variant(name: string, sender: 'lean' | 'sdk', course: Course) {
+function variant(name: string, sender: SenderChoice, course: Course) {
   let sent: Uint8Array | undefined
   const body = Buffer.from(JSON.stringify(course.answer))
   const requestHandler = {
@@ -43,27 +48,19 @@ function variant(name: string, sender: 'lean' | 'sdk', course: Course) {
       return { response: { statusCode: 200, headers: { 'content-type': JSON_TYPE, 'x-amzn-requestid': '1' }, body } }
     },
   }
-  // The SDK's type of a handler wants what none of these calls uses.
-  const client = new KinesisClient({ ...ACCOUNT, requestHandler: requestHandler as never })
   let bySdk = 0
-  client.middlewareStack.add(
-    (next) => (args) => {
-      bySdk++
-      return next(args)
-    },
-    { step: 'initialize' },
-  )
-  const { port } = connectKinesis({ client, sender })
+  // The SDK's type of a handler wants what none of these calls uses.
+  const call = course.connected(requestHandler as never, sender, () => bySdk++)
   const run = async (): Promise<number> => {
     let bytes = 0
     for (let i = 0; i < CALLS; i++) {
-      await course.call(port)
+      await call()
       bytes += sent!.length
     }
     return bytes
   }
   const verify = async (): Promise<number> => {
-    const output = await course.call(port)
+    const output = await call()
     if (!course.isRight(Buffer.from(sent!.buffer, sent!.byteOffset, sent!.length).toString(), output))
       throw new WrongResult(`${name} sent or returned something else`)
     const before = bySdk
@@ -73,6 +70,15 @@ function variant(name: string, sender: 'lean' | 'sdk', course: Course) {
     return fingerprint
   }
   return { name, run, verify }
+}
+
+function ofKinesis(call: (port: KinesisPort) => Promise<unknown>): Course['connected'] {
+  return (requestHandler, sender, bySdk) => {
+    const client = new KinesisClient({ ...ACCOUNT, requestHandler })
+    client.middlewareStack.add((next) => (args) => [bySdk(), next(args)][1] as ReturnType<typeof next>, { step: 'initialize' })
+    const { port } = connectKinesis({ client, sender })
+    return () => call(port)
+  }
 }
 
 function puts(records: number, bytes: number): Course {
@@ -85,7 +91,7 @@ function puts(records: number, bytes: number): Course {
   }))
   return {
     answer: { FailedRecordCount: 0, Records: results },
-    call: (port) => port.putRecords(input),
+    connected: ofKinesis((port) => port.putRecords(input)),
     isRight: (sent, output) => {
       const { StreamName, Records } = JSON.parse(sent) as {
         StreamName: string
@@ -108,7 +114,7 @@ function emptyGets(): Course {
   const answer = { Records: [], NextShardIterator: 'B'.repeat(224), MillisBehindLatest: 0 }
   return {
     answer,
-    call: (port) => port.getRecords({ ShardIterator: iterator, Limit: 10_000 }),
+    connected: ofKinesis((port) => port.getRecords({ ShardIterator: iterator, Limit: 10_000 })),
     isRight: (sent, output) => {
       const { ShardIterator, Limit } = JSON.parse(sent) as { readonly ShardIterator: string; readonly Limit: number }
       const { NextShardIterator, Records } = output as Partial<typeof answer>
@@ -116,5 +122,40 @@ function emptyGets(): Course {
         ShardIterator === iterator && Limit === 10_000 && NextShardIterator === answer.NextShardIterator && Records?.length === 0
       )
     },
+  }
+}
+
+/** As a lease is renewed, and the row that comes back. */
+function renewals(): Course {
+  const owner = 'ip-10-0-0-1.eu-central-1.compute.internal-0123456789abcdef'
+  const Key = { leaseKey: { S: 'shardId-000000000000' } }
+  const input: UpdateItemCommandInput = {
+    ...{ TableName: 'benchmark', Key, ReturnValues: 'ALL_NEW', ReturnValuesOnConditionCheckFailure: 'ALL_OLD' },
+    UpdateExpression: 'SET #leaseCounter = :leaseCounter',
+    ConditionExpression: '#leaseCounter = :was AND (#checkpointOwner = :owner OR #leaseOwner = :owner)',
+    ExpressionAttributeNames: {
+      '#leaseCounter': 'leaseCounter',
+      '#checkpointOwner': 'checkpointOwner',
+      '#leaseOwner': 'leaseOwner',
+    },
+    ExpressionAttributeValues: { ':leaseCounter': { N: '8' }, ':was': { N: '7' }, ':owner': { S: owner } },
+  }
+  const row = {
+    ...{ ...Key, entityType: { S: 'LEASE' }, leaseOwner: { S: owner }, swOwner: { S: owner }, leaseCounter: { N: '8' } },
+    ...{ swStream: { S: 'arn:aws:kinesis:us-east-1:123456789012:stream/benchmark' }, ownerSwitchesSinceCheckpoint: { N: '0' } },
+    ...{ checkpoint: { S: SEQUENCE_NUMBER }, checkpointSubSequenceNumber: { N: '0' }, startingHashKey: { S: '0' } },
+    ...{ endingHashKey: { S: '340282366920938463463374607431768211455' }, parentShardId: { SS: ['shardId-000000000001'] } },
+  }
+  return {
+    answer: { Attributes: row },
+    connected: (requestHandler, sender, bySdk) => {
+      const client = new DynamoDBClient({ ...ACCOUNT, requestHandler })
+      client.middlewareStack.add((next) => (args) => [bySdk(), next(args)][1] as ReturnType<typeof next>, { step: 'initialize' })
+      const { send } = connectDynamoDB({ client, sender })
+      return () => send(new UpdateItemCommand(input))
+    },
+    isRight: (sent, output) =>
+      isDeepStrictEqual(JSON.parse(sent), input) &&
+      isDeepStrictEqual((output as { readonly Attributes: object }).Attributes, row),
   }
 }

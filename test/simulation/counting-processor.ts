@@ -44,10 +44,12 @@ export class CountingProcessor implements ShardRecordProcessor<unknown> {
     const call = this.#handling.begin(records, { shardId, generation, signal })
     try {
       if (!(await call.work())) throw new Error('processRecords fails, by the weather')
-      call.complete()
+      // Not each time, as applications do: what is behind the last checkpoint comes again. And also when stop's time is over, if it still can.
+      const checkpoints = records.length % this.#settings.checkpointsEvery === 0
+      if (checkpoints) call.vouch()
+      else call.complete()
       call.tenure.callsInHand++
-      // Not each time, as applications do: what is behind the last checkpoint comes again.
-      if (records.length % this.#settings.checkpointsEvery === 0) await checkpointer.checkpoint().catch(unlessLost(signal))
+      if (checkpoints) await checkpointer.checkpoint().catch(unlessLost(signal))
       call.tenure.callsInHand--
     } finally {
       this.#ended()

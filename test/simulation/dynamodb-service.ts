@@ -21,6 +21,8 @@ interface Input extends Placeholders {
 export interface LandedWrite {
   /** The process that sent it. */
   readonly by: string
+  /** Virtual time at which it did. */
+  readonly sentAt: number
   readonly operation: 'PutItem' | 'UpdateItem' | 'DeleteItem'
   readonly table: string
   readonly key: string
@@ -89,7 +91,8 @@ export class DynamoDBService {
     return this.#tables.get(table)?.rows.get(key)?.item
   }
 
-  perform(by: string, operation: string, input: Input): object {
+  perform(by: string, operation: string, input: Input, sentAt: number = this.#time.now): object {
+    const sent = { by, sentAt }
     if (operation === 'CreateTable') return this.#create(input)
     const table = this.#tables.get(input.TableName)
     if (table === undefined) throw failure('ResourceNotFoundException', `Table: ${input.TableName} not found`)
@@ -109,14 +112,14 @@ export class DynamoDBService {
           throw failure('ValidationException', `The table does not have the specified index: ${input.IndexName}`)
         return { Items: this.#read(table, input, INDEX_BEHIND_MS, input.KeyConditionExpression) }
       case 'PutItem':
-        return this.#write(by, 'PutItem', table, input, keyOf(table, input.Item), input.Item)
+        return this.#write(sent, 'PutItem', table, input, keyOf(table, input.Item), input.Item)
       case 'DeleteItem':
-        return this.#write(by, 'DeleteItem', table, input, keyOf(table, input.Key), undefined)
+        return this.#write(sent, 'DeleteItem', table, input, keyOf(table, input.Key), undefined)
       case 'UpdateItem': {
         const key = keyOf(table, input.Key)
         const before = table.rows.get(key)?.item
         const after = parseUpdate(input.UpdateExpression!)(input, before ?? input.Key!)
-        return this.#write(by, 'UpdateItem', table, input, key, after)
+        return this.#write(sent, 'UpdateItem', table, input, key, after)
       }
       default:
         throw new Error(`No ${operation} is known here`)
@@ -162,7 +165,7 @@ export class DynamoDBService {
   }
 
   #write(
-    by: string,
+    sent: Pick<LandedWrite, 'by' | 'sentAt'>,
     operation: LandedWrite['operation'],
     table: Table,
     input: Input,
@@ -183,7 +186,7 @@ export class DynamoDBService {
       ]
       row.item = after
     }
-    this.#landed({ by, operation, table: input.TableName, key, expression: input.UpdateExpression, before, after })
+    this.#landed({ ...sent, operation, table: input.TableName, key, expression: input.UpdateExpression, before, after })
     return operation === 'UpdateItem' ? { Attributes: after } : {}
   }
 }

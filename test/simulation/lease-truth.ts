@@ -12,8 +12,12 @@ export interface TrueTenure {
   readonly createdAt: number | undefined
   /** What it has found prepared: the place of a checkpoint. */
   readonly prepared: string | undefined
+  /** The place of the checkpoint that it has found, or a sentinel. */
+  readonly resumesAfter: string | undefined
   /** Virtual time of its last write that has taken effect. */
   confirmedAt: number
+  /** And at which its owner had sent that: it may have heard of no later one. */
+  renewedAt: number
   /**
    * How it ended: by the owner's own last write, in time or only after it could have been taken, by another's take, with its stream, or by Java: a
    * worker of KCL 2.x takes from the living (DynamoDBLeaseTaker.java), a leader of 3.x names the owner, and not the counter, in what it assigns
@@ -152,7 +156,9 @@ export class LeaseTruth {
       const stoodMs = now() - former.confirmedAt
       if (stoodMs * fastest < failoverTimeMs)
         violated(`${worker} took ${key} from ${owner}, which had written ${Math.round(stoodMs)} ms before`)
-      else if (isWell(former)) violated(`${worker} took ${key} from ${owner}, which is alive and well`)
+      // Whose last packet was that late had lost its trust before it landed, and may have left the lease for good.
+      else if (former.confirmedAt - former.renewedAt < failoverTimeMs && isWell(former))
+        violated(`${worker} took ${key} from ${owner}, which is alive and well`)
     }
     if (former?.end === 'none') former.end = 'taken'
     const generation = numberOf(after.leaseCounter)
@@ -166,7 +172,9 @@ export class LeaseTruth {
       takenAt: now(),
       createdAt,
       prepared,
+      resumesAfter: after.checkpoint?.S && `${after.checkpoint.S}/${after.checkpointSubSequenceNumber?.N ?? 0}`,
       confirmedAt: now(),
+      renewedAt: now(),
       end: 'none',
     }
     this.#tenures.set(`${worker} ${key} ${generation}`, tenure)
@@ -205,7 +213,9 @@ export class LeaseTruth {
       takenAt: now(),
       createdAt: undefined,
       prepared: undefined,
+      resumesAfter: undefined,
       confirmedAt: now(),
+      renewedAt: now(),
     } as const
     this.#current.set(leaseKey, { ...fresh, end: 'none' })
   }
@@ -226,8 +236,9 @@ export class LeaseTruth {
     if (tenure === undefined || tenure.worker !== owner || tenure.end !== 'none') return
     if (numberOf(after.leaseCounter) !== numberOf(before.leaseCounter) + 1)
       violated(`${owner} moved the counter of ${key} from ${before.leaseCounter?.N} to ${after.leaseCounter?.N}`)
-    const unrenewedMs = now() - tenure.confirmedAt
+    const unrenewedMs = now() - tenure.renewedAt
     tenure.confirmedAt = now()
+    tenure.renewedAt = write.sentAt
     if (actualOwner(after) === owner) return
     // A worker that stops waits no longer for the table, and then frees the row without what it has completed.
     tenure.end = unrenewedMs < this.#options.failoverTimeMs ? 'given-up' : 'given-up-late'

@@ -23,6 +23,8 @@ export class FencedError extends Error {
 export class RecordSink {
   readonly #rows = new Map<string, SinkRow>()
   readonly #stored = new Set<Copy>()
+  /** By what they bring: one whose packets arrive twice is one (as with the ClientRequestToken of DynamoDB). */
+  readonly #made = new WeakSet<readonly Copy[]>()
   readonly #violated: (what: string) => void
 
   constructor(violated: (what: string) => void) {
@@ -43,6 +45,8 @@ export class RecordSink {
   commit(shard: string, fence: number, copies: readonly Copy[]): void {
     const row = this.#rows.get(shard)
     if (row?.fence !== fence) throw new FencedError(`${shard} belongs to generation ${row?.fence}, not to ${fence}`)
+    if (this.#made.has(copies)) return
+    this.#made.add(copies)
     const last = copies.at(-1)!
     const from = row.last === undefined ? 0 : row.last.index + 1
     if (row.last !== undefined && row.last.shard !== last.shard) this.#violated(`${shard} has records of two streams in the sink`)

@@ -41,7 +41,7 @@ export function connect(
   const port = kinesis ?? toKinesis!.port
   const fanOut = settings.retrieval.is === 'polling' ? undefined : ((kinesis as FanOutPort | undefined) ?? toKinesis!.fanOut)
   if (leaseStore !== undefined) return { port, fanOut, store: leaseStore, kclTables: undefined, close: () => toKinesis?.close() }
-  const toDynamoDB = connectDynamoDB({ client: dynamodb, region, endpoint: dynamodbEndpoint, credentials, clock })
+  const toDynamoDB = connectDynamoDB({ client: dynamodb, region, endpoint: dynamodbEndpoint, credentials, sender, clock })
   const watched = new ThrottlingWatch({ dynamodb: toDynamoDB, clock, emit })
   const store = new DynamoDBLeaseStore({ dynamodb: watched, tableName, table, streamName, streamArn, clock })
   const kclTables = kcl === 'off' ? undefined : new KclTables({ dynamodb: watched, leaseTable: tableName, applicationName })

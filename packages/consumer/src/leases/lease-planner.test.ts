@@ -54,6 +54,25 @@ describe('taking', () => {
       { expired: ['1'] },
       ['1'],
     ],
+    [
+      'its share beside KCL 2.x, which has taken a lease in the middle of a handoff: who had it is no member by that',
+      'a',
+      [aLease('1', { leaseOwner: 'java', checkpointOwner: 'c', shardwiseOwner: 'c', nextOwner: 'a' }), ...['2', '3'].map(free)],
+      {},
+      ['2', '3'],
+    ],
+    [
+      'beside one of ours that has lost a lease so, whose new owner has died: it is no silent one',
+      'a',
+      [
+        aLease('1', { leaseOwner: 'java', checkpointOwner: 'b', shardwiseOwner: 'b', nextOwner: 'a' }),
+        ...ownedBy('b', '2'),
+        ...ownedBy('a', '3'),
+        free('4'),
+      ],
+      { expired: ['1'] },
+      ['1'],
+    ],
     ['no child before its parent has ended', 'a', [...ownedBy('b', '1'), aLease('2', { parentShardIds: ['1'] })], {}, []],
     [
       'a child of an ended parent',

@@ -35,6 +35,12 @@ test.each<[string, Lease[], Circumstances, string | undefined]>([
   ['not a KCL worker', [aLease('1', { leaseOwner: 'java' }), ...ownedBy('a', '2', '3')], {}, 'a'],
   ['not a KCL worker on a lease that was ours before', [aLease('1', { leaseOwner: 'java', shardwiseOwner: 'a' })], {}, undefined],
   [
+    'not who has lost its lease to KCL 2.x in the middle of a handoff',
+    [aLease('1', { leaseOwner: 'java', checkpointOwner: 'a', shardwiseOwner: 'a', nextOwner: 'b' })],
+    {},
+    undefined,
+  ],
+  [
     'not who was named and has not taken it',
     [aLease('1', { leaseOwner: 'a', shardwiseOwner: 'a', nextOwner: 'a' })],
     {},

@@ -59,16 +59,17 @@ export function shardIdOf({ leaseKey, streamId }: Pick<NewLease, 'leaseKey' | 's
   return streamId === undefined ? leaseKey : leaseKey.slice(streamId.length + 1)
 }
 
-/** Who may read the shard and write its checkpoint. */
-export function actualOwner(lease: Lease): string | undefined {
-  return lease.checkpointOwner ?? lease.leaseOwner
+/**
+ * Who may read the shard and write its checkpoint. KCL 2.x takes by the counter alone and leaves `checkpointOwner` where it is: of one of ours
+ * that attribute counts only while the next owner is the one whom somebody asked for (docs/lease-protocol.md, "Its take in the middle of a handoff").
+ */
+export function actualOwner({ checkpointOwner, leaseOwner, nextOwner, shardwiseOwner }: Lease): string | undefined {
+  const wasOurs = checkpointOwner !== undefined && checkpointOwner === shardwiseOwner
+  if (wasOurs && nextOwner !== undefined && nextOwner !== leaseOwner) return leaseOwner
+  return checkpointOwner ?? leaseOwner
 }
 
-/**
- * Whether the row says that `workerId`, a Shardwise worker, has this lease. KCL 2.x takes by the counter alone and leaves `checkpointOwner`
- * where it is: that attribute counts only while the next owner is the one whom somebody asked for (docs/lease-protocol.md, "Its take in
- * the middle of a handoff").
- */
+/** Whether the row says that `workerId`, a Shardwise worker, has this lease, by the same rule. */
 export function isHeldBy(lease: Lease, workerId: string): boolean {
   const { checkpointOwner, nextOwner, leaseOwner } = lease
   if (checkpointOwner === undefined) return leaseOwner === workerId

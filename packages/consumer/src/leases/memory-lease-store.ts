@@ -1,6 +1,6 @@
 import type { HashKeyRange } from '@shardwise/core/hash-key'
 import { formatPosition, type Position } from '../checkpoints/position.js'
-import { actualOwner, hasEnded, type Lease, type NewLease, shardIdOf } from './lease.js'
+import { hasEnded, type Lease, type NewLease, shardIdOf } from './lease.js'
 import type { LeaseDeletion, LeaseHandOver, LeaseListing, LeaseRenewal, LeaseStore, LeaseWrite } from './lease-store.js'
 import {
   endChange,
@@ -111,7 +111,7 @@ function holds(where: LeaseCondition, row: Lease): boolean {
     (!('leaseOwner' in where) || row.leaseOwner === where.leaseOwner) &&
     (!('checkpointOwner' in where) || row.checkpointOwner === where.checkpointOwner) &&
     (!('shardwiseOwner' in where) || row.shardwiseOwner === where.shardwiseOwner) &&
-    (where.actualOwner === undefined || actualOwner(row) === where.actualOwner) &&
+    (where.actualOwner === undefined || (row.checkpointOwner ?? row.leaseOwner) === where.actualOwner) &&
     (where.ended === undefined || hasEnded(row) === where.ended) &&
     (where.checkpoint === undefined || sameCheckpoint(where.checkpoint, row.checkpoint)) &&
     (!('range' in where) || row.range === undefined)

@@ -9,7 +9,7 @@ export type SenderChoice = 'lean' | 'sdk'
 /** Sends data calls the one way or the other. */
 export class DataSender {
   readonly #choice: SenderChoice
-  readonly #lean = new Map<KinesisClient, LeanSender>()
+  readonly #lean = new Map<KinesisClient, LeanSender<KinesisClient>>()
 
   constructor(choice: SenderChoice) {
     this.#choice = choice
@@ -17,7 +17,7 @@ export class DataSender {
 
   /** `encoding`: that which the client speaks. */
   send<Input extends object, Output extends object>(
-    operation: DataOperation<Input, Output>,
+    operation: DataOperation<KinesisClient, Input, Output>,
     input: Input,
     client: KinesisClient,
     encoding: WireEncoding,

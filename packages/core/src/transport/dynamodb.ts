@@ -5,15 +5,20 @@ import {
   type DynamoDBClientResolvedConfig,
   type ServiceInputTypes,
   type ServiceOutputTypes,
+  UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb'
 import { type Clock, systemClock } from '../clock.js'
 import type { CallOptions } from '../kinesis-port.js'
-import { integerOption } from '../options.js'
+import { choiceOption, integerOption } from '../options.js'
 import { abortError, boundedCall } from './bounded-call.js'
 import { type ControlRetryOptions, controlRetry, withControlRetry } from './control-retry.js'
+import type { SenderChoice } from './data-sender.js'
 import { checkedEndpoint, explained, refuseEndpointBesideClient } from './endpoint.js'
 import { type HttpOptions, httpHandler, quietLogger } from './http-handler.js'
+import { LeanSender } from './lean-sender.js'
 import { sendOnce } from './one-attempt.js'
+import { updateItem } from './update-item.js'
+import { updateItemFormat } from './update-item-json.js'
 import { USER_AGENT } from './user-agent.js'
 
 /** Where and how to reach DynamoDB. What is left out, the SDK finds as it always does. */
@@ -24,6 +29,12 @@ export interface DynamoDBConnectionOptions extends HttpOptions, ControlRetryOpti
   /** A URL. Default: AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, the profile, else that of the region. */
   readonly endpoint?: string | undefined
   readonly credentials?: DynamoDBClientConfig['credentials'] | undefined
+  /**
+   * How UpdateItem is sent. `lean`: with the credentials, signature, endpoint and connections of the client, but without the SDK's own making
+   * of requests and reading of answers. Middleware of a client does not see such a call. `sdk`: through the client like all others.
+   * Default: `sdk` with a `client` of your own, else `lean`.
+   */
+  readonly sender?: SenderChoice | undefined
   /** Milliseconds until an answer must be complete, for each attempt. Default 30,000, 1 to 600,000. */
   readonly requestTimeoutMs?: number | undefined
   readonly clock?: Clock | undefined
@@ -59,7 +70,19 @@ export function connectDynamoDB(options: DynamoDBConnectionOptions = {}): Dynamo
   const retry = controlRetry(options)
   if (options.client !== undefined) refuseEndpointBesideClient(options.endpoint)
   const client = options.client ?? ownClient(options)
+  const sender = choiceOption('sender', options.sender, ['lean', 'sdk'], options.client === undefined ? 'lean' : 'sdk')
+  const lean = sender === 'lean' ? new LeanSender(client, updateItemFormat) : undefined
   const clock = options.clock ?? systemClock
+  const once = <Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+    command: DynamoDBCommand<Input, Output>,
+    abortSignal: AbortSignal,
+  ): Promise<Output> => {
+    // What somebody has added to a command is for the SDK to run.
+    if (lean !== undefined && command instanceof UpdateItemCommand && command.middlewareStack.identify().length === 0)
+      return lean.send(updateItem, command.input, abortSignal) as Promise<Output>
+    sendOnce(command)
+    return client.send(command, { abortSignal })
+  }
   const send = async <Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
     command: DynamoDBCommand<Input, Output>,
     call: DynamoDBCallOptions = {},
@@ -67,8 +90,7 @@ export function connectDynamoDB(options: DynamoDBConnectionOptions = {}): Dynamo
     const name = command.constructor.name.replace(/Command$/, '')
     const { signal } = call
     const bounds = { name, clock, timeoutMs: call.timeoutMs ?? timeoutMs, signal }
-    sendOnce(command)
-    const attempt = (): Promise<Output> => boundedCall((abortSignal) => client.send(command, { abortSignal }), bounds)
+    const attempt = (): Promise<Output> => boundedCall((abortSignal) => once(command, abortSignal), bounds)
     try {
       return await (call.retry === true ? withControlRetry(retry, signal, attempt) : attempt())
     } catch (error) {

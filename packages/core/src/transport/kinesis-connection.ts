@@ -12,12 +12,12 @@ import type { KinesisPort } from '../kinesis-port.js'
 import { integerOption } from '../options.js'
 import { checkConnection } from './checked-connection.js'
 import { type ControlRetryOptions, controlRetry } from './control-retry.js'
-import { getRecords, putRecords } from './data-operation.js'
 import { DataSender, type SenderChoice } from './data-sender.js'
 import { fanOutPort } from './fan-out.js'
 import { connectTimeout, type HttpOptions, httpHandler, quietLogger } from './http-handler.js'
 import { Http2Sessions } from './http2-sessions.js'
 import { KinesisCalls } from './kinesis-calls.js'
+import { getRecords, putRecords } from './kinesis-operations.js'
 import { sendOnce } from './one-attempt.js'
 import { type ReadChoice, ReadNegotiation, type WireEncoding } from './read-negotiation.js'
 import { tlsSettings } from './tls-settings.js'
@@ -44,7 +44,7 @@ export interface AwsConnection {
    */
   readonly wire?: { readonly reads?: ReadChoice | undefined; readonly writes?: WireEncoding | undefined } | undefined
   /**
-   * How PutRecords and GetRecords are sent. `lean`: with the credentials, signature, endpoint and connections of the client, but without the
+   * How PutRecords and GetRecords are sent, and by a consumer UpdateItem of its lease table. `lean`: with the credentials, signature, endpoint and connections of the client, but without the
    * SDK's own making of requests and reading of answers, which takes several times the processor time of the rest of a small call.
    * Middleware of a client does not see such a call. `sdk`: through the client like all others. Default: `sdk` with a `client` of your own,
    * else `lean`.

@@ -1,13 +1,10 @@
-import type { KinesisClient } from '@aws-sdk/client-kinesis'
 import { type AnswerBody, answerBody, bodyAgain, type SdkAnswer } from './answer-body.js'
 import { observeRequest, sendOver } from './command-transport.js'
 import type { DataOperation } from './data-operation.js'
 import { RequestTemplate, type SdkRequest } from './request-template.js'
 import { decodedAnswer, MalformedAnswerError, type WireFormat } from './wire-format.js'
 
-/** A member of an input by which the SDK may choose another endpoint: ARNs name accounts. */
-const PLACES = ['StreamARN', 'StreamId', 'ConsumerARN', 'ResourceARN'] as const
-/** Streams of one connection whose templates are kept. */
+/** Streams or tables of one connection whose templates are kept. */
 const MOST_TEMPLATES = 1000
 
 /** What the SDK needs of a client's settings, and we too. */
@@ -24,23 +21,23 @@ interface HandlerConfig {
  * without being sent again. So errors are the SDK's own, and it notices a wrong clock. And after any failure the next call goes the SDK's way,
  * and is learned from.
  */
-export class LeanSender {
-  readonly #client: KinesisClient
+export class LeanSender<Client extends { readonly config: object }> {
+  readonly #client: Client
   readonly #format: WireFormat
   readonly #templates = new Map<string, RequestTemplate>()
 
   /** `format`: that which the client speaks. */
-  constructor(client: KinesisClient, format: WireFormat) {
+  constructor(client: Client, format: WireFormat) {
     this.#client = client
     this.#format = format
   }
 
   async send<Input extends object, Output extends object>(
-    operation: DataOperation<Input, Output>,
+    operation: DataOperation<Client, Input, Output>,
     input: Input,
     abortSignal: AbortSignal,
   ): Promise<Output> {
-    const place = placeOf(operation.name, input)
+    const place = placeOf(operation, input)
     const template = this.#templates.get(place)
     const body = template === undefined ? undefined : this.#format.encode(operation.name, input)
     const signed = body === undefined ? undefined : await template!.signed(body)
@@ -73,7 +70,7 @@ export class LeanSender {
   }
 
   async #learn<Input extends object, Output extends object>(
-    operation: DataOperation<Input, Output>,
+    operation: DataOperation<Client, Input, Output>,
     input: Input,
     place: string,
     abortSignal: AbortSignal,
@@ -92,7 +89,7 @@ export class LeanSender {
 
   /** The SDK makes of an answer what it always makes, mostly an error. Nothing is sent. */
   async #readBySdk<Input extends object, Output extends object>(
-    operation: DataOperation<Input, Output>,
+    operation: DataOperation<Client, Input, Output>,
     input: Input,
     { response, body }: { readonly response: SdkAnswer; readonly body: AnswerBody | undefined },
     abortSignal: AbortSignal,
@@ -119,9 +116,12 @@ export class LeanSender {
   }
 }
 
-function placeOf(operation: string, input: object): string {
+function placeOf(
+  { name: operation, places }: { readonly name: string; readonly places: readonly string[] },
+  input: object,
+): string {
   let place = operation
-  for (const name of PLACES) {
+  for (const name of places) {
     const value: unknown = Reflect.get(input, name)
     if (value !== undefined) place += ` ${name}=${String(value)}`
   }
