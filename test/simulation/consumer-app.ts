@@ -83,7 +83,6 @@ export class ConsumerApp implements FleetMember {
 
   stop(timeoutMs: number | undefined): void {
     this.#isStopping = true
-    if (timeoutMs !== undefined) for (const tenure of this.#handling.tenures) tenure.wasCutOff = true
     void this.consumer.stop({ timeoutMs })
   }
 
@@ -233,11 +232,6 @@ export class ConsumerApp implements FleetMember {
         break
       case 'shard-failed':
         violated(`${this.process.name}: shard ${about} failed: ${event.error}`)
-        break
-      case 'lease-handoff-forced':
-      case 'handler-abandoned':
-      case 'lease-reader-stalled':
-        for (const tenure of meant()) tenure.wasCutOff = true
         break
       case 'lease-in-doubt':
       case 'lease-confirmed':

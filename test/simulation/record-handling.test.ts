@@ -34,13 +34,13 @@ beforeEach(() => {
   })
 })
 
-/** Three records, as they lie in the shard. */
+/** Three records, each with its key, as they lie in the shard. */
 function write(): void {
   for (let i = 0; i < 3; i++) {
-    const given = { partitionKey: 'k', explicitHashKey: undefined, text: `p-${i} x`, hasHeaders: true, hasRecordId: true }
-    ledger.put({ id: `p-${i}`, producer: 'p', stream: 'flights', given, key: 'k', rank: i, isOrdered: true, at: 0 })
+    const given = { partitionKey: `k-${i}`, explicitHashKey: undefined, text: `p-${i} x`, hasHeaders: true, hasRecordId: true }
+    ledger.put({ id: `p-${i}`, producer: 'p', stream: 'flights', given, key: `k-${i}`, rank: i, isOrdered: true, at: 0 })
     const written = { Records: [{ SequenceNumber: `${FIRST + i}`, ShardId: SHARD }] }
-    const input = { StreamName: 'flights', Records: [{ PartitionKey: 'k', Data: Buffer.from(given.text) }] }
+    const input = { StreamName: 'flights', Records: [{ PartitionKey: `k-${i}`, Data: Buffer.from(given.text) }] }
     ledger.written('flights', input, written, undefined)
   }
 }
@@ -85,7 +85,7 @@ function handlingOf(name: string, more: object = {}): RecordHandling {
 
 function record(i: number, more: object = {}): ConsumedRecord<unknown> {
   const place = { sequenceNumber: `${FIRST + i}`, subSequenceNumber: 0, stream: 'flights', shardId: SHARD }
-  const content = { data: Buffer.from(`p-${i} x`), partitionKey: 'k', headers: { put: `p-${i}` }, recordId: `id-${i}` }
+  const content = { data: Buffer.from(`p-${i} x`), partitionKey: `k-${i}`, headers: { put: `p-${i}` }, recordId: `id-${i}` }
   return { ...place, ...content, ...more } as unknown as ConsumedRecord<unknown>
 }
 
@@ -139,20 +139,21 @@ describe('what a handler is given', () => {
     expect(violations).toEqual([expect.stringContaining('which the checkpoint that its lease was taken with covers')])
   })
 
-  test.each<[string, string, Partial<Tenure>, number]>([
-    ['nothing comes again', 'shard', {}, 1],
-    ['nor when it did not wait for a call in hand', 'shard', { wasCutOff: true }, 1],
-    ['but with calls side by side what is behind a gap does', 'key', { wasCutOff: true }, 0],
-    ['with calls side by side, in time: nothing', 'key', {}, 1],
-    ['and when nobody knew any more whose the lease was', 'shard', { isInDoubt: true }, 0],
-  ])('after a lease was given up %s', (_, order, how, seen) => {
+  test.each<[string, string, number[], Partial<Tenure>, number]>([
+    ['nothing comes again', 'shard', [], {}, 1],
+    ['nor with calls side by side', 'key', [], {}, 1],
+    ['nor what is before one that was not completed', 'key', [2], {}, 1],
+    ['but what is behind one that was not completed does', 'key', [0], {}, 0],
+    ['and when nobody knew any more whose the lease was', 'shard', [], { isInDoubt: true }, 0],
+  ])('after a lease was given up %s', (_, order, open, how, seen) => {
     write()
     taken('c0', 1)
-    Object.assign(complete(handlingOf('c0', { order }), 1, 0, 1), how)
-    checkpointed('c0', 2, 0)
-    givenUp('c0', 3)
-    taken('c1', 4)
-    complete(handlingOf('c1', { order }), 4, 1)
+    const handling = handlingOf('c0', { order })
+    for (const i of open) handling.begin([record(i)], { shardId: SHARD, generation: 1, signal })
+    Object.assign(complete(handling, 1, 1), how)
+    givenUp('c0', 2)
+    taken('c1', 3)
+    complete(handlingOf('c1', { order }), 3, 1)
     expect(violations).toHaveLength(seen)
   })
 })

@@ -19,8 +19,8 @@ export interface Tenure {
   activeAt: number
   /** Its last call failed, and the next waits. */
   isBackingOff: boolean
-  /** It did not wait for calls in hand: of calls side by side what was completed behind a gap comes again. */
-  wasCutOff: boolean
+  /** Begun and not completed. */
+  readonly open: Set<Copy>
   /** Nobody in its process knows whether the lease is its own: who ends then frees the row without what it has completed. */
   isInDoubt: boolean
   /** The lease was read to its end, given up or lost. */
@@ -153,7 +153,7 @@ export class RecordHandling {
     let tenure = this.#tenures.get(key)
     if (tenure === undefined) {
       const fresh = { worker: this.worker, shard, generation, callsInHand: 0, activeAt: this.#options.process.now }
-      tenure = { ...fresh, isBackingOff: false, wasCutOff: false, isInDoubt: false, isOver: false }
+      tenure = { ...fresh, isBackingOff: false, open: new Set<Copy>(), isInDoubt: false, isOver: false }
       this.#tenures.set(key, tenure)
     }
     return tenure
@@ -181,7 +181,8 @@ export class RecordHandling {
     // What is behind the last checkpoint that a handler has made comes again.
     if (settings.checkpoint !== 'auto' || by.isInDoubt) return
     const before = truth.tenure(by.worker, by.shard.leaseKey, by.generation)
-    if (before?.end !== 'given-up' || (by.wasCutOff && settings.order === 'key')) return
+    // Of calls side by side those may be completed that are behind one that has failed, or was cut off.
+    if (before?.end !== 'given-up' || [...by.open].some(({ index }) => index < copy.index)) return
     violated(
       `${process.name} was given ${copy.put.id} again, which ${by.worker} had completed before it gave ${by.shard.leaseKey} up`,
     )
@@ -223,6 +224,7 @@ export class HandlerCall {
   constructor(options: RecordHandlingOptions, tenure: Tenure, copies: readonly Copy[], signal: AbortSignal) {
     this.#options = options
     tenure.callsInHand++
+    for (const copy of copies) tenure.open.add(copy)
     tenure.activeAt = options.process.now
     tenure.isBackingOff = false
     this.tenure = tenure
@@ -256,7 +258,10 @@ export class HandlerCall {
     const { process, ledger, trace } = this.#options
     this.end()
     trace(`${process.name} completes ${idsOf(this.copies)} of ${this.tenure.shard.leaseKey}`)
-    for (const copy of this.copies) ledger.completed(copy, this.tenure)
+    for (const copy of this.copies) {
+      ledger.completed(copy, this.tenure)
+      this.tenure.open.delete(copy)
+    }
   }
 
   /** Without having done anything. */
