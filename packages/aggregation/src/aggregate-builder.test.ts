@@ -34,33 +34,6 @@ const anyRecord: fc.Arbitrary<UserRecordInput> = fc.record(
   { requiredKeys: ['partitionKey', 'data'] },
 )
 
-describe('tryAddAgain', () => {
-  const fewKeys = fc
-    .tuple(anyRecord, fc.constantFrom('a', 'é', 'key-1'))
-    .map(([record, partitionKey]) => ({ ...record, partitionKey }))
-
-  it('adds what tryAdd would, and says no when tryAdd would', () => {
-    fc.assert(
-      fc.property(fc.array(fewKeys, { minLength: 1, maxLength: 60 }), fc.integer({ min: 64, max: 9000 }), (records, maxBytes) => {
-        const builders = [new AggregateBuilder({ maxBytes }), new AggregateBuilder({ maxBytes })] as const
-        const indexes = new Map<string, number>()
-        const ends: number[] = []
-        for (const [i, { partitionKey, data, explicitHashKey, tags }] of records.entries()) {
-          // Of any record but the odd ones just key and data.
-          const record = i % 3 === 0 ? { partitionKey, data, explicitHashKey, tags } : { partitionKey, data }
-          const isIn = add(builders[0], record)
-          const index = i % 3 === 0 ? undefined : indexes.get(partitionKey)
-          expect(index === undefined ? add(builders[1], record) : builders[1].tryAddAgain(index, data)).toBe(isIn)
-          if (isIn) indexes.set(partitionKey, builders[1].keyIndex)
-          ends.push(builders[1].byteLength - builders[0].byteLength)
-        }
-        expect(ends.every((difference) => difference === 0)).toBe(true)
-        if (builders[0].count > 0) expect(builders[1].seal().bytes).toEqual(builders[0].seal().bytes)
-      }),
-    )
-  })
-})
-
 describe('what comes back', () => {
   const hard = [
     '10',

@@ -54,7 +54,6 @@ export class AggregateBuilder {
   #buffer: Uint8Array | undefined
   #recordsEnd = MAGIC_BYTES
   #count = 0
-  #keyIndex = 0
   /** Body size of the record measured last. */
   #measuredBytes = 0
 
@@ -117,7 +116,6 @@ export class AggregateBuilder {
     if (size > this.#maxBytes) return false
     const buffer = this.#buffer !== undefined && this.#buffer.length >= size ? this.#buffer : this.#room(size)
     this.#partitionKeys.addLocated()
-    this.#keyIndex = this.#partitionKeys.index
 
     let at = this.#recordsEnd
     buffer[at++] = RECORD
@@ -135,31 +133,6 @@ export class AggregateBuilder {
     at += data.length
     if (tags !== undefined) at = writeTags(buffer, at, tags)
     this.#recordsEnd = at
-    this.#count++
-    return true
-  }
-
-  /** Index in this aggregate of the partition key that was added last. */
-  get keyIndex(): number {
-    return this.#keyIndex
-  }
-
-  /** The same as `tryAdd` for a partition key that was added before, by its index in this aggregate, without looking it up. */
-  tryAddAgain(keyIndex: number, data: Uint8Array): boolean {
-    const body = 1 + varintBytes(keyIndex) + lengthDelimitedBytes(data.length)
-    const size = this.#encodedBytes() + lengthDelimitedBytes(body)
-    if (size > this.#maxBytes) return false
-    const buffer = this.#buffer !== undefined && this.#buffer.length >= size ? this.#buffer : this.#room(size)
-    let at = this.#recordsEnd
-    buffer[at++] = RECORD
-    at = writeVarint(buffer, at, body)
-    buffer[at++] = RECORD_PARTITION_KEY_INDEX
-    at = writeVarint(buffer, at, keyIndex)
-    buffer[at++] = RECORD_DATA
-    at = writeVarint(buffer, at, data.length)
-    buffer.set(data, at)
-    this.#recordsEnd = at + data.length
-    this.#keyIndex = keyIndex
     this.#count++
     return true
   }

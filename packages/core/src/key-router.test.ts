@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { hashKeyOf } from './hash-key.js'
-import { KeyRouter, NOTES } from './key-router.js'
+import { KeyRouter } from './key-router.js'
 import { ShardMap } from './shard-map.js'
 
 const SHARDS = 1000
@@ -114,25 +114,4 @@ it('is right through all its trials and pauses, with keys that come again and ke
     const shard = map.open[router.indexOf(key)]!
     if (i % 7 === 0 && shard.shardId !== expected(key)) throw new Error(`${key} (${i}) is said to be of ${shard.shardId}`)
   }
-})
-
-it.each(searches)('keeps what was noted of a key as long as it remembers the key, and of no other one, by %s', (by) => {
-  const router = warm(by)
-  const noted = new Map<string, number>()
-  let [kept, forgotten] = [0, 0]
-  for (let i = 0; i < 100_000; i++) {
-    // So many that some want each other's slots, and so few that most are found.
-    const key = i % 5 === 0 ? `rare-${(i * 7919) % 9000}` : `key-${i % 500}`
-    router.indexOf(key)
-    if (router.slot < 0) continue
-    const at = router.slot * NOTES + (NOTES - 1)
-    if (router.notes[at] === 0) {
-      forgotten++
-      noted.set(key, i + 1)
-      router.notes[at] = i + 1
-    } else if (router.notes[at] === noted.get(key)) kept++
-    else throw new Error(`${key} has the note of another key`)
-  }
-  expect(kept).toBeGreaterThan(50_000)
-  expect(forgotten).toBeGreaterThan(1000)
 })

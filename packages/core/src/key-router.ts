@@ -4,8 +4,6 @@ import type { ShardMap } from './shard-map.js'
 /** Characters of the longest key that is remembered: a UUID, and more. */
 const MOST_CHARACTERS = 64
 const SLOT_BITS = 13
-/** Numbers that may be noted of a key. */
-export const NOTES = 3
 /** Characters of a key that are looked at first. */
 const SAMPLES = 6
 /** So many look-ups tell whether remembering pays: it does where half are found. Where they are not, none is tried for 32 times as many. */
@@ -25,10 +23,6 @@ type Search = (typeof TRIALS)[number] | 'pausing'
  * four thousand do two fifths; of many more too few are found. Keys that never come again cost 3 % more (key-to-shard).
  */
 export class KeyRouter {
-  /** Of the key that was asked for last: where it is remembered, -1 if nowhere. */
-  slot = -1
-  /** What whoever asks notes of the key in a slot, NOTES numbers each. They are 0 again when the slot is another key's. */
-  notes: Float64Array = new Float64Array(0)
   readonly #map: ShardMap
   readonly #words: Uint32Array = new Uint32Array(4)
   /** Made when the first trial is due: of thousands of streams most have few records. The empty key is no key. */
@@ -49,25 +43,17 @@ export class KeyRouter {
   indexOf(partitionKey: string): number {
     if (--this.#left === 0) this.#judge()
     const { length } = partitionKey
-    if (this.#search === 'pausing' || length > MOST_CHARACTERS || length === 0) {
-      this.slot = -1
-      return this.#digested(partitionKey)
-    }
+    if (this.#search === 'pausing' || length > MOST_CHARACTERS || length === 0) return this.#digested(partitionKey)
     const hash = this.#search === 'some' && length > SAMPLES ? hashOfSome(partitionKey) : hashOfAll(partitionKey)
     const slot = hash >>> (32 - SLOT_BITS)
     if (this.#keys[slot] === partitionKey) {
       this.#found++
       this.#isUsed[slot] = 1
-      this.slot = slot
       return this.#shards[slot]!
     }
     const index = this.#digested(partitionKey)
-    if (this.#isUsed[slot] === 1) {
-      this.#isUsed[slot] = 0
-      this.slot = -1
-    } else {
-      this.slot = slot
-      this.notes.fill(0, slot * NOTES, (slot + 1) * NOTES)
+    if (this.#isUsed[slot] === 1) this.#isUsed[slot] = 0
+    else {
       this.#keys[slot] = copied(partitionKey)
       this.#shards[slot] = index
       this.#isUsed[slot] = 1
@@ -84,7 +70,6 @@ export class KeyRouter {
     this.#keys = new Array<string>(1 << SLOT_BITS).fill('')
     this.#shards = new Int32Array(1 << SLOT_BITS)
     this.#isUsed = new Uint8Array(1 << SLOT_BITS)
-    this.notes = new Float64Array(NOTES << SLOT_BITS)
   }
 
   #digested(partitionKey: string): number {

@@ -1,9 +1,7 @@
 import { AggregateBuilder, BufferPool, type SealedAggregate } from '@shardwise/aggregation'
-import { type KeyRouter, NOTES } from '@shardwise/core/key-router'
 import type { Shard } from '@shardwise/core/shard-map'
 import { Chain, type Chained } from './chain.js'
 import { Entry, type PackedBytes } from './entry.js'
-import { INDEX_THERE, LAST_AGGREGATE } from './key-notes.js'
 import type { LoneRecords } from './lone-records.js'
 import { MemberRecords, type Members } from './members.js'
 import { RecordColumns } from './record-columns.js'
@@ -25,8 +23,6 @@ interface Slot extends Chained<Slot> {
   members: Members | undefined
   shard: Shard
   deadline: number
-  /** Of the aggregates that were opened, the how manyth. Present members are of that one. */
-  serial: number
 }
 
 const UNCHAINED = { before: undefined, after: undefined, isChained: false }
@@ -47,8 +43,6 @@ export class Aggregator {
   readonly #pool: BufferPool
   readonly #lone: LoneRecords
   readonly #slots: (Slot | undefined)[] = []
-  /** So many aggregates. */
-  #opened = 0
   /** Slots with members, by deadline. */
   readonly #open = new Chain<Slot>()
 
@@ -73,7 +67,7 @@ export class Aggregator {
     let slot = this.#slots[index]
     if (slot === undefined) {
       const builder = new AggregateBuilder({ maxBytes: this.#options.maxBytes, pool: this.#pool })
-      slot = this.#slots[index] = { ...UNCHAINED, builder, members: undefined, shard, deadline: 0, serial: 0 }
+      slot = this.#slots[index] = { ...UNCHAINED, builder, members: undefined, shard, deadline: 0 }
     }
     const { builder } = slot
     if (!builder.tryAdd(record.partitionKey, record.data, record.explicitHashKey, record.tags)) {
@@ -87,7 +81,6 @@ export class Aggregator {
     if (members === undefined) {
       const { lingerMs, columnSpanMs } = this.#options
       slot.deadline = now + lingerMs
-      slot.serial = ++this.#opened
       this.#open.push(slot)
       members = slot.members = columnSpanMs === undefined ? new MemberRecords([record]) : new RecordColumns(record, columnSpanMs)
     } else members.add(record)
@@ -96,24 +89,13 @@ export class Aggregator {
 
   /**
    * Adds a record without tags and explicit hash key to what is open for the shard at `index`, and returns the columns that are to know of it. Undefined,
-   * and nothing done: there is none, its members are objects, or this would complete it. `keys` has the key noted at `slot`, or -1.
+   * and nothing done: there is none, its members are objects, or this would complete it.
    */
-  join(index: number, partitionKey: string, data: Uint8Array, keys: KeyRouter, slot: number): RecordColumns | undefined {
-    const open = this.#slots[index]
-    const members = open?.members
+  join(index: number, partitionKey: string, data: Uint8Array): RecordColumns | undefined {
+    const slot = this.#slots[index]
+    const members = slot?.members
     if (!(members instanceof RecordColumns) || members.count + 1 >= this.#options.maxRecords) return undefined
-    const { builder, serial } = open!
-    const { notes } = keys
-    const noted = slot * NOTES
-    if (slot >= 0 && notes[noted + LAST_AGGREGATE] === serial) {
-      return builder.tryAddAgain(notes[noted + INDEX_THERE]!, data) ? members : undefined
-    }
-    if (!builder.tryAdd(partitionKey, data)) return undefined
-    if (slot >= 0) {
-      notes[noted + LAST_AGGREGATE] = serial
-      notes[noted + INDEX_THERE] = builder.keyIndex
-    }
-    return members
+    return slot!.builder.tryAdd(partitionKey, data) ? members : undefined
   }
 
   closeDue(now: number, out: Entry[]): void {
@@ -157,7 +139,7 @@ export class Aggregator {
       let slot = slots.get(index)
       if (slot === undefined) {
         const builder = new AggregateBuilder({ maxBytes: this.#options.maxBytes, pool: this.#pool })
-        slot = { ...UNCHAINED, builder, members: undefined, shard: shardAt(index), deadline: now, serial: 0 }
+        slot = { ...UNCHAINED, builder, members: undefined, shard: shardAt(index), deadline: now }
         slots.set(index, slot)
       }
       const { partitionKey, data, explicitHashKey, tags } = record

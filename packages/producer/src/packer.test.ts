@@ -50,7 +50,7 @@ describe('Packer', () => {
     expect(new Set(again.map((entry) => entry.deadline))).toEqual(new Set([50]))
   })
 
-  test('what is noted of keys is of the open aggregates of one aggregator: with another one it is forgotten', () => {
+  test('what may be joined is what is open: of another aggregator, not of the one before', () => {
     const stream = new KnownStream(left, right)
     const packer = packerOf({ aggregateMaxBytes: 2_000_000 }, stream)
     packer.add(recordOf('first'), 0, [])

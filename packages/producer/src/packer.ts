@@ -18,7 +18,7 @@ const LONGEST_KEY_BYTES = 1024
 const COLUMN_SPANS_A_LIFE = 1000
 const MOST_COLUMN_SPAN_MS = 10
 
-/** Made anew for another map, and for another aggregator: what it notes of keys is of these (key-notes.ts). */
+/** Made anew for another map, and for another aggregator. */
 interface Router {
   readonly map: ShardMap
   readonly keys: KeyRouter
