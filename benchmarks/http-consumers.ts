@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { GetRecordsCommand, GetShardIteratorCommand, KinesisClient, ListShardsCommand } from '@aws-sdk/client-kinesis'
 import { Consumer, type ConsumerOptions, type RunHandlers } from '@shardwise/consumer'
+import { clockFaster } from '../test/support/fast-clock.js'
 import { deaggregateSdkRecords } from './aggregate-codec.js'
 import type { Connection } from './elsewhere.js'
-import { clockFaster } from './fast-clock.js'
 import type { MarkedData } from './marked-records.js'
 import { peer } from './peers.js'
 

@@ -11,7 +11,7 @@ import type {
   PutRecordsResult,
 } from '@shardwise/core/kinesis-port'
 import { ShardMap } from '@shardwise/core/shard-map'
-import { clockFaster } from './fast-clock.js'
+import { clockFaster } from '../test/support/fast-clock.js'
 
 export const STREAM = 'benchmark'
 

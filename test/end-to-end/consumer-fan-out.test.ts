@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { Consumer } from '@shardwise/consumer'
 import { expect, it } from 'vitest'
+import { clockFaster } from '../support/fast-clock.js'
 import { Deliveries, eventually, recorded, StreamHarness } from './consumer-harness.js'
-import { fastClock } from './fast-clock.js'
 import { NetworkLink } from './network-link.js'
 
 const KEYS = 16
@@ -69,7 +69,7 @@ it('enhanced fan-out over HTTP/2: shared by two, handed over, split and merged: 
 })
 
 it('enhanced fan-out: the network falls silent for a while: nothing is lost, repeated or out of order', async () => {
-  const clock = fastClock(5)
+  const clock = clockFaster(5)
   await using harness = await StreamHarness.start(2, { clock })
   await using link = await NetworkLink.to(harness.local.kinesisEndpoint)
   const load = new Load(harness)
@@ -104,7 +104,7 @@ it('enhanced fan-out: subscriptions that end early, are reset, fail, are taken o
     // All of them are on one connection, so this is for the end.
     { by: 'break', hold: others },
   ] as const
-  const clock = fastClock(5)
+  const clock = clockFaster(5)
   await using harness = await StreamHarness.start(interruptions.length, { clock })
   const shards = (await harness.openShards()).map(({ ShardId }) => ShardId!)
   const faults = interruptions.map((interruption, i) =>

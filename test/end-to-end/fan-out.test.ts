@@ -1,7 +1,7 @@
 import type { LocalServices, ObservedCall } from '@shardwise/local'
 import { expect, it } from 'vitest'
+import { clockFaster } from '../support/fast-clock.js'
 import { Deliveries, eventually, heldShards, StreamHarness } from './consumer-harness.js'
-import { fastClock } from './fast-clock.js'
 import { Fleet, KEYS } from './fleet.js'
 import { NetworkLink } from './network-link.js'
 import { FAN_OUT } from './retrievals.js'
@@ -89,7 +89,7 @@ it('a suspended worker wakes with its subscription taken over: it subscribes no 
 it('polls while the consumer cannot be registered, and while shards cannot be subscribed, and returns: nothing is lost or repeated', async () => {
   const shards = 4
   // Who cannot subscribe asks again after half a minute, and then after one. The service's clock is as fast: a subscription that says nothing is left.
-  const clock = fastClock(5)
+  const clock = clockFaster(5)
   await using harness = await StreamHarness.start(shards, { clock })
   const { faults } = harness.local
   const polls = new Answered(harness.local, 'GetRecords')

@@ -10,9 +10,9 @@ import type { Network } from './network.js'
 import { RecordHandling, type RecordHandlingOptions, streamIn, type Tenure } from './record-handling.js'
 import type { RecordSink } from './record-sink.js'
 import { SinkConsumption } from './sink-consumption.js'
-import { codecOf, decoderOf, type KeyService } from './world-codec.js'
+import { codecOf, type KeyService } from './world-codec.js'
 
-export interface ConsumerAppOptions extends Omit<RecordHandlingOptions, 'conduct' | 'decode'> {
+export interface ConsumerAppOptions extends Omit<RecordHandlingOptions, 'conduct'> {
   readonly kinesis: KinesisPort & FanOutPort
   readonly dynamodb: { send(command: object, options?: { readonly abortSignal?: AbortSignal }): Promise<object> }
   /** The streams that are read at present, by name. */
@@ -41,8 +41,7 @@ export class ConsumerApp implements FleetMember {
     const { process, kinesis, dynamodb, settings, keyService, streams } = options
     this.#options = options
     this.process = process
-    const decode = decoderOf(settings.codec)
-    this.#handling = new RecordHandling({ ...options, conduct: this.conduct, decode })
+    this.#handling = new RecordHandling({ ...options, conduct: this.conduct })
     this.#streams = new Set(streams)
     const given = streams.map((name) => this.#given(name))
     this.consumer = new Consumer<unknown>({
@@ -84,7 +83,6 @@ export class ConsumerApp implements FleetMember {
 
   stop(timeoutMs: number | undefined): void {
     this.#isStopping = true
-    if (timeoutMs !== undefined) for (const tenure of this.#handling.tenures) tenure.mayRepeat = true
     void this.consumer.stop({ timeoutMs })
   }
 
@@ -135,13 +133,13 @@ export class ConsumerApp implements FleetMember {
     return (this.#takenAt.get(leaseKey) ?? -1) >= at
   }
 
-  silence(leaseKey: string, generation: number): number | undefined {
+  silence(leaseKey: string, generation: number, since: number | undefined): number | undefined {
     const tenure = this.#handling.tenure(leaseKey, generation)
-    if (tenure === undefined || tenure.isOver) return undefined
+    if (tenure?.isOver === true || (tenure ?? since) === undefined) return undefined
     // One record is in hand at a time, of whichever shard.
-    const inTurn = this.#options.settings.handler === 'loop' ? [...this.#handling.tenures] : [tenure]
+    const inTurn = this.#options.settings.handler === 'loop' ? [...this.#handling.tenures] : tenure ? [tenure] : []
     if (inTurn.some(({ callsInHand, isBackingOff }) => callsInHand > 0 || isBackingOff)) return undefined
-    return this.#options.time.now - Math.max(...inTurn.map(({ activeAt }) => activeAt))
+    return this.#options.time.now - Math.max(since ?? 0, ...inTurn.map(({ activeAt }) => activeAt))
   }
 
   #given(stream: string): string {
@@ -193,7 +191,10 @@ export class ConsumerApp implements FleetMember {
       }
     } catch (error) {
       // The lease is lost, or the consumer stops: the next owner goes on at the last checkpoint.
-      if (!context.signal.aborted && !this.#isStopping && !tenure.isOver) throw error
+      if (context.signal.aborted || this.#isStopping || tenure.isOver) return
+      // The call has failed: what it was given comes again.
+      for (const copy of copies) this.#options.ledger.completed(copy, undefined)
+      throw error
     } finally {
       tenure.callsInHand--
       tenure.activeAt = this.process.now
@@ -225,17 +226,16 @@ export class ConsumerApp implements FleetMember {
         if (event.resumeFrom.kind === 'sequence') this.#handling.resumes(event.leaseKey, event.resumeFrom)
         break
       case 'records-expired':
-        if (!this.#options.ledger.hasExpired)
+        if (!this.#options.ledger.hasExpired(streamIn(event.stream), event.shardId))
           violated(`${this.process.name} says that records of ${about} have expired, and none has`)
         this.#handling.announced(streamIn(event.stream), event.shardId)
         break
       case 'shard-failed':
         violated(`${this.process.name}: shard ${about} failed: ${event.error}`)
         break
-      case 'lease-handoff-forced':
-      case 'handler-abandoned':
-      case 'lease-reader-stalled':
-        for (const tenure of meant()) tenure.mayRepeat = true
+      case 'lease-in-doubt':
+      case 'lease-confirmed':
+        for (const tenure of meant()) tenure.isInDoubt = event.type === 'lease-in-doubt'
         break
       case 'lease-lost':
       case 'lease-released':

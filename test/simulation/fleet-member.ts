@@ -27,6 +27,9 @@ export interface FleetMember {
   readonly bufferedBytes: number | undefined
   /** It was told that its take, at `at` or later, has succeeded. */
   knowsOf(leaseKey: string, at: number): boolean
-  /** For how long it has done nothing with this lease although it should. Undefined: it is busy with it, or waits for a reason. */
-  silence(leaseKey: string, generation: number): number | undefined
+  /**
+   * For how long it has done nothing with this lease although it should. Undefined: it is busy with it, or waits for a reason. `since`: from then on it
+   * had something to do; undefined: nobody says so before its first call.
+   */
+  silence(leaseKey: string, generation: number, since: number | undefined): number | undefined
 }

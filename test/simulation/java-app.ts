@@ -135,7 +135,7 @@ export class JavaApp {
   async #process(shardId: string, places: readonly string[]): Promise<void> {
     const { process, ledger, trace } = this.#options
     const copies = this.#find(shardId, places)
-    ledger.called(process.name, copies, true)
+    ledger.called(process.name, copies)
     trace(`${process.name} processes ${copies.map(({ put }) => put.id).join(' ')} of ${shardId}`)
     const takes = process.random() < this.conduct.slow ? process.random() * SLOW_MS : process.random() * 30
     await sleep(process.clock, takes)

@@ -12,6 +12,8 @@ export interface TrueTenure {
   readonly createdAt: number | undefined
   /** What it has found prepared: the place of a checkpoint. */
   readonly prepared: string | undefined
+  /** The place of the checkpoint that it has found, or a sentinel. */
+  readonly resumesAfter: string | undefined
   /** Virtual time of its last write that has taken effect. */
   confirmedAt: number
   /** And at which its owner had sent that: it may have heard of no later one. */
@@ -154,7 +156,9 @@ export class LeaseTruth {
       const stoodMs = now() - former.confirmedAt
       if (stoodMs * fastest < failoverTimeMs)
         violated(`${worker} took ${key} from ${owner}, which had written ${Math.round(stoodMs)} ms before`)
-      else if (isWell(former)) violated(`${worker} took ${key} from ${owner}, which is alive and well`)
+      // Whose last packet was that late had lost its trust before it landed, and may have left the lease for good.
+      else if (former.confirmedAt - former.renewedAt < failoverTimeMs && isWell(former))
+        violated(`${worker} took ${key} from ${owner}, which is alive and well`)
     }
     if (former?.end === 'none') former.end = 'taken'
     const generation = numberOf(after.leaseCounter)
@@ -168,6 +172,7 @@ export class LeaseTruth {
       takenAt: now(),
       createdAt,
       prepared,
+      resumesAfter: after.checkpoint?.S && `${after.checkpoint.S}/${after.checkpointSubSequenceNumber?.N ?? 0}`,
       confirmedAt: now(),
       renewedAt: now(),
       end: 'none',
@@ -208,6 +213,7 @@ export class LeaseTruth {
       takenAt: now(),
       createdAt: undefined,
       prepared: undefined,
+      resumesAfter: undefined,
       confirmedAt: now(),
       renewedAt: now(),
     } as const

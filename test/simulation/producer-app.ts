@@ -132,10 +132,11 @@ export class ProducerApp {
     this.#ranks.set(`${stream} ${key}`, rank)
     const id = `${process.name}-${this.#count++}`
     const isOrdered = variant.producer.ordering !== 'none'
-    const put = ledger.put({ id, producer: process.name, stream, key, rank, isOrdered, at: process.now })
-    const words = `${id} ${'x'.repeat(Math.floor(this.#random() * variant.padding))}`
-    const data = settings.codec === 'bytes' ? Buffer.from(words) : words
+    const text = `${id} ${'x'.repeat(Math.floor(this.#random() * variant.padding))}`
+    const data = settings.codec === 'bytes' ? Buffer.from(text) : text
     const headers = this.#random() < variant.headers ? { put: id } : undefined
+    const given = { partitionKey, explicitHashKey, text, hasHeaders: headers !== undefined, hasRecordId: settings.recordIds }
+    const put = ledger.put({ id, producer: process.name, stream, given, key, rank, isOrdered, at: process.now })
     const input: PutInput<unknown> = { stream, partitionKey, explicitHashKey, data, headers }
     if (this.#open.size < variant.producer.maxBufferedRecords && settings.codec !== 'keyed') this.#hadRoom.add(put)
     this.#open.add(put)

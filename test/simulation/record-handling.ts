@@ -19,8 +19,10 @@ export interface Tenure {
   activeAt: number
   /** Its last call failed, and the next waits. */
   isBackingOff: boolean
-  /** Something that the documentation names may repeat what it has completed. */
-  mayRepeat: boolean
+  /** Begun and not completed. */
+  readonly open: Set<Copy>
+  /** Nobody in its process knows whether the lease is its own: who ends then frees the row without what it has completed. */
+  isInDoubt: boolean
   /** The lease was read to its end, given up or lost. */
   isOver: boolean
 }
@@ -32,7 +34,6 @@ export interface RecordHandlingOptions {
   readonly conduct: Conduct
   readonly ledger: RecordLedger
   readonly truth: LeaseTruth
-  readonly decode: (bytes: Uint8Array) => string
   readonly violated: (what: string) => void
   readonly trace: (line: string) => void
 }
@@ -115,6 +116,7 @@ export class RecordHandling {
     if (former !== undefined) {
       // docs/lease-protocol.md, "A stream that was created anew": what is read before the worker has learned of it counts for nothing.
       trace(`${name} handles ${idsOf(copies)} of ${shard.leaseKey} under the lease of the stream before`)
+      truth.handlerStarts(this.worker, former.leaseKey, generation)
       return new HandlerCall(this.#options, this.#opened(former, generation), [], signal)
     }
     const gone = this.#options.settings.handler === 'sink' ? undefined : this.#gone.get(shard.leaseKey)
@@ -127,7 +129,8 @@ export class RecordHandling {
     const check = (): void => truth.handlerStarts(this.worker, shard.leaseKey, generation)
     if (process.now > time.now) time.at(process.now, check)
     else check()
-    ledger.called(name, copies, true)
+    ledger.called(name, copies)
+    this.#checkResumed(copies[0]!, generation)
     for (const copy of copies) if (copy.isCompleted) this.#repeated(copy, tenure)
     for (const [i, copy] of copies.entries()) this.#checkContent(records[i]!, copy)
     trace(`${name} handles ${idsOf(copies)} of ${shard.leaseKey} (generation ${generation})`)
@@ -150,39 +153,59 @@ export class RecordHandling {
     let tenure = this.#tenures.get(key)
     if (tenure === undefined) {
       const fresh = { worker: this.worker, shard, generation, callsInHand: 0, activeAt: this.#options.process.now }
-      tenure = { ...fresh, isBackingOff: false, mayRepeat: false, isOver: false }
+      tenure = { ...fresh, isBackingOff: false, open: new Set<Copy>(), isInDoubt: false, isOver: false }
       this.#tenures.set(key, tenure)
     }
     return tenure
   }
 
+  /** Whatever has become of the owner before: what its checkpoint covers does not come again, unless that place is not there any more. */
+  #checkResumed({ shard, put, index }: Copy, generation: number): void {
+    const { truth, violated, process } = this.#options
+    const place = truth.tenure(this.worker, shard.leaseKey, generation)?.resumesAfter
+    const last = place === undefined ? undefined : shard.byPlace.get(place)
+    if (last !== undefined && !last.hasLeft && index <= last.index)
+      violated(
+        `${process.name} was given ${put.id} of ${shard.leaseKey}, which the checkpoint that its lease was taken with covers`,
+      )
+  }
+
   #repeated(copy: Copy, tenure: Tenure): void {
     const { settings, truth, violated, process } = this.#options
-    if (settings.checkpoint === 'manual') return
     const by = copy.completedBy as Tenure | undefined
     if (by === undefined) return
     if (by === tenure) {
       violated(`${process.name} was given ${copy.put.id} again within one tenure of ${tenure.shard.leaseKey}`)
       return
     }
+    // What is behind the last checkpoint that a handler has made comes again.
+    if (settings.checkpoint !== 'auto' || by.isInDoubt) return
     const before = truth.tenure(by.worker, by.shard.leaseKey, by.generation)
-    if (before?.end !== 'given-up' || by.mayRepeat) return
+    // Of calls side by side those may be completed that are behind one that has failed, or was cut off.
+    if (before?.end !== 'given-up' || [...by.open].some(({ index }) => index < copy.index)) return
     violated(
       `${process.name} was given ${copy.put.id} again, which ${by.worker} had completed before it gave ${by.shard.leaseKey} up`,
     )
   }
 
-  /** Codec, headers and id arrive as they were put. */
-  #checkContent(record: ConsumedRecord<unknown>, { put }: Copy): void {
-    const { settings, decode, violated, process } = this.#options
-    if (settings.codec !== 'bytes' && record.data !== decode(record.bytes))
-      violated(`${process.name} was given ${put.id} decoded to ${String(record.data)}`)
-    const given = record.headers.put
-    if (given !== undefined && given !== put.id) violated(`${process.name} was given ${put.id} with the headers of ${given}`)
+  /** Data, keys, headers and id arrive as they were put. */
+  #checkContent(record: ConsumedRecord<unknown>, { put, shard }: Copy): void {
+    const { violated, process } = this.#options
+    const { partitionKey, explicitHashKey, text, hasHeaders, hasRecordId } = put.given
+    const gets = (what: string): void => violated(`${process.name} was given ${put.id} with ${what}`)
+    const data = record.data instanceof Uint8Array ? Buffer.from(record.data).toString() : record.data
+    if (data !== text) gets(`the data ${String(data).slice(0, 40)}`)
+    if (record.partitionKey !== partitionKey) gets(`the partition key ${record.partitionKey}`)
+    // Kinesis tells nobody: only an aggregate has it.
+    if (record.explicitHashKey !== undefined && record.explicitHashKey !== explicitHashKey)
+      gets(`the explicit hash key ${record.explicitHashKey}`)
+    if (record.headers.put !== (hasHeaders ? put.id : undefined)) gets(`the headers of ${record.headers.put ?? 'nobody'}`)
+    // On a stream that the service distributes there is no place for ids.
+    if (hasRecordId ? record.recordId === undefined && shard.stream.placesByKey : record.recordId !== undefined)
+      gets(`the id ${record.recordId}`)
     if (record.recordId === undefined) return
     put.recordId ??= record.recordId
-    if (put.recordId !== record.recordId)
-      violated(`${process.name} was given ${put.id} with the id ${record.recordId}, and before with ${put.recordId}`)
+    if (put.recordId !== record.recordId) gets(`the id ${record.recordId}, and before with ${put.recordId}`)
   }
 }
 
@@ -201,6 +224,7 @@ export class HandlerCall {
   constructor(options: RecordHandlingOptions, tenure: Tenure, copies: readonly Copy[], signal: AbortSignal) {
     this.#options = options
     tenure.callsInHand++
+    for (const copy of copies) tenure.open.add(copy)
     tenure.activeAt = options.process.now
     tenure.isBackingOff = false
     this.tenure = tenure
@@ -234,7 +258,10 @@ export class HandlerCall {
     const { process, ledger, trace } = this.#options
     this.end()
     trace(`${process.name} completes ${idsOf(this.copies)} of ${this.tenure.shard.leaseKey}`)
-    for (const copy of this.copies) ledger.completed(copy, this.tenure)
+    for (const copy of this.copies) {
+      ledger.completed(copy, this.tenure)
+      this.tenure.open.delete(copy)
+    }
   }
 
   /** Without having done anything. */

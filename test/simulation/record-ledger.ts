@@ -22,8 +22,6 @@ export class RecordLedger {
   readonly puts: Map<string, Put> = new Map()
   /** Of each name the streams that had it, one after the other. */
   readonly #streams = new Map<string, StreamLog[]>()
-  /** Something has left a stream. */
-  hasExpired = false
   readonly #overtaken: { readonly put: Put; readonly by: Put }[] = []
   readonly #options: RecordLedgerOptions
 
@@ -211,15 +209,15 @@ export class RecordLedger {
     return copies
   }
 
-  /** A handler call with these records begins. `isOrderly`: order is promised to it. */
-  called(by: string, copies: readonly Copy[], isOrderly: boolean): void {
+  /** A handler call with these records begins. */
+  called(by: string, copies: readonly Copy[]): void {
     const inHand = new Set<Copy>()
     for (const copy of copies) {
-      if (++copy.calls === 1 && copy.isInRange && isOrderly) this.#checkKeyOrder(by, copy, inHand)
+      if (++copy.calls === 1 && copy.isInRange) this.#checkKeyOrder(by, copy, inHand)
       inHand.add(copy)
     }
     const shard = copies[0]?.shard
-    if (shard === undefined || !isOrderly) return
+    if (shard === undefined) return
     for (const ancestor of shard.ancestors) {
       this.#settleShard(ancestor)
       const open = ancestor.copies[ancestor.completed]
@@ -273,8 +271,12 @@ export class RecordLedger {
     for (const stream of this.streams) this.#leave(stream, before)
   }
 
+  /** Something has left this shard, of any stream that had this name. */
+  hasExpired(name: string, shardId: string): boolean {
+    return this.namesakes(name).some(({ shards }) => shards.get(shardId)?.copies.some(({ hasLeft }) => hasLeft))
+  }
+
   #leave({ shards }: StreamLog, before: number): void {
-    this.hasExpired = true
     for (const { copies } of shards.values()) {
       for (const copy of copies) {
         if (copy.landedAt >= before) continue
@@ -290,9 +292,10 @@ export class RecordLedger {
     if (shard === undefined) return undefined
     this.#settleShard(shard)
     const open = shard.copies[shard.completed]
-    if (open === undefined || place === 'SHARD_END') return open
+    if (place === 'SHARD_END') return open
     const last = shard.byPlace.get(place)
-    return last !== undefined && open.index <= last.index ? open : undefined
+    if (last === undefined) this.#options.violated(`a checkpoint of ${leaseKey} is at ${place}, where nothing was written`)
+    return last !== undefined && open !== undefined && open.index <= last.index ? open : undefined
   }
 
   /** Nothing that is still in a stream waits for a reader. */

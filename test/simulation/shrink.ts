@@ -33,6 +33,6 @@ export async function shrink(
 export function kindOf({ violations }: Pick<SimulationResult, 'violations'>): string {
   return (violations[0] ?? '')
     .replace(/^[\d.]+: /, '')
-    .replace(/shardId-\d+|\b[cp]\d+(:\w+|-\d+)?|\d+(\/\d+)?/g, '#')
+    .replace(/shardId-\d+|\b[cjp]\d+(:\w+|-\d+)?|\d+(\/\d+)?/g, '#')
     .replace(/#(, #)+/g, '#')
 }

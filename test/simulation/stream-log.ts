@@ -1,11 +1,23 @@
 import type { HashKeyRange } from '@shardwise/core/hash-key'
 import type { ShardListing } from '@shardwise/core/kinesis-port'
 
+/** As the application gave it to its producer. */
+export interface GivenRecord {
+  readonly partitionKey: string
+  readonly explicitHashKey: string | undefined
+  /** Begins with the id of the put. */
+  readonly text: string
+  /** With its id in them. */
+  readonly hasHeaders: boolean
+  readonly hasRecordId: boolean
+}
+
 /** What a producer was asked to write. */
 export interface Put {
   readonly id: string
   readonly producer: string
   readonly stream: string
+  readonly given: GivenRecord
   /** Partition key, and explicit hash key where it has one. */
   readonly key: string
   /** Of the records with this key that this producer was given, the how manyth. */

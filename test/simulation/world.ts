@@ -101,9 +101,10 @@ export class World {
       if (trace) this.trace(`table: ${write.by} ${write.operation} ${write.key}: ${JSON.stringify(write.after)}`)
       const name = this.#streamOf(write.key)
       if (initialPosition === 'latest' && write.operation === 'PutItem' && !this.#known.has(name)) {
-        // The first lease says from when: from here on nothing may be skipped.
+        // The first lease says from when, by the service's calendar: from then on nothing may be skipped.
         this.#known.add(name)
-        this.ledger.skip(this.ledger.stream(name), this.time.now)
+        const startedMsAgo = this.kinesis.wallTime - Number(write.after?.swStartAt?.N)
+        this.ledger.skip(this.ledger.stream(name), this.time.now - startedMsAgo)
       }
       this.truth.landed(write)
     })

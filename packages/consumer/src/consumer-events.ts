@@ -3,6 +3,7 @@ import type { LeaseEvent } from './leases/lease-event.js'
 import type { ShardWorkerEvent } from './shards/shard-worker-event.js'
 import type { PauseEvent } from './shards/shard-workers.js'
 import type { RegistrationEvent } from './sources/stream-registration.js'
+import type { StartRetriedEvent } from './start-event.js'
 
 /** All that a consumer announces, for logs, metrics and tests. */
 export type ConsumerEvent =
@@ -40,16 +41,6 @@ export type ConsumerLifecycleEvent =
       readonly isRead: boolean
       readonly retryInMs: number
     }
-  /** A step of the start, or of `addStream`, failed in a way that may pass by itself: it is repeated. `stream`: undefined when it is about all of them. */
-  | {
-      readonly type: 'start-retried'
-      readonly step: StartStep
-      readonly stream: string | undefined
-      readonly failure: ServiceFailure
-      readonly attempt: number
-      readonly retryInMs: number
-    }
+  | StartRetriedEvent
   /** Nothing of this consumer runs any more. */
   | { readonly type: 'consumer-stopped'; readonly workerId: string }
-
-export type StartStep = 'describe-stream' | 'find-stream-consumer' | 'open-lease-table' | 'list-shards'

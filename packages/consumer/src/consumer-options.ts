@@ -207,7 +207,7 @@ export function checkOptions(options: ConsumerOptions<unknown>): ConsumerSetting
   refuseUnknownOptions(options, KNOWN)
   const retry = options.retry ?? {}
   if (typeof retry !== 'object') throw new InvalidOptionError('retry', '{ baseMs, maxMs }', retry)
-  refuseUnknownOptions(retry, ['baseMs', 'maxMs'])
+  refuseUnknownOptions(retry, ['baseMs', 'maxMs'], 'retry')
   const failoverTimeMs = integerOption('failoverTimeMs', options.failoverTimeMs, { min: 1000, max: 600_000, fallback: 10_000 })
   const renewalMs = Math.floor(failoverTimeMs / 3)
   const checkpointMs = integerOption('checkpointIntervalMs', options.checkpointIntervalMs, {
@@ -321,7 +321,7 @@ function codecOption(given: Codec<unknown> | undefined): Codec<unknown> {
 function dedupeOption(given: ConsumerOptions['dedupe']): number | undefined {
   if (given === undefined) return undefined
   if (typeof given !== 'object' || given === null) throw new InvalidOptionError('dedupe', '{ maxRecordIds }', given)
-  refuseUnknownOptions(given, ['maxRecordIds'])
+  refuseUnknownOptions(given, ['maxRecordIds'], 'dedupe')
   if (given.maxRecordIds === undefined) throw new InvalidOptionError('dedupe.maxRecordIds', 'a whole number', undefined)
   return integerOption('dedupe.maxRecordIds', given.maxRecordIds, { min: 1, max: 10_000_000, fallback: 1 })
 }

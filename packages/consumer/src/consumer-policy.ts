@@ -57,7 +57,7 @@ export function consumerPolicy(options: ConsumerPolicyOptions): IamPolicy {
 function fanOutStatements({ fanOut }: ConsumerPolicyOptions, streamArns: readonly string[]): IamStatement[] {
   if (fanOut === undefined) return []
   if (typeof fanOut !== 'object' || fanOut === null) throw new InvalidOptionError('fanOut', '{ consumerName }', fanOut)
-  refuseUnknownOptions(fanOut, ['consumerName', 'register'])
+  refuseUnknownOptions(fanOut, ['consumerName', 'register'], 'fanOut')
   const rule = { pattern: /^[a-zA-Z0-9_.-]{1,128}$/, says: 'a name of 1 to 128 of a-z, A-Z, 0-9, _ . -' }
   const name = stringOption('fanOut.consumerName', fanOut.consumerName, rule)
   const consumers = streamArns.map((arn) => `${arn}/consumer/${name}:*`)

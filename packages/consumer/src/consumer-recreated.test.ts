@@ -228,6 +228,38 @@ describe('a stream that was deleted and created anew', () => {
     for (const { stop } of readers) await stop()
   })
 
+  test('it is begun with although another that is being added gives no answer, and that holds up no removal either', async () => {
+    const fleet = setUp(2)
+    const { create, put, until, settled, kinesis } = fleet
+    for (const stream of ['weather', 'radar']) create(stream, 1)
+    let answer: (() => void) | undefined
+    const describeStreamSummary: typeof kinesis.describeStreamSummary = async (input) => {
+      if (input.StreamName === 'weather') await new Promise<void>((resolve) => (answer = resolve))
+      return kinesis.describeStreamSummary(input)
+    }
+    const reader = read(fleet, { streams: ['flights', 'radar'], kinesis: { ...kinesis, describeStreamSummary } })
+    put(10)
+    await until(() => reader.received.has('flights', 10))
+    const adding = reader.consumer.addStream('weather')
+    await until(() => answer !== undefined)
+    await deleted(fleet, reader)
+    recreate(fleet)
+    await until(() => new Set(reader.received.records.map(numberIn)).size === 30)
+    await settled(reader.consumer.removeStream('radar'))
+    // What was asked for while the stream was being added follows it.
+    const removing = reader.consumer.removeStream('weather')
+    answer!()
+    await settled(Promise.all([adding, removing]))
+    expect(
+      reader.events.flatMap((event) => (event.type === 'stream-added' || event.type === 'stream-removed' ? [event] : [])),
+    ).toEqual([
+      { type: 'stream-removed', stream: 'radar', deletedLeases: 0 },
+      { type: 'stream-added', stream: 'weather' },
+      { type: 'stream-removed', stream: 'weather', deletedLeases: 0 },
+    ])
+    await reader.stop()
+  })
+
   test('a handler that hangs does not keep the worker from beginning with the stream that has taken its place', async () => {
     const fleet = setUp(2)
     const { consumer, put, until, settled } = fleet

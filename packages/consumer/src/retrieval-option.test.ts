@@ -34,8 +34,8 @@ describe('retrieval', () => {
   it.each<{ given: object; option: string; message: string }>([
     { given: { retrieval: 'fanOut' }, option: 'retrieval', message: "'polling' or { fanOut" },
     { given: { retrieval: { fanOut: true } }, option: 'retrieval.fanOut', message: '`retrieval.fanOut` must be { consumerName' },
-    { given: { retrieval: { fanout: {} } }, option: 'fanout', message: 'no such option' },
-    { given: { retrieval: { fanOut: { name: 'x' } } }, option: 'name', message: 'no such option' },
+    { given: { retrieval: { fanout: {} } }, option: 'retrieval.fanout', message: 'no such option' },
+    { given: { retrieval: { fanOut: { name: 'x' } } }, option: 'retrieval.fanOut.name', message: 'no such option' },
     { given: { retrieval: { fanOut: { consumerName: 'a b' } } }, option: 'retrieval.fanOut.consumerName', message: '1 to 128' },
     { given: { retrieval: { fanOut: { register: 'yes' } } }, option: 'retrieval.fanOut.register', message: 'true or false' },
     { given: { retrieval: { fanOut: { consumerArn: 'delays' } } }, option: 'retrieval.fanOut.consumerArn', message: 'the ARN' },

@@ -78,10 +78,10 @@ export function consumerArnOption(option: string, given: string, stream: string)
 function settingsOf(given: RetrievalOption, context: RetrievalContext): RetrievalSettings {
   if (given === 'polling') return { is: 'polling' }
   if (typeof given !== 'object' || given === null) throw new InvalidOptionError('retrieval', SAYS, given)
-  refuseUnknownOptions(given, ['fanOut'])
+  refuseUnknownOptions(given, ['fanOut'], 'retrieval')
   const { fanOut } = given
   if (typeof fanOut !== 'object' || fanOut === null) throw new InvalidOptionError('retrieval.fanOut', FAN_OUT_SAYS, fanOut)
-  refuseUnknownOptions(fanOut, ['consumerName', 'consumerArn', 'register', 'fallbackToPolling'])
+  refuseUnknownOptions(fanOut, ['consumerName', 'consumerArn', 'register', 'fallbackToPolling'], 'retrieval.fanOut')
   const { applicationName, severalStreams, streams, kinesis } = context
   const { consumerName, consumerArn } = fanOut
   if (consumerArn !== undefined) {

@@ -66,7 +66,7 @@ describe('checkRunOptions', () => {
     { given: { onFailure: { attempts: 0, giveUp: 'skip' } }, option: 'onFailure.attempts', message: 'from 1 to 1000' },
     { given: { onFailure: { attempts: 2 } }, option: 'onFailure.giveUp', message: "'skip', 'stop-shard' or" },
     { given: { onFailure: { attempts: 2, giveUp: {} } }, option: 'onFailure.giveUp', message: 'a function' },
-    { given: { onFailure: { attempts: 2, giveUp: 'skip', backoff: 3 } }, option: 'backoff', message: 'no such option' },
+    { given: { onFailure: { attempts: 2, giveUp: 'skip', backoff: 3 } }, option: 'onFailure.backoff', message: 'no such option' },
   ])('refuses $given', ({ given, handlers = eachRecord, option, message }) => {
     const check = (): unknown => checkRunOptions(handlers, given as RunOptions)
     expect(check).toThrow(InvalidOptionError)

@@ -88,7 +88,7 @@ function failurePolicy(given: FailurePolicy | undefined): FailurePolicy {
   if (typeof given !== 'object' || given === null) {
     throw new InvalidOptionError('onFailure', "'retry' or { attempts, giveUp }", given)
   }
-  refuseUnknownOptions(given, ['attempts', 'giveUp'])
+  refuseUnknownOptions(given, ['attempts', 'giveUp'], 'onFailure')
   if (given.attempts === undefined) throw new InvalidOptionError('onFailure.attempts', 'a whole number from 1 to 1000', undefined)
   const attempts = integerOption('onFailure.attempts', given.attempts, { min: 1, max: 1000, fallback: 1 })
   const { giveUp } = given
@@ -96,7 +96,7 @@ function failurePolicy(given: FailurePolicy | undefined): FailurePolicy {
   if (typeof giveUp !== 'object' || giveUp === null || typeof giveUp.deadLetter !== 'function') {
     throw new InvalidOptionError('onFailure.giveUp', "'skip', 'stop-shard' or { deadLetter: a function }", giveUp)
   }
-  refuseUnknownOptions(giveUp, ['deadLetter'])
+  refuseUnknownOptions(giveUp, ['deadLetter'], 'onFailure.giveUp')
   const { deadLetter } = giveUp
   return { attempts, giveUp: { deadLetter: (...call) => deadLetter.apply(giveUp, call) } }
 }

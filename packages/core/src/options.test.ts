@@ -59,6 +59,11 @@ describe('refused', () => {
       () => refuseUnknownOptions({ lingerMS: 5 }, ['lingerMs', 'mode']),
       'Option `lingerMS` must be left out: there is no such option (there are lingerMs, mode), got 5 (number)',
     ],
+    [
+      () => refuseUnknownOptions({ baseMS: 5 }, ['baseMs'], 'retry'),
+      'Option `retry.baseMS` must be left out: there is no such option (there are baseMs), got 5 (number)',
+    ],
+    [() => refuseUnknownOptions(5000 as never, ['baseMs'], 'retry'), 'Option `retry` must be an object, got 5000 (number)'],
   ])('%#', (check, message) => {
     expect(check).toThrow(new InvalidOptionError('x', 'x', 0).constructor as typeof InvalidOptionError)
     expect(check).toThrow(expect.objectContaining({ message, code: 'ERR_SHARDWISE_INVALID_OPTION' }))

@@ -92,13 +92,13 @@ export function functionsOption<T>(option: string, value: T, names: readonly (ke
   return value
 }
 
-/** Refuses keys that are not options, so that a misspelt one is not silently ignored. */
-export function refuseUnknownOptions(given: object, known: readonly string[]): void {
-  if (typeof given !== 'object' || given === null) throw new InvalidOptionError('options', 'an object', given)
+/** Refuses keys that are not options, so that a misspelt one is not silently ignored. `option`: the one whose value they are in. */
+export function refuseUnknownOptions(given: object, known: readonly string[], option?: string): void {
+  if (typeof given !== 'object' || given === null) throw new InvalidOptionError(option ?? 'options', 'an object', given)
   for (const key of Object.keys(given)) {
     if (!known.includes(key))
       throw new InvalidOptionError(
-        key,
+        option === undefined ? key : `${option}.${key}`,
         `left out: there is no such option (there are ${known.join(', ')})`,
         Reflect.get(given, key),
       )

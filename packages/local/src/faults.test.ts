@@ -239,7 +239,7 @@ it.each<[string, string, unknown, string]>([
   ],
   ['half an event', 'SubscribeToShard', { interrupt: { by: 'end', afterEvents: 0.5 } }, '`interrupt.afterEvents` must be'],
   ['no promise', 'SubscribeToShard', { interrupt: { by: 'end', hold: 5 } }, '`interrupt.hold` must be a promise'],
-  ['a misspelt interruption', 'SubscribeToShard', { interrupt: { by: 'end', after: 1 } }, '`after` must be left out'],
+  ['a misspelt interruption', 'SubscribeToShard', { interrupt: { by: 'end', after: 1 } }, '`interrupt.after` must be left out'],
 ])('refuses %s', (_, operation, rule, message) => {
   const attempt = (): unknown => faults.on(operation, rule as FaultRule)
   expect(attempt).toThrow(InvalidOptionError)

@@ -24,7 +24,7 @@ export function checkInterruption(interruption: Interruption): void {
   if (typeof interruption !== 'object' || interruption === null) {
     throw new InvalidOptionError('interrupt', 'an object with `by`', interruption)
   }
-  refuseUnknownOptions(interruption, ['by', 'afterEvents', 'hold'])
+  refuseUnknownOptions(interruption, ['by', 'afterEvents', 'hold'], 'interrupt')
   const { by, afterEvents, hold } = interruption
   if (typeof by === 'object' && by !== null) {
     stringOption('interrupt.by.code', by.code, {

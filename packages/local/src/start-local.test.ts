@@ -451,7 +451,7 @@ describe('options', () => {
     ['a text for a switch', { kinesis: 'no' }, "Option `kinesis` must be true or false, got 'no' (string)"],
     ['a shard limit of none', { shardLimit: 0 }, 'Option `shardLimit` must be'],
     ['quotas that are no choice', { quotas: 'off' }, 'Option `quotas` must be true or false'],
-    ['a transition that is none', { transitionMs: { created: 0 } }, 'Option `created` must be left out'],
+    ['a transition that is none', { transitionMs: { created: 0 } }, 'Option `transitionMs.created` must be left out'],
     ['texts that are no certificate', { tls: { key: 'x', cert: 'y' } }, 'Option `tls` must be'],
   ])('refuses %s', async (_, options, message) => {
     const error: unknown = await startLocal(options as LocalOptions).catch((reason: unknown) => reason)

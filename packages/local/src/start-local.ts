@@ -171,6 +171,7 @@ function isPair(tls: object | string): tls is Certificate {
 
 function keyOf(credentials: SigningKey | undefined): SigningKey | undefined {
   if (credentials === undefined) return undefined
+  // Others are let be: the SDK writes into an object of credentials that it is given, and a misspelt one of these two is missing.
   for (const name of ['accessKeyId', 'secretAccessKey'] as const) {
     // The value stays out of the message: it may be half of somebody's real key.
     if (typeof credentials[name] !== 'string' || credentials[name] === '') {

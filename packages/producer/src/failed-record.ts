@@ -7,7 +7,7 @@ export interface FailedRecord {
   readonly stream: string
   readonly partitionKey: string
   readonly explicitHashKey: string | undefined
-  /** The payload as it was to be sent: encoded, if the producer has a codec. */
+  /** The payload as it was to be sent: encoded, if the producer has a codec. These bytes, but not always the array that was put: it may be a copy. */
   readonly data: Uint8Array
   /** Those that it was to carry, trace context among them; undefined if there are none. */
   readonly headers: Readonly<Record<string, string>> | undefined

@@ -61,7 +61,7 @@ describe('checkOptions', () => {
     [{ requestMaxBytes: 10_485_761 }, /`requestMaxBytes` must be a whole number from 1024 to 10485760/],
     [{ shardRatePercent: 0 }, /`shardRatePercent` must be a whole number from 1 to 1000/],
     [{ streamRate: { bytesPerSecond: 0 } }, /`streamRate.bytesPerSecond` must be a whole number from 1/],
-    [{ streamRate: { records: 5 } }, /`records` must be/],
+    [{ streamRate: { records: 5 } }, /`streamRate.records` must be/],
     [{ telemetry: { counter: 5 } }, /`telemetry.counter` must be a function/],
     [{ logger: {} }, /`logger` must be an object with the functions debug, info, warn, error/],
     [{ lingerMS: 5 } as object, /`lingerMS` must be/],

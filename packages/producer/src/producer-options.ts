@@ -41,7 +41,7 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
    * de-aggregate**, with `aggregation: 'off'` too. Left out on streams with service-managed distribution (AUTO).
    */
   readonly recordIds?: boolean | undefined
-  /** How to reach Kinesis, in place of an AWS client: for tests and simulations. It must not keep `Data` after a call has settled. */
+  /** How to reach Kinesis, in place of an AWS client: for tests and simulations. It must not change `Data`, nor keep it after a call has settled. */
   readonly kinesis?: KinesisPort | undefined
   /**
    * `shard` (default): records for the same shard travel together in the KPL's aggregated format, so every reader of the stream must
@@ -290,9 +290,9 @@ export function checkOptions(options: ProducerOptions<unknown>): ProducerSetting
   }
   const retry = options.retry ?? {}
   if (typeof retry !== 'object') throw new InvalidOptionError('retry', 'an object', retry)
-  refuseUnknownOptions(retry, ['baseMs', 'maxMs', 'maxAttempts'])
+  refuseUnknownOptions(retry, ['baseMs', 'maxMs', 'maxAttempts'], 'retry')
   const streamRate = options.streamRate ?? {}
-  refuseUnknownOptions(streamRate, ['recordsPerSecond', 'bytesPerSecond'])
+  refuseUnknownOptions(streamRate, ['recordsPerSecond', 'bytesPerSecond'], 'streamRate')
   const recordTtlMs = integerOption('recordTtlMs', options.recordTtlMs, { min: 100, fallback: 30_000 })
   const lingerMs = integerOption('lingerMs', options.lingerMs, { min: 0, max: 60_000, fallback: Math.min(100, recordTtlMs) })
   const ordering = choiceOption('ordering', options.ordering, ['none', 'perShard', 'perKey'], 'none')

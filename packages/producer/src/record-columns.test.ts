@@ -151,10 +151,22 @@ describe('RecordColumns', () => {
     expect(flushed).toBe(true)
   })
 
+  test('bytes that were changed are not taken for theirs, and the error says who must not', () => {
+    const plain = { explicitHashKey: undefined, data: new Uint8Array(1), afterMs: 0, outcome: 0, kind: 'fresh' } as const
+    const all = added([1, 2].map(() => ({ ...plain, partitionKey: 'a', flushed: false })))
+    for (const change of [(bytes: Uint8Array) => bytes.fill(0), (bytes: Uint8Array) => void bytes[10]!++]) {
+      const packed = all.packed.slice()
+      change(packed)
+      expect(() => columnsOf(all, 10).apart(() => packed)).toThrow(
+        /holds none now.*neither the `kinesis` port, nor a middleware of the client, may change `Data`/,
+      )
+    }
+  })
+
   test('bytes that hold others are not taken for theirs', () => {
     const plain = { explicitHashKey: undefined, data: new Uint8Array(1), afterMs: 0, outcome: 0, kind: 'fresh' } as const
     const all = added([1, 2, 3].map(() => ({ ...plain, partitionKey: 'a', flushed: false })))
     const columns = columnsOf({ ...all, records: all.records.slice(1) }, 10)
-    expect(() => columns.apart(() => all.packed)).toThrow('An aggregate of 2 records holds 3')
+    expect(() => columns.apart(() => all.packed)).toThrow('2 records were sent in an aggregate that holds 3 now')
   })
 })

@@ -85,7 +85,7 @@ export class RecordColumns implements Members {
 
   apart(packed: () => Uint8Array): MemberRecords {
     const members = decodeAggregate(packed())
-    if (members?.length !== this.count) throw new Error(`An aggregate of ${this.count} records holds ${members?.length}`)
+    if (members?.length !== this.count) throw new Error(changed(this.count, members?.length))
     const records: UserRecord[] = []
     for (const run of this.#runs) {
       if (run.record !== undefined) records.push(run.record)
@@ -155,6 +155,14 @@ function isMore(run: Run, record: UserRecord, spanMs: number): boolean {
     run.outcome === record.outcome &&
     (expiresAt === run.expiresAt || (expiresAt > run.expiresAt && expiresAt < run.expiresAt + spanMs)) &&
     fits(record)
+  )
+}
+
+/** Its digest shows the least change. What was in it cannot be sent again, nor told: all that this process can say is why. */
+function changed(sent: number, found: number | undefined): string {
+  return (
+    `${sent} records were sent in an aggregate that holds ${found ?? 'none'} now, so they cannot be sent again: neither the \`kinesis\` port, nor a ` +
+    'middleware of the client, may change `Data`, or keep it after the call has settled'
   )
 }
 

@@ -1,6 +1,6 @@
 import { ManualClock } from '@shardwise/core/clock'
 import { seededRandom } from '@shardwise/core/random'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
 import type { HeldLease } from './held-lease.js'
 import { LeaseCoordinator } from './lease-coordinator.js'
@@ -108,6 +108,19 @@ describe('after the end of a shard', () => {
     await table.end(q, 'other', ['m'])
     await clock.advanceAsync(1_000)
     expect(held.has('m')).toBe(true)
+  })
+
+  test('many rows are read at once: no warning of a leak', async () => {
+    const warnings: string[] = []
+    const warn = (warning: Error): void => void warnings.push(warning.message)
+    process.on('warning', warn)
+    onTestFinished(() => void process.off('warning', warn))
+    await create('p')
+    await start()
+    const children = Array.from({ length: 15 }, (_, i) => ({ ShardId: `c${i}`, ParentShards: ['p'], HashKeyRange }))
+    void held.get('p')!.endShard(children)
+    await clock.advanceAsync(0)
+    expect([held.has('c14'), warnings]).toEqual([true, []])
   })
 
   test('a read that fails is left to the next scan', async () => {

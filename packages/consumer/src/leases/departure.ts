@@ -54,7 +54,9 @@ export class Departure {
     const { store, workerId } = this.#options
     let leases: readonly Lease[]
     try {
-      leases = (await this.#calls.send('clean-up', undefined, (signal) => store.list({ signal, consistent: true }))).leases
+      leases = (
+        await this.#calls.send('clean-up', undefined, (signal, onPage) => store.list({ signal, consistent: true, onPage }))
+      ).leases
     } catch {
       return
     }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import {
   DeleteItemCommand,
   GetItemCommand,
@@ -19,6 +20,7 @@ import type {
   LeaseRenewal,
   LeaseStore,
   LeaseWrite,
+  ListOptions,
   MalformedLease,
 } from './lease-store.js'
 import { LeaseTable } from './lease-table.js'
@@ -70,8 +72,7 @@ export class DynamoDBLeaseStore implements LeaseStore {
    * Rejects with LeaseTableError when another stream's leases are among them: shards of different streams have the same names, and each
    * application would take over the other's and skip its own records.
    */
-  async list(options: CallOptions & { readonly consistent?: boolean } = {}): Promise<LeaseListing> {
-    const { consistent = false, signal } = options
+  async list({ consistent = false, signal, onPage }: ListOptions = {}): Promise<LeaseListing> {
     const leases: Lease[] = []
     const malformed: MalformedLease[] = []
     let from: Row | undefined
@@ -80,13 +81,17 @@ export class DynamoDBLeaseStore implements LeaseStore {
         new ScanCommand({ TableName: this.#tableName, ConsistentRead: consistent, ...(from && { ExclusiveStartKey: from }) }),
         { signal },
       )
+      onPage?.()
       for (const row of page.Items ?? []) {
         const parsed = parseRow(row, this.#stream)
         if (parsed.kind === 'foreign') throw this.#foreign(parsed)
         if (parsed.kind === 'lease') leases.push(parsed.lease)
         else if (parsed.kind === 'malformed') malformed.push(parsed.malformed)
       }
-      from = page.LastEvaluatedKey
+      const next = page.LastEvaluatedKey
+      if (next !== undefined && isDeepStrictEqual(next, from))
+        throw new Error(`A page of the scan of ${this.#tableName} points to itself`)
+      from = next
     } while (from !== undefined)
     return { leases, malformed }
   }

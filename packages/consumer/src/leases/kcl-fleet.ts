@@ -113,10 +113,10 @@ export class KclFleet {
    * What the leader has assigned to us and is not held here, by the index, with the rows of parents that may not have ended. The whole
    * table where there is no index.
    */
-  async assigned(held: { has(leaseKey: string): boolean }, signal: AbortSignal): Promise<LeaseListing> {
+  async assigned(held: { has(leaseKey: string): boolean }, signal: AbortSignal, onPage?: () => void): Promise<LeaseListing> {
     const { tables, store, workerId } = this.#options
     const keys = await tables.assignedKeys(workerId, { signal })
-    if (keys === undefined) return store.list({ signal })
+    if (keys === undefined) return store.list({ signal, onPage })
     const found = new Map<string, Lease>()
     const read = async (leaseKey: string): Promise<void> => {
       const lease = await store.read(leaseKey, { signal })

@@ -4,8 +4,8 @@ import type { LeaseEvent, LeaseOperation } from './lease-event.js'
 import { withinTime } from './time-limit.js'
 
 const CALLS_AT_ONCE = 16
-/** A call that hangs must not hold up the others for longer. */
-const SCAN_LIMIT_MS = 10_000
+/** For each page of a scan. One that hangs must not hold up the others for longer; of a large table there are many. */
+const PAGE_LIMIT_MS = 10_000
 const LEAST_WRITE_LIMIT_MS = 1_000
 
 /** Calls to the lease table for leases that are not held here: each with a time limit, and a failure is announced. */
@@ -24,15 +24,15 @@ export class LeaseCalls {
     this.#emit = options.emit
   }
 
-  /** `leaseKey`: undefined for a scan. Rejects as the call does, when its time is over, or, without a word, when `signal` aborts. */
+  /** `leaseKey`: undefined for a scan, which says when it has a page. Rejects as the call does, when its time is over, or, without a word, when `signal` aborts. */
   async send<T>(
     operation: LeaseOperation,
     leaseKey: string | undefined,
-    call: (signal: AbortSignal) => Promise<T>,
+    call: (signal: AbortSignal, onPage: () => void) => Promise<T>,
     signal?: AbortSignal,
   ): Promise<T> {
     try {
-      return await withinTime(this.#clock, leaseKey === undefined ? SCAN_LIMIT_MS : this.#writeLimitMs, call, signal)
+      return await withinTime(this.#clock, leaseKey === undefined ? PAGE_LIMIT_MS : this.#writeLimitMs, call, signal)
     } catch (error) {
       if (signal?.aborted !== true)
         this.#emit({ type: 'lease-store-failed', operation, leaseKey, failure: classifyFailure(error) })

@@ -63,7 +63,7 @@ export class LeaseCoordinator {
   /** Nothing is taken any more. */
   readonly #halt = sharedAbort()
   /** Nothing is held any more either. */
-  readonly #empty = new AbortController()
+  readonly #empty = sharedAbort()
   #state: CoordinatorState = { is: 'new' }
   #acting: Promise<void> = Promise.resolve()
   #late = false

@@ -3,6 +3,12 @@ import type { CallOptions } from '@shardwise/core/kinesis-port'
 import type { Lease, NewLease } from './lease.js'
 import type { LeaseProgress } from './lease-progress.js'
 
+export interface ListOptions extends CallOptions {
+  readonly consistent?: boolean
+  /** Is told of each page that has come, where leases come in pages. */
+  readonly onPage?: (() => void) | undefined
+}
+
 /**
  * Where leases live. Every write is one atomic conditional write; docs/lease-protocol.md says for each what its condition protects.
  *
@@ -14,7 +20,7 @@ export interface LeaseStore {
   /** Makes the table ready, creating it when missing. Rejects when it exists and is not a lease table. */
   open(options?: CallOptions): Promise<void>
   /** All leases. May be a little stale unless `consistent`. */
-  list(options?: CallOptions & { readonly consistent?: boolean }): Promise<LeaseListing>
+  list(options?: ListOptions): Promise<LeaseListing>
   /** The row as it is now. */
   read(leaseKey: string, options?: CallOptions): Promise<Lease | undefined>
   /** False when there is one already. */

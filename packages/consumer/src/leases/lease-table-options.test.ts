@@ -29,7 +29,7 @@ test.each<{ given: object; option: string; message: string }>([
   { given: { billing: null }, option: 'leaseTableOptions.billing', message: 'got null' },
   { given: { billing: { readCapacity: 0 } }, option: 'leaseTableOptions.billing.readCapacity', message: 'from 1' },
   { given: { billing: { writeCapacity: 1.5 } }, option: 'leaseTableOptions.billing.writeCapacity', message: '1.5' },
-  { given: { billing: { read: 5 } }, option: 'read', message: 'readCapacity, writeCapacity' },
+  { given: { billing: { read: 5 } }, option: 'leaseTableOptions.billing.read', message: 'readCapacity, writeCapacity' },
   { given: { tags: ['team'] }, option: 'leaseTableOptions.tags', message: 'an object of texts' },
   { given: { tags: { 'aws:team': 'x' } }, option: 'leaseTableOptions.tags', message: 'aws:' },
   { given: { tags: { '': 'x' } }, option: 'leaseTableOptions.tags', message: '1 to 128' },
@@ -43,7 +43,7 @@ test.each<{ given: object; option: string; message: string }>([
   },
   { given: { create: 'no' }, option: 'leaseTableOptions.create', message: 'true or false' },
   { given: { deletionProtection: 1 }, option: 'leaseTableOptions.deletionProtection', message: 'true or false' },
-  { given: { pointInTimeRecovery: true }, option: 'pointInTimeRecovery', message: 'no such option' },
+  { given: { pointInTimeRecovery: true }, option: 'leaseTableOptions.pointInTimeRecovery', message: 'no such option' },
 ])('refuses $given', ({ given, option, message }) => {
   const check = (): object => checkLeaseTableOptions(given as LeaseTableOptions)
   expect(check).toThrow(InvalidOptionError)

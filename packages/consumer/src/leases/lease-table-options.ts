@@ -43,7 +43,7 @@ const LONGEST_TAG_VALUE = 256
 export function checkLeaseTableOptions(given: LeaseTableOptions = {}): LeaseTableSettings {
   const option = 'leaseTableOptions'
   if (typeof given !== 'object' || given === null) throw new InvalidOptionError(option, 'an object', given)
-  refuseUnknownOptions(given, ['create', 'billing', 'tags', 'deletionProtection'])
+  refuseUnknownOptions(given, ['create', 'billing', 'tags', 'deletionProtection'], option)
   return {
     create: booleanOption(`${option}.create`, given.create, true),
     billing: billingOf(given.billing),
@@ -58,7 +58,7 @@ function billingOf(given: LeaseTableOptions['billing']): LeaseTableSettings['bil
   if (typeof given !== 'object' || given === null) {
     throw new InvalidOptionError(option, "'on-demand' or { readCapacity, writeCapacity }", given)
   }
-  refuseUnknownOptions(given, ['readCapacity', 'writeCapacity'])
+  refuseUnknownOptions(given, ['readCapacity', 'writeCapacity'], option)
   const rule = { min: 1, fallback: PROVISIONED_CAPACITY }
   return {
     readCapacity: integerOption(`${option}.readCapacity`, given.readCapacity, rule),

@@ -58,7 +58,8 @@ export class TableScan {
     const consistent = this.#scans++ === 0 || this.#poked
     this.#poked = false
     try {
-      const list = (limit: AbortSignal) => (isWhole ? store.list({ signal: limit, consistent }) : kcl!.assigned(held, limit))
+      const list = (limit: AbortSignal, onPage: () => void) =>
+        isWhole ? store.list({ signal: limit, consistent, onPage }) : kcl!.assigned(held, limit, onPage)
       const listing = await calls.send('scan', undefined, list, signal)
       this.#failures = 0
       const interval = Math.max(scanIntervalMs(listing.leases.length, failoverTimeMs), isAssigned ? failoverTimeMs / 5 : 0)

@@ -1,4 +1,5 @@
 import { ManualClock, sleep } from '@shardwise/core/clock'
+import { MAX_HASH_KEY } from '@shardwise/core/hash-key'
 import { seededRandom } from '@shardwise/core/random'
 import { classifyFailure, type ServiceFailure } from '@shardwise/core/service-error'
 import fc from 'fast-check'
@@ -367,7 +368,9 @@ describe('FanOutSource', () => {
     it('scenario 29: ResourceNotFound: a shard that the stream has dropped, once it is sure', async () => {
       const { shard, next, events } = setUp({ resumeFrom: sequencePosition('7') })
       shard.refusesAll = failure('ResourceNotFoundException')
-      shard.listings = [[{ ShardId: 'child', ParentShardId: 'shard' }]]
+      const HashKeyRange = { StartingHashKey: '0', EndingHashKey: String(MAX_HASH_KEY) }
+      const SequenceNumberRange = { StartingSequenceNumber: '1' }
+      shard.listings = [[{ ShardId: 'child', ParentShardId: 'shard', HashKeyRange, SequenceNumberRange }]]
       expect((await next()).children).toMatchObject([{ ShardId: 'child' }])
       expect(shard.inputs).toHaveLength(3)
       expect(events.at(-1)).toMatchObject({ type: 'records-expired', reason: 'shard-trimmed', after: '7' })

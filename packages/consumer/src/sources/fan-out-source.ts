@@ -1,15 +1,15 @@
-import { type Clock, type Scheduled, sleep } from '@shardwise/core/clock'
+import { type Clock, sleep } from '@shardwise/core/clock'
 import type { FanOutPort, ShardSubscription, SubscribeToShardEvent } from '@shardwise/core/fan-out-port'
 import type { KinesisPort, KinesisRecord, StreamReference } from '@shardwise/core/kinesis-port'
 import type { Random } from '@shardwise/core/random'
 import { classifyFailure, type ServiceFailure, withAdvice } from '@shardwise/core/service-error'
-import { unlessAborted } from '../aborted.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import { withinTime } from '../leases/time-limit.js'
 import { answeredRecords } from './answered-records.js'
 import type { ShardRoom } from './byte-budget.js'
 import { EventSize } from './event-size.js'
 import { FanOutCourse, type Setback } from './fan-out-course.js'
+import { isLeaseOurs } from './lease-question.js'
 import { PatientWait } from './patient-wait.js'
 import { payloadBytes } from './payload-bytes.js'
 import type { ReadingPlace } from './reading-place.js'
@@ -49,8 +49,6 @@ const PROBE_SILENCE_MS = 10_000
 const SUBSCRIBE_TIMEOUT_MS = 10_000
 /** Then the wait for the stream consumer is told of, and begins again. */
 const REGISTRATION_PATIENCE_MS = 30_000
-/** Then others who watch this source hear that it is alive, again and again. */
-const LEASE_PATIENCE_MS = 5_000
 
 interface Live {
   readonly subscription: ShardSubscription
@@ -104,7 +102,7 @@ export class FanOutSource implements RecordSource {
         await sleep(clock, step.ms, { signal })
         return undefined
       case 'verify-lease':
-        if (await this.#ask('confirm', signal)) this.#course.verified()
+        if (await isLeaseOurs(this.#options, 'confirm', signal)) this.#course.verified()
         return undefined
       case 'subscribe':
         return this.#subscribe(signal)
@@ -115,26 +113,6 @@ export class FanOutSource implements RecordSource {
       case 'find-children':
         return this.#findChildren(signal)
     }
-  }
-
-  /** Whether the lease is ours; when it is lost the signal aborts soon. Asked once: the table may be out of reach for hours. */
-  async #ask(how: 'confirm' | 'revalidate', signal: AbortSignal): Promise<boolean> {
-    const { lease, clock, waits } = this.#options
-    const since = clock.now()
-    let next: Scheduled
-    const tell = (): void => {
-      waits()
-      next = clock.schedule(LEASE_PATIENCE_MS, tell)
-    }
-    tell()
-    try {
-      if (await unlessAborted(lease[how](), signal)) return true
-    } finally {
-      next!.cancel()
-    }
-    // It may have said no at once.
-    await sleep(clock, Math.max(0, since + LEASE_PATIENCE_MS - clock.now()), { signal })
-    return false
   }
 
   async #subscribe(signal: AbortSignal): Promise<FetchedBatch | undefined> {
@@ -150,7 +128,7 @@ export class FanOutSource implements RecordSource {
       return this.#unavailable(hindrance ?? failure, signal)
     }
     // Last: the stream consumer may have been waited for.
-    if (!(await this.#ask('revalidate', signal))) return undefined
+    if (!(await isLeaseOurs(this.#options, 'revalidate', signal))) return undefined
     try {
       await this.#open(consumerArn, signal)
       return undefined

@@ -1,4 +1,5 @@
 import { ManualClock } from '@shardwise/core/clock'
+import { MAX_HASH_KEY } from '@shardwise/core/hash-key'
 import type {
   CallOptions,
   GetRecordsInput,
@@ -80,7 +81,8 @@ const CHILDREN = [{ ShardId: 'child', ParentShards: ['shard'], HashKeyRange: { S
 const LISTED_CHILD: ShardListing = {
   ShardId: 'child',
   ParentShardId: 'shard',
-  HashKeyRange: { StartingHashKey: '0', EndingHashKey: '9' },
+  HashKeyRange: { StartingHashKey: '0', EndingHashKey: String(MAX_HASH_KEY) },
+  SequenceNumberRange: { StartingSequenceNumber: '1' },
 }
 const END: GetRecordsOutput = { Records: [], MillisBehindLatest: 0, ChildShards: CHILDREN }
 
@@ -215,8 +217,30 @@ describe('PollingSource', () => {
     const { port, next, events } = setUp()
     port.onRead = [failure('TimeoutError'), failure('TimeoutError'), records('1')]
     expect((await next()).records[0]?.SequenceNumber).toBe('1')
-    expect(events[0]).toMatchObject({ type: 'read-failed', failure: { kind: 'timeout' }, attempt: 1 })
+    const failed = events.filter((event) => event.type === 'read-failed')
+    expect(failed[0]).toMatchObject({ failure: { kind: 'timeout' }, attempt: 1 })
     expect(port.patience).toEqual([10_000, 20_000, 30_000])
+  })
+
+  it('asks for less after a read without an answer in time, says so, and asks for more again after quick ones', async () => {
+    const { port, next, events } = setUp()
+    const many = { ...records(...Array.from({ length: 20 }, (_, i) => `${i}`)) }
+    port.onRead = [failure('TimeoutError'), failure('TimeoutError'), many]
+    await next()
+    expect(port.reads.map((read) => read.Limit)).toEqual([10_000, 5, 2])
+    expect(events.filter((event) => event.type === 'read-size-reduced')).toEqual([
+      { type: 'read-size-reduced', shardId: 'shard', timeoutMs: 10_000, maxRecords: 5 },
+      { type: 'read-size-reduced', shardId: 'shard', timeoutMs: 20_000, maxRecords: 2 },
+    ])
+    await next()
+    expect(port.reads.at(-1)?.Limit).toBe(40)
+  })
+
+  it('asks for as much as before when it was the iterator that did not come in time', async () => {
+    const { port, next } = setUp()
+    port.onIterator = [failure('TimeoutError'), 'iterator']
+    await next()
+    expect(port.reads[0]?.Limit).toBe(10_000)
   })
 
   it('ends at once when told to, in a call and in a pause', async () => {

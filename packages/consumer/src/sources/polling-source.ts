@@ -91,19 +91,30 @@ export class PollingSource implements RecordSource {
     const most = this.#size.most(clock.now())
     const allowed = await room.enter(most, signal)
     const Limit = this.#size.limit(allowed < most ? allowed : undefined)
+    const timeoutMs = this.#patience.ms
     let bytes = 0
     try {
       const sentAt = clock.now()
       const request = { ShardIterator, Limit, ...(stream.StreamARN && { StreamARN: stream.StreamARN }) }
-      const answer = await port.getRecords(request, { signal, timeoutMs: this.#patience.ms })
-      this.#patience.answered(clock.now() - sentAt)
+      const answer = await port.getRecords(request, { signal, timeoutMs })
+      const tookMs = clock.now() - sentAt
+      this.#patience.answered(tookMs)
       const records = answeredRecords(answer, 'GetRecords', shardId)
       bytes = payloadBytes(records)
-      this.#size.brought({ sentAt, records: records.length, bytes, millisBehindLatest: answer.MillisBehindLatest })
+      this.#size.brought({ sentAt, tookMs, records: records.length, bytes, millisBehindLatest: answer.MillisBehindLatest })
       return { answer, records, bytes, sentAt }
+    } catch (error) {
+      if (!signal.aborted && classifyFailure(error).kind === 'timeout') this.#readLess(Limit, timeoutMs)
+      throw error
     } finally {
       room.settle(bytes)
     }
+  }
+
+  #readLess(limit: number, timeoutMs: number): void {
+    const { shardId, emit } = this.#options
+    const maxRecords = this.#size.timedOut(limit)
+    if (maxRecords !== undefined) emit({ type: 'read-size-reduced', shardId, timeoutMs, maxRecords })
   }
 
   async #openIterator(signal: AbortSignal): Promise<string> {

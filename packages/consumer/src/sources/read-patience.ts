@@ -8,7 +8,8 @@ const QUICK_ANSWERS = 20
 
 /**
  * How long the answer to a read is waited for. A connection that has died without a word must not keep a shard for long; a slow network must
- * not have each large answer cut off. So patience begins short, doubles when it was used up, and grows to three times what an answer took.
+ * not have each large answer cut off. So patience begins short, doubles when it was used up, and grows to three times what an answer took. Used up at
+ * its longest it begins anew: in a long outage every connection may be dead, and the first that is not must not have to wait behind a long one.
  */
 export class ReadPatience {
   #ms = LEAST_MS
@@ -26,6 +27,6 @@ export class ReadPatience {
 
   timedOut(): void {
     this.#quick = 0
-    this.#ms = Math.min(MOST_MS, this.#ms * 2)
+    this.#ms = this.#ms === MOST_MS ? LEAST_MS : Math.min(MOST_MS, this.#ms * 2)
   }
 }

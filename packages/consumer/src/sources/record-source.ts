@@ -49,6 +49,11 @@ export type SourceEvent =
       readonly attempt: number
       readonly retryInMs: number
     }
+  /**
+   * A read was not answered within `timeoutMs`, perhaps because so much does not come through the network in that time: from now on `maxRecords`
+   * are asked for, half as many as before, and more again when full answers come in less than ten seconds.
+   */
+  | { readonly type: 'read-size-reduced'; readonly shardId: string; readonly timeoutMs: number; readonly maxRecords: number }
   /** The stream does not exist (any more). It is asked for again, slowly. */
   | { readonly type: 'stream-not-found'; readonly shardId: string; readonly message: string; readonly retryInMs: number }
   /** An iterator was not used for five minutes, because the handler was slow. Reading goes on at the same place: nothing is lost. */

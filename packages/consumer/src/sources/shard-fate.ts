@@ -1,6 +1,6 @@
 import type { ChildShard, KinesisPort, ShardListing, StreamReference } from '@shardwise/core/kinesis-port'
 import { classifyFailure, type ServiceFailure } from '@shardwise/core/service-error'
-import { listAllShards } from '@shardwise/core/shard-map'
+import { listAllShards, ShardMap } from '@shardwise/core/shard-map'
 
 export interface ShardFateOptions {
   readonly port: Pick<KinesisPort, 'listShards'>
@@ -69,7 +69,8 @@ export class ShardFate {
 
   #missingIn(listing: readonly ShardListing[], failure: ServiceFailure): Fate {
     const { shardId } = this.#options
-    this.#gone = listing.some((shard) => shard.ShardId === shardId) ? 0 : this.#gone + 1
+    if (listing.some((shard) => shard.ShardId === shardId)) this.#gone = 0
+    else if (isWhole(listing)) this.#gone++
     if (this.#gone < CONFIRMATIONS) return { is: 'unknown', failure }
     return { is: 'ended', children: childrenIn(listing, shardId), gone: true }
   }
@@ -77,6 +78,15 @@ export class ShardFate {
   #list(signal: AbortSignal): Promise<ShardListing[]> {
     const { port, stream } = this.#options
     return listAllShards(port, stream, { signal })
+  }
+}
+
+/** Open shards cover all hash keys, at any moment. A list that shows less of them, or none, says nothing about what it lacks: that may be open. */
+function isWhole(listing: readonly ShardListing[]): boolean {
+  try {
+    return ShardMap.from(listing).holes.length === 0
+  } catch {
+    return false
   }
 }
 

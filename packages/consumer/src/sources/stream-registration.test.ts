@@ -3,6 +3,7 @@ import { ManualClock } from '@shardwise/core/clock'
 import type { FanOutPort, StreamConsumer } from '@shardwise/core/fan-out-port'
 import { seededRandom } from '@shardwise/core/random'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import type { StartRetriedEvent } from '../start-event.js'
 import { type RegistrationEvent, StreamRegistration, type StreamRegistrationOptions } from './stream-registration.js'
 import { failure } from './testing/pushed-shard.js'
 
@@ -72,7 +73,7 @@ class ConsumersOfStream implements Pick<FanOutPort, 'registerStreamConsumer' | '
 function setUp(more: Partial<StreamRegistrationOptions> = {}) {
   const clock = new ManualClock()
   const service = new ConsumersOfStream(clock)
-  const events: RegistrationEvent[] = []
+  const events: (RegistrationEvent | StartRetriedEvent)[] = []
   let seed = 0
   const registration = (own: Partial<StreamRegistrationOptions> = {}) =>
     new StreamRegistration({
@@ -157,7 +158,8 @@ describe('StreamRegistration', () => {
         }),
       ),
     )
-    expect([new Set(arns).size, events.length]).toEqual([1, 1])
+    const registered = events.filter(({ type }) => type !== 'start-retried')
+    expect([new Set(arns).size, registered.length]).toEqual([1, 1])
     expect(clock.now()).toBeLessThan(40_000)
     expect(looks + service.calls.length + refused).toBeLessThan(100 * 8)
   })
@@ -180,6 +182,20 @@ describe('StreamRegistration', () => {
     await one.find(SIGNAL)
     expect([clock.now(), service.calls.length]).toEqual([20_000, 1])
     expect(await done(one.arn(SIGNAL))).toBe(`${STREAM_ARN}/consumer/delays:2`)
+  })
+
+  it('at the start tells that it waits for a service that refuses to look, and afterwards does not', async () => {
+    const { clock, service, events, registration, done } = setUp()
+    service.create()
+    await clock.advanceAsync(20_000)
+    service.refusals = [failure('LimitExceededException'), failure('ProvisionedThroughputExceededException')]
+    await done(registration().find(SIGNAL))
+    const retried = { type: 'start-retried', step: 'find-stream-consumer', stream: 'flights' }
+    expect(events).toMatchObject([1, 2].map((attempt) => ({ ...retried, attempt, failure: { kind: 'limit-exceeded' } })))
+    for (const event of events) expect(event).toMatchObject({ retryInMs: expect.any(Number) })
+    service.refusals = [failure('LimitExceededException')]
+    await done(registration().arn(SIGNAL))
+    expect(events).toHaveLength(2)
   })
 
   it.each([

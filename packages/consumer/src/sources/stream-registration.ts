@@ -4,6 +4,7 @@ import type { Random } from '@shardwise/core/random'
 import { classifyFailure, type ServiceFailure } from '@shardwise/core/service-error'
 import { unlessAborted } from '../aborted.js'
 import { backoffDelay } from '../backoff.js'
+import type { StartRetriedEvent } from '../start-event.js'
 import { type ConsumerSeen, registrationStep } from './registration-step.js'
 
 export interface StreamRegistrationOptions {
@@ -18,7 +19,8 @@ export interface StreamRegistrationOptions {
   readonly isOptional: boolean
   readonly clock: Clock
   readonly random: Random
-  readonly emit: (event: RegistrationEvent) => void
+  /** What waits at the start is told as a step of it. */
+  readonly emit: (event: RegistrationEvent | StartRetriedEvent) => void
 }
 
 export type RegistrationEvent =
@@ -131,7 +133,7 @@ export class StreamRegistration {
   }
 
   async #seek(signal: AbortSignal, until: 'there' | 'active'): Promise<{ readonly arn: string; readonly active: boolean }> {
-    const { consumer, clock, random } = this.#options
+    const { stream, consumer, clock, random, emit } = this.#options
     const register = 'name' in consumer && consumer.register
     let seen: ConsumerSeen = { is: 'unknown' }
     for (let waits = 0; ; ) {
@@ -143,11 +145,16 @@ export class StreamRegistration {
           return { arn: step.arn, active: true }
         case 'give-up':
           throw this.#unusable(step.because)
-        case 'wait':
-          this.#hindrance = classifyFailure(this.#hindering(seen))
-          await sleep(clock, backoffDelay(++waits, BETWEEN_LOOKS, random), { signal })
+        case 'wait': {
+          const failure = classifyFailure(this.#hindering(seen))
+          const retryInMs = backoffDelay(++waits, BETWEEN_LOOKS, random)
+          this.#hindrance = failure
+          if (until === 'there')
+            emit({ type: 'start-retried', step: 'find-stream-consumer', stream, failure, attempt: waits, retryInMs })
+          await sleep(clock, retryInMs, { signal })
           seen = { is: 'unknown' }
           break
+        }
         case 'describe':
           seen = await this.#look(this.#reference(), signal)
           break

@@ -11,6 +11,7 @@ import { LeaseTableError } from '../leases/lease-table-error.js'
 import type { RetrievalSettings } from '../retrieval-option.js'
 import { ShardDiscovery } from '../shards/shard-discovery.js'
 import { type RegistrationEvent, StreamRegistration } from '../sources/stream-registration.js'
+import type { StartRetriedEvent } from '../start-event.js'
 import { StopLimit } from '../stop-limit.js'
 import { identify } from './stream-identifier.js'
 import type { StreamSettings } from './stream-settings.js'
@@ -27,7 +28,7 @@ export interface ConsumedStreamOptions {
   readonly fanOut: FanOutPort | undefined
   readonly clock: Clock
   readonly random: Random
-  readonly emit: (event: LeaseEvent | RegistrationEvent) => void
+  readonly emit: (event: LeaseEvent | RegistrationEvent | StartRetriedEvent) => void
 }
 
 /** What the service says of it. */

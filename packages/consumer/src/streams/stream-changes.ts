@@ -8,6 +8,7 @@ import { isSameCreation } from '../shards/creation-time.js'
 import type { StartSteps } from '../start-steps.js'
 import type { ConsumedStream } from './consumed-stream.js'
 import type { StreamSet } from './stream-set.js'
+import type { StreamSettings } from './stream-settings.js'
 
 export interface RemoveStreamOptions {
   /**
@@ -49,28 +50,37 @@ const OTHERS_TAKE_WITHIN_MS = 10_000
 /** Between looks at a stream that gives no answer: all workers of a fleet have the same cause, and an account few calls a second. */
 const BETWEEN_LOOKS = { baseMs: 5_000, maxMs: 60_000 }
 
-/** Adds streams to a consumer that runs, and removes them: one after the other, in the order of the calls. */
+/** The line of all additions: each reads the whole lease table. No stream has this name. */
+const ADDITIONS = '+'
+
+/**
+ * Adds streams to a consumer that runs, and removes them. Changes of streams with one name come one after the other, in the order of the calls, and so
+ * do all additions; an addition that is slow, or gives no answer, holds up nothing else.
+ */
 export class StreamChanges {
   readonly #options: StreamChangesOptions
-  #last: Promise<unknown>
+  readonly #started: Promise<unknown>
+  /** The last change of each line. */
+  readonly #lines = new Map<string, Promise<unknown>>()
 
   /** `started`: changes begin after it. */
   constructor(options: StreamChangesOptions, started: Promise<unknown>) {
     this.#options = options
-    this.#last = started
+    this.#started = started
   }
 
   /** Resolves when its shards have leases, to be taken by this worker and the others that have the stream. Rejects as the start does. */
   add(stream: ConsumedStream): Promise<void> {
-    const added = this.#next(() => this.#join(stream))
+    const added = this.#next([ADDITIONS, stream.settings.name], () => this.#join(stream))
     return this.#unlessStopped(added, undefined)
   }
 
   /** Resolves when this worker does nothing with the stream any more, but for handlers that were cut off. */
-  remove(which: (stream: ConsumedStream) => boolean, leases: 'keep' | 'delete'): Promise<RemovedStream> {
+  remove(settings: StreamSettings, leases: 'keep' | 'delete'): Promise<RemovedStream> {
     const { streams } = this.#options
+    const which = (stream: ConsumedStream) => stream.settings === settings
     for (const stream of streams.streams) if (which(stream)) stream.leaving = true
-    const removed = this.#next(async () => {
+    const removed = this.#next([settings.name], async () => {
       const stream = streams.streams.find(which)
       if (stream === undefined) return { deletedLeases: 0 }
       const { streamId } = stream
@@ -89,7 +99,7 @@ export class StreamChanges {
     const { clock, random, stop } = this.#options
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#next(() => this.#look(stream, successor()))
+        return await this.#next([stream.settings.name], () => this.#look(stream, successor()))
       } catch (error) {
         const retryInMs = backoffDelay(attempt, BETWEEN_LOOKS, random)
         if (!stop.aborted) unclear({ failure: classifyFailure(error), retryInMs })
@@ -166,9 +176,12 @@ export class StreamChanges {
     }
   }
 
-  #next<T>(change: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(change)
-    this.#last = result.catch(() => {})
+  /** In all of these lines behind what was asked for before. */
+  #next<T>(lines: readonly string[], change: () => Promise<T>): Promise<T> {
+    const before = lines.map((line) => this.#lines.get(line) ?? this.#started)
+    const result = Promise.all(before).then(change)
+    const over = result.catch(() => {})
+    for (const line of lines) this.#lines.set(line, over)
     return result
   }
 }

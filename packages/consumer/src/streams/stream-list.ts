@@ -98,7 +98,7 @@ export class StreamList {
     const { stream } = settings
     this.#streams = this.#streams.filter((each) => each !== settings)
     if (this.#life === undefined) return { deletedLeases: 0 }
-    const removed = await this.#life.changes.remove((consumed) => consumed.settings === settings, leases)
+    const removed = await this.#life.changes.remove(settings, leases)
     if (!this.#stop.aborted) this.#emit({ type: 'stream-removed', stream, ...removed })
     return removed
   }

@@ -34,7 +34,7 @@ const STREAM = /^([a-zA-Z0-9_.-]{1,128}|arn:aws[\w-]*:kinesis:[a-z0-9-]+:\d{12}:
 export function checkStream(given: string | StreamOptions, option: string, fallback: InitialPosition): StreamSettings {
   if (typeof given !== 'object') return settingsOf(given, option, fallback)
   if (given === null) throw new InvalidOptionError(option, 'a name, an ARN or { stream, initialPosition }', given)
-  refuseUnknownOptions(given, ['stream', 'initialPosition', 'creationEpoch', 'consumerArn'])
+  refuseUnknownOptions(given, ['stream', 'initialPosition', 'creationEpoch', 'consumerArn'], option)
   const { stream, initialPosition, creationEpoch, consumerArn } = given
   const position = initialPosition === undefined ? fallback : checkInitialPosition(initialPosition, `${option}.initialPosition`)
   const epoch =

@@ -29,7 +29,7 @@ export function checkConnection({ client, region, endpoint, credentials, wire, s
   choiceOption('sender', sender, ['lean', 'sdk'], 'lean')
   if (wire === undefined) return
   if (typeof wire !== 'object' || wire === null) throw new InvalidOptionError('wire', 'an object with reads or writes', wire)
-  refuseUnknownOptions(wire, ['reads', 'writes'])
+  refuseUnknownOptions(wire, ['reads', 'writes'], 'wire')
   choiceOption('wire.reads', wire.reads, ['json', 'cbor', 'negotiate'], 'negotiate')
   choiceOption('wire.writes', wire.writes, ['json', 'cbor'], 'json')
   if (client === undefined) return

@@ -562,7 +562,7 @@ describe('settings', () => {
     [{ connectTimeoutMs: -1 }, 'connectTimeoutMs'],
     [{ controlAttempts: 0 }, 'controlAttempts'],
     [{ wire: { reads: 'xml' as 'json' } }, 'wire.reads'],
-    [{ wire: { write: 'json' } as object }, 'write'],
+    [{ wire: { write: 'json' } as object }, 'wire.write'],
     [{ wire: 'json' as never }, 'wire'],
     [{ region: '' }, 'region'],
     [{ region: -1 as never }, 'region'],

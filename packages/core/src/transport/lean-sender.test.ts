@@ -435,6 +435,28 @@ describe('a client of the user', () => {
     client.destroy()
   })
 
+  test('whose signer is its own signs with it', async () => {
+    const signer = {
+      sign: async (request: { readonly headers: Record<string, string> }) => {
+        const scope = '20260101/eu-west-1/kinesis/aws4_request'
+        const signature = String(stub.requests.length).padStart(64, '0')
+        request.headers.authorization = `AWS4-HMAC-SHA256 Credential=A/${scope}, SignedHeaders=host, Signature=${signature}`
+        return request
+      },
+    }
+    const client = foreign({ signer: signer as never })
+    const port = connect({ client, sender: 'lean' })
+    stub.answer = answering({})
+    for (let i = 0; i < 3; i++) await port.putRecords(put)
+    expect(stub.requests.map(({ headers }) => /Signature=0*(\d)$/.exec(String(headers.authorization))?.[1])).toEqual([
+      '0',
+      '1',
+      '2',
+    ])
+    expect(sdkCalls()).toBe(1)
+    client.destroy()
+  })
+
   test('whose middleware adds a header of its own is always sent through', async () => {
     const client = foreign()
     client.middlewareStack.add(
@@ -484,14 +506,14 @@ test('nothing of the call that was learned from stays in memory', async () => {
   const seen: object[] = []
   const client = new KinesisClient({ region: 'eu-west-1', endpoint, credentials, requestHandler: new NodeHttpHandler() })
   const { httpAuthSchemes } = client.config as unknown as {
-    httpAuthSchemes: { signer: { sign: (...given: object[]) => unknown } }[]
+    httpAuthSchemes: { signer: { successHandler: (response: object, properties: object) => void } }[]
   }
   const [scheme] = httpAuthSchemes
   const { signer } = scheme!
-  const sign = signer.sign.bind(signer)
-  signer.sign = (request, identity, properties) => {
-    seen.push(properties!)
-    return sign(request, identity!, properties!)
+  const successHandler = signer.successHandler.bind(signer)
+  signer.successHandler = (response, properties) => {
+    seen.push(properties)
+    successHandler(response, properties)
   }
   const port = connect({ client, sender: 'lean' })
   stub.answer = answering({})

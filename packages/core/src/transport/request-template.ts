@@ -1,3 +1,6 @@
+import { systemClock } from '../clock.js'
+import { millisOf, RequestSignature, type SigningIdentity } from './request-signature.js'
+
 /** A request as the SDK hands it from one middleware to the next. */
 export interface SdkRequest {
   readonly protocol: string
@@ -16,17 +19,13 @@ interface Signer {
   successHandler?(response: object, properties: object): void
 }
 
-interface Identity {
-  readonly accountId?: string
-}
-
 interface SelectedScheme {
   readonly httpAuthOption: {
     readonly schemeId: string
     readonly identityProperties?: Readonly<Record<string, unknown>>
     readonly signingProperties?: Readonly<Record<string, unknown>>
   }
-  readonly identity: Identity
+  readonly identity: SigningIdentity
   readonly signer: Signer
 }
 
@@ -56,6 +55,14 @@ const KNOWN: ReadonlySet<string> = new Set([
 /** Members of the SDK's context that belong to one call alone. */
 const OF_CALL = ['commandInstance', 'abortSignal', 'metricsRecorder', 'selectedHttpAuthScheme'] as const
 const SIGV4 = 'aws.auth#sigv4'
+/** Between the time that the SDK has put into a request and that at which we look at it. */
+const MOST_APART_MS = 5_000
+
+/** What the SDK's signer finds in the properties of a call, and notes there for the handling of its answer. */
+interface SigningProperties {
+  readonly config?: { readonly systemClockOffset?: unknown }
+  readonly _disableClockSkewCorrection?: unknown
+}
 
 /**
  * What is the same in all requests of one operation to one endpoint, taken from one that the SDK has made: address, headers, and how they are
@@ -63,11 +70,16 @@ const SIGV4 = 'aws.auth#sigv4'
  */
 export class RequestTemplate {
   readonly #request: SdkRequest
+  readonly #Request: new (
+    members: SdkRequest,
+  ) => object
   readonly #signer: Signer
   readonly #accountId: string | undefined
   readonly #identityProperties: Readonly<Record<string, unknown>> | undefined
   readonly #signingProperties: Readonly<Record<string, unknown>>
   readonly #config: SigningConfig
+  /** Undefined: only the client's signer knows how. */
+  readonly #signature: RequestSignature | undefined
 
   /**
    * Undefined where the request has anything that is not known to be the same each time: a header of a middleware (tracing, for one), another
@@ -90,26 +102,56 @@ export class RequestTemplate {
     const headers: Record<string, string> = {}
     for (const [name, value] of Object.entries(request.headers)) if (!SIGNED.has(name)) headers[name] = value
     this.#request = { ...request, headers, body: undefined }
+    this.#Request = request.constructor as new (members: SdkRequest) => object
     this.#signer = signer
     this.#accountId = identity.accountId
     this.#identityProperties = httpAuthOption.identityProperties
     this.#signingProperties = withoutCall(httpAuthOption.signingProperties ?? {})
     this.#config = config
+    const offset = clockOffset(this.#signingProperties)
+    const isOfNow =
+      Math.abs(millisOf(request.headers['x-amz-date'] ?? '') - systemClock.wallTime() - (offset ?? 0)) < MOST_APART_MS
+    this.#signature = offset !== undefined && isOfNow ? RequestSignature.of(request, identity) : undefined
   }
 
   /**
-   * The request with this body, signed by the client's signer with its present credentials and its idea of the service's clock. Undefined when
+   * The request with this body, signed with the client's present credentials and its idea of the service's clock. Undefined when
    * these are another account's, which may have another endpoint. Rejects as the provider of credentials does.
    */
   async signed(body: Uint8Array): Promise<SignedCall | undefined> {
-    const identity = (await this.#config.credentials(this.#identityProperties)) as Identity
+    const identity = (await this.#config.credentials(this.#identityProperties)) as SigningIdentity
     if (identity.accountId !== this.#accountId) return undefined
+    return this.#signedByUs(body, identity) ?? (await this.#signedByClient(body, identity))
+  }
+
+  #signedByUs(body: Uint8Array, identity: SigningIdentity): SignedCall | undefined {
+    const offset = clockOffset(this.#signingProperties)
+    if (this.#signature === undefined || offset === undefined) return undefined
+    const now = systemClock.wallTime()
+    const headers = this.#signature.headers(body, identity, now + offset)
+    if (headers === undefined) return undefined
+    const { protocol, hostname, port, path, method, query } = this.#request
+    const request = new this.#Request({ protocol, hostname, port, path, method, query, headers, body })
+    return this.#call(request, { ...this.#signingProperties, _preRequestSystemClockOffset: offset, _requestSentAt: now })
+  }
+
+  async #signedByClient(body: Uint8Array, identity: SigningIdentity): Promise<SignedCall> {
     // The signer notes in them when it has signed this very request.
     const properties = { ...this.#signingProperties }
     const headers = { ...this.#request.headers, 'content-length': String(body.length) }
-    const request = await this.#signer.sign({ ...this.#request, headers, body }, identity, properties)
+    return this.#call(await this.#signer.sign({ ...this.#request, headers, body }, identity, properties), properties)
+  }
+
+  #call(request: object, properties: object): SignedCall {
     return { request, accepted: (response) => this.#signer.successHandler?.(response, properties) }
   }
+}
+
+/** What the SDK adds to the clock of this machine. Undefined where it is not known. */
+function clockOffset(properties: SigningProperties): number | undefined {
+  if (properties._disableClockSkewCorrection === true) return 0
+  const offset = properties.config?.systemClockOffset
+  return Number.isFinite(offset) ? (offset as number) : undefined
 }
 
 /** The context among them leads to the call's whole input, which would stay in memory. */

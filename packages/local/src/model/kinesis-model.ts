@@ -40,7 +40,7 @@ export class KinesisModel {
   readonly #account: Account
 
   constructor(options: KinesisModelOptions = {}) {
-    refuseUnknownOptions(options.transitionMs ?? {}, ['create', 'delete', 'update', 'consumer'])
+    refuseUnknownOptions(options.transitionMs ?? {}, ['create', 'delete', 'update', 'consumer'], 'transitionMs')
     const transition = (key: keyof TransitionTimes): number =>
       integerOption(`transitionMs.${key}`, options.transitionMs?.[key], { min: 0, fallback: 100 })
     this.#account = new Account({

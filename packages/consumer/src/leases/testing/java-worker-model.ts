@@ -174,7 +174,11 @@ export abstract class JavaWorker {
     this.held.set(lease.shardId, lease)
     const work = this.#work(lease).catch((error: unknown) => void this.errors.push(`${this.workerId}: ${error}`))
     this.#working.add(work)
-    void work.then(() => this.#working.delete(work))
+    void work.then(() => {
+      this.#working.delete(work)
+      // It had expired for its owner. A renewal that was on its way then, and succeeds, does not bring it back: it would be kept and not worked on.
+      if (!this.#draining && this.held.get(lease.shardId) === lease) this.held.delete(lease.shardId)
+    })
   }
 
   /** The owner itself refuses to go on with a lease that has expired for it. */

@@ -1,6 +1,9 @@
 import { type Clock, systemClock } from '@shardwise/core/clock'
 
-/** So many times as fast as the machine's, for what waits. Its wall clock keeps pace: clocks that part are those of a machine that was suspended. */
+/**
+ * So many times as fast as the machine's, for what waits by design. For the service too where subscriptions must be heard of in time. Its
+ * wall clock keeps pace: clocks that part are those of a machine that was suspended.
+ */
 export function clockFaster(times: number): Clock {
   const wallTime = systemClock.wallTime()
   const now = systemClock.now()
