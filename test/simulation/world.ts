@@ -12,6 +12,7 @@ import { Network } from './network.js'
 import { ProducerApp, type RecordKey } from './producer-app.js'
 import { RecordLedger } from './record-ledger.js'
 import { RecordSink } from './record-sink.js'
+import { RequestsUnderWay } from './requests-under-way.js'
 import { SimulatedProcess } from './simulated-process.js'
 import { placeOf } from './stream-log.js'
 import { VirtualTime } from './virtual-time.js'
@@ -108,12 +109,14 @@ export class World {
       }
       this.truth.landed(write)
     })
+    const requests = new RequestsUnderWay({ contents: this.ledger.contents, violated })
     this.kinesis = new KinesisService({
       time: this.time,
       random: randomOf(seed, 'kinesis'),
       network: this.network,
       streamOf: (name) => this.ledger.stream(name),
       written: (name, input, output, known) => this.ledger.written(name, input, output, known),
+      sends: (by, { Records }) => requests.sends(by, Records),
       read: (by, stream, sequenceNumber) => this.ledger.read(by, stream, sequenceNumber),
       subscribes: (by, name, shardId) => {
         // Of a stream that is gone the old stream consumer may be asked for once more: the service knows it no longer.
