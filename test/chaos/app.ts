@@ -14,6 +14,8 @@ export interface AppOptions {
   readonly onFailure: (error: Error) => void
 }
 
+const ON_SOURCES = ['--no-warnings', '--import', 'tsx', '-C', 'shardwise-source']
+
 /** The coordinator's side of a process. */
 export class App {
   readonly name: string
@@ -32,8 +34,8 @@ export class App {
 
   constructor(name: string, file: string, { onFact, onFailure }: AppOptions) {
     this.name = name
-    // Our own arguments (the TypeScript loader and the export condition) are inherited.
     this.#child = fork(fileURLToPath(new URL(`./${file}`, import.meta.url)), {
+      execArgv: ON_SOURCES,
       stdio: ['ignore', 'ignore', 'pipe', 'ipc', 'pipe'],
     })
     let errors = ''
