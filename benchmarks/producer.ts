@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PutRecordsEntry } from '@shardwise/core/kinesis-port'
 import { seededRandom } from '@shardwise/core/random'
 import { bytes, type Codec, json, Producer, type ProducerOptions, type PutInput, type PutResult } from '@shardwise/producer'
@@ -101,7 +102,7 @@ function optionsBenchmark(): Benchmark {
 }
 
 /**
- * `offer` until the records are packed: one request hangs, so that no other one leaves and no trailer is made. The peer's part of it: shard
+ * `offer` until the records are packed: one request hangs from before, so that none leaves and no trailer is made. The peer's part of it: shard
  * and `addUserRecord`, which keeps the record and encodes nothing yet.
  */
 function putPath(load: Load): Benchmark {
@@ -125,7 +126,7 @@ function putPath(load: Load): Benchmark {
     operations: records,
     prepare: () => input.renew(),
     variants: [
-      { name: 'offer', run: offer, after: hung.settle, verify: () => hung.verified(offer) },
+      { name: 'offer', run: offer, before: hung.occupy, after: hung.settle, verify: () => hung.verified(offer) },
       { name: 'aws-kinesis-agg', run: add, verify: add },
     ],
   }
@@ -163,7 +164,7 @@ function pendingHeap(call: 'offer' | 'put'): Benchmark {
     operations: records,
     prepare: () => input.renew(),
     variants: [
-      { name: call, run, after, verify: () => hung.verified(run) },
+      { name: call, run, before: hung.occupy, after, verify: () => hung.verified(run) },
       { name: 'aws-kinesis-agg', run: keep, after: forget, verify: keep },
     ],
   }
@@ -172,7 +173,9 @@ function pendingHeap(call: 'offer' | 'put'): Benchmark {
 interface Hanging {
   readonly producer: Producer
   readonly records: () => readonly PutInput[]
-  /** Lets everything be answered, waits until it has settled, and hangs again. */
+  /** Has the one request that may be under way hang. */
+  readonly occupy: () => Promise<void>
+  /** Lets everything be answered, and waits until it has settled. */
   readonly settle: () => Promise<void>
   readonly verified: (run: () => number) => Promise<number>
 }
@@ -185,23 +188,30 @@ function hanging(input: Input, { shards, records: count }: Load): Hanging {
   input.use(() => {
     records = input.plain()
   })
+  const occupy = async (): Promise<void> => {
+    kinesis.hold()
+    producer.offer({ partitionKey: 'in the way', data: Buffer.from('of all others') })
+    void producer.flush()
+    while (producer.stats().requestsInFlight === 0) await nextTurn()
+  }
   const settle = async (): Promise<void> => {
     kinesis.release()
     await producer.flush()
-    kinesis.hold()
   }
   const verify = async (run: () => number): Promise<number> => {
     await producer.start()
-    kinesis.hold()
+    await occupy()
+    const { requests } = producer.stats()
     let print = 0
     await verified(kinesis, records as readonly KeyedRecord[], async () => {
       print = run()
+      if (producer.stats().requests > requests) throw new WrongResult('a request was sent in the part that is timed')
       await settle()
       return print
     })
     return print
   }
-  return { producer, records: () => records, settle, verified: verify }
+  return { producer, records: () => records, occupy, settle, verified: verify }
 }
 
 /** What every variant is given. */

@@ -24,13 +24,14 @@ export interface Profile {
 
 /** Verifies, warms up, then runs under the one profiler and under the other. */
 export async function profile(name: string, benchmark: Benchmark): Promise<Profile> {
-  const [{ name: variant, run, verify, after }] = benchmark.variants
+  const [{ name: variant, run, verify, before, after }] = benchmark.variants
   const fingerprint = await verify()
   const session = new Session()
   session.connect()
   const runs = async (times: number, start: () => Promise<unknown>, stop: () => Promise<unknown>): Promise<void> => {
     for (let i = 0; i < times; i++) {
       benchmark.prepare()
+      await before?.()
       collectGarbage('minor')
       await start()
       if ((await run()) !== fingerprint)

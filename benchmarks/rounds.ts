@@ -5,6 +5,8 @@ export interface Variant {
   readonly name: string
   /** Does the job once and returns a fingerprint of what came out, the same each time. */
   run(): number | Promise<number>
+  /** Untimed, before every run, when the fresh input is there. */
+  before?(): Promise<void>
   /** Untimed, after every run: what the job leaves to be done that is not measured. */
   after?(): Promise<void>
   /** Does the job once, has everything that came out examined (throws WrongResult) and returns the fingerprint of it. */
@@ -156,6 +158,7 @@ async function turn(benchmark: Benchmark, variant: Variant, fingerprint: number,
   let elapsedMs = 0
   while (elapsedMs < leastMs) {
     benchmark.prepare()
+    await variant.before?.()
     // The fresh input moves out of the young generation, or the variant would pay for copying it. Twice, as survivors move on the
     // second time; not a major collection, which after a few makes V8 drop the code of the variants that wait for their turn.
     collectGarbage('minor')
