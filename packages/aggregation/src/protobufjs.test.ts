@@ -47,6 +47,28 @@ const plain = (record: UserRecordInput) => ({
 })
 
 describe('protobufjs, built from the shipped schema', () => {
+  it('reads records of keys and data alone, whatever number of bytes their lengths and indexes take', () => {
+    const lengths = [...Array.from({ length: 140 }, (_, i) => i), 16_376, 16_377, 16_378, 16_379, 16_383, 16_384, 1]
+    const records = lengths.map((length, i) => ({ partitionKey: `key ${i}`, data: new Uint8Array(length).fill(i) }))
+    const builder = new AggregateBuilder({ maxBytes: 1_000_000 })
+    let byteLength = 0
+    for (const { partitionKey, data } of records) {
+      byteLength = builder.sizeWith(partitionKey, data)
+      expect(builder.tryAdd(partitionKey, data)).toBe(true)
+      expect(builder.byteLength).toBe(byteLength)
+    }
+    const { bytes } = builder.seal()
+    const message = AggregatedRecord.toObject(AggregatedRecord.decode(bytes.subarray(4, -16)), { longs: Number }) as Message
+    const back = message.records!.map(({ partitionKeyIndex, data }) => [message.partitionKeyTable![partitionKeyIndex], hex(data)])
+    expect(back).toEqual(records.map(({ partitionKey, data }) => [partitionKey, hex(data)]))
+    expect(bytes.length).toBe(byteLength)
+    for (const { partitionKey, data } of records.slice(100, -1)) {
+      const size = builder.sizeWith(partitionKey, data)
+      expect(new AggregateBuilder({ maxBytes: size }).tryAdd(partitionKey, data)).toBe(true)
+      expect(new AggregateBuilder({ maxBytes: size - 1 }).tryAdd(partitionKey, data)).toBe(false)
+    }
+  })
+
   it('reads what we write, and writes the same bytes from what it read', () => {
     fc.assert(
       fc.property(fc.array(anyRecord, { minLength: 1, maxLength: 40 }), (records) => {

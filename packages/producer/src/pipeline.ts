@@ -104,7 +104,7 @@ export class Pipeline implements AccountHolder {
       wakeBy: (at) => this.#alarm.wakeBy(at),
       turn: (now) => this.turn(now),
     })
-    this.#shortWay = new ShortWay({ ...shared, halting: this.#halting, gate: this.#gate, burstClock: this.#burstClock })
+    this.#shortWay = new ShortWay({ ...shared, gate: this.#gate, burstClock: this.#burstClock })
     this.#alarm = new Alarm(settings.clock, () => this.turn(this.now()))
   }
 

@@ -95,7 +95,7 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
   /**
    * Milliseconds from acceptance after which a record is not sent any more and fails. Default 30000, as the KPL's RecordTtl; 100 up. A
    * request that is under way then is still waited for. Records that are put within a thousandth of this time (at most 10 ms) may expire
-   * with the first of them, and up to 16 offers of one synchronous run with the first of these, whatever you do between them.
+   * with the first of them, and up to 16 calls (`put`, `offer`) of one synchronous run with the first of these, whatever you do.
    */
   readonly recordTtlMs?: number | undefined
   /**

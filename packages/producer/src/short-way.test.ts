@@ -7,28 +7,38 @@ import { type PutFault, SimulatedKinesis } from './testing/simulated-kinesis.js'
 import type { PutInput, PutResult } from './user-record.js'
 
 const KEYS = ['a', 'key-1', 'key-2', 'a-longer-key-than-others', 'é', '✈ and 😀', 'k'.repeat(70)]
+const LONGEST_KEYS = ['😀'.repeat(256), 'k'.repeat(256), '😀'.repeat(257), 'k'.repeat(257), '']
 
 type Step =
-  | { readonly kind: 'records'; readonly count: number; readonly call: 'put' | 'offer' | 'bare offer'; readonly every: Rarity }
+  | { readonly kind: 'records'; readonly count: number; readonly call: Call; readonly every: Rarity }
   | { readonly kind: 'wait'; readonly ms: number }
   | { readonly kind: 'flush' }
   | { readonly kind: 'split' }
   | { readonly kind: 'recreate' }
   | { readonly kind: 'fault'; readonly fault: PutFault }
+/** `offer again`: whose outcome offers another record. */
+type Call = 'put' | 'offer' | 'bare offer' | 'offer again'
 /** What some of the records are. */
-type Rarity = 'nothing' | 'explicit hash key' | 'header' | 'large' | 'wrong key' | 'no data'
+const RARITIES = [
+  ...['nothing', 'nothing', 'explicit hash key', 'header', 'large', 'wrong key', 'longest key', 'no data', 'handed over'],
+  ...['other stream', 'no stream'],
+] as const
+type Rarity = (typeof RARITIES)[number]
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 6,
     arbitrary: fc.record({
       kind: fc.constant('records' as const),
-      count: fc.integer({ min: 1, max: 120 }),
-      call: fc.constantFrom('put', 'offer', 'bare offer'),
-      every: fc.constantFrom<Rarity[]>('nothing', 'nothing', 'explicit hash key', 'header', 'large', 'wrong key', 'no data'),
+      count: fc.integer({ min: 1, max: 60 }),
+      call: fc.constantFrom<Call[]>('put', 'offer', 'bare offer', 'offer again'),
+      every: fc.constantFrom(...RARITIES),
     }),
   },
-  { weight: 4, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(0, 0.3, 4, 11, 120, 31_000) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(0, 0.3, 4, 11, 120, 700, 1200, 31_000) }),
+  },
   { weight: 2, arbitrary: fc.constantFrom<Step[]>({ kind: 'flush' }, { kind: 'split' }, { kind: 'recreate' }) },
   {
     weight: 1,
@@ -42,12 +52,23 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 )
 
+/** With limits that are met now and then. */
+const limits: fc.Arbitrary<Partial<ProducerOptions>> = fc.record({
+  maxBufferedRecords: fc.constantFrom(7, 200, 200),
+  aggregateMaxRecords: fc.constantFrom(undefined, 1, 2, 9),
+  lingerMs: fc.constantFrom(undefined, 0, 5, 4000),
+  shardMapRefreshMs: fc.constantFrom(undefined, 1000),
+  ordering: fc.constantFrom('none', 'none', 'none', 'perKey'),
+  aggregation: fc.constantFrom('shard', 'shard', 'shard', 'key', 'off'),
+})
+
 /** Everything that can be seen of a producer that is given this. */
 async function seen(steps: readonly Step[], options: Partial<ProducerOptions>): Promise<string[]> {
   const clock = new ManualClock()
   const kinesis = new SimulatedKinesis(clock, { stream: 'flights', shards: 3 })
+  kinesis.create('others', 1)
   const producer = new Producer({
-    ...{ stream: 'flights', kinesis, clock, random: () => 0.5, maxBufferedRecords: 500, aggregateMaxBytes: 3000 },
+    ...{ stream: 'flights', kinesis, clock, random: () => 0.5, aggregateMaxBytes: 3000 },
     ...options,
   })
   const log: unknown[] = []
@@ -56,12 +77,19 @@ async function seen(steps: readonly Step[], options: Partial<ProducerOptions>): 
     log.push([id, error instanceof Error ? `${error.name}: ${error.message}` : undefined, result])
   }
   let count = 0
-  const take = (call: string, every: Rarity): void => {
+  const take = (call: Call, every: Rarity): void => {
     const id = `record ${count++}`
     const isOne = count % 5 === 0
+    const data = Uint8Array.from(
+      Buffer.from(isOne && every === 'no data' ? '' : isOne && every === 'large' ? id.padEnd(1900) : id),
+    )
+    if (isOne && every === 'handed over') structuredClone(data.buffer, { transfer: [data.buffer] })
+    const keys = isOne && every === 'longest key' ? LONGEST_KEYS : KEYS
     const input: PutInput = {
-      partitionKey: isOne && every === 'wrong key' ? 'half \ud800' : KEYS[(count * 31) % KEYS.length]!,
-      data: Buffer.from(isOne && every === 'no data' ? '' : isOne && every === 'large' ? id.padEnd(1900) : id),
+      partitionKey: isOne && every === 'wrong key' ? 'half \ud800' : keys[(count * 31) % keys.length]!,
+      data,
+      ...(isOne && every === 'other stream' ? { stream: 'others' } : {}),
+      ...(isOne && every === 'no stream' ? { stream: 'no such name!' } : {}),
       ...(isOne && every === 'explicit hash key' ? { explicitHashKey: `${2n ** BigInt(count % 128)}` } : {}),
       ...(isOne && every === 'header' ? { headers: { n: id } } : {}),
     }
@@ -72,8 +100,12 @@ async function seen(steps: readonly Step[], options: Partial<ProducerOptions>): 
       )
       return
     }
+    const outcome = (error: Error | undefined, result: PutResult | undefined): void => {
+      settled(id, error, result)
+      if (call === 'offer again') take('offer', every)
+    }
     try {
-      const isIn = producer.offer(input, call === 'offer' ? (error, result) => settled(id, error, result) : undefined)
+      const isIn = producer.offer(input, call === 'bare offer' ? undefined : outcome)
       if (!isIn) log.push([id, 'full'])
     } catch (error) {
       settled(id, error, undefined)
@@ -89,7 +121,7 @@ async function seen(steps: readonly Step[], options: Partial<ProducerOptions>): 
     else if (now.kind === 'split') kinesis.split(0)
     else if (now.kind === 'recreate') kinesis.recreate(2)
     else kinesis.putFaults.push(now.fault)
-    log.push(producer.stats())
+    log.push(producer.stats(), [kinesis.listShardsCalls, kinesis.describeCalls])
   }
   const closed = producer.close()
   await clock.advanceAsync(100_000)
@@ -103,17 +135,61 @@ async function seen(steps: readonly Step[], options: Partial<ProducerOptions>): 
   )
 }
 
+/** Aggregates stay open for longer than the map is good for. */
+const lingering: Partial<ProducerOptions> = { maxBufferedRecords: 200, lingerMs: 4000, shardMapRefreshMs: 1000 }
+const some: Step = { kind: 'records', count: 20, call: 'offer', every: 'nothing' }
+const after = (ms: number): Step => ({ kind: 'wait', ms })
+
 test('a record that goes the short way and one that goes the long way cannot be told apart by anything that happens', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 25 }), async (steps) => {
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 25 }), limits, async (steps, options) => {
       // Its mere presence has every record go the long way.
       const telemetry = { inject: (): void => {} }
-      const [short, long] = [await seen(steps, {}), await seen(steps, { telemetry })]
+      const [short, long] = [await seen(steps, options), await seen(steps, { ...options, telemetry })]
       expect(short.find((line, i) => line !== long[i])).toBeUndefined()
       expect(short.length).toBe(long.length)
     }),
-    { numRuns: 60 },
+    {
+      numRuns: 50,
+      examples: [
+        [[some, after(700), some, after(700), some, after(9)], lingering],
+        [[some, after(1200), some, after(9), some], lingering],
+      ],
+    },
   )
+})
+
+test('the buffer takes what it has room for to the byte, and not one more', async () => {
+  const clock = new ManualClock()
+  const kinesis = new SimulatedKinesis(clock, { stream: 'flights', shards: 1 })
+  const producer = new Producer({ stream: 'flights', kinesis, clock, maxBufferedBytes: 1024 * 1024 })
+  const started = producer.start()
+  await clock.advanceAsync(100)
+  await started
+  const offer = (bytes: number): boolean => producer.offer({ partitionKey: 'k', data: new Uint8Array(bytes - 1) })
+  expect(offer(1024 * 1024 - 20)).toBe(true)
+  expect([offer(5), offer(10), offer(6), offer(5), offer(2)]).toEqual([true, true, false, true, false])
+  expect(producer.stats()).toMatchObject({ bufferedRecords: 4, bufferedBytes: 1024 * 1024 })
+  const closed = producer.close()
+  await clock.advanceAsync(1000)
+  await closed
+  expect(producer.stats()).toMatchObject({ bufferedRecords: 0, bufferedBytes: 0, delivered: 4 })
+})
+
+test('who waits for room is not overtaken by what is small enough for an open aggregate', async () => {
+  const clock = new ManualClock()
+  const kinesis = new SimulatedKinesis(clock, { stream: 'flights', shards: 1 })
+  const producer = new Producer({ stream: 'flights', kinesis, clock, maxBufferedBytes: 1024 * 1024 })
+  const started = producer.start()
+  await clock.advanceAsync(100)
+  await started
+  const offer = (bytes: number): boolean => producer.offer({ partitionKey: 'k', data: new Uint8Array(bytes) })
+  expect([offer(1_000_000), offer(1000), offer(1000)]).toEqual([true, true, true])
+  const waiting = producer.put({ partitionKey: 'k', data: new Uint8Array(100_000) })
+  expect([offer(1000), producer.stats().waitingForRoom]).toEqual([false, 1])
+  await clock.advanceAsync(1000)
+  await waiting
+  await producer.close()
 })
 
 test('times out no sooner and no later: a record that joins an aggregate of others has a time to live of its own', async () => {

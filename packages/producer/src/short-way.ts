@@ -1,7 +1,6 @@
 import { isUint8Array } from 'node:util/types'
 import type { Account } from './account.js'
 import type { BurstClock } from './burst-clock.js'
-import type { Halting } from './halting.js'
 import type { Meter } from './meter.js'
 import type { Packer } from './packer.js'
 import type { ProducerCounters } from './producer-stats.js'
@@ -15,7 +14,6 @@ export interface ShortWayParts {
   readonly counters: ProducerCounters
   readonly meter: Meter
   readonly gate: StreamGate
-  readonly halting: Halting
   readonly packer: Packer
 }
 
@@ -32,23 +30,22 @@ export class ShortWay {
   readonly #counters: ProducerCounters
   readonly #meter: Meter
   readonly #gate: StreamGate
-  readonly #halting: Halting
   readonly #packer: Packer
 
-  constructor({ burstClock, account, counters, meter, gate, halting, packer }: ShortWayParts) {
+  constructor({ burstClock, account, counters, meter, gate, packer }: ShortWayParts) {
     this.#burstClock = burstClock
     this.#account = account
     this.#counters = counters
     this.#meter = meter
     this.#gate = gate
-    this.#halting = halting
     this.#packer = packer
   }
 
   /**
    * Whether it is in. If not, nothing has happened.
    *
-   * That the stream takes a record of its size follows from its being in the aggregate, and so does that there is a timer: the aggregate's.
+   * That the stream takes a record of its size follows from its being in the aggregate, and so does that there is a timer: the aggregate's. Nothing
+   * halts where members are columns: they are so only where no order is promised.
    */
   take(partitionKey: string, data: Uint8Array, outcome: PutOutcome<never> | undefined, subject: unknown): boolean {
     if (typeof partitionKey !== 'string' || !isUint8Array(data) || !(data instanceof Uint8Array)) return false
@@ -57,7 +54,7 @@ export class ShortWay {
     const keyBytes = bytesOfKey(partitionKey)
     const dataBytes = data.length
     // Without data it may have been in a buffer that was handed over.
-    if (keyBytes === 0 || dataBytes === 0 || this.#halting.mayRefuse) return false
+    if (keyBytes === 0 || dataBytes === 0) return false
     const bytes = keyBytes + dataBytes
     const account = this.#account
     if (!account.hasRoomFor(bytes)) return false
