@@ -1,7 +1,6 @@
 import { writeSync } from 'node:fs'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { machineNow } from './machine-time.js'
+import { memoryInUse } from './memory-in-use.js'
 import { watchStandstill } from './standstill.js'
 
 /** What an app was told by nobody and has seen itself. `at`: machine time. */
@@ -112,18 +111,12 @@ export function tellOfProcess(bufferedBytes?: () => number): void {
   watchStandstill((from, to) => tell({ fact: 'stood', from }, to))
   const measure = (collected?: true): void => {
     const { rss, heapUsed, external } = process.memoryUsage()
+    const heapBytes = collected ? memoryInUse() : heapUsed + external
     const buffered = bufferedBytes === undefined ? {} : { bufferedBytes: bufferedBytes() }
-    const use = { rssBytes: rss, heapBytes: heapUsed + external, ...buffered, ...(collected && { collected }) }
-    tell({ fact: 'memory', ...use }, machineNow())
+    tell({ fact: 'memory', rssBytes: rss, heapBytes, ...buffered, ...(collected && { collected }) }, machineNow())
   }
   setInterval(() => measure(), TICK_MS).unref()
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
-  process.on('message', (message: { readonly say?: string }) => {
-    if (message.say !== 'measure') return
-    collect()
-    measure(true)
-  })
+  process.on('message', (message: { readonly say?: string }) => void (message.say === 'measure' && measure(true)))
 }
 
 /** Ctrl-C reaches every process of the terminal: the coordinator decides what happens. When it is gone, so is the app. */

@@ -25,6 +25,8 @@ export class RecordLedger {
   readonly #streams = new Map<string, StreamLog[]>()
   readonly #overtaken: { readonly put: Put; readonly by: Put }[] = []
   readonly #options: RecordLedgerOptions
+  /** Retention has passed at least once: with the records closed shards go. */
+  #hasTakenShards = false
 
   constructor(options: RecordLedgerOptions) {
     this.#options = options
@@ -263,12 +265,16 @@ export class RecordLedger {
 
   /** Everything that was written before has left the streams. */
   expire(before: number): void {
+    this.#hasTakenShards = true
     for (const stream of this.streams) this.#leave(stream, before)
   }
 
-  /** Something has left this shard, of any stream that had this name. */
+  /** Something has left this shard, of any stream that had this name; or it was empty, and may have gone as a whole: nobody can know what was in it. */
   hasExpired(name: string, shardId: string): boolean {
-    return this.namesakes(name).some(({ shards }) => shards.get(shardId)?.copies.some(({ hasLeft }) => hasLeft))
+    return this.namesakes(name).some(({ shards }) => {
+      const copies = shards.get(shardId)?.copies ?? []
+      return copies.length === 0 ? this.#hasTakenShards : copies.some(({ hasLeft }) => hasLeft)
+    })
   }
 
   #leave({ shards }: StreamLog, before: number): void {
