@@ -21,9 +21,16 @@ export interface ConsumerAppOptions extends Omit<RecordHandlingOptions, 'conduct
   readonly keyService: KeyService
   readonly sink: RecordSink
   readonly network: Network
+  /** Nothing is disturbed any more. */
+  readonly isCalm: () => boolean
+  /** Its process is killed, and started again. */
+  readonly diesNow: () => void
 }
 
 const ADDS_AGAIN_AFTER_MS = 1_000
+const LONGEST_DECISION_MS = 2_000
+/** Chance that a process does, between the two phases of a checkpoint. */
+const DIES = 0.03
 
 /** A worker process: a real Consumer, and an application that keeps the ledger. */
 export class ConsumerApp implements FleetMember {
@@ -187,6 +194,8 @@ export class ConsumerApp implements FleetMember {
       if (checkpoint === 'manual') await context.checkpoint()
       else {
         const prepared = await context.prepareCheckpoint(undefined, Buffer.from(`${copies.at(-1)?.put.id}`))
+        await this.#decide()
+        if (context.signal.aborted) return
         await prepared.commit()
       }
     } catch (error) {
@@ -199,6 +208,18 @@ export class ConsumerApp implements FleetMember {
       tenure.callsInHand--
       tenure.activeAt = this.process.now
     }
+  }
+
+  /** Between the two phases: who dies there, or loses the lease, leaves what is prepared to the next owner. */
+  async #decide(): Promise<void> {
+    const { isCalm, diesNow, trace } = this.#options
+    const chance = this.process.random()
+    if (isCalm() || chance > 0.3) return
+    if (chance < DIES) {
+      trace(`${this.process.name} dies between the two phases`)
+      diesNow()
+    }
+    await sleep(this.process.clock, this.process.random() * LONGEST_DECISION_MS)
   }
 
   /** What an owner before has prepared had been done when it died. */

@@ -113,6 +113,7 @@ export class Disturber {
   /** Everything that is left of it ends. */
   calm(): void {
     const { network, consumers, java, producers } = this.#world
+    this.#world.isCalm = true
     for (const service of SERVICES) network.setWeather(service, CALM)
     for (const { process } of [...consumers, ...java, ...producers]) {
       for (const service of SERVICES) network.mend(process, service)

@@ -51,6 +51,8 @@ export class World {
   readonly violated: (what: string) => void
   /** All are told to stop: nobody is to take their place. */
   isOver = false
+  /** Nothing is disturbed any more. */
+  isCalm = false
   /** Virtual time until which all may be disturbed. */
   disturbedUntil = 0
   readonly keyService: KeyService = { isAway: false }
@@ -203,6 +205,8 @@ export class World {
         sink: this.sink,
         network: this.network,
         arnOf: (name: string) => this.kinesis.arnOf(name),
+        isCalm: () => this.isCalm,
+        diesNow: () => this.kill(process, 1_000),
       },
     })
     this.trace(`${process.name} starts`)
