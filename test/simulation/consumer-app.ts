@@ -4,7 +4,7 @@ import { sleep } from '@shardwise/core/clock'
 import type { FanOutPort } from '@shardwise/core/fan-out-port'
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import { CountingProcessor } from './counting-processor.js'
-import type { Conduct, FleetMember } from './fleet-member.js'
+import { type Conduct, type FleetMember, usual } from './fleet-member.js'
 import { LoopedConsumption } from './looped-consumption.js'
 import type { Network } from './network.js'
 import { RecordHandling, type RecordHandlingOptions, streamIn, type Tenure } from './record-handling.js'
@@ -36,11 +36,12 @@ const DIES = 0.03
 export class ConsumerApp implements FleetMember {
   readonly process: ConsumerAppOptions['process']
   readonly consumer: Consumer<unknown>
-  readonly conduct: Conduct = { slow: 0, failing: 0, blocking: 0 }
+  readonly conduct: Conduct = usual()
   readonly #options: ConsumerAppOptions
   readonly #handling: RecordHandling
   readonly #takenAt = new Map<string, number>()
   readonly #streams: Set<string>
+  #wentOnAt = 0
   #isStopping = false
   #isStopped = false
 
@@ -122,6 +123,18 @@ export class ConsumerApp implements FleetMember {
     this.#change(`remove ${name}`, this.consumer.removeStream(this.#given(name)))
   }
 
+  hold(): void {
+    this.conduct.isHeld = true
+    this.consumer.pause()
+  }
+
+  goOn(): void {
+    if (!this.conduct.isHeld) return
+    this.conduct.isHeld = false
+    this.#wentOnAt = this.process.now
+    this.consumer.resume()
+  }
+
   #change(what: string, made: Promise<unknown>): void {
     const { trace, violated } = this.#options
     made.then(
@@ -142,11 +155,11 @@ export class ConsumerApp implements FleetMember {
 
   silence(leaseKey: string, generation: number, since: number | undefined): number | undefined {
     const tenure = this.#handling.tenure(leaseKey, generation)
-    if (tenure?.isOver === true || (tenure ?? since) === undefined) return undefined
+    if (tenure?.isOver === true || (tenure ?? since) === undefined || this.conduct.isHeld) return undefined
     // One record is in hand at a time, of whichever shard.
     const inTurn = this.#options.settings.handler === 'loop' ? [...this.#handling.tenures] : tenure ? [tenure] : []
     if (inTurn.some(({ callsInHand, isBackingOff }) => callsInHand > 0 || isBackingOff)) return undefined
-    return this.#options.time.now - Math.max(since ?? 0, ...inTurn.map(({ activeAt }) => activeAt))
+    return this.#options.time.now - Math.max(since ?? 0, this.#wentOnAt, ...inTurn.map(({ activeAt }) => activeAt))
   }
 
   #given(stream: string): string {

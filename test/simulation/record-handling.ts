@@ -50,8 +50,6 @@ interface SequencePlace {
   readonly subSequenceNumber: number
 }
 
-const SLOW_MS = 4_000
-
 /** What the handlers of one worker are given and complete, held against the ledger and the truth about leases. */
 export class RecordHandling {
   readonly #options: RecordHandlingOptions
@@ -106,8 +104,9 @@ export class RecordHandling {
 
   /** A call with these records begins at this moment. */
   begin(records: readonly ConsumedRecord<unknown>[], { shardId, generation, signal }: Acquisition): HandlerCall {
-    const { process, time, ledger, truth, trace } = this.#options
+    const { process, time, ledger, truth, trace, conduct, violated } = this.#options
     const { name } = process
+    if (conduct.isHeld) violated(`${name} was given records of ${shardId} while it is paused`)
     const stream = streamIn(records[0]!.stream)
     const places = records.map(({ sequenceNumber, subSequenceNumber }) => placeOf(sequenceNumber, subSequenceNumber))
     const copies = ledger.find(name, stream, shardId, places)
@@ -234,7 +233,7 @@ export class HandlerCall {
     const { random } = process
     if (random() < conduct.blocking) process.block(random() * settings.consumer.failoverTimeMs * 1.5)
     this.fails = random() < conduct.failing
-    this.takesMs = random() < conduct.slow ? random() * SLOW_MS : random() < 0.3 ? 0 : random() * 30
+    this.takesMs = random() < conduct.slow ? random() * conduct.longestMs : random() < 0.3 ? 0 : random() * 30
   }
 
   /** What the application does with the records. Resolves to whether they are done. */
