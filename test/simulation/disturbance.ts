@@ -64,15 +64,18 @@ export interface Plan {
 }
 
 const BEGINS_AT = 3_000
+/** Worlds in which nothing, or little, happens. */
+const CALM_SHARE = 0.05
 
 /** What goes wrong in the world of this seed, and when. `spared`: kinds that do not happen to it. */
 export function planOf(seed: number, failoverTimeMs: number, spared: ReadonlySet<string> = new Set()): Plan {
   const random = randomOf(seed, 'plan')
   const lastsMs = failoverTimeMs * (4 + random() * 8) + 5_000
-  const count = 1 + Math.floor(random() * random() * 24)
-  const kinds = WEIGHTED.filter(() => random() < 0.6)
+  const count = random() < CALM_SHARE ? 0 : 3 + Math.floor(random() * random() * 22)
+  const possible = WEIGHTED.filter((kind) => !spared.has(kind))
+  const kinds = possible.filter(() => random() < 0.6)
   const disturbances = Array.from({ length: count }, () => {
-    const kind = pick(random, kinds.length === 0 ? WEIGHTED : kinds)
+    const kind = pick(random, kinds.length === 0 ? possible : kinds)
     return { at: Math.round(BEGINS_AT + random() * lastsMs), ...disturbance(random, kind, failoverTimeMs) } as Disturbance
   })
   // Once: it cannot be resharded afterwards.

@@ -35,6 +35,8 @@ export interface FleetSettings {
     readonly retrieval: 'polling' | { readonly fanOut: { readonly fallbackToPolling: boolean } }
     readonly retry: { readonly baseMs: number; readonly maxMs: number }
   }
+  /** A scan of the lease table has so many rows a page. Undefined: all are on one. */
+  readonly rowsPerPage: number | undefined
   /** Of each worker's clock: right, or off by up to this share. */
   readonly drift: number
 }
@@ -125,6 +127,7 @@ export function fleetSettings(seed: number): FleetSettings {
       retry: { baseMs: 100, maxMs: 800 },
     },
     drift: random() < 0.5 ? 0 : 0.01,
+    rowsPerPage: random() < 0.3 ? pick(random, [1, 2, 5]) : undefined,
   }
 }
 

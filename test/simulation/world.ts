@@ -127,6 +127,8 @@ export class World {
       },
     })
     if (this.peers !== undefined) prepareTables(this.dynamodb, this.peers)
+    // The models of Java's workers ask for one page.
+    else if (this.settings.rowsPerPage !== undefined) this.dynamodb.rowsPerPage = this.settings.rowsPerPage
     for (const { name, shards } of streams) this.ledger.opened(name, this.kinesis.create(name, shards))
     this.#recordKeys = recordKeys(this.random, this.settings)
   }
