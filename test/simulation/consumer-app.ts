@@ -145,8 +145,12 @@ export class ConsumerApp implements FleetMember {
     )
   }
 
-  get bufferedBytes(): number {
-    return this.consumer.snapshot().shards.reduce((sum, { worker }) => sum + (worker?.bufferedBytes ?? 0), 0)
+  get buffered(): FleetMember['buffered'] {
+    return this.consumer
+      .snapshot()
+      .shards.flatMap(({ stream, shardId, worker }) =>
+        worker === undefined ? [] : { stream: streamIn(stream), shardId, bytes: worker.bufferedBytes },
+      )
   }
 
   knowsOf(leaseKey: string, at: number): boolean {

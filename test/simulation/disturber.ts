@@ -123,6 +123,7 @@ export class Disturber {
     const { network, consumers, java, producers } = this.#world
     this.#world.isCalm = true
     for (const service of SERVICES) network.setWeather(service, CALM)
+    for (const { conduct } of consumers) conduct.slow = 0
     for (const { process } of [...consumers, ...java, ...producers]) {
       for (const service of SERVICES) network.mend(process, service)
       process.resume()

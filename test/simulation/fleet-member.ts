@@ -34,8 +34,8 @@ export interface FleetMember {
   /** Pauses all shards, or ends that. */
   hold(): void
   goOn(): void
-  /** What it has read and not completed, in bytes. Undefined: it does not say. */
-  readonly bufferedBytes: number | undefined
+  /** What it has read and not completed, of each shard that it reads. */
+  readonly buffered: readonly { readonly stream: string; readonly shardId: string; readonly bytes: number }[]
   /** It was told that its take, at `at` or later, has succeeded. */
   knowsOf(leaseKey: string, at: number): boolean
   /**

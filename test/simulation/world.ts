@@ -10,6 +10,7 @@ import { KinesisService } from './kinesis-service.js'
 import { LeaseTruth, processOf } from './lease-truth.js'
 import { Network } from './network.js'
 import { ProducerApp, type RecordKey } from './producer-app.js'
+import { judgeReadAhead } from './read-ahead.js'
 import { RecordLedger } from './record-ledger.js'
 import { RecordSink } from './record-sink.js'
 import { SimulatedProcess } from './simulated-process.js'
@@ -117,6 +118,7 @@ export class World {
       streamOf: (name) => this.ledger.stream(name),
       written: (name, input, output, known) => this.ledger.written(name, input, output, known),
       read: (by, stream, sequenceNumber) => this.ledger.read(by, stream, sequenceNumber),
+      reads: (by, name, shardId) => judgeReadAhead(this, by, name, shardId),
       subscribes: (by, name, shardId) => {
         // Of a stream that is gone the old stream consumer may be asked for once more: the service knows it no longer.
         const leaseKeys = this.ledger.namesakes(name).flatMap((stream) => this.ledger.shard(stream, shardId)?.leaseKey ?? [])
@@ -212,6 +214,9 @@ export class World {
       },
     })
     this.trace(`${process.name} starts`)
+    const { handlersTakeMs } = this.settings
+    if (handlersTakeMs !== undefined && !this.isCalm)
+      Object.assign(app.conduct, { slow: this.settings.isHeavy ? 0.9 : 0.4, longestMs: handlersTakeMs })
     this.consumers.push(app)
     const ended = (): void => {
       // An application whose loop was left, or a process that was stopped: others, or it again, must be there.
