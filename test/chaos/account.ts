@@ -1,8 +1,8 @@
-import type { App } from './app.js'
+import { CallLedger, type StoodStill, type WrongCall } from './call-ledger.js'
 import type { Fact } from './facts.js'
+import { LeaseLedger } from './lease-ledger.js'
 import { copyHash, type Delivery, ProducerAccount, type Repetition } from './record-ledger.js'
-import { type SplitOwnership, TenureLedger } from './tenure-ledger.js'
-import type { Trouble } from './trouble.js'
+import { Trouble } from './trouble.js'
 
 /** What the ledger comes to. */
 export interface Balance {
@@ -16,7 +16,7 @@ export interface Balance {
   /** Acknowledged, and completed by nobody. */
   readonly lost: number
   readonly duplicates: number
-  /** Without a death, a lost lease or a lost answer. */
+  /** Without a death, a standstill, or trouble on the way to a service, that we made or saw ourselves. */
   readonly unexplainedDuplicates: number
   readonly outOfOrder: number
   /** Delivered, and nobody has put it so. */
@@ -25,36 +25,60 @@ export interface Balance {
   readonly denied: number
   /** Put, and not heard of again, by producers that have ended in order. */
   readonly unsettled: number
-  /** Times that two workers were at work on one shard though neither process had stood still. */
+  /** Given to a handler though the checkpoint covered it when the lease was taken. */
+  readonly behindCheckpoint: number
+  /** Handler calls beside one of another worker, or under no lease by the table, and checkpoints that moved back. */
   readonly splitOwnership: number
-  /** The same where one had: a call that had begun goes on, and one that was about to begin does. */
-  readonly lateAfterStandstill: number
-  readonly lostLeases: number
-  /** Changes of hands of shards. */
+  /** Calls beside an older one whose process stood still in its middle. */
+  readonly besideStandstill: number
+  /** Leases taken from workers that had not given them back. */
+  readonly takeovers: number
+  /** Leases taken. */
   readonly moves: number
+  /** Writes that moved a checkpoint on. */
+  readonly checkpoints: number
+  /** What the service refused for a shard's quota: records, and reads. */
+  readonly throttled: { readonly writes: number; readonly reads: number }
   /** What is wrong, in words, some of each kind. */
   readonly findings: readonly string[]
 }
 
 const SHOWN = 5
 
-/** The account of a run, kept outside of the product from what the apps say. */
+/** The account of a run, kept outside of the product: from what the apps did and were told, and from what landed in the lease table. */
 export class Account {
+  readonly #failoverTimeMs: number
   readonly producers: Map<number, ProducerAccount> = new Map()
-  readonly tenures: TenureLedger = new TenureLedger()
-  /** What may have cost a producer an answer. */
-  readonly #troubleOf = new Map<number, readonly Trouble[]>()
+  readonly leases: LeaseLedger = new LeaseLedger()
+  readonly calls: CallLedger = new CallLedger()
+  /** What may have cost an answer: a producer one of Kinesis', a worker one of the table's. */
+  readonly #troubleOf = new Map<number | string, readonly Trouble[]>()
+  readonly #stood = new Map<string, Trouble>()
   readonly #callRecords = new Map<string, number[]>()
   readonly #closed = new Set<number>()
   #foreign = 0
-  /** Of the newest checkpoint of each lease: moved back it would be repetition without end. */
-  readonly #checkpoints = new Map<string, { readonly at: bigint; readonly sub: number }>()
-  readonly #regressions: string[] = []
-  landedCheckpoints = 0
+  #throttled = { writes: 0, reads: 0 }
+
+  constructor(failoverTimeMs: number) {
+    this.#failoverTimeMs = failoverTimeMs
+  }
 
   addProducer(producer: number, isOrdered: boolean, trouble: readonly Trouble[]): void {
     this.producers.set(producer, new ProducerAccount(producer, isOrdered))
     this.#troubleOf.set(producer, trouble)
+  }
+
+  addWorker(name: string, stood: Trouble, trouble: readonly Trouble[]): void {
+    this.#stood.set(name, stood)
+    this.#troubleOf.set(name, [stood, ...trouble])
+  }
+
+  /** It was killed at some time between these. */
+  died(worker: string, from: number, to: number): void {
+    const death = new Trouble()
+    death.begin(from)(to)
+    this.#troubleOf.set(worker, [death, ...(this.#troubleOf.get(worker) ?? [])])
+    this.calls.died(worker, from)
   }
 
   /** By the producer with this number, a worker of this name, or a service. */
@@ -62,12 +86,13 @@ export class Account {
     if (fact.fact === 'put' || fact.fact === 'acknowledged' || fact.fact === 'failed') {
       this.producers.get(producer!)!.add(fact, fact.at)
     } else if (fact.fact === 'closed') this.#closed.add(producer!)
-    else if (fact.fact === 'took') this.tenures.took(by, fact, fact.at)
-    else if (fact.fact === 'left') this.tenures.left(by, fact, fact.at)
-    else if (fact.fact === 'event') this.tenures.event(by, fact)
     else if (fact.fact === 'began') this.#began(by, fact)
     else if (fact.fact === 'completed') this.#completed(by, fact)
-    else if (fact.fact === 'row') this.#row(fact)
+    else if (fact.fact === 'row') this.leases.row(fact)
+    else if (fact.fact === 'throttled') {
+      const { writes, reads } = this.#throttled
+      this.#throttled = { writes: writes + fact.writes, reads: reads + fact.reads }
+    }
   }
 
   get acknowledged(): number {
@@ -87,12 +112,17 @@ export class Account {
     return this.#sum((account) => account.missing().length)
   }
 
-  balance(apps: readonly App[]): Balance {
+  get throttled(): Balance['throttled'] {
+    return this.#throttled
+  }
+
+  balance(): Balance {
     const accounts = [...this.producers.values()]
-    const stood = (worker: string, from: number, to: number): boolean =>
-      apps.find(({ name }) => name === worker)?.stood.between(from, to) === true
-    const split = this.tenures.split(stood)
-    const unstopped = split.filter(({ stoodStill }) => !stoodStill)
+    const stood: StoodStill = (worker, from, to) => this.#stood.get(worker)?.between(from, to) === true
+    const calls = this.calls.wrong(this.leases, stood)
+    const behind = calls.filter(({ kind }) => kind === 'behind')
+    const split = calls.filter(({ kind, stoodStill }) => kind !== 'behind' && !stoodStill)
+    const { regressions, tenures, checkpoints } = this.leases
     const repetitions = accounts.flatMap((account) => account.repetitions())
     const unexplained = repetitions.filter((repetition) => !this.#explained(repetition))
     const lost = named(accounts, (account) => account.missing())
@@ -102,7 +132,7 @@ export class Account {
       accounts.filter(({ producer }) => this.#closed.has(producer)),
       (account) => account.unsettled(),
     )
-    const wrong = [lost, late, denied, unsettled, unexplained, unstopped, this.#regressions]
+    const wrong = [lost, late, denied, unsettled, unexplained, behind, split, regressions]
     const foreign = this.#foreign + this.#sum((account) => account.foreign)
     return {
       isWell: foreign === 0 && this.delivered > 0 && wrong.every((found) => found.length === 0),
@@ -117,10 +147,13 @@ export class Account {
       foreign,
       denied: denied.length,
       unsettled: unsettled.length,
-      splitOwnership: unstopped.length + this.#regressions.length,
-      lateAfterStandstill: split.length - unstopped.length,
-      lostLeases: this.tenures.tenures.filter(({ cause }) => cause === 'lost lease').length,
-      moves: this.tenures.moves(0, Number.POSITIVE_INFINITY).length,
+      behindCheckpoint: behind.length,
+      splitOwnership: split.length + regressions.length,
+      besideStandstill: calls.filter(({ stoodStill }) => stoodStill).length,
+      takeovers: tenures.filter(({ takenFrom }) => takenFrom !== undefined).length,
+      moves: tenures.length,
+      checkpoints,
+      throttled: this.#throttled,
       findings: [
         ...shown('lost', lost),
         ...shown('out of order', late),
@@ -130,15 +163,16 @@ export class Account {
           'unexplained',
           unexplained.map((repetition) => this.#told(repetition)),
         ),
-        ...shown('split', unstopped.map(toldSplit)),
-        ...shown('checkpoint moved back', this.#regressions),
+        ...shown('behind the checkpoint', behind.map(toldCall)),
+        ...shown('split', split.map(toldCall)),
+        ...shown('checkpoint moved back', regressions),
       ],
     }
   }
 
   #began(by: string, fact: Extract<Fact, { fact: 'began' }>): void {
-    const { shardId, call, groups, foreign, at } = fact
-    const tenure = this.tenures.began(by, fact, at).id
+    const { shardId, groups, foreign, at } = fact
+    const call = this.calls.began(by, fact, at)
     this.#foreign += foreign
     const records: number[] = []
     for (const { sequenceNumber, outside, records: triples } of groups) {
@@ -149,46 +183,49 @@ export class Account {
           this.#foreign++
           continue
         }
-        account.began(record, { copy: copyHash(`${shardId}/${sequenceNumber}/${sub}`), tenure, outside })
+        account.began(record, { copy: copyHash(`${shardId}/${sequenceNumber}/${sub}`), call, at, outside })
         records.push(producer, record)
       }
     }
-    this.#callRecords.set(`${by} ${call}`, records)
+    this.#callRecords.set(`${by} ${fact.call}`, records)
   }
 
   #completed(by: string, { call, aborted, at }: Extract<Fact, { fact: 'completed' }>): void {
-    this.tenures.completed(by, call, at)
+    this.calls.completed(by, call, at)
     const records = this.#callRecords.get(`${by} ${call}`) ?? []
     this.#callRecords.delete(`${by} ${call}`)
     if (aborted) return
     for (let i = 0; i < records.length; i += 2) this.producers.get(records[i]!)!.completed(records[i + 1]!)
   }
 
-  #row({ leaseKey, checkpoint, subSequenceNumber = 0, at: time }: Extract<Fact, { fact: 'row' }>): void {
-    if (checkpoint === undefined || !/^\d+$/.test(checkpoint)) return
-    const at = BigInt(checkpoint)
-    const before = this.#checkpoints.get(leaseKey)
-    if (before !== undefined && (at < before.at || (at === before.at && subSequenceNumber < before.sub))) {
-      this.#regressions.push(`${leaseKey} at ${time}: from ${before.at}/${before.sub} to ${at}/${subSequenceNumber}`)
-    }
-    if (before === undefined || at !== before.at || subSequenceNumber !== before.sub) this.landedCheckpoints++
-    this.#checkpoints.set(leaseKey, { at, sub: subSequenceNumber })
-  }
-
-  /** Copies need a lost answer or an aggregate in a wrong shard, and each copy that came twice a death or a lost lease. */
+  /** Copies need a lost answer or an aggregate in a wrong shard; each that came again, another tenure, and a cause that ended the one before. */
   #explained({ producer, deliveries, putAt, settledAt }: Repetition): boolean {
     const copies = byCopy(deliveries)
-    if (copies.size > 1) {
-      const outside = deliveries.some((delivery) => delivery.outside)
-      if (!outside && !this.#troubleOf.get(producer)!.some((trouble) => trouble.between(putAt, settledAt))) return false
-    }
-    return [...copies.values()].every((same) => same.length === 1 || this.tenures.explains(same.map(({ tenure }) => tenure)))
+    const isAnotherCopy = copies.size > 1 && !deliveries.some(({ outside }) => outside)
+    if (isAnotherCopy && !this.#hadTrouble(producer, putAt, settledAt)) return false
+    return [...copies.values()].every((same) => {
+      const inOrder = [...same].sort((a, b) => a.at - b.at)
+      return inOrder.slice(1).every((delivery, i) => this.#mayFollow(inOrder[i]!, delivery))
+    })
+  }
+
+  #mayFollow(earlier: Delivery, later: Delivery): boolean {
+    const [before, after] = [earlier, later].map(({ call }) => this.calls.tenureOf(call, this.leases))
+    // Calls under no lease are counted as such.
+    if (before === undefined || after === undefined) return true
+    if (before === after) return false
+    // What cost renewals shortly before the record came may still cost the lease, and with it the checkpoint.
+    return this.#hadTrouble(before.worker, earlier.at - this.#failoverTimeMs, before.until)
+  }
+
+  #hadTrouble(who: number | string, from: number, to: number): boolean {
+    return this.#troubleOf.get(who)!.some((trouble) => trouble.between(from, to))
   }
 
   #told({ producer, record, deliveries, putAt, settledAt }: Repetition): string {
-    const by = deliveries.map(({ copy, tenure, outside }) => {
-      const { worker, shardId, generation, cause } = this.tenures.tenures[tenure]!
-      return `copy ${copy}${outside ? ' (outside)' : ''} by ${worker} in ${shardId}, generation ${generation}${cause === undefined ? '' : `, ${cause}`}`
+    const by = deliveries.map(({ copy, call, at, outside }) => {
+      const { worker, shardId } = this.calls.calls[call]!
+      return `copy ${copy}${outside ? ' (outside)' : ''} by ${worker} in ${shardId} at ${at}`
     })
     return `producer ${producer} record ${record}, put at ${putAt}, settled at ${settledAt}: ${by.join('; ')}`
   }
@@ -212,6 +249,6 @@ function shown(kind: string, all: readonly string[]): string[] {
   return all.slice(0, SHOWN).map((one) => `${kind}: ${one}`)
 }
 
-function toldSplit({ kind, shardId, worker, other, at }: SplitOwnership): string {
-  return `${kind}: ${worker} beside ${other} in ${shardId} at ${at}`
+function toldCall({ kind, shardId, worker, beside, at }: WrongCall): string {
+  return `${kind}: ${worker} in ${shardId} at ${at}${beside === undefined ? '' : `, beside ${beside}`}`
 }

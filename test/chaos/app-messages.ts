@@ -22,7 +22,11 @@ export interface WorkerSetup {
   readonly fanOut: boolean
 }
 
-export type ToProducer = { readonly say: 'run'; readonly setup: ProducerSetup } | { readonly say: 'stop' | 'measure' }
+export type ToProducer =
+  | { readonly say: 'run'; readonly setup: ProducerSetup }
+  /** From now on records are of this size. */
+  | { readonly say: 'load'; readonly meanBytes: number }
+  | { readonly say: 'stop' | 'measure' }
 export type ToWorker = { readonly say: 'run'; readonly setup: WorkerSetup } | { readonly say: 'stop' | 'measure' }
 
 /** What a service is asked, by call. */

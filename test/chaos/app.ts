@@ -14,6 +14,8 @@ export interface AppOptions {
   readonly onFailure: (error: Error) => void
 }
 
+const ON_SOURCES = ['--no-warnings', '--import', 'tsx', '-C', 'shardwise-source']
+
 /** The coordinator's side of a process. */
 export class App {
   readonly name: string
@@ -25,14 +27,15 @@ export class App {
 
   readonly #waiting = new Map<number, { readonly resolve: (output: never) => void; readonly reject: (error: Error) => void }>()
   #asked = 0
+  #keeper: ChildProcess | undefined
   state: 'running' | 'paused' | 'stopping' | 'killed' | 'gone' = 'running'
   /** When its process stood still. */
   readonly stood: Trouble = new Trouble()
 
   constructor(name: string, file: string, { onFact, onFailure }: AppOptions) {
     this.name = name
-    // Our own arguments (the TypeScript loader and the export condition) are inherited.
     this.#child = fork(fileURLToPath(new URL(`./${file}`, import.meta.url)), {
+      execArgv: ON_SOURCES,
       stdio: ['ignore', 'ignore', 'pipe', 'ipc', 'pipe'],
     })
     let errors = ''
@@ -82,6 +85,7 @@ export class App {
   async kill(): Promise<void> {
     if (this.state !== 'gone') this.state = 'killed'
     this.#child.kill('SIGKILL')
+    if (this.#keeper?.pid !== undefined) killGroup(this.#keeper.pid)
     await this.exited
   }
 
@@ -92,12 +96,24 @@ export class App {
     if (this.state !== 'running') return
     this.state = 'paused'
     const end = this.stood.begin(machineNow())
-    // Ctrl-C reaches it too.
-    const script = 'trap "" INT TERM HUP; kill -STOP "$0"; sleep "$1"; kill -CONT "$0"'
-    const keeper = spawn('sh', ['-c', script, `${this.#child.pid}`, (forMs / 1000).toFixed(3)], { stdio: 'ignore' })
-    await once(keeper, 'exit')
+    const script = 'kill -STOP "$0" && sleep "$1" && kill -CONT "$0"'
+    // In a group of its own: Ctrl-C does not reach it, and it can be ended with its `sleep`.
+    const options = { stdio: 'ignore', detached: true } as const
+    this.#keeper = spawn('sh', ['-c', script, `${this.#child.pid}`, (forMs / 1000).toFixed(3)], options)
+    const [code] = await once(this.#keeper, 'exit')
+    this.#keeper = undefined
     end(machineNow())
     // It may have been killed or told to stop meanwhile.
-    if ((this.state as App['state']) === 'paused') this.state = 'running'
+    if ((this.state as App['state']) !== 'paused') return
+    if (code !== 0) throw new Error(`${this.name} could not be stopped and continued (sh ended with ${code})`)
+    this.state = 'running'
+  }
+}
+
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL')
+  } catch {
+    // It has just ended.
   }
 }

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { UsageError } from '../support/program.js'
 
 export const SCENARIOS = ['all', 'kinesis-down', 'dynamodb-down'] as const
 export type Scenario = (typeof SCENARIOS)[number]
@@ -11,11 +12,6 @@ export interface ChaosOptions {
   readonly seed: number
   readonly reading: Reading
   readonly json: boolean
-}
-
-/** The command line is not usable. The message names the argument, the rule and what was given. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError'
 }
 
 export const USAGE: string = `npm run chaos -- [--scenario S] [--minutes N] [--seed N] [--fan-out | --polling] [--json]

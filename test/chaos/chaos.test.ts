@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, test } from 'vitest'
-import { KINDS } from './steps.js'
 
 // `npm run chaos` without its installer: the same program, for minutes.
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url))
@@ -44,6 +43,7 @@ const WELL = {
   foreign: 0,
   denied: 0,
   unsettled: 0,
+  behindCheckpoint: 0,
   splitOwnership: 0,
 }
 
@@ -59,11 +59,10 @@ function outage(...args: string[]): ReturnType<typeof chaos> {
 describe.concurrent('real processes, real sockets', { timeout: 400_000 }, () => {
   test('deaths, stops, pauses, deploys, reshards, restarts and a bad network, drawn by lot, for two minutes: nothing is lost, order is kept, and what comes twice has a cause', async () => {
     const result = await chaos('--minutes', '2')
-    expect(result).toMatchObject(WELL)
-    // It is no proof where little happened.
-    expect(result.delivered).toBeGreaterThan(10_000)
-    expect(Object.keys(result.faults!).length).toBeGreaterThan(KINDS.length - 4)
-    for (const count of ['kills', 'pauses', 'reshards', 'restarts', 'deploys']) expect(result[count], count).toBeGreaterThan(0)
+    // That everything happened to it, and at which load, is a condition of its own to pass (evidence.ts).
+    expect(result).toMatchObject({ ...WELL, failed: 0 })
+    for (const count of ['acknowledged', 'delivered', 'kills', 'pauses', 'reshards', 'restarts', 'deploys', 'seconds'])
+      expect(result[count], count).toBeGreaterThan(0)
   })
 
   test('Kinesis away at full load: memory is bounded, nothing is lost that has time enough, there is no storm of retries, and records flow again within seconds', async () => {
@@ -93,8 +92,8 @@ test.each(['SIGINT', 'SIGKILL'] as const)('leaves no process behind after %s', a
   const pids: number[] = []
   for await (const line of createInterface({ input: child.stdout! })) {
     pids.push(...[...line.matchAll(/pid (\d+)/g)].map(([, pid]) => Number(pid)))
-    // Some are there, some are starting.
-    if (pids.length >= 2) break
+    // Both services and the workers, some of which are starting.
+    if (pids.length >= 6) break
   }
   child.kill(signal)
   const [code] = await once(child, 'exit')

@@ -4,7 +4,8 @@ import { tell } from './facts.js'
 import { machineNow } from './machine-time.js'
 import { answerWith } from './service-app.js'
 
-const CALLS = ['UpdateItem', 'PutItem', 'GetItem', 'Scan', 'DeleteItem', 'DescribeTable']
+const WRITES = ['UpdateItem', 'PutItem', 'DeleteItem']
+const CALLS = [...WRITES, 'GetItem', 'Scan', 'DescribeTable']
 
 let local: LocalServices | undefined
 let failing: FaultHandle[] = []
@@ -12,7 +13,7 @@ let failing: FaultHandle[] = []
 answerWith({
   async start() {
     local = await startLocal({ kinesis: false })
-    local.faults.on('UpdateItem', { observe: written, times: Number.POSITIVE_INFINITY })
+    for (const write of WRITES) local.faults.on(write, { observe: written, times: Number.POSITIVE_INFINITY })
     return local.dynamodbEndpoint
   },
   async fail(on) {
@@ -23,29 +24,37 @@ answerWith({
   },
 })
 
-interface Update {
-  readonly Key: { readonly leaseKey?: { readonly S: string } }
-  readonly UpdateExpression: string
-  readonly ExpressionAttributeNames: Readonly<Record<string, string>>
-  readonly ExpressionAttributeValues: Readonly<Record<string, { readonly S?: string; readonly N?: string }>>
+type Row = Readonly<Record<string, { readonly S?: string; readonly N?: string } | undefined>>
+
+interface Write {
+  readonly Key?: Row
+  readonly Item?: Row
+  readonly UpdateExpression?: string
+  readonly ExpressionAttributeNames?: Readonly<Record<string, string>>
 }
 
 function written({ input, outcome }: ObservedCall): void {
-  const update = input as unknown as Update
-  const leaseKey = update.Key.leaseKey?.S
-  if (outcome.kind !== 'answered' || leaseKey === undefined) return
-  const set = new Map<string, string>()
-  for (const [, name, value] of update.UpdateExpression.matchAll(/(#\w+) = (:\w+)/g)) {
-    const given = update.ExpressionAttributeValues[value!]
-    set.set(update.ExpressionAttributeNames[name!]!, given?.S ?? given?.N ?? '')
-  }
-  const [owner, checkpoint, sub] = ['leaseOwner', 'checkpoint', 'checkpointSubSequenceNumber'].map((name) => set.get(name))
+  if (outcome.kind !== 'answered') return
+  const { Key, Item, UpdateExpression = '', ExpressionAttributeNames = {} } = input as Write
+  const leaseKey = (Key ?? Item)?.leaseKey?.S
+  if (leaseKey === undefined) return
+  const isSet = ([alias, name]: [string, string]): boolean => name === 'swOwner' && UpdateExpression.includes(`${alias} = `)
+  const taken = Object.entries(ExpressionAttributeNames).some(isSet)
+  // A deletion answers with nothing; an update with the whole row, for so the library asks.
+  const row = Item ?? (outcome.output as { readonly Attributes?: Row }).Attributes ?? {}
+  const [owner, checkpoint, sub] = [ownerOf(row), row.checkpoint?.S, row.checkpointSubSequenceNumber?.N]
   tell(
     {
-      ...{ fact: 'row', leaseKey },
+      ...{ fact: 'row', leaseKey, taken },
       ...(owner !== undefined && { owner }),
       ...(checkpoint !== undefined && { checkpoint, subSequenceNumber: Number(sub ?? 0) }),
     },
     machineNow(),
   )
+}
+
+/** By docs/lease-protocol.md, "The row". A worker's id begins with its name. */
+function ownerOf({ checkpointOwner, leaseOwner, swNext }: Row): string | undefined {
+  const isOffered = checkpointOwner === undefined && swNext !== undefined && swNext.S === leaseOwner?.S
+  return isOffered ? undefined : (checkpointOwner ?? leaseOwner)?.S?.split(':')[0]
 }

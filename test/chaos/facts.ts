@@ -1,9 +1,18 @@
 import { writeSync } from 'node:fs'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
+import { machineNow } from './machine-time.js'
+import { memoryInUse } from './memory-in-use.js'
+import { watchStandstill } from './standstill.js'
 
 /** What an app was told by nobody and has seen itself. `at`: machine time. */
-export type Fact = { readonly at: number } & (ProducerFact | WorkerFact | RowFact | MemoryFact | EventFact)
+export type Fact = { readonly at: number } & (
+  | ProducerFact
+  | WorkerFact
+  | RowFact
+  | ThrottledFact
+  | StoodFact
+  | MemoryFact
+  | EventFact
+)
 
 export type ProducerFact =
   /** Records `from` up to, without, `from + count` are about to be put. */
@@ -23,13 +32,10 @@ export interface DeliveredGroup {
 }
 
 export type WorkerFact =
-  | { readonly fact: 'took'; readonly shardId: string; readonly resumeFrom: string }
-  | { readonly fact: 'left'; readonly shardId: string; readonly outcome: 'ended' | 'released' | 'lost' }
   | {
       readonly fact: 'began'
       readonly call: number
       readonly shardId: string
-      readonly generation: number
       readonly groups: readonly DeliveredGroup[]
       /** Records that are not as they were put. */
       readonly foreign: number
@@ -38,13 +44,30 @@ export type WorkerFact =
   | { readonly fact: 'completed'; readonly call: number; readonly aborted: boolean }
   | { readonly fact: 'stopped' }
 
-/** A write to a row of the lease table has landed. Told by the table's process. */
+/** A write to a row of the lease table has landed. Told by the table's process, before who wrote has the answer. */
 export interface RowFact {
   readonly fact: 'row'
   readonly leaseKey: string
+  /** The worker whose lease it is now. */
   readonly owner?: string
+  /** It took the lease with this write. */
+  readonly taken: boolean
+  /** Missing: the row is gone. */
   readonly checkpoint?: string
   readonly subSequenceNumber?: number
+}
+
+/** The service refused so much for the quota of a shard. */
+export interface ThrottledFact {
+  readonly fact: 'throttled'
+  readonly writes: number
+  readonly reads: number
+}
+
+/** The process did not run in this time. */
+export interface StoodFact {
+  readonly fact: 'stood'
+  readonly from: number
 }
 
 export interface MemoryFact {
@@ -57,11 +80,10 @@ export interface MemoryFact {
   readonly collected?: true
 }
 
-/** What the library announced. */
+/** What the library announced: for who reads the log. Nothing is judged by it. */
 export interface EventFact {
   readonly fact: 'event'
   readonly type: string
-  readonly shardId?: string
   readonly detail: string
 }
 
@@ -84,21 +106,17 @@ export function tell(fact: WithoutTime<Fact>, at: number): void {
   }
 }
 
-/** Says once a second how much memory this process has, and when it is asked how much of it is in use. */
-export function tellMemory(now: () => number, bufferedBytes?: () => number): void {
+/** Says how much memory this process has, once a second, how much of it is in use, when it is asked, and when it has not run. */
+export function tellOfProcess(bufferedBytes?: () => number): void {
+  watchStandstill((from, to) => tell({ fact: 'stood', from }, to))
   const measure = (collected?: true): void => {
     const { rss, heapUsed, external } = process.memoryUsage()
+    const heapBytes = collected ? memoryInUse() : heapUsed + external
     const buffered = bufferedBytes === undefined ? {} : { bufferedBytes: bufferedBytes() }
-    tell({ fact: 'memory', rssBytes: rss, heapBytes: heapUsed + external, ...buffered, ...(collected && { collected }) }, now())
+    tell({ fact: 'memory', rssBytes: rss, heapBytes, ...buffered, ...(collected && { collected }) }, machineNow())
   }
   setInterval(() => measure(), TICK_MS).unref()
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
-  process.on('message', (message: { readonly say?: string }) => {
-    if (message.say !== 'measure') return
-    collect()
-    measure(true)
-  })
+  process.on('message', (message: { readonly say?: string }) => void (message.say === 'measure' && measure(true)))
 }
 
 /** Ctrl-C reaches every process of the terminal: the coordinator decides what happens. When it is gone, so is the app. */

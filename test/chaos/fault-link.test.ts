@@ -86,7 +86,7 @@ it('half-open: what was there stays and hears nothing, what comes is well, and t
   await said(socket, 'hello')
   link.halfOpen()
   expect(await silentFor(socket, () => socket.write('anybody?'))).toBe('')
-  expect(link.swallowedBytes).toBe(8)
+  expect(link.effects).toMatchObject({ halfOpen: 1, swallowedBytes: 8 })
   expect(socket.readyState).toBe('open')
   expect(await said(await client(), 'new')).toBe('new')
   expect(link.trouble.between(machineNow(), machineNow())).toBe(true)

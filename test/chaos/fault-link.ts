@@ -22,6 +22,21 @@ interface Connection {
   isDead: boolean
 }
 
+/** What a link has really done to connections: a fault that met none is none. */
+export interface LinkEffects {
+  /** Connections that were reset. */
+  broken: number
+  /** Attempts that were reset. */
+  refused: number
+  /** Connections on which nothing arrived any more. */
+  halfOpen: number
+  /** Answers that ended early. */
+  truncated: number
+  swallowedBytes: number
+  /** Pieces that came later than they were sent, for latency, bandwidth or silence. */
+  latePieces: number
+}
+
 /** In one second of machine time. */
 export interface LinkSecond {
   connects: number
@@ -43,8 +58,10 @@ export class FaultLink implements AsyncDisposable {
   weather: Weather = CALM
   readonly trouble: Trouble = new Trouble()
   readonly seconds: Map<number, LinkSecond> = new Map()
+  readonly effects: LinkEffects = { broken: 0, refused: 0, halfOpen: 0, truncated: 0, swallowedBytes: 0, latePieces: 0 }
   #endReachTrouble: ((at: number) => void) | undefined
   #reopening: Promise<void> = Promise.resolve()
+  #isGone = false
 
   private constructor(endpoint: string, random: Random) {
     const { hostname, port } = new URL(endpoint)
@@ -66,6 +83,11 @@ export class FaultLink implements AsyncDisposable {
     return `http://127.0.0.1:${this.#port}`
   }
 
+  /** Whether there is a connection that something could happen to. */
+  get isUsed(): boolean {
+    return this.#connections.size > 0
+  }
+
   /** Resolves when it is so: a port that was closed has to be had again. */
   set(reach: Reach): Promise<void> {
     this.#reopening = this.#reopening.then(() => this.#set(reach))
@@ -73,11 +95,12 @@ export class FaultLink implements AsyncDisposable {
   }
 
   async #set(reach: Reach): Promise<void> {
+    if (this.#isGone) return
     const now = machineNow()
     this.#endReachTrouble?.(now)
     this.#endReachTrouble = reach === 'open' ? undefined : this.trouble.begin(now)
     this.#reach = reach
-    if (reach === 'refusing' || reach === 'closed') for (const connection of this.#connections) this.#break(connection)
+    if (reach === 'refusing' || reach === 'closed') this.#breakAll()
     if (reach === 'swallowing') this.halfOpen()
     if (reach === 'closed') await this.#unlisten()
     else while (this.#server === undefined) if (!(await this.#listen(this.#port))) await new Promise((go) => setTimeout(go, 20))
@@ -92,17 +115,12 @@ export class FaultLink implements AsyncDisposable {
   /** All connections break. */
   reset(): void {
     this.trouble.moment(machineNow())
-    for (const connection of this.#connections) this.#break(connection)
+    this.#breakAll()
   }
 
   /** All connections of now stay, and nothing arrives on them any more. */
   halfOpen(): void {
-    this.#untilGone([...this.#connections])
-    for (const connection of this.#connections) {
-      connection.isDead = true
-      connection.up.die()
-      connection.down.die()
-    }
+    this.#deafen([...this.#connections])
   }
 
   /** Of what comes from the service each connection lets so many bytes more through, and then breaks. */
@@ -111,14 +129,31 @@ export class FaultLink implements AsyncDisposable {
     for (const { down } of this.#connections) down.cutAfter(afterBytes)
   }
 
-  get swallowedBytes(): number {
-    return [...this.#connections].reduce((sum, { up, down }) => sum + up.swallowedBytes + down.swallowedBytes, 0)
+  /** What is still on its way arrives before `weather` counts as over. */
+  get settlesAt(): number {
+    return Math.max(machineNow(), ...[...this.#connections].flatMap(({ up, down }) => [up.settlesAt, down.settlesAt]))
   }
 
+  /** For good. Its client has gone: this is no trouble. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.set('closed')
+    this.#isGone = true
+    await this.#reopening
+    this.#endReachTrouble?.(machineNow())
+    for (const connection of this.#connections) this.#break(connection)
+    await this.#unlisten()
   }
 
+  #deafen(connections: readonly Connection[]): void {
+    this.#untilGone(connections)
+    this.effects.halfOpen += connections.length
+    for (const connection of connections) {
+      connection.isDead = true
+      connection.up.die()
+      connection.down.die()
+    }
+  }
+
+  /** There is trouble for as long as one of them is there. */
   #untilGone(connections: readonly Connection[]): void {
     const end = this.trouble.begin(machineNow())
     let left = connections.length
@@ -132,6 +167,7 @@ export class FaultLink implements AsyncDisposable {
     client.on('error', () => {})
     if (this.#reach === 'refusing') {
       this.trouble.moment(machineNow())
+      this.effects.refused++
       return void client.resetAndDestroy()
     }
     const service = connect(this.#service.port, this.#service.host)
@@ -143,7 +179,16 @@ export class FaultLink implements AsyncDisposable {
         isHeld: () => this.#reach === 'silent',
         random: this.#random,
         onBytes,
-        onCut: () => this.#break(connection),
+        onSwallowed: (bytes) => {
+          this.effects.swallowedBytes += bytes
+        },
+        onLate: () => {
+          this.effects.latePieces++
+        },
+        onCut: () => {
+          this.effects.truncated++
+          this.#break(connection)
+        },
       })
     const connection: Connection = {
       client,
@@ -155,11 +200,7 @@ export class FaultLink implements AsyncDisposable {
       isDead: false,
     }
     this.#connections.add(connection)
-    if (this.#reach === 'swallowing') {
-      connection.isDead = true
-      connection.up.die()
-      connection.down.die()
-    }
+    if (this.#reach === 'swallowing') this.#deafen([connection])
     client.on('close', () => {
       this.#connections.delete(connection)
       service.destroy()
@@ -171,6 +212,11 @@ export class FaultLink implements AsyncDisposable {
       this.trouble.moment(machineNow())
       this.#break(connection)
     })
+  }
+
+  #breakAll(): void {
+    this.effects.broken += this.#connections.size
+    for (const connection of this.#connections) this.#break(connection)
   }
 
   #break({ client, service }: Connection): void {

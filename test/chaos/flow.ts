@@ -29,6 +29,10 @@ export interface FlowOptions {
   readonly isHeld: () => boolean
   readonly random: Random
   readonly onBytes: (bytes: Buffer) => void
+  /** So many bytes vanished. */
+  readonly onSwallowed: (bytes: number) => void
+  /** A piece has to wait for its time. */
+  readonly onLate: () => void
   /** After the last byte that `cutAfter` left. */
   readonly onCut: () => void
 }
@@ -44,7 +48,6 @@ export class Flow {
   #timer: NodeJS.Timeout | undefined
   #isDead = false
   #left = Number.POSITIVE_INFINITY
-  swallowedBytes = 0
 
   constructor(from: Socket, to: Socket, options: FlowOptions) {
     this.#from = from
@@ -69,6 +72,11 @@ export class Flow {
     this.#left = Math.min(this.#left, bytes)
   }
 
+  /** When the last of what is on its way is due. */
+  get settlesAt(): number {
+    return this.#pieces.length === 0 ? 0 : this.#lastDue
+  }
+
   /** Looks again at what is due. */
   pump(): void {
     clearTimeout(this.#timer)
@@ -87,12 +95,13 @@ export class Flow {
   #take(bytes: Buffer): void {
     this.#options.onBytes(bytes)
     if (this.#isDead) {
-      this.swallowedBytes += bytes.length
+      this.#options.onSwallowed(bytes.length)
       return
     }
     const { latencyMs, jitterMs, bytesPerSecond } = this.#options.weather()
     const arrives = Math.max(machineNow() + latencyMs + jitterMs * this.#options.random(), this.#lastDue)
     this.#lastDue = arrives + (bytes.length * 1000) / bytesPerSecond
+    if (this.#lastDue > machineNow() || this.#options.isHeld()) this.#options.onLate()
     this.#queue({ due: this.#lastDue, bytes })
     if (this.#queuedBytes > MOST_BYTES) this.#from.pause()
   }

@@ -9,6 +9,8 @@ const LEAST_SHARDS = 2
 const MOST_SHARDS = 8
 /** How long a deploy waits for a newcomer to have a shard. */
 const NEWCOMER_MS = 8000
+/** All producers together put three times what four shards take. */
+const SURGE_BYTES = 12_000
 
 /** What was done, by kind, and what could not be (nobody was well enough, a deploy was going on). */
 export interface HappeningCounts {
@@ -28,6 +30,7 @@ export class Happenings {
   readonly #done = new Map<Kind, number>()
   readonly #going = new Set<Promise<void>>()
   #skipped = 0
+  #filling: Promise<void> = Promise.resolve()
   #deploying = false
   #resharding = false
   #restarting = false
@@ -100,6 +103,8 @@ export class Happenings {
       case 'split':
       case 'merge':
         return this.#reshard(step)
+      case 'surge':
+        return this.#surge(step)
       case 'service-restarted':
         return this.#restart(step)
       case 'table-unreachable': {
@@ -117,7 +122,9 @@ export class Happenings {
   }
 
   #ofLink(step: Step): Promise<void> | void {
-    const { name, link, isTable } = pick(this.#world.links, step.whom)
+    const used = this.#world.links.filter(({ link }) => link.isUsed)
+    if (used.length === 0) return this.#skip(step)
+    const { name, link, isTable } = pick(used, step.whom)
     const { kind, much } = step
     if (kind === 'reset' || kind === 'half-open' || kind === 'truncated') {
       this.#say(step, name)
@@ -143,14 +150,15 @@ export class Happenings {
     this.#say(step, name)
     const bytesPerSecond = kind === 'narrow' ? 60_000 + 200_000 * much : Number.POSITIVE_INFINITY
     link.weather = kind === 'narrow' ? { ...CALM, bytesPerSecond } : { ...CALM, latencyMs: 20 + 250 * much, jitterMs: 200 * much }
-    const end = link.trouble.begin(machineNow())
+    // What is only slow loses no answer. What is narrow may: the largest requests take longer than they are waited for.
+    const end = kind === 'narrow' ? link.trouble.begin(machineNow()) : undefined
     await delay(5000 + 10_000 * much)
     link.weather = CALM
-    end(machineNow())
+    end?.(link.settlesAt)
   }
 
   async #reshard(step: Step): Promise<void> {
-    const open = await this.#world.openShards()
+    const open = await this.#world.stream.openShards()
     const isSplit = step.kind === 'split'
     if (this.#resharding || (isSplit ? open.length >= MOST_SHARDS : open.length <= LEAST_SHARDS)) return this.#skip(step)
     this.#resharding = true
@@ -158,14 +166,14 @@ export class Happenings {
       const { ShardId, HashKeyRange } = pick(open, step.whom)
       const middle = (BigInt(HashKeyRange.StartingHashKey) + BigInt(HashKeyRange.EndingHashKey)) / 2n
       this.#say(step, ShardId)
-      await this.#world.model('SplitShard', { ShardToSplit: ShardId, NewStartingHashKey: String(middle) })
+      await this.#world.stream.call('SplitShard', { ShardToSplit: ShardId, NewStartingHashKey: String(middle) })
     } else {
       const at = Math.floor(step.whom * (open.length - 1))
       const [left, right] = [open[at]!.ShardId, open[at + 1]!.ShardId]
       this.#say(step, `${left} and ${right}`)
-      await this.#world.model('MergeShards', { ShardToMerge: left, AdjacentShardToMerge: right })
+      await this.#world.stream.call('MergeShards', { ShardToMerge: left, AdjacentShardToMerge: right })
     }
-    await this.#world.untilActive()
+    await this.#world.stream.untilActive()
     this.#resharding = false
   }
 
@@ -180,24 +188,32 @@ export class Happenings {
     this.#restarting = false
   }
 
+  /** More than the shards take: the service refuses, and buffers fill. */
+  async #surge(step: Step): Promise<void> {
+    const forMs = 3000 + 3000 * step.much
+    const producers = [...this.#world.producers]
+    this.#say(step, `records of ${SURGE_BYTES} bytes, for ${Math.round(forMs)} ms`)
+    for (const { app } of producers) app.say({ say: 'load', meanBytes: SURGE_BYTES })
+    await delay(forMs)
+    for (const { app, plan } of producers) app.say({ say: 'load', meanBytes: plan.meanBytes })
+  }
+
   async #replace(worker: WorkerProcess, newFirst: boolean): Promise<void> {
-    if (!newFirst) {
-      await this.#world.end(worker, 'stop')
-      return this.#fill()
+    if (newFirst) {
+      const { app } = await this.#world.addWorker()
+      const has = (): boolean => this.#world.account.leases.held().has(app.name)
+      for (const giveUpAt = performance.now() + NEWCOMER_MS; !has() && performance.now() < giveUpAt; ) await delay(50)
     }
-    const { app } = await this.#world.addWorker()
-    let has = false
-    const deaf = this.#world.listen((by, { fact }) => {
-      has ||= by === app.name && fact === 'took'
-    })
-    for (const giveUpAt = performance.now() + NEWCOMER_MS; !has && performance.now() < giveUpAt; ) await delay(50)
-    deaf()
     if (this.#world.workers.includes(worker)) await this.#world.end(worker, 'stop')
+    await this.#fill()
   }
 
   /** Several may have gone, and others come, at a time. */
-  async #fill(): Promise<void> {
-    if (this.#world.workers.length < this.#workers) await this.#world.addWorker()
+  #fill(): Promise<void> {
+    this.#filling = this.#filling.then(async () => {
+      while (this.#world.workers.length < this.#workers) await this.#world.addWorker()
+    })
+    return this.#filling
   }
 
   async #deploy(step: Step): Promise<void> {

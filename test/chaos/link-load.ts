@@ -30,14 +30,15 @@ export function loadOf(
 }
 
 /**
- * Whether a service that is away is left in peace: never much more a second than in its busiest second before, however many clients there are,
- * and on average no more than a few for each of them.
+ * Whether a service that is away is not left in peace: it is asked more often than while it was well and busy (or than so many clients may ask by their
+ * pauses, where that was less). A refused connection is an attempt like a request. In the busiest second two may fall together.
  */
 export function isStorm(before: LinkLoad, during: LinkLoad, clients: number): boolean {
-  const most = Math.max(2 * before.requests.peak, clients * MOST_IN_A_SECOND)
-  const isHigh = [during.requests, during.connects].some(({ peak }) => peak > most)
-  return isHigh || [during.requests, during.connects].some(({ mean }) => mean > clients * MOST_ON_AVERAGE)
+  const mean = Math.max(before.requests.mean, MOST_OF_ONE * clients)
+  const peak = MOST_AT_ONCE * Math.max(before.requests.peak, mean)
+  return [during.requests, during.connects].some((load) => load.mean > mean || load.peak > peak)
 }
 
-const MOST_IN_A_SECOND = 50
-const MOST_ON_AVERAGE = 20
+const MOST_AT_ONCE = 2
+/** Of a worker with two leases, once a second: each of them, the table, and a look for other kinds of workers (write-schedule.ts, table-scan.ts). */
+const MOST_OF_ONE = 4

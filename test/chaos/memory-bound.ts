@@ -6,39 +6,47 @@ export interface MemoryUse {
   readonly app: string
   /** At its highest. */
   readonly rssMib: number
-  /** After collections, in order. */
+  /** After a collection before the outage. Undefined: not measured. */
+  readonly heapBeforeMib: number | undefined
+  /** After collections while the service is away, in order. */
   readonly heapMib: readonly number[]
   readonly bufferedMib: number
   readonly isBounded: boolean
 }
 
+/** Derived from nothing: what Node takes from the system and keeps is its own affair. A roof over it all. */
 const MOST_RSS_MIB = 400
-/** The library, the SDK, the app and what is buffered. */
-const MOST_HEAP_MIB = 120
-/** From the first half of an outage to the second. */
-const MOST_GROWTH = 0.2
-const LEAST_GROWTH_MIB = 6
-/** In a shorter outage records that expire come in few waves, and growth cannot be told from one of them. */
-const STEADY_MS = 120_000
+/**
+ * By how many times `maxBufferedBytes`: what was put, once; packed, once more (ProducerOptions: "up to about twice as much"); in requests that hang,
+ * a third more than that; and what is around records that are small.
+ */
+const MAY_GROW_BY = 4
 
 /**
- * Of one app while a service is away: what it has in use must not grow, for whatever is put then has to wait or has failed. Requests that hang
- * hold more than those that were refused, and records that expire do it all at once: so the lowest measurements of both halves are compared, each of
- * which has a time without hanging requests.
+ * Of one app while a service is away: beyond what it had in use before, it may not hold more than copies of a full buffer, at any measurement, however
+ * long it lasts.
  */
-export function memoryUse(app: string, samples: readonly MemorySample[], from: number, to: number): MemoryUse {
-  const all = samples.filter(({ at }) => at >= from && at <= to)
-  const most = (of: (sample: MemorySample) => number): number => Math.max(0, ...all.map(of)) / MIB
-  const heaps = all.filter(({ collected }) => collected).map(({ heapBytes }) => heapBytes / MIB)
+export function memoryUse(
+  app: string,
+  samples: readonly MemorySample[],
+  { from, to, maxBufferedBytes }: { readonly from: number; readonly to: number; readonly maxBufferedBytes: number },
+): MemoryUse {
+  const during = samples.filter(({ at }) => at >= from && at <= to)
+  const most = (of: (sample: MemorySample) => number): number => Math.max(0, ...during.map(of)) / MIB
   const [rss, buffered] = [most(({ rssBytes }) => rssBytes), most(({ bufferedBytes }) => bufferedBytes)]
-  const half = heaps.length / 2
-  const [first, second] = [Math.min(...heaps.slice(0, half)), Math.min(...heaps.slice(half))]
-  const isFlat = to - from < STEADY_MS || second - first <= Math.max(MOST_GROWTH * first, buffered, LEAST_GROWTH_MIB)
+  const heaps = during.filter(({ collected }) => collected).map(({ heapBytes }) => heapBytes / MIB)
+  const before = samples.findLast(({ at, collected }) => at < from && collected)?.heapBytes
+  const roof = before === undefined ? 0 : (before + MAY_GROW_BY * maxBufferedBytes) / MIB
   return {
     app,
     rssMib: Math.round(rss),
-    heapMib: heaps.map((heap) => Math.round(heap * 10) / 10),
-    bufferedMib: Math.round(buffered * 10) / 10,
-    isBounded: heaps.length >= 2 && isFlat && rss <= MOST_RSS_MIB && heaps.every((heap) => heap <= MOST_HEAP_MIB),
+    heapBeforeMib: before === undefined ? undefined : tenths(before / MIB),
+    heapMib: heaps.map(tenths),
+    bufferedMib: tenths(buffered),
+    isBounded: heaps.length >= 2 && rss <= MOST_RSS_MIB && heaps.every((heap) => heap <= roof),
   }
+}
+
+function tenths(value: number): number {
+  return Math.round(value * 10) / 10
 }

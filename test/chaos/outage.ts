@@ -19,6 +19,8 @@ export interface Outage {
   /** Then one of them can reach it again, and at `to` all. */
   readonly endsAt: number
   readonly to: number
+  /** Acknowledgements or writes to leases that came through all the same: then it was no outage. */
+  readonly answered: number
   readonly loads: readonly OutageLoad[]
   readonly isStorm: boolean
 }
@@ -43,13 +45,20 @@ export async function outage(
   },
 ): Promise<Outage> {
   const from = machineNow()
+  const endTrouble = service === world.dynamodb ? world.tableTrouble.begin(from) : undefined
+  let answered = 0
+  const deaf = world.listen((_, { fact, at }) => {
+    if (fact === (service === world.dynamodb ? 'row' : 'acknowledged') && at > from + forMs / 10) answered++
+  })
   const random = seededRandom(world.options.seed)
   const ways = [...WAYS].sort(() => random() - 0.5)
   const loads: OutageLoad[] = []
   for (const way of ways) {
     world.say(`${service.name} is away: ${way}, for ${Math.round(forMs / WAYS.length / 1000)} s`)
-    await service.ask('fail', way === 'failing')
+    // At no time between two ways can it be reached.
+    if (way === 'failing') await service.ask('fail', true)
     await Promise.all(links.map((link) => link.set(way === 'failing' ? 'open' : way)))
+    if (way !== 'failing') await service.ask('fail', false)
     const since = machineNow()
     for (let half = 0; half < 2; half++) {
       await world.orBroken(delay(forMs / WAYS.length / 2))
@@ -63,14 +72,16 @@ export async function outage(
   const [first, ...others] = links
   await Promise.all(others.map((link) => link.set('silent')))
   const endsAt = machineNow()
+  deaf()
   await service.ask('fail', false)
   await first!.set('open')
   world.say(`${service.name} is back for one`)
   await world.orBroken(delay(FIRST_MS))
   await Promise.all(others.map((link) => link.set('open')))
   const to = machineNow()
+  endTrouble?.(to)
   world.say(`${service.name} is back for all`)
-  return { from, endsAt, to, loads, isStorm: loads.some((load) => isStorm(before, load, links.length)) }
+  return { from, endsAt, to, answered, loads, isStorm: loads.some((load) => isStorm(before, load, links.length)) }
 }
 
 export function told({ requests, connects }: LinkLoad): string {

@@ -3,7 +3,7 @@ import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
 import { DeliveryFailedError, LaneHaltedError, Producer, type ProducerEvent, type PutOutcome } from '@shardwise/producer'
 import type { ProducerSetup, ToProducer } from './app-messages.js'
 import { type MadeRecord, makeRecord } from './chaos-record.js'
-import { endWithCoordinator, leave, tell, tellMemory } from './facts.js'
+import { endWithCoordinator, leave, tell, tellOfProcess } from './facts.js'
 import { ACCOUNT } from './local-account.js'
 import { machineNow } from './machine-time.js'
 
@@ -19,15 +19,18 @@ const TOLD: ReadonlySet<ProducerEvent['type']> = new Set<ProducerEvent['type']>(
 ])
 
 let stopping = false
+let meanBytes = 0
 const acknowledged: number[] = []
 
 endWithCoordinator()
 process.on('message', (message: ToProducer) => {
   if (message.say === 'stop') stopping = true
+  if (message.say === 'load') meanBytes = message.meanBytes
   if (message.say === 'run') void run(message.setup)
 })
 
 async function run(setup: ProducerSetup): Promise<void> {
+  meanBytes = setup.meanBytes
   const { endpoint, stream, ordering, aggregation, recordTtlMs, maxBufferedBytes } = setup
   const producer = new Producer({
     ...ACCOUNT,
@@ -39,7 +42,7 @@ async function run(setup: ProducerSetup): Promise<void> {
     if (event.type === 'lane-halted') setTimeout(() => producer.resume(), RESUME_AFTER_MS)
     if (TOLD.has(event.type)) tell({ fact: 'event', type: event.type, detail: shown(event) }, machineNow())
   })
-  tellMemory(machineNow, () => producer.stats().bufferedBytes)
+  tellOfProcess(() => producer.stats().bufferedBytes)
   const since = machineNow()
   let told = 0
   let next = 0
@@ -52,7 +55,7 @@ async function run(setup: ProducerSetup): Promise<void> {
       tell({ fact: 'put', from: told, count: until - told }, machineNow())
       told = until
     }
-    while (next < told && producer.offer(makeRecord(setup.producer, next, setup.meanBytes), settled)) next++
+    while (next < told && producer.offer(makeRecord(setup.producer, next, meanBytes), settled)) next++
     // Not `ready`: a stop is not to wait for a service that is away, and those that wait would pile up.
     if (next < told) await delay(PAUSE_MS)
     else if (recordsPerSecond === undefined) await turn()
@@ -60,7 +63,7 @@ async function run(setup: ProducerSetup): Promise<void> {
   }
   // What was announced is put, so that each record has an end.
   for (; next < told; await producer.ready())
-    while (next < told && producer.offer(makeRecord(setup.producer, next, setup.meanBytes), settled)) next++
+    while (next < told && producer.offer(makeRecord(setup.producer, next, meanBytes), settled)) next++
   await producer.close()
   tellAcknowledged()
   tell({ fact: 'closed' }, machineNow())

@@ -11,11 +11,12 @@ const COMPLETED = 8
 const OUTSIDE = 16
 const STATE = 3
 
-/** A delivery of a record: which stored copy, in which tenure of a lease. */
+/** A delivery of a record: which stored copy, in which handler call. */
 export interface Delivery {
   /** A hash of shard, sequence number and sub-sequence number. */
   readonly copy: number
-  readonly tenure: number
+  readonly call: number
+  readonly at: number
   readonly outside: boolean
 }
 
@@ -33,19 +34,21 @@ interface Column<T extends Uint8Array | Uint32Array | Float64Array> {
   values: T
 }
 
-/** What became of one producer's records, told by it and by those who got them. Grows with them, some 40 bytes each. */
+/** What became of one producer's records, told by it and by those who got them. Grows with them, some 50 bytes each. */
 export class ProducerAccount {
   readonly producer: number
   readonly isOrdered: boolean
   readonly #state: Column<Uint8Array> = { values: new Uint8Array(1 << 12) }
   readonly #putAt: Column<Float64Array> = { values: new Float64Array(1 << 12) }
   readonly #settledAt: Column<Float64Array> = { values: new Float64Array(1 << 12) }
-  readonly #firstTenure: Column<Uint32Array> = { values: new Uint32Array(1 << 12) }
+  readonly #firstCall: Column<Uint32Array> = { values: new Uint32Array(1 << 12) }
+  readonly #firstAt: Column<Float64Array> = { values: new Float64Array(1 << 12) }
   readonly #firstCopy: Column<Uint32Array> = { values: new Uint32Array(1 << 12) }
-  readonly #latestOfKey: Int32Array = new Int32Array(KEYS).fill(-1)
-  readonly #late: number[] = []
+  /** The how-manieth delivery it was that we were told of: records of one call in their order. */
+  readonly #told: Column<Uint32Array> = { values: new Uint32Array(1 << 12) }
   readonly #repeated = new Map<number, Delivery[]>()
   #seen = 0
+  #deliveries = 0
   put = 0
   acknowledged = 0
   failed = 0
@@ -80,20 +83,26 @@ export class ProducerAccount {
     this.#seen = Math.max(this.#seen, record + 1)
     const state = this.#state.values[record]!
     if ((state & SEEN) === 0) {
-      this.#state.values[record] = state | SEEN | (delivery.outside ? OUTSIDE : 0)
-      this.#firstTenure.values[record] = delivery.tenure
-      this.#firstCopy.values[record] = delivery.copy
-      const key = keyOf(record)
-      if (record < this.#latestOfKey[key]!) this.#late.push(record)
-      else this.#latestOfKey[key] = record
+      this.#first(record, delivery)
       return
     }
-    const known = this.#repeated.get(record)
-    if (known === undefined) {
-      const tenure = this.#firstTenure.values[record]!
-      const first = { copy: this.#firstCopy.values[record]!, tenure, outside: (state & OUTSIDE) !== 0 }
-      this.#repeated.set(record, [first, delivery])
-    } else known.push(delivery)
+    const first = {
+      ...{ copy: this.#firstCopy.values[record]!, call: this.#firstCall.values[record]!, at: this.#firstAt.values[record]! },
+      outside: (state & OUTSIDE) !== 0,
+    }
+    // Each worker has a pipe of its own: what we hear of later may have been before.
+    if (delivery.at < first.at) this.#first(record, delivery)
+    const known = this.#repeated.get(record) ?? [first]
+    known.push(delivery)
+    this.#repeated.set(record, known)
+  }
+
+  #first(record: number, { copy, call, at, outside }: Delivery): void {
+    this.#state.values[record] = (this.#state.values[record]! & ~OUTSIDE) | SEEN | (outside ? OUTSIDE : 0)
+    this.#firstCall.values[record] = call
+    this.#firstAt.values[record] = at
+    this.#firstCopy.values[record] = copy
+    this.#told.values[record] = ++this.#deliveries
   }
 
   completed(record: number): void {
@@ -128,7 +137,15 @@ export class ProducerAccount {
   /** Acknowledged, and first delivered after a later record of its key. */
   outOfOrder(): number[] {
     if (!this.isOrdered) return []
-    return this.#late.filter((record) => (this.#state.values[record]! & STATE) === ACKNOWLEDGED)
+    const [at, told] = [this.#firstAt.values, this.#told.values]
+    const inOrder = this.#records((state) => (state & SEEN) !== 0).sort((a, b) => at[a]! - at[b]! || told[a]! - told[b]!)
+    const latestOfKey = new Int32Array(KEYS).fill(-1)
+    return inOrder.filter((record) => {
+      const key = keyOf(record)
+      const isLate = record < latestOfKey[key]!
+      latestOfKey[key] = Math.max(record, latestOfKey[key]!)
+      return isLate && (this.#state.values[record]! & STATE) === ACKNOWLEDGED
+    })
   }
 
   repetitions(): Repetition[] {
@@ -168,7 +185,9 @@ export class ProducerAccount {
     this.#state.values = grown(this.#state.values, new Uint8Array(length))
     this.#putAt.values = grown(this.#putAt.values, new Float64Array(length))
     this.#settledAt.values = grown(this.#settledAt.values, new Float64Array(length))
-    this.#firstTenure.values = grown(this.#firstTenure.values, new Uint32Array(length))
+    this.#firstCall.values = grown(this.#firstCall.values, new Uint32Array(length))
+    this.#firstAt.values = grown(this.#firstAt.values, new Float64Array(length))
+    this.#told.values = grown(this.#told.values, new Uint32Array(length))
     this.#firstCopy.values = grown(this.#firstCopy.values, new Uint32Array(length))
   }
 }

@@ -1,9 +1,11 @@
 import { seededRandom } from '@shardwise/core/random'
 import type { Balance } from './account.js'
 import type { ChaosOptions } from './chaos-options.js'
+import { missingFrom } from './evidence.js'
+import type { LinkEffects } from './fault-link.js'
 import { type HappeningCounts, Happenings } from './happenings.js'
 import { quiet } from './quiet.js'
-import { type Step, stepsOf } from './steps.js'
+import { stepsOf } from './steps.js'
 import { type ProducerPlan, World } from './world.js'
 
 const MIB = 1024 * 1024
@@ -13,6 +15,7 @@ const FAILOVER_MS = 5000
 const EVERY_MS = 2000
 const RECORD_TTL_MS = 180_000
 const PATIENCE_MS = 90_000
+const RECORDS_PER_SECOND = 300
 
 /** Each kind of order, and none. */
 const PLANS: readonly ProducerPlan[] = (
@@ -22,7 +25,7 @@ const PLANS: readonly ProducerPlan[] = (
     ['none', 'shard'],
   ] as const
 ).map(([ordering, aggregation]) => {
-  const load = { recordsPerSecond: 300, meanBytes: 400, maxBufferedBytes: 8 * MIB }
+  const load = { recordsPerSecond: RECORDS_PER_SECOND, meanBytes: 400, maxBufferedBytes: 8 * MIB }
   return { ordering, aggregation, recordTtlMs: RECORD_TTL_MS, ...load }
 })
 
@@ -34,10 +37,11 @@ export interface AllResult extends Balance {
   readonly reshards: number
   readonly restarts: number
   readonly deploys: number
-  readonly checkpoints: number
   /** By kind. */
   readonly faults: Readonly<Record<string, number>>
   readonly skipped: number
+  /** What the faults of the network have really done. */
+  readonly network: LinkEffects
 }
 
 /** Everything that can happen, by lot, under load; then quiet, and the account. */
@@ -47,32 +51,28 @@ export async function runAll(options: ChaosOptions, interrupted: AbortSignal): P
   return await world.judged(async () => {
     await world.start()
     await Promise.all(Array.from({ length: WORKERS }, () => world.addWorker()))
-    await world.until('all shards to be read', () => world.account.tenures.tenures.length >= SHARDS, PATIENCE_MS)
+    const { leases } = world.account
+    await world.until('all shards to be read', () => leases.tenures.length >= SHARDS, PATIENCE_MS)
     await Promise.all(PLANS.map((plan) => world.addProducer(plan)))
     const happenings = new Happenings(world)
-    const steps = stepsOf(seededRandom(options.seed), { durationMs: options.minutes * 60_000, everyMs: EVERY_MS })
-    await happenings.run(steps)
+    await happenings.run(stepsOf(seededRandom(options.seed), { durationMs: options.minutes * 60_000, everyMs: EVERY_MS }))
     await happenings.over()
     await quiet(world)
-    return resultOf(world, happenings.counts, steps, (performance.now() - since) / 1000)
+    return resultOf(world, happenings.counts, (performance.now() - since) / 1000)
   })
 }
 
-function resultOf(world: World, happened: HappeningCounts, steps: readonly Step[], seconds: number): AllResult {
-  const balance = world.account.balance(world.apps)
+function resultOf(world: World, happened: HappeningCounts, seconds: number): AllResult {
+  const { options, account, effects } = world
+  const balance = account.balance()
   const { done, skipped, ...counts } = happened
-  const { lost, outOfOrder, unexplainedDuplicates, foreign, denied, unsettled, splitOwnership, delivered } = balance
-  const faults = [lost, outOfOrder, unexplainedDuplicates, foreign, denied, unsettled, splitOwnership]
-  // It is no proof where little happened.
-  const passed =
-    faults.every((count) => count === 0) && delivered > 0 && Object.values(done).reduce((a, b) => a + b, 0) > steps.length / 2
+  const asked = Math.round(PLANS.length * RECORDS_PER_SECOND * options.minutes * 60)
+  const evidence = { minutes: options.minutes, done, skipped, effects, balance, asked, calls: world.callsByReading() }
+  const missing = missingFrom(evidence)
   return {
-    passed,
+    passed: balance.isWell && missing.length === 0,
     seconds: Math.round(seconds * 10) / 10,
-    ...balance,
-    ...counts,
-    checkpoints: world.account.landedCheckpoints,
-    faults: done,
-    skipped,
+    ...{ ...balance, findings: [...balance.findings, ...missing] },
+    ...{ ...counts, faults: done, skipped, network: effects },
   }
 }

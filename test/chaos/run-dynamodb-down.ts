@@ -12,7 +12,9 @@ const SHARDS = 8
 const WORKERS = 4
 const LONG_MINUTES = 2
 const PATIENCE_MS = 60_000
-const RECOVERY_MS = 15_000
+/** The service refuses a second subscription to a shard for so long, and work takes its time on a busy machine. */
+const EXCLUSIVE_MS = 5000
+const WORK_MS = 2000
 /** The lease itself, and one that is given back for it. */
 const MOVES_OF_A_LOSS = 2
 
@@ -34,6 +36,8 @@ export interface DynamoDbDownResult extends Balance {
   readonly starvedLosses: number
   /** Until every shard has records handled again. */
   readonly deliveredAgainMs: number
+  /** For which processes of the run had stood still meanwhile, all added: on a busy machine. */
+  readonly stoodStillMs: number
   readonly loadBefore: LinkLoad
   readonly loadsDown: readonly OutageLoad[]
   readonly storm: boolean
@@ -47,13 +51,13 @@ export async function runDynamoDbDown(options: ChaosOptions, interrupted: AbortS
   return await world.judged(async () => {
     await world.start()
     await Promise.all(Array.from({ length: WORKERS }, () => world.addWorker()))
-    const { tenures } = world.account
-    await world.until('the shards to be shared', () => isFair(tenures.held()), PATIENCE_MS)
+    const { leases } = world.account
+    await world.until('the shards to be shared', () => isFair(leases.held()), PATIENCE_MS)
     await Promise.all(PLANS.map((plan) => world.addProducer(plan)))
     const upSince = machineNow()
     await world.until('records to flow', () => world.account.delivered > 1000, PATIENCE_MS)
     await world.orBroken(delay(failoverTimeMs))
-    if (!isFair(tenures.held())) throw new Error('The shards were not shared when the outage was to begin')
+    if (!isFair(leases.held())) throw new Error('The shards were not shared when the outage was to begin')
     const links = world.links.filter(({ isTable }) => isTable).map(({ link }) => link)
     const loadBefore = loadOf(links, upSince, machineNow())
     world.say(`before: ${told(loadBefore)}`)
@@ -61,7 +65,7 @@ export async function runDynamoDbDown(options: ChaosOptions, interrupted: AbortS
     const calls: number[] = []
     const deaf = world.listen((_, { fact, at }) => void (fact === 'began' && calls.push(at)))
     const forMs = options.minutes * 60_000
-    const { from, endsAt, to, loads, isStorm } = await outage(world, {
+    const { from, endsAt, to, loads, isStorm, answered } = await outage(world, {
       service: world.dynamodb,
       links,
       forMs,
@@ -71,18 +75,23 @@ export async function runDynamoDbDown(options: ChaosOptions, interrupted: AbortS
     const deliveredAgainMs = await recovery(world, to)
     world.say(`delivered again after ${deliveredAgainMs} ms`)
     await world.orBroken(delay(3 * failoverTimeMs))
-    const movesAfter = tenures.moves(from, machineNow()).length
+    const movesAfter = leases.takenSince(from).length
     const starved = starvedLosses(world, from)
     world.say(`${movesAfter} changes of hands`)
     await quiet(world)
-    const balance = world.account.balance(world.apps)
+    const balance = world.account.balance()
+    // A write that hangs is given up after a third of the failover time, and no pause between two is longer (write-schedule.ts).
+    const mayTakeMs = (2 / 3) * failoverTimeMs + EXCLUSIVE_MS + WORK_MS
+    const stoodStillMs = Math.round(world.stoodStillMs(to, to + deliveredAgainMs))
     const callsInDoubt = calls.filter((at) => at > from + failoverTimeMs && at < endsAt).length
     const findings = [
       ...balance.findings,
       ...(callsInDoubt > 0 ? [`${callsInDoubt} handler calls began though the leases were in doubt`] : []),
       ...(movesAfter > MOVES_OF_A_LOSS * starved ? [`${movesAfter} shards changed hands`] : []),
-      ...(deliveredAgainMs > RECOVERY_MS ? [`recovery took longer than ${RECOVERY_MS} ms`] : []),
+      ...(deliveredAgainMs > mayTakeMs + stoodStillMs ? [`recovery took longer than ${Math.round(mayTakeMs)} ms`] : []),
+      ...(balance.failed > 0 ? [`${balance.failed} records failed, though Kinesis was there`] : []),
       ...(isStorm ? ['there was a storm of retries'] : []),
+      ...(answered > 0 ? [`no proof: ${answered} answers came while the service was away`] : []),
     ]
     return {
       passed: findings.length === 0 && balance.isWell,
@@ -95,6 +104,7 @@ export async function runDynamoDbDown(options: ChaosOptions, interrupted: AbortS
         movesAfter,
         starvedLosses: starved,
         deliveredAgainMs,
+        stoodStillMs,
         loadBefore,
         loadsDown: loads,
         storm: isStorm,
@@ -103,12 +113,12 @@ export async function runDynamoDbDown(options: ChaosOptions, interrupted: AbortS
   })
 }
 
-/** Lost by who stood still shortly before, as a process that is stopped does. */
+/** Leases taken from who stood still shortly before, as a process that is stopped does. */
 function starvedLosses(world: World, since: number): number {
-  const stood = (name: string, from: number, to: number): boolean =>
-    world.apps.find((app) => app.name === name)?.stood.between(from, to) === true
-  return world.account.tenures.tenures.filter(({ worker, cause, leftAt = 0 }) => {
-    return cause === 'lost lease' && leftAt > since && stood(worker, leftAt - 2 * world.options.failoverTimeMs, leftAt)
+  const { failoverTimeMs } = world.options
+  return world.account.leases.takenSince(since).filter(({ takenFrom, from }) => {
+    const app = world.apps.find(({ name }) => name === takenFrom)
+    return app?.stood.between(from - 2 * failoverTimeMs, from)
   }).length
 }
 
@@ -118,7 +128,7 @@ function isFair(held: ReadonlyMap<string, readonly string[]>): boolean {
 }
 
 async function recovery(world: World, since: number): Promise<number> {
-  const shards = new Set((await world.openShards()).map(({ ShardId }) => ShardId))
+  const shards = new Set((await world.stream.openShards()).map(({ ShardId }) => ShardId))
   let last = 0
   const deaf = world.listen((_, fact) => {
     if (fact.fact === 'began' && fact.at >= since && shards.delete(fact.shardId)) last = fact.at - since

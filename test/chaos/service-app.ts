@@ -1,7 +1,6 @@
 /** What the processes of both services have in common: they are asked, and answer. */
 import type { ServiceAnswer, ServiceCall, ServiceCalls, ServiceQuestion } from './app-messages.js'
-import { endWithCoordinator, tellMemory } from './facts.js'
-import { machineNow } from './machine-time.js'
+import { endWithCoordinator, tellOfProcess } from './facts.js'
 
 export type ServiceWork = {
   readonly [call in ServiceCall]?: (input: ServiceCalls[call]['input']) => Promise<ServiceCalls[call]['output']>
@@ -9,7 +8,7 @@ export type ServiceWork = {
 
 export function answerWith(work: ServiceWork): void {
   endWithCoordinator()
-  tellMemory(machineNow)
+  tellOfProcess()
   process.on('message', ({ id, call, input }: ServiceQuestion) => {
     const answer = (message: ServiceAnswer): void => {
       if (process.connected) process.send!(message)

@@ -12,6 +12,7 @@ export const KINDS = [
   'producer-replaced',
   'split',
   'merge',
+  'surge',
   'service-restarted',
   'table-unreachable',
   'slow',

@@ -20,4 +20,9 @@ export class Trouble {
   between(from: number, to: number): boolean {
     return this.#spans.some((span) => span.from <= to && span.to >= from)
   }
+
+  /** For how long there was any between these times, in all. */
+  msBetween(from: number, to: number): number {
+    return this.#spans.reduce((sum, span) => sum + Math.max(0, Math.min(to, span.to) - Math.max(from, span.from)), 0)
+  }
 }

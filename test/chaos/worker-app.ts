@@ -4,14 +4,12 @@ import { type ConsumedRecord, Consumer, type ConsumerEvent, ConsumerStartError, 
 import { seededRandom } from '@shardwise/core/random'
 import type { ToWorker, WorkerSetup } from './app-messages.js'
 import { readRecord } from './chaos-record.js'
-import { type DeliveredGroup, endWithCoordinator, leave, tell, tellMemory } from './facts.js'
+import { type DeliveredGroup, endWithCoordinator, leave, tell, tellOfProcess } from './facts.js'
 import { ACCOUNT } from './local-account.js'
 import { machineNow } from './machine-time.js'
 
 const LONGEST_CALL_MS = 15
 const RESTART_MS = 500
-/** Too many, or told as facts. */
-const UNTOLD: ReadonlySet<string> = new Set<ConsumerEvent['type']>(['batch-completed', 'shard-started', 'shard-stopped'])
 
 let consumer: Consumer | undefined
 const random = seededRandom(process.pid)
@@ -27,7 +25,7 @@ process.on('message', (message: ToWorker) => {
 })
 
 async function run(setup: WorkerSetup): Promise<void> {
-  tellMemory(machineNow)
+  tellOfProcess()
   // What refuses at the start (nobody listens) looks like a mistake in the configuration, and ends it: who runs workers starts them again.
   // It may be told to stop while it waits.
   while (!stopping && !(await hasRun(setup))) await delay(RESTART_MS)
@@ -59,7 +57,7 @@ async function hasRun(setup: WorkerSetup): Promise<boolean> {
   }
 }
 
-async function eachBatch(records: readonly ConsumedRecord[], { shardId, generation, signal }: HandlerContext): Promise<void> {
+async function eachBatch(records: readonly ConsumedRecord[], { shardId, signal }: HandlerContext): Promise<void> {
   const call = calls++
   const at = machineNow()
   const groups: (DeliveredGroup & { outside: boolean; readonly records: number[] })[] = []
@@ -75,20 +73,16 @@ async function eachBatch(records: readonly ConsumedRecord[], { shardId, generati
     group.outside ||= outsideShardRange
     group.records.push(subSequenceNumber, made.producer, made.record)
   }
-  tell({ fact: 'began', call, shardId, generation, groups, foreign }, at)
+  tell({ fact: 'began', call, shardId, groups, foreign }, at)
   await delay(random() * LONGEST_CALL_MS)
   tell({ fact: 'completed', call, aborted: signal.aborted }, machineNow())
 }
 
 function toldOf(event: ConsumerEvent): void {
-  const at = machineNow()
-  if (event.type === 'shard-started') {
-    tell({ fact: 'took', shardId: event.shardId, resumeFrom: JSON.stringify(event.resumeFrom) }, at)
-  } else if (event.type === 'shard-stopped') tell({ fact: 'left', shardId: event.shardId, outcome: event.outcome }, at)
-  if (UNTOLD.has(event.type)) return
-  const shardId = 'shardId' in event ? event.shardId : 'leaseKey' in event ? event.leaseKey : undefined
+  // Too many.
+  if (event.type === 'batch-completed') return
   const detail = JSON.stringify(event, (_, value) =>
     value instanceof Error ? String(value) : typeof value === 'bigint' ? `${value}` : value,
   )
-  tell({ fact: 'event', type: event.type, ...(shardId !== undefined && { shardId }), detail }, at)
+  tell({ fact: 'event', type: event.type, detail }, machineNow())
 }

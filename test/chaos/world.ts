@@ -7,12 +7,18 @@ import type { ProducerSetup } from './app-messages.js'
 import { ChaosLog } from './chaos-log.js'
 import { type ChaosOptions, commandOf } from './chaos-options.js'
 import type { Fact } from './facts.js'
-import { FaultLink } from './fault-link.js'
+import { FaultLink, type LinkEffects } from './fault-link.js'
 import { CALM } from './flow.js'
+import { machineNow } from './machine-time.js'
+import { watchStandstill } from './standstill.js'
+import { StreamControl } from './stream-control.js'
+import { Trouble } from './trouble.js'
 
-export const STREAM = 'chaos'
+const STREAM = 'chaos'
 const APPLICATION = 'chaos-app'
 const PAUSE_MS = 20
+/** On a machine that gives processes no time: by how many times it is waited longer. */
+const MOST_PATIENCE = 3
 const MEASURE_MS = 20_000
 
 export interface WorldOptions {
@@ -44,11 +50,6 @@ export interface MemorySample {
   readonly collected: boolean
 }
 
-interface OpenShard {
-  readonly ShardId: string
-  readonly HashKeyRange: { readonly StartingHashKey: string; readonly EndingHashKey: string }
-}
-
 export class WaitedTooLongError extends Error {
   override readonly name = 'WaitedTooLongError'
 }
@@ -56,20 +57,27 @@ export class WaitedTooLongError extends Error {
 /** The processes of a run, the network between them, and the account of what they tell. */
 export class World implements AsyncDisposable {
   readonly options: ChaosOptions & WorldOptions
-  readonly account: Account = new Account()
+  readonly account: Account
   readonly log: ChaosLog
   readonly producers: ProducerProcess[] = []
   readonly workers: WorkerProcess[] = []
   readonly memory: Map<string, MemorySample[]> = new Map()
   readonly #listeners = new Set<(by: string, fact: Fact) => void>()
   readonly #apps: App[] = []
+  /** When this process, which is the network between all others, stood still. */
+  readonly #stood = new Trouble()
+  /** While the lease table refuses everybody. */
+  readonly tableTrouble: Trouble = new Trouble()
   readonly #links: FaultLink[] = []
+  /** Workers that read so. */
+  readonly #fanOut = new Set<string>()
   readonly #random: Random
   readonly #progress: Progress
   /** Rejects when the run cannot go on. */
   readonly broken: Promise<never>
   #break: (reason: Error) => void = () => {}
   #endpoints = { kinesis: '', dynamodb: '' }
+  #watch: NodeJS.Timeout | undefined
   #kinesis: App | undefined
   #dynamodb: App | undefined
   #joined = 0
@@ -78,10 +86,13 @@ export class World implements AsyncDisposable {
 
   constructor(options: ChaosOptions & WorldOptions, interrupted: AbortSignal) {
     this.options = options
+    this.account = new Account(options.failoverTimeMs)
     this.#random = seededRandom(options.seed + 1)
     this.log = new ChaosLog(`${options.scenario}-${options.seed}`)
     this.broken = new Promise((_, reject) => {
       this.#break = reject
+      // Perhaps while the program was still loading.
+      if (interrupted.aborted) reject(interrupted.reason)
       interrupted.addEventListener('abort', () => reject(interrupted.reason), { once: true })
     })
     this.broken.catch(() => {})
@@ -96,12 +107,11 @@ export class World implements AsyncDisposable {
       Promise.all([this.#kinesis.ask('start', undefined), this.#dynamodb.ask('start', undefined)]),
     )
     this.#endpoints = { kinesis, dynamodb }
-    await this.model('CreateStream', { ShardCount: this.options.shards })
-    await this.untilActive()
-    this.say(
-      `Kinesis (${kinesis}, pid ${this.#kinesis.pid}) and DynamoDB (${dynamodb}, pid ${this.#dynamodb.pid}) run on this machine`,
-    )
+    await this.stream.call('CreateStream', { ShardCount: this.options.shards })
+    await this.stream.untilActive()
+    this.say(`Kinesis (${kinesis}) and DynamoDB (${dynamodb}) run on this machine`)
     this.#progress.start()
+    this.#watch = watchStandstill((from, to) => this.#stood.begin(from)(to), { busyToo: true })
   }
 
   /** Plays a run on this world; what was seen stays in a file when it does not pass. */
@@ -129,8 +139,27 @@ export class World implements AsyncDisposable {
     return this.#kinesis!
   }
 
+  get stream(): StreamControl {
+    return new StreamControl(this.kinesis, STREAM)
+  }
+
   get dynamodb(): App {
     return this.#dynamodb!
+  }
+
+  /** Handler calls by the way in which their workers read. Undefined: none was to read so. */
+  callsByReading(): { readonly polling: number | undefined; readonly fanOut: number | undefined } {
+    const { reading } = this.options
+    const fanOut = this.account.calls.calls.filter(({ worker }) => this.#fanOut.has(worker)).length
+    const polling = this.account.calls.calls.length - fanOut
+    return { polling: reading === 'fan-out' ? undefined : polling, fanOut: reading === 'polling' ? undefined : fanOut }
+  }
+
+  /** What the faults have come to, over all links there were. */
+  get effects(): LinkEffects {
+    const sum: LinkEffects = { broken: 0, refused: 0, halfOpen: 0, truncated: 0, swallowedBytes: 0, latePieces: 0 }
+    for (const { effects } of this.#links) for (const key of Object.keys(sum) as (keyof LinkEffects)[]) sum[key] += effects[key]
+    return sum
   }
 
   /** All links that are in use: each producer's, then each worker's two. */
@@ -149,7 +178,9 @@ export class World implements AsyncDisposable {
     const name = `producer-${producer}`
     const kinesis = await this.#link(this.#endpoints.kinesis)
     const app = this.#start(name, 'producer-app.ts', producer)
-    this.account.addProducer(producer, plan.ordering !== 'none', [kinesis.trouble, app.stood])
+    this.account.addProducer(producer, plan.ordering !== 'none', [
+      ...[kinesis.trouble, app.stood, this.kinesis.stood, this.#stood],
+    ])
     app.say({ say: 'run', setup: { ...plan, producer, endpoint: kinesis.endpoint, stream: STREAM } })
     const added = { app, producer, plan, kinesis }
     this.producers.push(added)
@@ -163,8 +194,10 @@ export class World implements AsyncDisposable {
     const app = this.#start(name, 'worker-app.ts')
     const { reading, failoverTimeMs } = this.options
     const fanOut = reading === 'fan-out' || (reading === 'mixed' && number % 2 === 0)
+    if (fanOut) this.#fanOut.add(name)
     const ends = { kinesisEndpoint: kinesis.endpoint, dynamodbEndpoint: dynamodb.endpoint }
     app.say({ say: 'run', setup: { name, stream: STREAM, applicationName: APPLICATION, ...ends, failoverTimeMs, fanOut } })
+    this.account.addWorker(name, app.stood, [dynamodb.trouble, this.dynamodb.stood, this.tableTrouble, this.#stood])
     const added = { app, kinesis, dynamodb }
     this.workers.push(added)
     return added
@@ -176,32 +209,14 @@ export class World implements AsyncDisposable {
       if (list.includes(one)) list.splice(list.indexOf(one), 1)
     }
     await (how === 'kill' ? one.app.kill() : one.app.stop())
-    if (how === 'kill') this.account.tenures.died(one.app.name, this.#lastSeen.get(one.app.name) ?? 0)
+    if (how === 'kill' && 'dynamodb' in one) this.account.died(one.app.name, this.#lastSeen.get(one.app.name) ?? 0, machineNow())
     await one.kinesis[Symbol.asyncDispose]()
     if ('dynamodb' in one) await one.dynamodb[Symbol.asyncDispose]()
   }
 
-  /** A call of Kinesis' API on the stream, beside the network. */
-  model(operation: string, input: object): Promise<object> {
-    return this.kinesis.ask('model', { operation, input: { StreamName: STREAM, ...input } })
-  }
-
-  async untilActive(): Promise<void> {
-    type Summary = { readonly StreamDescriptionSummary: { readonly StreamStatus: string } }
-    for (;;) {
-      const { StreamDescriptionSummary } = (await this.model('DescribeStreamSummary', {})) as Summary
-      if (StreamDescriptionSummary.StreamStatus === 'ACTIVE') return
-      await delay(PAUSE_MS)
-    }
-  }
-
-  /** In order of hash keys. */
-  async openShards(): Promise<OpenShard[]> {
-    const { Shards } = (await this.model('ListShards', { ShardFilter: { Type: 'AT_LATEST' } })) as {
-      readonly Shards: OpenShard[]
-    }
-    const start = ({ HashKeyRange }: OpenShard): bigint => BigInt(HashKeyRange.StartingHashKey)
-    return [...Shards].sort((a, b) => (start(a) < start(b) ? -1 : 1))
+  /** For how long processes of this run stood still between two times, all added: what takes its time meanwhile is not the library's doing. */
+  stoodStillMs(from: number, to: number): number {
+    return [this.#stood, ...this.apps.map(({ stood }) => stood)].reduce((sum, stood) => sum + stood.msBetween(from, to), 0)
   }
 
   /** All links as they should be. */
@@ -224,11 +239,12 @@ export class World implements AsyncDisposable {
     deaf()
   }
 
-  /** Resolves once `holds`, which is asked again and again; rejects when that takes too long. */
+  /** Resolves once `holds`, which is asked again and again; rejects when that takes too long, though processes did not stand still. */
   async until(what: string, holds: () => boolean, patienceMs: number): Promise<void> {
-    const giveUpAt = performance.now() + patienceMs
+    const since = machineNow()
     while (!holds()) {
-      if (performance.now() > giveUpAt) throw new WaitedTooLongError(`Waited ${patienceMs / 1000} s for ${what}`)
+      const stoodMs = Math.min(this.stoodStillMs(since, machineNow()), MOST_PATIENCE * patienceMs)
+      if (machineNow() - since > patienceMs + stoodMs) throw new WaitedTooLongError(`Waited ${patienceMs / 1000} s for ${what}`)
       await this.orBroken(delay(PAUSE_MS))
     }
   }
@@ -255,12 +271,14 @@ export class World implements AsyncDisposable {
   /** Ends every process and every socket. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.ended = true
+    clearInterval(this.#watch)
     this.#progress.stop()
     await Promise.all(this.#apps.map((app) => app.kill()))
     await Promise.all(this.#links.map((link) => link[Symbol.asyncDispose]()))
   }
 
   async #link(endpoint: string): Promise<FaultLink> {
+    if (this.ended) throw new Error('The run has ended')
     const link = await FaultLink.to(endpoint, this.#random)
     this.#links.push(link)
     return link
@@ -269,13 +287,12 @@ export class World implements AsyncDisposable {
   readonly #lastSeen = new Map<string, number>()
 
   #start(name: string, file: string, producer?: number): App {
+    if (this.ended) throw new Error('The run has ended')
     const onFact = (app: App, fact: Fact): void => {
       this.log.fact(name, fact)
       this.#lastSeen.set(name, fact.at)
       if (fact.fact === 'memory') this.#sample(name, fact)
-      if (fact.fact === 'event' && fact.type === 'event-loop-blocked') {
-        app.stood.begin(fact.at - (JSON.parse(fact.detail) as { blockedMs: number }).blockedMs)(fact.at)
-      }
+      if (fact.fact === 'stood') app.stood.begin(fact.from)(fact.at)
       try {
         this.account.add(name, producer, fact)
       } catch (error) {
@@ -285,15 +302,16 @@ export class World implements AsyncDisposable {
     }
     const app = new App(name, file, { onFact, onFailure: (error) => void (this.ended || this.#break(error)) })
     this.#apps.push(app)
+    this.say(`${name} starts, pid ${app.pid}`)
     return app
   }
 
   #line(): string {
-    const { acknowledged, delivered, failed, tenures } = this.account
+    const { acknowledged, delivered, failed, leases } = this.account
     const count = (value: number): string => value.toLocaleString('en-US')
     return (
       `acknowledged ${count(acknowledged)}  delivered ${count(delivered)}  failed ${count(failed)}  ` +
-      `workers ${this.workers.length}  changes of hands ${count(tenures.tenures.length)}`
+      `workers ${this.workers.length}  leases taken ${count(leases.tenures.length)}`
     )
   }
 

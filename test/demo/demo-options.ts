@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { UsageError } from '../support/program.js'
 import { ALL_FLIGHTS } from './flights.js'
 
 export interface DemoOptions {
@@ -6,11 +7,6 @@ export interface DemoOptions {
   /** Enhanced fan-out in place of polling. */
   readonly fanOut: boolean
   readonly json: boolean
-}
-
-/** The command line is not usable. The message names the argument, the rule and what was given. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError'
 }
 
 export const USAGE: string = `npm run demo -- [--flights N] [--fan-out] [--json]

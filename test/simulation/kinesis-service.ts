@@ -35,6 +35,8 @@ export interface KinesisServiceOptions {
   readonly streamOf: (name: string) => StreamLog
   /** Records have been written. Entries that were refused have no sequence number. `known`: the stream of this name that the sender knew. */
   readonly written: (name: string, input: PutRecordsInput, output: PutRecordsOutput, known: StreamLog | undefined) => void
+  /** The process sends this. What it gives is to be called when the process knows the outcome, and when it waits no longer. */
+  readonly sends: (by: string, input: PutRecordsInput) => () => void
   /** An answer with this record has reached the process. */
   readonly read: (by: string, stream: StreamLog, sequenceNumber: string) => void
   /** The process sends for records of this shard. */
@@ -147,7 +149,12 @@ export class KinesisService {
           written(name, sent, output, known)
           return output
         }
-        return send('PutRecords', `${name} ${Records.length} entries`, work, options).catch((error: Error) => {
+        const ended = this.#options.sends(process.name, sent)
+        const answer = send('PutRecords', `${name} ${Records.length} entries`, work, options)
+        // Before the sender goes on. Who gives up does so at once.
+        options?.signal?.addEventListener('abort', ended, { once: true })
+        answer.then(ended, ended)
+        return answer.catch((error: Error) => {
           if (error.name === 'ResourceNotFoundException') heard(name, undefined)
           throw error
         })

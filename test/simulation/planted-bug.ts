@@ -12,8 +12,8 @@ export interface Edit {
 export interface PlantedBug {
   readonly name: string
   readonly edits: readonly Edit[]
-  /** What the simulation says of it. */
-  readonly caughtAs: RegExp
+  /** The promises that it may break first: names of `INVARIANTS`. */
+  readonly caughtBy: readonly string[]
 }
 
 /** An edit, and the file that it is for. */
@@ -33,7 +33,9 @@ export function placesOfBug({ name, edits }: PlantedBug): readonly PlacedEdit[] 
         .map(() => file),
     )
     if (places.length !== 1)
-      throw new Error(`'${name}' can be planted in ${places.length} places, not in one: ${edit.find}: ${places.join(', ')}`)
+      throw new Error(
+        `'${name}' can be planted in ${places.length} places, not in one: adapt its edit in test/simulation/planted-*-bugs.ts, which looks for\n${edit.find}\n${places.join('\n')}`,
+      )
     return { ...edit, file: places[0]! }
   })
 }

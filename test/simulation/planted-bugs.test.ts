@@ -1,10 +1,24 @@
 import { expect, test } from 'vitest'
+import { INVARIANTS } from './invariants.js'
 import { placesOfBug } from './planted-bug.js'
 import { PLANTED_BUGS } from './planted-bugs.js'
+import { huntBug } from './planted-run.js'
 
-/** `npm run simulate -- --planted-bugs` plants them, and sees each of them caught. */
-test('each planted bug has its one place in the sources', () => {
-  for (const bug of PLANTED_BUGS) for (const { file } of placesOfBug(bug)) expect(file).toMatch(/\.ts$/)
+test.each(PLANTED_BUGS)('$name: has its one place in the sources, and names the promises that it breaks', (bug) => {
+  for (const { file } of placesOfBug(bug)) expect(file).toMatch(/\.ts$/)
+  expect(bug.caughtBy.length).toBeGreaterThan(0)
+  expect(Object.keys(INVARIANTS)).toEqual(expect.arrayContaining([...bug.caughtBy]))
+})
+
+test('there are many planted bugs, each once', () => {
   expect(new Set(PLANTED_BUGS.map(({ name }) => name)).size).toBe(PLANTED_BUGS.length)
-  expect(PLANTED_BUGS.length).toBeGreaterThanOrEqual(25)
+  expect(PLANTED_BUGS.length).toBeGreaterThanOrEqual(45)
+})
+
+/** `npm run simulate -- --planted-bugs` hunts them all. */
+test('one that two worlds are enough for is planted, and caught', { timeout: 120_000 }, async () => {
+  const bug = PLANTED_BUGS.find(({ name }) => name === 'the producer lets entries of one key overtake each other')!
+  const hunt = await huntBug(bug, 5, new AbortController().signal)
+  expect(hunt.violation).toMatch(/ sends .* while .* of the same key is under way$/)
+  expect(hunt.isCaught).toBe(true)
 })

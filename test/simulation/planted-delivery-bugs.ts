@@ -11,7 +11,7 @@ export const DELIVERY_BUGS: readonly PlantedBug[] = [
     return { records, first: this.#prefix.append(records), millisBehindLatest, duplicates: 0 }`,
       },
     ],
-    caughtAs: /past .*, which is not completed/,
+    caughtBy: ['checkpoints never pass what is not completed'],
   },
   {
     name: 'checkpoints across a gap',
@@ -21,12 +21,16 @@ export const DELIVERY_BUGS: readonly PlantedBug[] = [
         replace: 'if (first < this.#completed) {\n      this.#ahead',
       },
     ],
-    caughtAs: /past .*, which is not completed|cannot complete/,
+    caughtBy: ['checkpoints never pass what is not completed'],
   },
   {
     name: 'resumes behind the aggregate whose first members are done',
     edits: [{ find: 'if (order === 0) return this.#completed.subSequenceNumber + 1', replace: 'if (order === 0) return count' }],
-    caughtAs: /which is not completed|never delivered|before .*, which was written before it/,
+    caughtBy: [
+      'checkpoints never pass what is not completed',
+      'acknowledged records are delivered',
+      'first deliveries come in the order in which they were written',
+    ],
   },
   {
     name: 'takes a handler that failed for one that has handled its records',
@@ -37,12 +41,16 @@ export const DELIVERY_BUGS: readonly PlantedBug[] = [
           'checkpoints.inHand(undefined)\n    this.#handled(batch, failed.from, failed.to, duplicates)\n    const span = { ...failed, from: failed.to }',
       },
     ],
-    caughtAs: /which is not completed|never delivered|before .*, which was written before it/,
+    caughtBy: [
+      'checkpoints never pass what is not completed',
+      'acknowledged records are delivered',
+      'first deliveries come in the order in which they were written',
+    ],
   },
   {
     name: 'handles records of one key side by side',
     edits: [{ find: 'waiting.push(item)\n    }', replace: 'return this.#give(item)\n    }' }],
-    caughtAs: /before .*, which was written before it/,
+    caughtBy: ['first deliveries come in the order in which they were written'],
   },
   {
     name: 'resolves LATEST again after a crash',
@@ -52,12 +60,21 @@ export const DELIVERY_BUGS: readonly PlantedBug[] = [
         replace: "return { ShardIteratorType: 'LATEST' }\n    case 'at-timestamp'",
       },
     ],
-    caughtAs: /never delivered|which is not completed|before .*, which was written before it/,
+    caughtBy: [
+      'checkpoints never pass what is not completed',
+      'acknowledged records are delivered',
+      'first deliveries come in the order in which they were written',
+    ],
   },
   {
     name: 'begins where the first iterator did when one has expired',
-    edits: [{ find: "if (sequenceNumber !== undefined) this.#place = { kind: 'after', sequenceNumber }", replace: '' }],
-    caughtAs: /again within one tenure/,
+    edits: [
+      {
+        find: '{ ...stream, ShardId: shardId, ...place.start },',
+        replace: '{ ...stream, ShardId: shardId, ...(this.first ??= place.start) },',
+      },
+    ],
+    caughtBy: ['nothing comes twice without cause'],
   },
   {
     name: 'subscribes again at the tip of the shard',
@@ -68,19 +85,23 @@ export const DELIVERY_BUGS: readonly PlantedBug[] = [
           "StartingPosition: startingPosition(start.ShardIteratorType === 'AFTER_SEQUENCE_NUMBER' ? { ShardIteratorType: 'LATEST' } : start) },",
       },
     ],
-    caughtAs: /never delivered|which is not completed|before .*, which was written before it/,
+    caughtBy: [
+      'checkpoints never pass what is not completed',
+      'acknowledged records are delivered',
+      'first deliveries come in the order in which they were written',
+    ],
   },
   {
     name: 'fights for a subscription without asking whose lease it is',
     edits: [
       { find: 'if (taken) this.#contested = true', replace: '' },
-      { find: "if (!(await this.#ask('revalidate', signal))) return undefined", replace: '' },
+      { find: "if (!(await isLeaseOurs(this.#options, 'revalidate', signal))) return undefined", replace: '' },
     ],
-    caughtAs: /subscribes to .*, whose lease/,
+    caughtBy: ['only who has its lease subscribes to a shard'],
   },
   {
     name: 'leaves a timer behind',
-    edits: [{ find: 'next!.cancel()\n    }', replace: '}' }],
-    caughtAs: /timers behind/,
+    edits: [{ find: 'next!.cancel()\n  }', replace: '}' }],
+    caughtBy: ['what stops leaves nothing behind'],
   },
 ]

@@ -10,7 +10,7 @@ export const JAVA_BUGS: readonly PlantedBug[] = [
         replace: 'if (pendingHandoff(row)?.from !== this.#options.workerId || row.nextOwner === undefined) return',
       },
     ],
-    caughtAs: /has not given .* up/,
+    caughtBy: ['who was asked for a lease gives it up'],
   },
   {
     name: 'takes leases from live workers of KCL 3.x',
@@ -20,19 +20,23 @@ export const JAVA_BUGS: readonly PlantedBug[] = [
         replace: "return { role: 'alone', reports: lives, takesFromLive: true }",
       },
     ],
-    caughtAs: /took .* from j|shares are unfair|come to rest/,
+    caughtBy: [
+      'no lease is taken from the living, or too early',
+      'all leases have owners, in fair shares',
+      'the fleet comes to rest',
+    ],
   },
   {
     name: 'reports itself to no leader of KCL’s',
     edits: [
       { find: "'alone', reports: lives, takesFromLive: false }", replace: "'alone', reports: false, takesFromLive: false }" },
     ],
-    caughtAs: /shares are unfair/,
+    caughtBy: ['all leases have owners, in fair shares'],
   },
   {
     name: 'leaves its row to KCL’s leader when it stops',
     edits: [{ find: 'await this.#deleteRow()', replace: '' }],
-    caughtAs: /still owns|in calm weather/,
+    caughtBy: ['no row names who has stopped', 'all leases have owners, in fair shares', 'the fleet comes to rest'],
   },
   {
     name: 'puts its row among the leases of KCL 2.x',
@@ -43,7 +47,7 @@ export const JAVA_BUGS: readonly PlantedBug[] = [
         replace: "return layout === 'three-tables'",
       },
     ],
-    caughtAs: /NullPointerException/,
+    caughtBy: ['no row of ours stops a worker of Java’s'],
   },
   {
     name: 'asks workers of KCL 2.x for handoffs',
@@ -57,7 +61,12 @@ export const JAVA_BUGS: readonly PlantedBug[] = [
         replace: 'where: { leaseOwner: owner, checkpointOwner: undefined, ended: false },',
       },
     ],
-    caughtAs: /moved the c|in calm weather|come to rest|shares are unfair|begins a handler call/,
+    caughtBy: [
+      'only its owner moves a lease’s counter',
+      'all leases have owners, in fair shares',
+      'the fleet comes to rest',
+      'no handler starts after its lease may have been taken',
+    ],
   },
   {
     name: 'reads what KCL’s leader assigns before its parents have ended',
@@ -67,6 +76,6 @@ export const JAVA_BUGS: readonly PlantedBug[] = [
         replace: 'const mayBegin = lease !== undefined',
       },
     ],
-    caughtAs: /of its ancestor|before .*, which was written before it/,
+    caughtBy: ['children come after their parents', 'first deliveries come in the order in which they were written'],
   },
 ]

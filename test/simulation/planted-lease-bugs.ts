@@ -15,7 +15,7 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
     where: {},`,
       },
     ],
-    caughtAs: /moved the counter|went back|which .* has/,
+    caughtBy: ['only its owner moves a lease’s counter', 'checkpoints are the owner’s, and never move back'],
   },
   {
     name: 'takes without the counter',
@@ -25,7 +25,11 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
         replace: 'where: { leaseOwner: lease.leaseOwner, checkpointOwner: lease.checkpointOwner },',
       },
     ],
-    caughtAs: /took|moved the counter|begins a handler call|still owns/,
+    caughtBy: [
+      'no lease is taken from the living, or too early',
+      'only its owner moves a lease’s counter',
+      'no handler starts after its lease may have been taken',
+    ],
   },
   {
     name: 'creates a lease where there is one',
@@ -35,7 +39,7 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
         replace: 'Item: newRow(lease, this.#stream),',
       },
     ],
-    caughtAs: /was written over/,
+    caughtBy: ['a row is made once, and deleted at the end of its shard'],
   },
   {
     name: 'trusts its lease without an end',
@@ -45,7 +49,7 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
         replace: 'return elapsedMs(sent, at) < failoverTimeMs * 1e6 &&',
       },
     ],
-    caughtAs: /begins a handler call/,
+    caughtBy: ['no handler starts after its lease may have been taken', 'only who has its lease subscribes to a shard'],
   },
   {
     name: 'trusts its lease through a suspension of the machine',
@@ -56,7 +60,7 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
       },
       { find: '(1 - MARGIN) && Math.abs(parted) < SUSPENSION_MS', replace: '(1 - MARGIN) && Math.abs(parted) >= 0' },
     ],
-    caughtAs: /begins a handler call/,
+    caughtBy: ['no handler starts after its lease may have been taken', 'only who has its lease subscribes to a shard'],
   },
   {
     name: 'trusts its lease by the wall clock',
@@ -67,12 +71,12 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
       },
       { find: '(1 - MARGIN) && Math.abs(parted) < SUSPENSION_MS', replace: '(1 - MARGIN) && Math.abs(parted) >= 0' },
     ],
-    caughtAs: /begins a handler call/,
+    caughtBy: ['no handler starts after its lease may have been taken', 'only who has its lease subscribes to a shard'],
   },
   {
     name: 'trusts its lease from the answer and not from the sending',
     edits: [{ find: 'this.#confirm(write.lease, firstSent ?? sent)', replace: 'this.#confirm(write.lease, momentOf(clock))' }],
-    caughtAs: /begins a handler call/,
+    caughtBy: ['no handler starts after its lease may have been taken', 'only who has its lease subscribes to a shard'],
   },
   {
     name: 'takes a lease for expired before the failover time is over',
@@ -82,7 +86,7 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
         replace: 'known.counter === lease.leaseCounter && now - known.at > this.#patienceMs(lease) / 2',
       },
     ],
-    caughtAs: /took .* from/,
+    caughtBy: ['no lease is taken from the living, or too early'],
   },
   {
     name: 'takes a lease for expired by the wall clock',
@@ -97,7 +101,7 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
       },
       { find: 'if (this.#lastScanAt !== undefined && now - this.#lastScanAt > longestGapMs) this.reset()', replace: '' },
     ],
-    caughtAs: /took .* from|owned by nobody|shares are unfair/,
+    caughtBy: ['no lease is taken from the living, or too early', 'all leases have owners, in fair shares'],
   },
   {
     name: 'believes a write of unknown outcome by the counter alone',
@@ -107,19 +111,23 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
         replace: 'const steps = found === undefined ? undefined : found.leaseCounter - row.leaseCounter',
       },
     ],
-    caughtAs: /begins a handler call|moved the counter|never delivered|shares are unfair/,
+    caughtBy: [
+      'no handler starts after its lease may have been taken',
+      'only who has its lease subscribes to a shard',
+      'only its owner moves a lease’s counter',
+    ],
   },
   {
     name: 'gives a lease away without the last checkpoint',
     edits: [{ find: 'leaving: isLeaving, ...this.#unwritten() }', replace: 'leaving: isLeaving }' }],
-    caughtAs: /again, which/,
+    caughtBy: ['nothing comes twice without cause'],
   },
   {
     name: 'hears no request for a handoff',
     edits: [
       { find: 'if (pendingHandoff(row)?.from !== this.#options.workerId) return', replace: 'if (row.leaseCounter >= 0) return' },
     ],
-    caughtAs: /shares are unfair|in calm weather|come to rest/,
+    caughtBy: ['who was asked for a lease gives it up', 'all leases have owners, in fair shares'],
   },
   {
     name: 'stops without looking for what names it',
@@ -129,16 +137,16 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
         replace: 'while (this.#running.size > 0) await Promise.all(this.#running)',
       },
     ],
-    caughtAs: /still owns/,
+    caughtBy: ['no row names who has stopped'],
   },
   {
     name: 'reads children before their parents',
     edits: [{ find: 'return parent === undefined || hasEnded(parent)\n  })', replace: 'return true\n  })' }],
-    caughtAs: /of its ancestor|before .*, which was written before it/,
+    caughtBy: ['children come after their parents', 'first deliveries come in the order in which they were written'],
   },
   {
     name: 'creates no leases for children',
     edits: [{ find: 'if (await store.create(lease, { signal }))', replace: 'if (lease.leaseKey === undefined)' }],
-    caughtAs: /do not cover all hash keys|never delivered|come to rest/,
+    caughtBy: ['all leases have owners, in fair shares', 'acknowledged records are delivered'],
   },
 ]

@@ -9,12 +9,12 @@ export const PRODUCER_BUGS: readonly PlantedBug[] = [
         replace: '',
       },
     ],
-    caughtAs: /acknowledged in an aggregate that readers by the KCL's rule drop/,
+    caughtBy: ['acknowledged records are in aggregates that readers accept'],
   },
   {
     name: 'believes its prediction where it does not know the shard',
     edits: [{ find: "return entry.isAggregate ? { kind: 'hold', shardId } :", replace: 'return' }],
-    caughtAs: /acknowledged in an aggregate that readers by the KCL's rule drop/,
+    caughtBy: ['acknowledged records are in aggregates that readers accept'],
   },
   {
     name: 'forgets the shard map at each refresh, with what is in flight',
@@ -28,17 +28,26 @@ export const PRODUCER_BUGS: readonly PlantedBug[] = [
         replace: 'if (shard === undefined) {\n    return',
       },
     ],
-    caughtAs: /acknowledged in an aggregate that readers by the KCL's rule drop|first written after|never settled/,
+    caughtBy: [
+      'acknowledged records are in aggregates that readers accept',
+      'of a key that is in order one entry is under way',
+      'first copies are written in the order of the puts',
+    ],
   },
   {
     name: 'lets entries of one key overtake each other',
-    edits: [{ find: 'last.behind = claim\n      place.blockedBy++', replace: 'last.behind = claim' }],
-    caughtAs: /first written after|TypeError|negative/,
+    edits: [
+      {
+        find: 'else lane.blocked.push(entry)\n    this.#queued++',
+        replace: 'else lane.queue.push(entry)\n    this.#queued++',
+      },
+    ],
+    caughtBy: ['of a key that is in order one entry is under way', 'first copies are written in the order of the puts'],
   },
   {
     name: 'has two entries of one shard under way where order is kept',
     edits: [{ find: 'if (unsettled > 0) return Number.POSITIVE_INFINITY', replace: '' }],
-    caughtAs: /first written after/,
+    caughtBy: ['of a key that is in order one entry is under way', 'first copies are written in the order of the puts'],
   },
   {
     name: 'starts a child’s lane while the parent’s is in flight',
@@ -48,7 +57,7 @@ export const PRODUCER_BUGS: readonly PlantedBug[] = [
         replace: 'return lane.notBefore',
       },
     ],
-    caughtAs: /first written after/,
+    caughtBy: ['of a key that is in order one entry is under way', 'first copies are written in the order of the puts'],
   },
   {
     name: 'takes an entry that was refused for one that was written',
@@ -58,7 +67,7 @@ export const PRODUCER_BUGS: readonly PlantedBug[] = [
         replace: "return { kind: 'delivered', shardId: 'shardId-000000000000', sequenceNumber: '1', placement: 'predicted' }",
       },
     ],
-    caughtAs: /was acknowledged as .* and is not there/,
+    caughtBy: ['acknowledged records are where they were said to be'],
   },
   {
     name: 'acknowledges all members of an aggregate as its first',
@@ -72,7 +81,7 @@ export const PRODUCER_BUGS: readonly PlantedBug[] = [
         replace: 'subSequenceNumber: 0, attempts: before',
       },
     ],
-    caughtAs: /was acknowledged as .* and is not there/,
+    caughtBy: ['acknowledged records are where they were said to be'],
   },
   {
     name: 'says of a record with a lost answer that it was not written',
@@ -82,7 +91,7 @@ export const PRODUCER_BUGS: readonly PlantedBug[] = [
         replace: 'entry.lastFailure = { code, message, cause }',
       },
     ],
-    caughtAs: /was said not to be written/,
+    caughtBy: ['what was said not to be written is not written'],
   },
   {
     name: 'lets a record live for ever',
@@ -92,26 +101,21 @@ export const PRODUCER_BUGS: readonly PlantedBug[] = [
         replace: 'record.expiresAt = now + this.#settings.recordTtlMs * 1e6',
       },
     ],
-    caughtAs: /after it was put|do not close/,
+    caughtBy: ['a put settles once, within its time'],
   },
   {
-    name: 'ends a flush with the next thing that happens',
-    edits: [
-      {
-        find: 'while (this.#flushes.length > 0 && this.#outstanding.isSettled(this.#flushes[0]!.epoch))',
-        replace: 'while (this.#flushes.length > 0)',
-      },
-    ],
-    caughtAs: /flush ended before|stands still/,
+    name: 'sends what a flush is for, and does not wait for it',
+    edits: [{ find: '      return streams.flush()', replace: '      void streams.flush()' }],
+    caughtBy: ['a flush ends after what was put before it'],
   },
   {
     name: 'counts no record against its buffer',
     edits: [{ find: 'return this.#records < this.#maxRecords && this.#bytes + bytes <= this.#maxBytes', replace: 'return true' }],
-    caughtAs: /buffers \d+ records, more than/,
+    caughtBy: ['buffers keep their bounds'],
   },
   {
     name: 'closes without waiting for what is buffered',
     edits: [{ find: 'do await streams.flush()\n    while (!this.#ledger.isEmpty)', replace: 'await Promise.resolve()' }],
-    caughtAs: /never settled|timers behind/,
+    caughtBy: ['a put settles once, within its time', 'what stops leaves nothing behind'],
   },
 ]

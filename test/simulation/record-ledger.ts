@@ -1,6 +1,6 @@
-import { decodeAggregate } from '@shardwise/aggregation'
-import { effectiveHashKey, inRange } from '@shardwise/core/hash-key'
+import { inRange } from '@shardwise/core/hash-key'
 import type { PutRecordsInput, PutRecordsOutput, ShardListing } from '@shardwise/core/kinesis-port'
+import { EntryContents } from './entry-contents.js'
 import { type Copy, type Put, placeOf, type ShardLog, StreamLog } from './stream-log.js'
 
 export interface RecordLedgerOptions {
@@ -20,13 +20,17 @@ export interface RecordLedgerOptions {
  */
 export class RecordLedger {
   readonly puts: Map<string, Put> = new Map()
+  readonly contents: EntryContents
   /** Of each name the streams that had it, one after the other. */
   readonly #streams = new Map<string, StreamLog[]>()
   readonly #overtaken: { readonly put: Put; readonly by: Put }[] = []
   readonly #options: RecordLedgerOptions
+  /** Retention has passed at least once: with the records closed shards go. */
+  #hasTakenShards = false
 
   constructor(options: RecordLedgerOptions) {
     this.#options = options
+    this.contents = new EntryContents(this.puts, options.decode)
   }
 
   /** The stream that has this name now, or had it last. */
@@ -93,29 +97,22 @@ export class RecordLedger {
 
   /** PutRecords has been answered by the service, whether or not anybody hears it. `known`: which stream of this name the sender knew. */
   written(name: string, input: PutRecordsInput, output: PutRecordsOutput, known: StreamLog | undefined): void {
+    const { contents } = this
     const stream = this.stream(name)
     const isMisled = known !== undefined && known !== stream
     for (const [i, { SequenceNumber, ShardId }] of (output.Records ?? []).entries()) {
       const entry = input.Records[i]!
       if (SequenceNumber === undefined) continue
       const shard = this.shard(stream, ShardId!)!
-      const aggregate = decodeAggregate(entry.Data)
-      const members = aggregate
-        ? Array.from(aggregate)
-        : [{ data: entry.Data, partitionKey: entry.PartitionKey, explicitHashKey: entry.ExplicitHashKey, subSequenceNumber: 0 }]
-      const placed = members.map((member) => ({
-        member,
-        isInside: inRange(effectiveHashKey(member.partitionKey, member.explicitHashKey), shard.range),
-      }))
-      const isAccepted = aggregate === undefined || placed.every(({ isInside }) => isInside)
-      for (const { member, isInside } of placed) {
-        const text = this.#options.decode(member.data)
-        const put = this.puts.get(text.slice(0, text.indexOf(' ')))
+      const { isAggregate, members } = contents.of(entry)
+      const placed = members.map((member) => ({ ...member, isInside: inRange(member.hashKey, shard.range) }))
+      const isAccepted = !isAggregate || placed.every(({ isInside }) => isInside)
+      for (const { put, text, subSequenceNumber, isInside } of placed) {
         if (put === undefined || put.stream !== name) {
           this.#options.violated(`a record was written to ${name} that nobody put there: ${text.slice(0, 40)}`)
           continue
         }
-        const place = placeOf(SequenceNumber, member.subSequenceNumber)
+        const place = placeOf(SequenceNumber, subSequenceNumber)
         this.#add({ put, shard, place, isAccepted, isMisled, isInRange: isInside && stream.placesByKey })
       }
     }
@@ -268,12 +265,16 @@ export class RecordLedger {
 
   /** Everything that was written before has left the streams. */
   expire(before: number): void {
+    this.#hasTakenShards = true
     for (const stream of this.streams) this.#leave(stream, before)
   }
 
-  /** Something has left this shard, of any stream that had this name. */
+  /** Something has left this shard, of any stream that had this name; or it was empty, and may have gone as a whole: nobody can know what was in it. */
   hasExpired(name: string, shardId: string): boolean {
-    return this.namesakes(name).some(({ shards }) => shards.get(shardId)?.copies.some(({ hasLeft }) => hasLeft))
+    return this.namesakes(name).some(({ shards }) => {
+      const copies = shards.get(shardId)?.copies ?? []
+      return copies.length === 0 ? this.#hasTakenShards : copies.some(({ hasLeft }) => hasLeft)
+    })
   }
 
   #leave({ shards }: StreamLog, before: number): void {

@@ -13,6 +13,7 @@ import { ProducerApp, type RecordKey } from './producer-app.js'
 import { judgeReadAhead } from './read-ahead.js'
 import { RecordLedger } from './record-ledger.js'
 import { RecordSink } from './record-sink.js'
+import { RequestsUnderWay } from './requests-under-way.js'
 import { SimulatedProcess } from './simulated-process.js'
 import { placeOf } from './stream-log.js'
 import { VirtualTime } from './virtual-time.js'
@@ -111,12 +112,14 @@ export class World {
       }
       this.truth.landed(write)
     })
+    const requests = new RequestsUnderWay({ contents: this.ledger.contents, violated })
     this.kinesis = new KinesisService({
       time: this.time,
       random: randomOf(seed, 'kinesis'),
       network: this.network,
       streamOf: (name) => this.ledger.stream(name),
       written: (name, input, output, known) => this.ledger.written(name, input, output, known),
+      sends: (by, { Records }) => requests.sends(by, Records),
       read: (by, stream, sequenceNumber) => this.ledger.read(by, stream, sequenceNumber),
       reads: (by, name, shardId) => judgeReadAhead(this, by, name, shardId),
       subscribes: (by, name, shardId) => {

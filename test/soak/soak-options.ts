@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { UsageError } from '../support/program.js'
 
 export type Ordering = 'none' | 'perShard' | 'perKey'
 export type Aggregation = 'shard' | 'key' | 'off'
@@ -10,11 +11,6 @@ export interface SoakOptions {
   readonly ordering: Ordering
   readonly aggregation: Aggregation
   readonly json: boolean
-}
-
-/** The command line is not usable. The message names the argument, the rule and what was given. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError'
 }
 
 export const USAGE: string = `npm run soak -- [--minutes N] [--shards N] [--seed N] [--ordering O] [--aggregation A] [--json]

@@ -5,6 +5,7 @@ import { KeyTable } from './key-table.js'
 import { PooledAggregate, type SealedAggregate } from './sealed-aggregate.js'
 import { tagsBytes, writeTags } from './tag-fields.js'
 import type { Tag } from './user-record.js'
+import { usualBodyBytes, usualRecordBytes, writeUsualRecord } from './usual-record.js'
 import {
   DIGEST_BYTES,
   EXPLICIT_HASH_KEY_ENTRY,
@@ -112,6 +113,9 @@ export class AggregateBuilder {
    * record. Throws AggregationError, with nothing changed, if an argument is of the wrong type.
    */
   tryAdd(partitionKey: string, data: Uint8Array, explicitHashKey?: string, tags?: readonly Tag[]): boolean {
+    if (explicitHashKey === undefined && tags === undefined && typeof partitionKey === 'string' && data instanceof Uint8Array) {
+      return this.#tryAddUsual(partitionKey, data)
+    }
     const size = this.sizeWith(partitionKey, data, explicitHashKey, tags)
     if (size > this.#maxBytes) return false
     const buffer = this.#buffer !== undefined && this.#buffer.length >= size ? this.#buffer : this.#room(size)
@@ -133,6 +137,20 @@ export class AggregateBuilder {
     at += data.length
     if (tags !== undefined) at = writeTags(buffer, at, tags)
     this.#recordsEnd = at
+    this.#count++
+    return true
+  }
+
+  /** As `tryAdd`: a record of nothing else. */
+  #tryAddUsual(partitionKey: string, data: Uint8Array): boolean {
+    const keys = this.#partitionKeys
+    keys.locate(partitionKey)
+    const bodyBytes = usualBodyBytes(keys.index, data.length)
+    const size = this.#encodedBytes() + keys.growth + usualRecordBytes(bodyBytes)
+    if (size > this.#maxBytes) return false
+    const buffer = this.#buffer !== undefined && this.#buffer.length >= size ? this.#buffer : this.#room(size)
+    keys.addLocated()
+    this.#recordsEnd = writeUsualRecord(buffer, this.#recordsEnd, bodyBytes, keys.index, data)
     this.#count++
     return true
   }

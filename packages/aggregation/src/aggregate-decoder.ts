@@ -63,8 +63,8 @@ class IndexedAggregate implements DecodedAggregate {
   readonly #bytes: Uint8Array
   readonly #index: AggregateIndex
   /**
-   * Of plain bytes what they lie in, and where. Measured on Node 20: a view made by position takes 15 ns, `subarray`, which first looks for the
-   * class to make (a Buffer of a Buffer), 27.
+   * Of plain bytes what they lie in, and where. With `subarray`, which first looks for the class to make (a Buffer of a Buffer), in place of views by
+   * position decode-100b takes 12 % more time (Node 20).
    */
   readonly #memory: ArrayBufferLike | undefined
   readonly #offset: number

@@ -91,7 +91,7 @@ describe('the policy of a consumer', () => {
     [{ leaseTableArn: 'delays' }, /`leaseTableArn` must be the ARN of a DynamoDB table/],
     [{ kcl: 'on' }, /`kcl` must be 'off' or 'look' or 'beside-3'/],
     [{ fanOut: { consumerName: '*' } }, /`fanOut.consumerName`/],
-    [{ fanOut: { consumerName: 'a', keep: true } }, /`keep`/],
+    [{ fanOut: { consumerName: 'a', keep: true } }, /`fanOut.keep`/],
     [{ createTable: 1 }, /`createTable`/],
     [{ applicationname: 'x' }, /`applicationname`/],
   ])('%j is refused', (options, message) => {

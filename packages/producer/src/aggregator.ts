@@ -87,6 +87,17 @@ export class Aggregator {
     if (members.count >= this.#options.maxRecords) out.push(this.#close(slot, members))
   }
 
+  /**
+   * Adds a record without tags and explicit hash key to what is open for the shard at `index`, and returns the columns that are to know of it. Undefined,
+   * and nothing done: there is none, its members are objects, or this would complete it.
+   */
+  join(index: number, partitionKey: string, data: Uint8Array): RecordColumns | undefined {
+    const slot = this.#slots[index]
+    const members = slot?.members
+    if (!(members instanceof RecordColumns) || members.count + 1 >= this.#options.maxRecords) return undefined
+    return slot!.builder.tryAdd(partitionKey, data) ? members : undefined
+  }
+
   closeDue(now: number, out: Entry[]): void {
     for (let slot = this.#open.first; slot !== undefined && slot.deadline <= now; slot = this.#open.first) {
       out.push(this.#close(slot, slot.members!))

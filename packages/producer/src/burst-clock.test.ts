@@ -23,17 +23,17 @@ class CountingClock implements Clock {
 
 test('reads the clock once for sixteen calls of a burst', () => {
   const clock = new CountingClock()
-  const burst = new BurstClock(clock)
-  for (let i = 0; i < 161; i++) expect(burst.now()).toBe(0)
+  const burst = new BurstClock(clock, 1000)
+  for (let i = 0; i < 161; i++) expect(burst.moment.now).toBe(0)
   // The first call, of which nothing is known yet, and one for each sixteen.
   expect(clock.readings).toBe(11)
 })
 
 test('calls that are a millisecond apart each get their own time', () => {
   const clock = new CountingClock()
-  const burst = new BurstClock(clock)
+  const burst = new BurstClock(clock, 1000)
   for (let i = 0; i < 50; i++) {
-    expect(burst.now()).toBe(clock.inner.now())
+    expect(burst.moment.now).toBe(clock.inner.now())
     clock.inner.advance(1)
   }
 })
@@ -43,22 +43,22 @@ test.each<[string, (burst: BurstClock) => void | Promise<void>]>([
   ['a turn of the pipeline', (burst) => burst.forget()],
 ])('%s ends the burst: what comes then is not late', async (_, pause) => {
   const clock = new CountingClock()
-  const burst = new BurstClock(clock)
+  const burst = new BurstClock(clock, 1000)
   for (let i = 0; i < 3; i++) {
-    burst.now()
-    burst.now()
+    burst.moment.now
+    burst.moment.now
     await pause(burst)
     clock.inner.advance(5000)
-    expect(burst.now()).toBe(clock.inner.now())
+    expect(burst.moment.now).toBe(clock.inner.now())
   }
 })
 
 test('time never goes back', () => {
   const clock = new CountingClock()
-  const burst = new BurstClock(clock)
+  const burst = new BurstClock(clock, 1000)
   let last = 0
   for (let i = 0; i < 100; i++) {
-    const now = burst.now()
+    const now = burst.moment.now
     expect(now).toBeGreaterThanOrEqual(last)
     last = now
     if (i % 7 === 0) burst.forget()

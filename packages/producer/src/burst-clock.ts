@@ -5,6 +5,13 @@ const SHARED_BY = 16
 /** Calls whose readings are nearer to each other than this are a burst. */
 const BURST_MS = 1
 
+/** Of a record that is put now. */
+export interface Moment {
+  readonly now: number
+  /** The end of its time to live. */
+  readonly expiresAt: number
+}
+
 const settled: Promise<void> = Promise.resolve()
 
 /**
@@ -15,7 +22,8 @@ const settled: Promise<void> = Promise.resolve()
  */
 export class BurstClock {
   readonly #clock: Clock
-  #now: number = Number.NEGATIVE_INFINITY
+  readonly #ttlMs: number
+  #moment: Moment = { now: Number.NEGATIVE_INFINITY, expiresAt: Number.NEGATIVE_INFINITY }
   #left = 0
   #endsRun = false
   readonly #end = (): void => {
@@ -23,23 +31,25 @@ export class BurstClock {
     this.#endsRun = false
   }
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, ttlMs: number) {
     this.#clock = clock
+    this.#ttlMs = ttlMs
   }
 
-  now(): number {
+  /** The same object for as long as the reading is: numbers of their own would be allocated for each record. */
+  get moment(): Moment {
     if (this.#left > 0) {
       this.#left--
-      return this.#now
+      return this.#moment
     }
     const now = this.#clock.now()
-    if (now - this.#now < BURST_MS) {
+    if (now - this.#moment.now < BURST_MS) {
       this.#left = SHARED_BY - 1
       if (!this.#endsRun) void settled.then(this.#end)
       this.#endsRun = true
     }
-    this.#now = now
-    return now
+    this.#moment = { now, expiresAt: now + this.#ttlMs }
+    return this.#moment
   }
 
   /** The clock is read again: for others have read it. */

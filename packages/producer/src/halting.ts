@@ -47,6 +47,11 @@ export class Halting {
     return this.#halts.any
   }
 
+  /** Whether any record must not be taken. */
+  get mayRefuse(): boolean {
+    return this.#hasResumed || this.#halts.any
+  }
+
   /** Why the record must not be taken. */
   refusalOf(record: UserRecord): LaneHaltedError | undefined {
     let cause = this.#halts.any ? this.#halts.causeFor(record) : undefined

@@ -31,7 +31,7 @@ export class HottestKeys {
   readonly #sketch: SpaceSaving
   #meanGap = 1
   #gap = 1
-  #left: number
+  #left = 1
   /** Since the mean was set. */
   #since = Number.NEGATIVE_INFINITY
   #samples = 0
@@ -42,11 +42,15 @@ export class HottestKeys {
     this.#limit = limit
     this.#random = random
     this.#sketch = new SpaceSaving(Math.max(FEWEST_COUNTERS, limit * COUNTERS_PER_KEY))
-    this.#left = limit === 0 ? Number.POSITIVE_INFINITY : 1
   }
 
   note(partitionKey: string, now: number): void {
-    if (--this.#left <= 0) this.#sample(partitionKey, now)
+    if (this.count()) this.sample(partitionKey, now)
+  }
+
+  /** The same in two steps: counts a record, and says whether its key is to be sampled. */
+  count(): boolean {
+    return this.#limit > 0 && --this.#left <= 0
   }
 
   report(): Omit<HotKey, 'stream'>[] {
@@ -57,7 +61,7 @@ export class HottestKeys {
       .map(({ key, count, error }) => ({ partitionKey: key, share: count / total, atLeast: (count - error) / total }))
   }
 
-  #sample(partitionKey: string, now: number): void {
+  sample(partitionKey: string, now: number): void {
     this.#samples++
     this.#records += this.#gap
     const elapsedMs = now - this.#since

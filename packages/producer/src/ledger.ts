@@ -54,6 +54,17 @@ export class Ledger {
     return this.#outstanding.total === 0
   }
 
+  /** Whether a record of so many bytes would be taken in. */
+  hasRoomFor(bytes: number): boolean {
+    return this.#admission.hasRoomFor(bytes)
+  }
+
+  /** Takes in a record for which there is room, and returns its epoch. */
+  enter(bytes: number): number {
+    this.#admission.enter(bytes)
+    return this.#outstanding.enter()
+  }
+
   /** Takes the record in if there is room; false and nothing done otherwise. */
   take(record: UserRecord): boolean {
     if (!this.#admission.take(record, record.isOfHook)) {

@@ -56,9 +56,18 @@ export class Meter {
     this.#hottestKeys = new HottestKeys(hottestKeys, random)
   }
 
-  accepted(record: UserRecord, now: number): void {
+  accepted(partitionKey: string, now: number): void {
+    if (this.counts()) this.samples(partitionKey, now)
+  }
+
+  /** The same in two steps: the second where the first says so. Most records need not bring their time. */
+  counts(): boolean {
     this.#received++
-    this.#hottestKeys.note(record.partitionKey, now)
+    return this.#hottestKeys.count()
+  }
+
+  samples(partitionKey: string, now: number): void {
+    this.#hottestKeys.sample(partitionKey, now)
   }
 
   /** At the end of each turn. `pending`: user records accepted and not settled. */

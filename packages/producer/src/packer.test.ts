@@ -50,6 +50,31 @@ describe('Packer', () => {
     expect(new Set(again.map((entry) => entry.deadline))).toEqual(new Set([50]))
   })
 
+  test('what may be joined is what is open: of another aggregator, not of the one before', () => {
+    const stream = new KnownStream(left, right)
+    const packer = packerOf({ aggregateMaxBytes: 2_000_000 }, stream)
+    packer.add(recordOf('first'), 0, [])
+    const before = packer.router!
+    packer.adapt([])
+    expect(packer.router).toBe(before)
+    stream.traits = { maxRecordBytes: 1_500_000, distribution: 'partition-key' }
+    packer.adapt([])
+    expect(packer.router).toBeUndefined()
+    packer.add(recordOf('first'), 0, [])
+    expect(packer.router).not.toBe(before)
+  })
+
+  test.each<[string, Partial<ProducerOptions>, boolean]>([
+    ['with aggregation off', { aggregation: 'off' }, false],
+    ['by key', { aggregation: 'key' }, false],
+    ['where keys are ignored', {}, true],
+  ])('nothing joins an aggregate %s', (_, options, auto) => {
+    const packer = packerOf(options)
+    packer.add(recordOf('first'), 0, [])
+    packer.auto = auto
+    expect(packer.router).toBeUndefined()
+  })
+
   test.each(['shard', 'key', 'off'] as const)(
     "aggregation '%s': what has tags is in an envelope with them, first and again",
     (aggregation) => {

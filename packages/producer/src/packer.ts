@@ -18,6 +18,14 @@ const LONGEST_KEY_BYTES = 1024
 const COLUMN_SPANS_A_LIFE = 1000
 const MOST_COLUMN_SPAN_MS = 10
 
+/** Made anew for another map, and for another aggregator. */
+interface Router {
+  readonly map: ShardMap
+  readonly keys: KeyRouter
+  /** What records may join. */
+  readonly joined: Aggregator | undefined
+}
+
 /** Part of the pipeline: makes entries of user records, by the present map and the stream's way of distributing. */
 export class Packer {
   /** The service ignores keys: neither predict nor aggregate. Tags have no place then. */
@@ -25,8 +33,7 @@ export class Packer {
   readonly #settings: Settings
   readonly #view: StreamView
   readonly #words = new Uint32Array(4)
-  /** Of the map that it was made for. */
-  #router: { readonly map: ShardMap; readonly keys: KeyRouter } | undefined
+  #router: Router | undefined
   readonly #lone = new LoneRecords()
   #aggregator: Aggregator | KeyAggregator | undefined
   #aggregateMaxBytes = 0
@@ -56,6 +63,12 @@ export class Packer {
     const shard = this.#shardAt(index)
     if (this.#settings.aggregation === 'off') out.push(this.#lone.entry(record, shard, deadline))
     else this.#aggregator!.add(record, index, shard, now, out)
+  }
+
+  /** For what may join an open aggregate: undefined where nothing may. */
+  get router(): Router | undefined {
+    const router = this.#router
+    return router?.joined !== undefined && !this.auto && router.map === this.#view.map ? router : undefined
   }
 
   closeDue(now: number, out: Entry[]): void {
@@ -110,6 +123,7 @@ export class Packer {
     const columnSpanMs = inColumns ? Math.min(MOST_COLUMN_SPAN_MS, recordTtlMs / COLUMN_SPANS_A_LIFE) : undefined
     const options = { lingerMs, maxBytes, maxRecords, columnSpanMs }
     this.#aggregator = aggregation === 'key' ? new KeyAggregator(options, this.#lone) : new Aggregator(options, this.#lone)
+    this.#router = undefined
   }
 
   /** Whether the entry's prediction holds for all its members, so that packing them again would give the same bytes. */
@@ -124,7 +138,10 @@ export class Packer {
       toWords(BigInt(record.explicitHashKey), this.#words)
       return map.indexOf(this.#words)
     }
-    if (this.#router?.map !== map) this.#router = { map, keys: new KeyRouter(map) }
+    if (this.#router?.map !== map) {
+      const joined = this.#settings.aggregation === 'shard' ? (this.#aggregator as Aggregator | undefined) : undefined
+      this.#router = { map, keys: new KeyRouter(map), joined }
+    }
     return this.#router.keys.indexOf(record.partitionKey)
   }
 

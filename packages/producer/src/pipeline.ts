@@ -16,11 +16,12 @@ import type { Settings } from './producer-options.js'
 import { ProducerCounters, type ProducerStats } from './producer-stats.js'
 import { type Request, type RequestOutcome, RequestSender } from './request-sender.js'
 import { Settler } from './settler.js'
+import { ShortWay } from './short-way.js'
 import { StreamGate } from './stream-gate.js'
 import { streamRefusal } from './stream-rules.js'
 import { StreamView } from './stream-view.js'
 import type { Undelivered } from './undelivered.js'
-import type { UserRecord } from './user-record.js'
+import type { PutOutcome, UserRecord } from './user-record.js'
 
 /**
  * Wires the stages, owns the one timer, and decides nothing that a stage can decide.
@@ -50,6 +51,7 @@ export class Pipeline implements AccountHolder {
   readonly #view: StreamView
   readonly #halting: Halting
   readonly #gate: StreamGate
+  readonly #shortWay: ShortWay
   readonly #alarm: Alarm
   #completed: Entry[] = []
   #turning: 'no' | 'once' | 'again' = 'no'
@@ -69,7 +71,7 @@ export class Pipeline implements AccountHolder {
     const { shardMapRefreshMs: refreshMs, requestTimeoutMs: timeoutMs } = settings
     const known = { name: settings.stream, ordered: ordering !== 'none', retry, random, refreshMs, timeoutMs }
     this.#settings = settings
-    this.#burstClock = new BurstClock(settings.clock)
+    this.#burstClock = new BurstClock(settings.clock, settings.recordTtlMs)
     this.#events = events
     this.#ledger = ledger
     this.#meter = new Meter(settings)
@@ -102,6 +104,7 @@ export class Pipeline implements AccountHolder {
       wakeBy: (at) => this.#alarm.wakeBy(at),
       turn: (now) => this.turn(now),
     })
+    this.#shortWay = new ShortWay({ ...shared, halting: this.#halting, gate: this.#gate, burstClock: this.#burstClock })
     this.#alarm = new Alarm(settings.clock, () => this.turn(this.now()))
   }
 
@@ -135,9 +138,14 @@ export class Pipeline implements AccountHolder {
   offer(record: UserRecord): boolean {
     this.#check(record)
     if (!this.#account.take(record)) return false
-    this.#admit(record, this.#burstClock.now())
+    this.#admit(record, this.#burstClock.moment.now)
     this.#rearm()
     return true
+  }
+
+  /** See `ShortWay.take`. */
+  join(partitionKey: string, data: Uint8Array, outcome: PutOutcome<never> | undefined, subject: unknown): boolean {
+    return this.#turning === 'no' && this.#shortWay.take(partitionKey, data, outcome, subject)
   }
 
   /** Resolves when the stream is known; rejects with StreamUnusableError. */
@@ -216,7 +224,7 @@ export class Pipeline implements AccountHolder {
     record.expiresAt = now + this.#settings.recordTtlMs
     record.rank = this.#counters.accepted++
     this.#account.admitted(record, now)
-    this.#meter.accepted(record, now)
+    this.#meter.accepted(record.partitionKey, now)
     if (!this.#gate.opensFor(now)) this.#gate.wait(record, now)
     else if (hasWaited) this.#route(record, now)
     else this.#pack(record, now)

@@ -87,6 +87,8 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     },
   }
   readonly #log: EventLog | undefined
+  /** What is put need not be encoded, and nobody asks for it again. */
+  readonly #isPlain: boolean
   #state: State = { kind: 'idle' }
 
   /** Throws InvalidOptionError. Opens nothing: that happens with the first record, or with `start`. */
@@ -99,6 +101,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     this.#ledger = new Ledger({ maxBytes, maxRecords }, this.events)
     const { logger, clock, onUndelivered } = this.#settings
     this.#undelivered = onUndelivered && new Undelivered(onUndelivered, this.events, () => clock.now())
+    this.#isPlain = this.#maker.isPlain && this.#line === undefined && onUndelivered === undefined
     this.#log = logger && new EventLog(logger, clock, this.events)
   }
 
@@ -129,10 +132,12 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
   }
 
   #put(input: PutInput<T>): Promise<PutResult> {
+    const promise = new Promise<PutResult>(capture)
+    const resolve = captured
     try {
+      if (this.#join(input, settlePut, resolve)) return promise
       const record = this.#make(input)
-      const promise = new Promise<PutResult>(capture)
-      record.notify(settlePut, captured)
+      record.notify(settlePut, resolve)
       record.account!.holder.put(record)
       return promise
     } catch (error) {
@@ -151,6 +156,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
       this.#streams()
       return false
     }
+    if ((outcome === undefined || typeof outcome === 'function') && this.#join(input, outcome, input)) return true
     const record = this.#make(input)
     if (outcome !== undefined) {
       if (typeof outcome !== 'function') throw new InvalidOptionError('outcome', 'a function', outcome)
@@ -250,6 +256,14 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     record.input = input
     record.isOfHook = this.#undelivered.isCaller
     return record
+  }
+
+  /** See `ShortWay`. Throws RecordRejectedError for the stream. */
+  #join(input: PutInput<T>, outcome: PutOutcome<never> | undefined, subject: unknown): boolean {
+    if (!this.#isPlain || this.#state.kind !== 'running' || typeof input !== 'object' || input === null) return false
+    if (input.headers !== undefined || input.recordId !== undefined || input.explicitHashKey !== undefined) return false
+    const pipeline = this.#state.streams.of(input.stream)
+    return pipeline.join(input.partitionKey, input.data as Uint8Array, outcome, subject)
   }
 
   async #flush(): Promise<void> {

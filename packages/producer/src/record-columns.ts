@@ -70,17 +70,39 @@ export class RecordColumns implements Members {
   }
 
   add(record: UserRecord): void {
-    const { dataBytes } = record
+    const { expiresAt, rank, cohort, epoch, outcome, subject, bytes, dataBytes } = record
+    if (fits(record)) this.push(record, rank, cohort, epoch, outcome, subject, bytes, dataBytes)
+    else {
+      this.#begin({ expiresAt, rank, cohort, epoch, outcome, record, count: 1, bytes })
+      this.#note(outcome, subject, dataBytes)
+    }
+  }
+
+  /** The same of a record that columns hold, without its object. */
+  push(
+    at: { readonly expiresAt: number },
+    rank: number,
+    cohort: Cohort | undefined,
+    epoch: number,
+    outcome: PutOutcome<never> | undefined,
+    subject: unknown,
+    bytes: number,
+    dataBytes: number,
+  ): void {
+    const { expiresAt } = at
     const run = this.#last
-    if (run !== undefined && isMore(run, record, this.#spanMs)) {
+    if (
+      run !== undefined &&
+      run.record === undefined &&
+      run.cohort === cohort &&
+      run.epoch === epoch &&
+      run.outcome === outcome &&
+      (expiresAt === run.expiresAt || (expiresAt > run.expiresAt && expiresAt < run.expiresAt + this.#spanMs))
+    ) {
       run.count++
-      run.bytes += record.bytes
-    } else this.#begin(record)
-    if (record.outcome !== undefined || this.#subjects !== undefined) this.#note(record.subject)
-    this.count++
-    this.#dataBytes += dataBytes
-    if (dataBytes < this.#leastDataBytes) this.#leastDataBytes = dataBytes
-    if (dataBytes > this.#mostDataBytes) this.#mostDataBytes = dataBytes
+      run.bytes += bytes
+    } else this.#begin({ expiresAt, rank, cohort, epoch, outcome, record: undefined, count: 1, bytes })
+    this.#note(outcome, subject, dataBytes)
   }
 
   apart(packed: () => Uint8Array): MemberRecords {
@@ -132,30 +154,21 @@ export class RecordColumns implements Members {
     }
   }
 
-  #begin(record: UserRecord): void {
-    const { expiresAt, rank, cohort, epoch, outcome, bytes } = record
-    const run: Run = { expiresAt, rank, cohort, epoch, outcome, record: fits(record) ? undefined : record, count: 1, bytes }
+  #begin(run: Run): void {
     this.#runs.push(run)
     this.#last = run
   }
 
-  #note(subject: unknown): void {
-    this.#subjects ??= new Array<unknown>(this.count).fill(undefined)
-    this.#subjects.push(subject)
+  #note(outcome: PutOutcome<never> | undefined, subject: unknown, dataBytes: number): void {
+    if (outcome !== undefined || this.#subjects !== undefined) {
+      this.#subjects ??= new Array<unknown>(this.count).fill(undefined)
+      this.#subjects.push(subject)
+    }
+    this.count++
+    this.#dataBytes += dataBytes
+    if (dataBytes < this.#leastDataBytes) this.#leastDataBytes = dataBytes
+    if (dataBytes > this.#mostDataBytes) this.#mostDataBytes = dataBytes
   }
-}
-
-/** Whether the record belongs to the run. */
-function isMore(run: Run, record: UserRecord, spanMs: number): boolean {
-  const { expiresAt } = record
-  return (
-    run.record === undefined &&
-    run.cohort === record.cohort &&
-    run.epoch === record.epoch &&
-    run.outcome === record.outcome &&
-    (expiresAt === run.expiresAt || (expiresAt > run.expiresAt && expiresAt < run.expiresAt + spanMs)) &&
-    fits(record)
-  )
 }
 
 /** Its digest shows the least change. What was in it cannot be sent again, nor told: all that this process can say is why. */

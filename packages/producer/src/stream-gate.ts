@@ -76,6 +76,14 @@ export class StreamGate implements StreamViewListener {
     return this.#unrouted.length === 0 && view.isReady && this.#holdUntil <= now
   }
 
+  /** The same where nothing need be asked of the stream; false does not mean that it is not. */
+  isOpenAt(now: number): boolean {
+    const { view } = this.#parts
+    if (view.staleAt <= now || this.#unrouted.length > 0 || !view.isReady || this.#holdUntil > now) return false
+    this.#lastPutAt = now
+    return true
+  }
+
   /** Whether someone waits for the stream though nothing is buffered. */
   get isAwaited(): boolean {
     return this.#loadWaiters.length > 0

@@ -1,7 +1,7 @@
 import { ManualClock } from '@shardwise/core/clock'
 import { describe, expect, it } from 'vitest'
 import { Checkpointer } from './checkpointer.js'
-import type { Position } from './position.js'
+import { type Position, sequencePosition } from './position.js'
 
 class RecordingLease {
   readonly remembered: string[] = []
@@ -35,7 +35,7 @@ function setUp(writeAfterMs?: number, everyRecords?: number) {
   return { clock, lease, checkpointer: new Checkpointer({ lease, writeAfterMs, everyRecords, clock }) }
 }
 
-const at = (sequenceNumber: string, subSequenceNumber = 0) => ({ sequenceNumber, subSequenceNumber })
+const at = sequencePosition
 
 describe('Checkpointer', () => {
   it('tells the lease at once, so that each renewal carries the newest position, and writes nothing itself', async () => {

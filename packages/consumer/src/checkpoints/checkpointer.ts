@@ -1,7 +1,6 @@
 import type { Clock, Scheduled } from '@shardwise/core/clock'
-import type { RecordPosition } from '../delivery/completed-prefix.js'
 import type { HeldLease } from '../leases/held-lease.js'
-import { type Position, sequencePosition } from './position.js'
+import type { Position, SequencePosition } from './position.js'
 
 export interface CheckpointerOptions {
   readonly lease: Pick<HeldLease, 'isOurs' | 'checkpoint' | 'checkpointNow'>
@@ -30,11 +29,10 @@ export class Checkpointer {
   }
 
   /** `position` is the last record of the completed prefix, of which `records` are new. */
-  completed(position: RecordPosition, records: number): void {
-    const newest = sequencePosition(position.sequenceNumber, position.subSequenceNumber)
-    this.#newest = newest
+  completed(position: SequencePosition, records: number): void {
+    this.#newest = position
     this.#records += records
-    this.#options.lease.checkpoint(newest)
+    this.#options.lease.checkpoint(position)
     this.#follow()
   }
 

@@ -6,8 +6,15 @@ export type Position =
   | { readonly kind: 'trim-horizon' }
   | { readonly kind: 'latest' }
   | { readonly kind: 'at-timestamp' }
-  | { readonly kind: 'sequence'; readonly sequenceNumber: string; readonly subSequenceNumber: number }
+  | SequencePosition
   | { readonly kind: 'shard-end' }
+
+/** A record. */
+export interface SequencePosition {
+  readonly kind: 'sequence'
+  readonly sequenceNumber: string
+  readonly subSequenceNumber: number
+}
 
 /** The two attributes of a lease row that hold a position, as KCL writes them. */
 export interface PositionAttributes {
@@ -24,11 +31,18 @@ export const SHARD_END: Position = { kind: 'shard-end' }
 const SENTINELS = { AT_TIMESTAMP, TRIM_HORIZON, LATEST, SHARD_END }
 const RANK = { 'at-timestamp': 0, 'trim-horizon': 1, latest: 2, sequence: 3, 'shard-end': 4 }
 const DECIMAL = /^(0|[1-9]\d*)$/
+/** Looked at last, and a decimal. The records of an aggregate have one number, and a record is asked for its position again and again. */
+let decimal = '0'
 
 /** `sequenceNumber` must be a decimal without leading zeros, as Kinesis gives it; `subSequenceNumber` 0 for a record that is no aggregate. */
-export function sequencePosition(sequenceNumber: string, subSequenceNumber = 0): Position {
-  if (!DECIMAL.test(sequenceNumber)) {
-    throw new RangeError(`A sequence number must be a decimal number as Kinesis gives it, got ${JSON.stringify(sequenceNumber)}`)
+export function sequencePosition(sequenceNumber: string, subSequenceNumber = 0): SequencePosition {
+  if (sequenceNumber !== decimal) {
+    if (!DECIMAL.test(sequenceNumber)) {
+      throw new RangeError(
+        `A sequence number must be a decimal number as Kinesis gives it, got ${JSON.stringify(sequenceNumber)}`,
+      )
+    }
+    decimal = sequenceNumber
   }
   if (!Number.isSafeInteger(subSequenceNumber) || subSequenceNumber < 0) {
     throw new RangeError(`A sub-sequence number must be a whole number from 0 up, got ${subSequenceNumber}`)

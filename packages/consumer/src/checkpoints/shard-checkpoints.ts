@@ -101,10 +101,11 @@ export class ShardCheckpoints {
   completed(position: RecordPosition, records: number): void {
     const { automatic } = this.#options
     if (this.#closed !== undefined) return
-    this.#completed = sequencePosition(position.sequenceNumber, position.subSequenceNumber)
+    const completed = sequencePosition(position.sequenceNumber, position.subSequenceNumber)
+    this.#completed = completed
     if (automatic === undefined) return
-    this.#accept(this.#completed, undefined)
-    automatic.completed(position, records)
+    this.#accept(completed, undefined)
+    automatic.completed(completed, records)
   }
 
   /**

@@ -4,13 +4,14 @@ import { tagsOf } from '@shardwise/core/record-tags'
 import { describe, expect, it, vi } from 'vitest'
 import { TRIM_HORIZON } from '../checkpoints/position.js'
 import type { ConsumedRecord } from './consumed-record.js'
+import { UnpackedRead } from './unpacked-read.js'
 import { UserRecords } from './user-records.js'
 
 const ARN = 'arn:aws:kinesis:us-east-1:123456789012:stream/flights'
 
 function read(data: Uint8Array, stream = 'flights', codec?: Codec<unknown>): ConsumedRecord[] {
   const records = new UserRecords({ stream, shardId: 'shard-1', range: undefined, resumeFrom: TRIM_HORIZON, codec })
-  return [...records.batches([{ SequenceNumber: '49', PartitionKey: 'k', Data: data }])].flat()
+  return new UnpackedRead([{ SequenceNumber: '49', PartitionKey: 'k', Data: data }], records).take().records
 }
 
 function aggregate(...members: readonly (readonly Tag[] | undefined)[]): Uint8Array {

@@ -34,6 +34,8 @@ export interface HandlerCallsOptions {
   readonly emit: (event: DeliveryEvent) => void
 }
 
+type When = 'unless-halted' | 'also-halted'
+
 /** Records in shard order, known to the completed prefix. */
 export interface Batch {
   readonly records: readonly ConsumedRecord[]
@@ -69,20 +71,38 @@ export class HandlerCalls {
   }
 
   /**
-   * True when records `from` up to `to` of the batch are completed or given up; false when that is not to be: halted, lease lost, or the
-   * shard is blocked. `also-halted`: the call is made when halted too, once, if nothing has to be waited for.
+   * Hands records `from` up to `to` of the batch over, `step` in a call, one call after the other. True when all are completed or given up; false when
+   * that is not to be: halted, lease lost, or the shard is blocked. `also-halted`: a call is made when halted too, once, if nothing has to be waited for.
    */
-  async settle(
-    batch: Batch,
-    from: number,
-    to: number,
-    when: 'unless-halted' | 'also-halted' = 'unless-halted',
-  ): Promise<boolean> {
-    /** Still to be handed over, the next at the end. */
-    const spans: Span[] = [{ from, to, handed: 0, failures: 0 }]
+  async settle(batch: Batch, from: number, to: number, step: number = to - from, when: When = 'unless-halted'): Promise<boolean> {
+    // What is usual comes first, and makes nothing for a call but its context: with `eachRecord` that is most of what a record costs.
+    for (let next = from; next < to; next += step) {
+      const end = next + step
+      if (!this.#mayBegin()) {
+        if (!(await this.#settleSpans(batch, [{ from: next, to: end, handed: 0, failures: 0 }], when))) return false
+        continue
+      }
+      const duplicates = this.#duplicatesIn(batch, next, end)
+      try {
+        // Also where it returned no promise: what is due by now, such as a stop that it has asked for, comes before the next call.
+        await this.#call(batch, next, end, 1, duplicates)
+      } catch (error) {
+        const spans: Span[] = []
+        if (!(await this.#afterFailure(batch, { from: next, to: end, handed: 0, failures: 0 }, error, duplicates, spans)))
+          return false
+        if (!(await this.#settleSpans(batch, spans, when))) return false
+        continue
+      }
+      if (!this.#returned(batch, next, end, duplicates)) return false
+    }
+    return true
+  }
+
+  /** `spans`: still to be handed over, the next at the end. */
+  async #settleSpans(batch: Batch, spans: Span[], when: When): Promise<boolean> {
     for (let span = spans.pop(); span !== undefined; span = spans.pop()) {
-      const { due } = this.#loop
-      if (due !== undefined) await due
+      const turn = this.#loop.turn()
+      if (turn !== undefined) await turn
       while (this.#goesOn() && !this.#options.lease.isOurs()) if (!(await this.#regain())) return false
       if (!this.#goesOn() && !(when === 'also-halted' && this.#mayCloseGap())) return false
       if (this.#options.checkpoints.isAhead) {
@@ -93,19 +113,15 @@ export class HandlerCalls {
         }
       }
       // Nothing is awaited between the question and the call: after a pause of the process the lease may belong to someone else.
-      const duplicates = this.#duplicatesIn(batch, span)
+      const { from, to, handed } = span
+      const duplicates = this.#duplicatesIn(batch, from, to)
       try {
-        await this.#loop.keeping(() => this.#hand(batch, span, duplicates))
+        await this.#call(batch, from, to, handed + 1, duplicates)
       } catch (error) {
         if (!(await this.#afterFailure(batch, span, error, duplicates, spans))) return false
         continue
       }
-      // Told to give up, it may have done so by returning.
-      if (this.#options.lease.signal.aborted) {
-        this.#options.checkpoints.inHand(undefined)
-        return false
-      }
-      this.#handled(batch, span.from, span.to, duplicates)
+      if (!this.#returned(batch, from, to, duplicates)) return false
     }
     return true
   }
@@ -121,6 +137,11 @@ export class HandlerCalls {
     if (this.#blockedAt !== undefined) await aborted(halt)
   }
 
+  /** A call may begin at this moment, with nothing to be done before. */
+  #mayBegin(): boolean {
+    return !this.#loop.isDue && this.#goesOn() && this.#options.lease.isOurs() && !this.#options.checkpoints.isAhead
+  }
+
   #goesOn(): boolean {
     return !this.#options.halt.aborted && this.#blockedAt === undefined
   }
@@ -131,7 +152,7 @@ export class HandlerCalls {
   }
 
   /** Indices of records that need not be handed over. */
-  #duplicatesIn({ records }: Batch, { from, to }: Span): ReadonlySet<number> | undefined {
+  #duplicatesIn({ records }: Batch, from: number, to: number): ReadonlySet<number> | undefined {
     const { recordIds } = this.#options
     if (recordIds === undefined) return undefined
     const duplicates = new Set<number>()
@@ -146,21 +167,38 @@ export class HandlerCalls {
     return duplicates
   }
 
-  #hand(batch: Batch, { from, to, handed }: Span, duplicates: ReadonlySet<number> | undefined): unknown {
+  /** What the handler returned. */
+  #call(batch: Batch, from: number, to: number, attempt: number, duplicates: ReadonlySet<number> | undefined): unknown {
     const { eachRecord, eachBatch } = this.#options.handlers
     const { records } = batch
     if (duplicates?.size === to - from) return this.#options.lease.passUp?.()
-    this.#options.checkpoints.inHand(records[to - 1]!)
-    const context = this.#context(batch, records[to - 1]!, handed + 1)
-    if (eachBatch === undefined) return eachRecord(records[from]!, context)
-    // A copy: what a handler does to its array must not change which records are completed.
-    const given = records.slice(from, to)
-    return eachBatch(duplicates?.size ? given.filter((_, i) => !duplicates.has(from + i)) : given, context)
+    const last = records[to - 1]!
+    this.#options.checkpoints.inHand(last)
+    const context = this.#context(batch, last, attempt)
+    const since = this.#options.clock.now()
+    try {
+      if (eachBatch === undefined) return eachRecord(last, context)
+      // A copy: what a handler does to its array must not change which records are completed.
+      const given = records.slice(from, to)
+      return eachBatch(duplicates?.size ? given.filter((_, i) => !duplicates.has(from + i)) : given, context)
+    } finally {
+      this.#loop.kept(this.#options.clock.now() - since)
+    }
   }
 
   #context({ millisBehindLatest }: Batch, last: ConsumedRecord, attempt: number): HandlerContext {
     const { lease, checkpoints } = this.#options
     return new CallContext(lease, millisBehindLatest, attempt, checkpoints, last)
+  }
+
+  /** False when the handler has given these up: told to, it may have done so by returning. */
+  #returned(batch: Batch, from: number, to: number, duplicates: ReadonlySet<number> | undefined): boolean {
+    if (this.#options.lease.signal.aborted) {
+      this.#options.checkpoints.inHand(undefined)
+      return false
+    }
+    this.#handled(batch, from, to, duplicates)
+    return true
   }
 
   /** The handler has succeeded with these. */

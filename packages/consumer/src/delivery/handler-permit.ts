@@ -57,6 +57,8 @@ export class HandlerPermit implements Pick<HeldLease, 'shardId' | 'signal' | 'is
   }
 
   #closed(): StartGate | undefined {
-    return this.#options.gates.find((gate) => !gate.isOpen(this.#options.lease.shardId))
+    const { gates, lease } = this.#options
+    for (const gate of gates) if (!gate.isOpen(lease.shardId)) return gate
+    return undefined
   }
 }

@@ -37,9 +37,7 @@ export class InOrderDelivery implements Delivery {
     completed: Completed | undefined,
   ): Promise<boolean> {
     const batch = this.#calls.take(records, millisBehindLatest)
-    const step = this.#inBatches ? records.length : 1
-    for (let from = 0; from < records.length; from += step) {
-      if (await this.#calls.settle(batch, from, from + step)) continue
+    if (!(await this.#calls.settle(batch, 0, records.length, this.#inBatches ? records.length : 1))) {
       await this.#calls.whileBlocked()
       return false
     }

@@ -123,7 +123,7 @@ export class KeyedDelivery implements Delivery {
     try {
       for (let item: Scheduled | undefined = first; item !== undefined; item = this.#schedule.after(item)) {
         const { part, index, number } = item
-        if (!(await this.#calls.settle(part.batch, index, index + 1, 'also-halted'))) {
+        if (!(await this.#calls.settle(part.batch, index, index + 1, 1, 'also-halted'))) {
           this.#over = true
           this.#schedule.endBefore(number)
           break

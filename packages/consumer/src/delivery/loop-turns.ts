@@ -1,19 +1,21 @@
 import { type Clock, sleep } from '@shardwise/core/clock'
 
-/** Handler calls may keep the thread so long, all together, before everything else gets a turn. */
+/** Work on records may keep the thread so long, all together, before everything else gets a turn. */
 const LONGEST_SPELL_MS = 50
 
 const ofClocks = new WeakMap<Clock, LoopTurns>()
 
 /**
- * Lets the event loop turn between handler calls that compute and wait for nothing. A promise that has resolved goes on before any timer and
- * any answer from the network: without this a read of 10,000 records, or the reads of 100 shards one after the other, would be handled in one go,
- * while no lease is renewed and no signal is heard.
+ * Lets the event loop turn between pieces of work that compute and wait for nothing, such as handler calls. A promise that has resolved goes on before any
+ * timer and any answer from the network: without this a read of 10,000 records, or the reads of 100 shards one after the other, would be
+ * handled in one go, while no lease is renewed and no signal is heard.
  */
 export class LoopTurns {
   readonly #clock: Clock
   #keptMs = 0
-  #turn: Promise<void> | undefined
+  /** Those who wait for a turn, the first to go on first. */
+  #line: (() => void)[] = []
+  #isServing = false
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -44,14 +46,34 @@ export class LoopTurns {
     this.#keptMs += forMs
   }
 
-  /** What to wait for before the next call; undefined while there is no need. */
-  get due(): Promise<void> | undefined {
-    if (this.#turn === undefined && this.#keptMs >= LONGEST_SPELL_MS) {
-      this.#turn = sleep(this.#clock, 0).then(() => {
-        this.#keptMs = 0
-        this.#turn = undefined
-      })
+  get isDue(): boolean {
+    return this.#keptMs >= LONGEST_SPELL_MS
+  }
+
+  /** What to wait for before the next piece of work, in line with others; undefined while there is no need. */
+  turn(): Promise<void> | undefined {
+    if (!this.isDue) return undefined
+    return new Promise((resolve) => {
+      this.#line.push(resolve)
+      if (!this.#isServing) void this.#serve()
+    })
+  }
+
+  /**
+   * One after the other, and no further than a spell lasts: were all let go together, each shard would unpack its records before any handler is called,
+   * and all of them would lie in memory.
+   */
+  async #serve(): Promise<void> {
+    this.#isServing = true
+    while (this.#line.length > 0) {
+      await sleep(this.#clock, 0)
+      this.#keptMs = 0
+      while (this.#line.length > 0 && !this.isDue) {
+        this.#line.shift()!()
+        // What it does before it waits for something is done, and counted, when this goes on.
+        await undefined
+      }
     }
-    return this.#turn
+    this.#isServing = false
   }
 }

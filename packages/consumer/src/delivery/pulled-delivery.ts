@@ -133,8 +133,8 @@ export class PulledDelivery implements Delivery {
     this.#serving = true
     try {
       for (let asking = this.#due(); asking !== undefined && !halt.aborted; asking = this.#due()) {
-        const { due } = this.#loop
-        if (due !== undefined) await due
+        const turn = this.#loop.turn()
+        if (turn !== undefined) await turn
         // Nothing is awaited between the question and the giving.
         else if (lease.isOurs()) this.#give(asking)
         else if (!(await lease.revalidate())) break

@@ -40,10 +40,15 @@ export class RecordPreparation {
     this.#options = options
   }
 
+  /** Whether the codec may have something to fetch. */
+  get isNeeded(): boolean {
+    return this.#options.codec?.prepareDecode !== undefined
+  }
+
   /** False when halted before. */
   async prepare(records: readonly UserRecord[]): Promise<boolean> {
-    const { codec, halt } = this.#options
-    if (codec?.prepareDecode === undefined) return true
+    const { halt } = this.#options
+    if (!this.isNeeded) return true
     let from = 0
     for (let attempt = 1; from < records.length; ) {
       const fetches: Promise<void>[] = []

@@ -1,11 +1,12 @@
 import { AggregateBuilder } from '@shardwise/aggregation'
-import { hashKeyOf, inRange, MAX_HASH_KEY } from '@shardwise/core/hash-key'
+import { type HashKeyRange, hashKeyOf, inRange, MAX_HASH_KEY } from '@shardwise/core/hash-key'
 import type { KinesisRecord } from '@shardwise/core/kinesis-port'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Position, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
 import type { ConsumedRecord } from './consumed-record.js'
-import { MAX_BATCH_RECORDS, UserRecords } from './user-records.js'
+import { UnpackedRead, type UserRecordPart } from './unpacked-read.js'
+import { UserRecords } from './user-records.js'
 
 const HALF = MAX_HASH_KEY / 2n
 const LOWER = { start: 0n, end: HALF }
@@ -24,8 +25,23 @@ function kinesisRecord(sequenceNumber: string, data: Uint8Array, partitionKey = 
   return { SequenceNumber: sequenceNumber, PartitionKey: partitionKey, Data: data, ApproximateArrivalTimestamp: new Date(5) }
 }
 
-function read(records: readonly KinesisRecord[], resumeFrom: Position = TRIM_HORIZON, range = LOWER): ConsumedRecord[] {
-  return [...new UserRecords({ stream: 'flights', shardId: 'shard', range, resumeFrom }).batches(records)].flat()
+function read(
+  records: readonly KinesisRecord[],
+  resumeFrom: Position = TRIM_HORIZON,
+  range: HashKeyRange | undefined = LOWER,
+): ConsumedRecord[] {
+  return partsOf(records, resumeFrom, range).flatMap((part) => part.records)
+}
+
+function partsOf(
+  records: readonly KinesisRecord[],
+  resumeFrom: Position = TRIM_HORIZON,
+  range?: HashKeyRange,
+): readonly UserRecordPart[] {
+  const unpacked = new UnpackedRead(records, new UserRecords({ stream: 'flights', shardId: 'shard', range, resumeFrom }))
+  const parts: UserRecordPart[] = []
+  while (unpacked.hasMore) parts.push(unpacked.take())
+  return parts
 }
 
 const positions = (records: readonly ConsumedRecord[]): string[] =>
@@ -112,10 +128,8 @@ describe('UserRecords', () => {
 
   it('marks nothing without a known range, and no plain record: Kinesis has placed it', () => {
     const records = [kinesisRecord('8', aggregate({ key: upper[0]! })), kinesisRecord('9', text.encode('y'), upper[0]!)]
-    const consumed = [
-      ...new UserRecords({ stream: 's', shardId: 'x', range: undefined, resumeFrom: TRIM_HORIZON }).batches(records),
-    ].flat()
-    expect(consumed.map((record) => record.outsideShardRange)).toEqual([false, false])
+    const [part] = partsOf(records)
+    expect(part?.records.map((record) => record.outsideShardRange)).toEqual([false, false])
     expect(read([records[1]!])[0]?.outsideShardRange).toBe(false)
   })
 
@@ -126,18 +140,6 @@ describe('UserRecords', () => {
   ])('treats what only looks like an aggregate as a plain record: $name', ({ spoil }) => {
     const data = spoil(aggregate({ key: 'a' }, { key: 'b' }))
     expect(read([kinesisRecord('8', data)])).toMatchObject([{ aggregated: false, data, subSequenceNumber: 0 }])
-  })
-
-  it('parts a read with very many records', () => {
-    const data = aggregate(...Array.from({ length: 6000 }, () => ({ key: 'a' })))
-    const records = ['1', '2', '3', '4', '5'].map((sequenceNumber) => kinesisRecord(sequenceNumber, data))
-    const parts = [...new UserRecords({ stream: 's', shardId: 'x', range: LOWER, resumeFrom: TRIM_HORIZON }).batches(records)]
-    expect(parts.map((part) => part.length)).toEqual([MAX_BATCH_RECORDS, MAX_BATCH_RECORDS, MAX_BATCH_RECORDS])
-    expect(new Set(positions(parts.flat())).size).toBe(30_000)
-  })
-
-  it('gives nothing for no records', () => {
-    expect(read([])).toEqual([])
   })
 
   it('resumes exactly: from any checkpoint the rest follows without gap or repetition', () => {

@@ -1,23 +1,14 @@
-import { type DecodedAggregate, decodeAggregates } from '@shardwise/aggregation'
+import type { DecodedAggregate } from '@shardwise/aggregation'
 import { bytes, type Codec } from '@shardwise/core/codec'
 import { type HashKeyRange, hashKeyWords, parseHashKey, toWords } from '@shardwise/core/hash-key'
 import type { KinesisRecord } from '@shardwise/core/kinesis-port'
 import { compareSequenceNumbers, type Position } from '../checkpoints/position.js'
 import { UserRecord } from './consumed-record.js'
 
-/** As many as GetRecords gives Kinesis records. A read of 10 MiB may hold a million tiny user records: they come in parts. */
-export const MAX_BATCH_RECORDS = 10_000
-
-/**
- * Kinesis records whose checksums are verified together. Measured on Node 20 with 80 aggregates of 375 records: a read takes a third less time
- * than one by one. Not all of a read at once, as where everything lies in them takes memory until they are delivered.
- */
-const DECODED_TOGETHER = 64
-const NOTHING: Uint8Array = new Uint8Array(0)
 /** Keys remembered with their verdict. Few keys make most records. */
 const REMEMBERED_KEYS = 1024
 
-/** Takes the user records of one shard out of its Kinesis records: all of them, without those up to the checkpoint. */
+/** Makes the user records of one shard of its Kinesis records: all of them, without those up to the checkpoint. Reads come to it in order. */
 export class UserRecords {
   readonly #stream: string
   readonly #shardId: string
@@ -42,32 +33,13 @@ export class UserRecords {
     this.#completed = options.resumeFrom.kind === 'sequence' ? options.resumeFrom : undefined
   }
 
-  /** The user records of one read, in order, in non-empty parts of at most MAX_BATCH_RECORDS. Take all parts before the next read. */
-  *batches(records: Iterable<KinesisRecord>): Generator<UserRecord[], void, undefined> {
-    let batch: UserRecord[] = []
-    for (const some of parts(records)) {
-      const aggregates = decodeAggregates(some.map(({ Data }) => Data ?? NOTHING))
-      for (const [i, record] of some.entries()) {
-        const aggregate = aggregates[i]
-        const count = aggregate?.length ?? 1
-        for (let index = this.#firstToDeliver(record.SequenceNumber!, count); index < count; index++) {
-          batch.push(this.#userRecord(record, aggregate, index))
-          if (batch.length < MAX_BATCH_RECORDS) continue
-          yield batch
-          batch = []
-        }
-      }
-    }
-    if (batch.length > 0) yield batch
-  }
-
   /** From now on no record is left out. */
   forgetCheckpoint(): void {
     this.#completed = undefined
   }
 
   /** The index of the first member behind the checkpoint. */
-  #firstToDeliver(sequenceNumber: string, count: number): number {
+  firstToDeliver(sequenceNumber: string, count: number): number {
     if (this.#completed === undefined) return 0
     const order = compareSequenceNumbers(sequenceNumber, this.#completed.sequenceNumber)
     if (order < 0) return count
@@ -76,7 +48,8 @@ export class UserRecords {
     return 0
   }
 
-  #userRecord(record: KinesisRecord, aggregate: DecodedAggregate | undefined, index: number): UserRecord {
+  /** One member of an aggregate, or the Kinesis record itself. */
+  userRecord(record: KinesisRecord, aggregate: DecodedAggregate | undefined, index: number): UserRecord {
     const partitionKey = aggregate === undefined ? (record.PartitionKey ?? '') : aggregate.partitionKey(index)
     const explicitHashKey = aggregate?.explicitHashKey(index)
     const outside = aggregate !== undefined && this.#isOutside(partitionKey, explicitHashKey)
@@ -109,11 +82,6 @@ export class UserRecords {
     }
     return outside
   }
-}
-
-function* parts(records: Iterable<KinesisRecord>): Generator<readonly KinesisRecord[], void, undefined> {
-  const all = [...records]
-  for (let start = 0; start < all.length; start += DECODED_TOGETHER) yield all.slice(start, start + DECODED_TOGETHER)
 }
 
 function words(hashKey: bigint): Uint32Array {

@@ -2,11 +2,12 @@ import type { Clock } from '@shardwise/core/clock'
 import type { Codec } from '@shardwise/core/codec'
 import type { Position } from '../checkpoints/position.js'
 import type { ShardCheckpoints } from '../checkpoints/shard-checkpoints.js'
-import type { Delivery } from '../delivery/delivery.js'
+import type { Completed, Delivery } from '../delivery/delivery.js'
+import { LoopTurns } from '../delivery/loop-turns.js'
 import type { RecordPreparation } from '../delivery/record-preparation.js'
 import type { PulledShard } from '../delivery/shard-stream.js'
+import { UnpackedRead, type UserRecordPart } from '../delivery/unpacked-read.js'
 import { UserRecords } from '../delivery/user-records.js'
-import { withLast } from '../delivery/with-last.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import type { ProcessorCalls } from '../processors/processor-calls.js'
 import type { HandlerWait } from './handler-wait.js'
@@ -20,7 +21,7 @@ export interface ReadDeliveryOptions {
   readonly lease: Pick<HeldLease, 'shardId' | 'range' | 'resumeFrom'>
   readonly delivery: Delivery
   readonly checkpoints: Pick<ShardCheckpoints, 'forget' | 'startAt'>
-  readonly preparation: Pick<RecordPreparation, 'prepare'>
+  readonly preparation: Pick<RecordPreparation, 'isNeeded' | 'prepare'>
   readonly processor: Pick<ProcessorCalls, 'reading'> | undefined
   readonly pulled?: Pick<PulledShard, 'last'> | undefined
   readonly reads: Pick<ShardReads, 'completed'>
@@ -32,12 +33,14 @@ export interface ReadDeliveryOptions {
 /** Hands the reads of one shard to its delivery, unpacked, and announces those that are completed. */
 export class ReadDelivery {
   readonly #options: ReadDeliveryOptions
+  readonly #loop: LoopTurns
   readonly #parts = new Set<Promise<boolean>>()
   #records: UserRecords
   #duplicates = 0
 
   constructor(options: ReadDeliveryOptions) {
     this.#options = options
+    this.#loop = LoopTurns.of(options.clock)
     this.#records = this.#recordsAfter(options.lease.resumeFrom)
   }
 
@@ -62,10 +65,10 @@ export class ReadDelivery {
    * when halted before.
    */
   async deliver(read: ShardRead): Promise<boolean> {
-    const { delivery, checkpoints, preparation, processor, pulled, clock } = this.#options
+    const { delivery, checkpoints, pulled, clock } = this.#options
     const since = clock.now()
     const tally = new ReadTally()
-    const completed = (duplicates: number): void => {
+    const completed: Completed = (duplicates) => {
       const counts = tally.completed(duplicates)
       if (counts !== undefined) this.#completed(read, counts, since)
     }
@@ -73,19 +76,49 @@ export class ReadDelivery {
       this.#records.forgetCheckpoint()
       checkpoints.forget()
     }
-    for (const [records, last] of withLast(this.#records.batches(read.records))) {
-      if (!(await delivery.room()) || !(await preparation.prepare(records))) return false
-      processor?.reading({ at: read.readAt, children: last ? read.children : undefined })
-      tally.handedIn(records)
-      const part = delivery.deliver(records, read.millisBehindLatest, completed)
-      this.#parts.add(part)
-      const forget = (): void => void this.#parts.delete(part)
-      part.then(forget, forget)
+    const unpacked = this.#loop.keeping(() => new UnpackedRead(read.records, this.#records))
+    while (unpacked.hasMore) {
+      if (!(await delivery.room())) return false
+      // The turn is taken before, and not between unpacking and the handler call: shards that wait in between would all have their records in memory.
+      const turn = this.#loop.turn()
+      if (turn !== undefined) await turn
+      const handedOver = this.#handOver(unpacked, read, tally, completed)
+      if (handedOver !== true && !(await handedOver)) return false
     }
     completed(0)
     if (read.children === undefined) return delivery.room()
     pulled?.last()
     return (await Promise.all(this.#parts)).every(Boolean)
+  }
+
+  /**
+   * The next part. False when halted before. Not in the loop above: what waits for something, as that does for room and its turn, keeps in memory whatever
+   * it has had in a variable.
+   */
+  #handOver(unpacked: UnpackedRead, read: ShardRead, tally: ReadTally, completed: Completed): true | Promise<boolean> {
+    const { preparation, clock } = this.#options
+    const since = clock.now()
+    const part = unpacked.take()
+    const keptMs = clock.now() - since
+    const isLast = !unpacked.hasMore
+    if (preparation.isNeeded) {
+      this.#loop.kept(keptMs)
+      return preparation.prepare(part.records).then((prepared) => prepared && this.#deliver(part, isLast, read, tally, completed))
+    }
+    this.#deliver(part, isLast, read, tally, completed)
+    this.#loop.kept(keptMs)
+    return true
+  }
+
+  #deliver(part: UserRecordPart, isLast: boolean, read: ShardRead, tally: ReadTally, completed: Completed): true {
+    const { delivery, processor } = this.#options
+    processor?.reading({ at: read.readAt, children: isLast ? read.children : undefined })
+    tally.handedIn(part)
+    const delivered = delivery.deliver(part.records, read.millisBehindLatest, completed)
+    this.#parts.add(delivered)
+    const forget = (): void => void this.#parts.delete(delivered)
+    delivered.then(forget, forget)
+    return true
   }
 
   /** Resolves when the delivery has nothing in its hands any more. */

@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import type { ConsumedRecord } from '../delivery/consumed-record.js'
+import type { UserRecordPart } from '../delivery/unpacked-read.js'
 import { ReadTally } from './read-tally.js'
 
-const records = (...outside: boolean[]): ConsumedRecord[] =>
-  outside.map((outsideShardRange) => ({ outsideShardRange }) as ConsumedRecord)
+const part = (records: number, outsideShardRange: number): UserRecordPart => ({ records: Array(records), outsideShardRange })
 
 describe('ReadTally', () => {
   it('is complete at once without a part', () => {
@@ -12,10 +11,10 @@ describe('ReadTally', () => {
 
   it('is complete when all parts are, and no more follow: in whatever order', () => {
     const tally = new ReadTally()
-    tally.handedIn(records(false, true))
+    tally.handedIn(part(2, 1))
     expect(tally.completed(1)).toBeUndefined()
-    tally.handedIn(records(true))
-    tally.handedIn(records(false, false, false))
+    tally.handedIn(part(1, 1))
+    tally.handedIn(part(3, 0))
     expect(tally.completed(2)).toBeUndefined()
     expect(tally.completed(0)).toBeUndefined()
     expect(tally.completed(0)).toEqual({ records: 6, outsideShardRange: 2, duplicates: 3 })

@@ -1,4 +1,4 @@
-import type { ConsumedRecord } from '../delivery/consumed-record.js'
+import type { UserRecordPart } from '../delivery/unpacked-read.js'
 
 /** What one read came to, in user records. */
 export interface ReadCounts {
@@ -15,10 +15,10 @@ export class ReadTally {
   /** Parts in hand, and the read itself while parts may follow. */
   #open = 1
 
-  handedIn(records: readonly ConsumedRecord[]): void {
+  handedIn({ records, outsideShardRange }: UserRecordPart): void {
     this.#open++
     this.#records += records.length
-    for (const record of records) if (record.outsideShardRange) this.#outsideShardRange++
+    this.#outsideShardRange += outsideShardRange
   }
 
   /** The counts, when nothing is open any more. Also to be called when no part follows, with 0. */
