@@ -125,6 +125,7 @@ export class ConsumerApp implements FleetMember {
 
   hold(): void {
     this.conduct.isHeld = true
+    for (const tenure of this.#handling.tenures) tenure.wasHeld ||= !tenure.isOver
     this.consumer.pause()
   }
 

@@ -12,5 +12,5 @@ export function judgeReadAhead({ settings, consumers, violated }: World, by: str
   const bytes = buffered.reduce((sum, of) => sum + of.bytes, 0)
   const own = buffered.find((of) => of.stream === stream && of.shardId === shardId)?.bytes ?? 0
   if (bytes >= most && own >= most / 2 / buffered.length)
-    violated(`${by} reads ${shardId}, of which it holds ${own} bytes, and holds ${bytes} of ${most} in all`)
+    violated(`${by} reads ${shardId} ahead and holds ${bytes} bytes, of ${most}, and ${own} of them of this shard`)
 }

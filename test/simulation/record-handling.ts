@@ -23,6 +23,8 @@ export interface Tenure {
   readonly open: Set<Copy>
   /** Nobody in its process knows whether the lease is its own: who ends then frees the row without what it has completed. */
   isInDoubt: boolean
+  /** Its shard was paused at some time: by key nobody then closes the gaps before what is completed. */
+  wasHeld: boolean
   /** The lease was read to its end, given up or lost. */
   isOver: boolean
 }
@@ -152,7 +154,7 @@ export class RecordHandling {
     let tenure = this.#tenures.get(key)
     if (tenure === undefined) {
       const fresh = { worker: this.worker, shard, generation, callsInHand: 0, activeAt: this.#options.process.now }
-      tenure = { ...fresh, isBackingOff: false, open: new Set<Copy>(), isInDoubt: false, isOver: false }
+      tenure = { ...fresh, isBackingOff: false, open: new Set<Copy>(), isInDoubt: false, wasHeld: false, isOver: false }
       this.#tenures.set(key, tenure)
     }
     return tenure
@@ -178,7 +180,7 @@ export class RecordHandling {
       return
     }
     // What is behind the last checkpoint that a handler has made comes again.
-    if (settings.checkpoint !== 'auto' || by.isInDoubt) return
+    if (settings.checkpoint !== 'auto' || by.isInDoubt || (settings.order === 'key' && by.wasHeld)) return
     const before = truth.tenure(by.worker, by.shard.leaseKey, by.generation)
     // Of calls side by side those may be completed that are behind one that has failed, or was cut off.
     if (before?.end !== 'given-up' || [...by.open].some(({ index }) => index < copy.index)) return
