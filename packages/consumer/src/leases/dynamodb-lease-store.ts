@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util'
 import {
   DeleteItemCommand,
   GetItemCommand,
@@ -10,6 +9,7 @@ import {
 import type { Clock } from '@shardwise/core/clock'
 import type { HashKeyRange } from '@shardwise/core/hash-key'
 import type { CallOptions } from '@shardwise/core/kinesis-port'
+import { classifyFailure } from '@shardwise/core/service-error'
 import type { DynamoDBPort } from './dynamodb-port.js'
 import type { Lease, NewLease } from './lease.js'
 import { conditionExpression, type LeasedStream, newRow, parseRow, type Row, updateExpressions } from './lease-row.js'
@@ -37,6 +37,7 @@ import {
   untouchedCondition,
   withdrawHandoffChange,
 } from './lease-writes.js'
+import { nextPage } from './next-page.js'
 
 /** Leases in a DynamoDB table with the KCL's schema. The table may be shared with other row types, which are left alone. */
 export class DynamoDBLeaseStore implements LeaseStore {
@@ -72,15 +73,12 @@ export class DynamoDBLeaseStore implements LeaseStore {
    * Rejects with LeaseTableError when another stream's leases are among them: shards of different streams have the same names, and each
    * application would take over the other's and skip its own records.
    */
-  async list({ consistent = false, signal, onPage }: ListOptions = {}): Promise<LeaseListing> {
+  async list({ consistent = false, signal, onPage, throttled }: ListOptions = {}): Promise<LeaseListing> {
     const leases: Lease[] = []
     const malformed: MalformedLease[] = []
     let from: Row | undefined
     do {
-      const page: ScanCommandOutput = await this.#dynamodb.send(
-        new ScanCommand({ TableName: this.#tableName, ConsistentRead: consistent, ...(from && { ExclusiveStartKey: from }) }),
-        { signal },
-      )
+      const page = await this.#page(consistent, from, signal, throttled)
       onPage?.()
       for (const row of page.Items ?? []) {
         const parsed = parseRow(row, this.#stream)
@@ -88,10 +86,7 @@ export class DynamoDBLeaseStore implements LeaseStore {
         if (parsed.kind === 'lease') leases.push(parsed.lease)
         else if (parsed.kind === 'malformed') malformed.push(parsed.malformed)
       }
-      const next = page.LastEvaluatedKey
-      if (next !== undefined && isDeepStrictEqual(next, from))
-        throw new Error(`A page of the scan of ${this.#tableName} points to itself`)
-      from = next
+      from = nextPage(page.LastEvaluatedKey, from, `the scan of ${this.#tableName}`)
     } while (from !== undefined)
     return { leases, malformed }
   }
@@ -166,6 +161,23 @@ export class DynamoDBLeaseStore implements LeaseStore {
       return { done: true }
     } catch (error) {
       return { done: false, lease: await this.#found(error, leaseKey, options) }
+    }
+  }
+
+  async #page(
+    ConsistentRead: boolean,
+    from: Row | undefined,
+    signal: AbortSignal | undefined,
+    throttled: ListOptions['throttled'],
+  ): Promise<ScanCommandOutput> {
+    const input = { TableName: this.#tableName, ConsistentRead, ...(from && { ExclusiveStartKey: from }) }
+    for (let times = 1; ; times++) {
+      try {
+        return await this.#dynamodb.send(new ScanCommand(input), { signal })
+      } catch (error) {
+        if (throttled === undefined || classifyFailure(error).kind !== 'throttled') throw error
+        await throttled(error, times)
+      }
     }
   }
 

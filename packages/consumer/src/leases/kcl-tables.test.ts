@@ -178,3 +178,18 @@ describe('the index', () => {
     expect(await plain.assignedKeys('me')).toBeUndefined()
   })
 })
+
+test.each<[string, (tables: KclTables) => Promise<unknown>]>([
+  ['workers', (tables) => tables.workers('three-tables')],
+  ['workers among the leases', (tables) => tables.workers('single-table')],
+  ['assigned leases', (tables) => tables.assignedKeys('w')],
+])('a page that points to itself is refused, not read for ever: %s', async (_, read) => {
+  let pages = 0
+  const send = async (): Promise<object> => {
+    if (++pages > 9) throw new Error('asked for again and again')
+    return { Items: [], LastEvaluatedKey: { leaseKey: { S: 'a' } } }
+  }
+  const endless = new KclTables({ dynamodb: { send } as never, leaseTable: 'leases', applicationName: 'app' })
+  await expect(read(endless)).rejects.toThrow(/points to itself/)
+  expect(pages).toBe(2)
+})

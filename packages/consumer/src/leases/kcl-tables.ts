@@ -14,6 +14,7 @@ import type { CallOptions } from '@shardwise/core/kinesis-port'
 import { type KclEvidence, type KclLayout, type KclWorker, parseLeader, parseWorker } from './kcl-evidence.js'
 import { type WorkerRowPlace, workerRowDelete, workerRowUpdate } from './kcl-worker-row.js'
 import type { Row } from './lease-row.js'
+import { nextPage } from './next-page.js'
 
 /** The narrow port to DynamoDB (decision 22), for KCL's rows. One attempt per call. */
 export interface KclPort {
@@ -81,7 +82,7 @@ export class KclTables {
         const worker = parseWorker(row, key)
         if (worker !== undefined) workers.push(worker)
       }
-      from = page.LastEvaluatedKey
+      from = nextPage(page.LastEvaluatedKey, from, `the scan of ${tableName}`)
     } while (from !== undefined)
     return workers
   }
@@ -128,7 +129,7 @@ export class KclTables {
         throw error
       }
       for (const row of page.Items ?? []) if (row.leaseKey?.S !== undefined) keys.push(row.leaseKey.S)
-      from = page.LastEvaluatedKey
+      from = nextPage(page.LastEvaluatedKey, from, `the query of ${OWNER_INDEX}`)
     } while (from !== undefined)
     return keys
   }

@@ -149,6 +149,17 @@ describe('taking', () => {
   })
 })
 
+test('what KCL 2.x has taken in the middle of a handoff is taken back from it as all else that it owns: no handoff is under way', () => {
+  const java = ['1', '2', '3'].map((key) =>
+    aLease(key, { leaseOwner: 'java', checkpointOwner: 'b', shardwiseOwner: 'b', nextOwner: 'a', leaseCounter: 5 }),
+  )
+  const { takeFromLive, request } = planLeases({
+    ...{ workerId: 'a', leases: [...java, ...ownedBy('a', '4')], busy: new Set(['4']), random: () => 0.999 },
+    ...{ hasExpired: () => false, isOverdue: () => false, mayTakeFrom: ({ leaseOwner }) => leaseOwner === 'java' },
+  })
+  expect([keys(takeFromLive), request]).toEqual([['1'], []])
+})
+
 describe('asking for a handoff', () => {
   test.each<[string, string, Lease[], string[]]>([
     [

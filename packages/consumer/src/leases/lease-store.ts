@@ -7,6 +7,8 @@ export interface ListOptions extends CallOptions {
   readonly consistent?: boolean
   /** Is told of each page that has come, where leases come in pages. */
   readonly onPage?: (() => void) | undefined
+  /** A page was throttled, `times` times in a row: it alone is asked for again when this resolves. Default: the listing rejects. */
+  readonly throttled?: ((error: unknown, times: number) => Promise<void>) | undefined
 }
 
 /**

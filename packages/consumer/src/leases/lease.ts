@@ -79,7 +79,8 @@ export function isHeldBy(lease: Lease, workerId: string): boolean {
 
 /** The worker that should give this lease away and to whom, or undefined when no handoff is pending. */
 export function pendingHandoff(lease: Lease): { readonly from: string; readonly to: string } | undefined {
-  const { checkpointOwner: from, leaseOwner: to } = lease
+  const from = actualOwner(lease)
+  const to = lease.leaseOwner
   return from === undefined || to === undefined || from === to ? undefined : { from, to }
 }
 

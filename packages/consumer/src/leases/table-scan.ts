@@ -1,4 +1,5 @@
-import { backoffDelay } from '../backoff.js'
+import { sleep } from '@shardwise/core/clock'
+import { type Backoff, backoffDelay } from '../backoff.js'
 import type { LeaseCalls } from './lease-calls.js'
 import type { LeaseCoordinatorOptions } from './lease-coordinator.js'
 import type { LeaseListing } from './lease-store.js'
@@ -9,6 +10,10 @@ const LEASES_SCANNED_PER_SECOND = 500
 const SCAN_SMALL_TABLE_MS = 1_000
 /** How often all of it is read where that is only for the audit. */
 const WHOLE_TABLE_MS = 60_000
+
+/** A page that is throttled is asked for again so often, within the time that it has: all pages before it would be paid for again. */
+const MOST_THROTTLES = 5
+const THROTTLED: Backoff = { baseMs: 250, maxMs: 2_000 }
 
 /** How far apart scans are: docs/lease-protocol.md, "Expiry". */
 export function scanIntervalMs(leases: number, failoverTimeMs: number): number {
@@ -59,7 +64,9 @@ export class TableScan {
     this.#poked = false
     try {
       const list = (limit: AbortSignal, onPage: () => void) =>
-        isWhole ? store.list({ signal: limit, consistent, onPage }) : kcl!.assigned(held, limit, onPage)
+        isWhole
+          ? store.list({ signal: limit, consistent, onPage, throttled: (error, times) => this.#throttled(error, times, limit) })
+          : kcl!.assigned(held, limit, onPage)
       const listing = await calls.send('scan', undefined, list, signal)
       this.#failures = 0
       const interval = Math.max(scanIntervalMs(listing.leases.length, failoverTimeMs), isAssigned ? failoverTimeMs / 5 : 0)
@@ -73,5 +80,12 @@ export class TableScan {
       const baseMs = scanIntervalMs(view.size, failoverTimeMs)
       return clock.now() + backoffDelay(this.#failures, { baseMs, maxMs: failoverTimeMs / 3 }, random)
     }
+  }
+
+  /** Who sends has announced it. */
+  async #throttled(error: unknown, times: number, signal: AbortSignal): Promise<void> {
+    const { clock, random } = this.#options
+    if (times > MOST_THROTTLES) throw error
+    await sleep(clock, backoffDelay(times, THROTTLED, random), { signal })
   }
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { PollingPace } from './polling-pace.js'
 import { ReadPatience } from './read-patience.js'
 import { ReadSize } from './read-size.js'
 
@@ -91,5 +92,36 @@ describe('ReadSize', () => {
     }
     expect(timeouts.length).toBeLessThan(8)
     expect(timeouts.at(-1)).toBeLessThan(30)
+  })
+
+  /** Seconds until this much is read, over a network that is quick again, within the quotas of a shard. */
+  function catchesUp(timeouts: number, recordBytes: number, backlogRecords: number): number {
+    const size = new ReadSize(10_000)
+    const pace = new PollingPace(1000)
+    size.brought({ ...FAR, tookMs: 100, records: 2, bytes: 2 * recordBytes })
+    for (let n = 0; n < timeouts; n++) size.timedOut(size.limit(undefined))
+    let now = 0
+    for (let left = backlogRecords; left > 0; now = pace.readAt) {
+      const records = Math.min(left, size.limit(undefined), Math.floor((10 * MIB) / recordBytes))
+      left -= records
+      const read = { sentAt: now, records, bytes: records * recordBytes, millisBehindLatest: 3_600_000 }
+      size.brought({ ...read, tookMs: 100 })
+      pace.succeeded({ ...read, receivedAt: now + 100 })
+    }
+    return now / 1000
+  }
+
+  it.each([
+    { recordBytes: 10, backlogRecords: 1_000_000 },
+    { recordBytes: 1000, backlogRecords: 1_000_000 },
+    { recordBytes: 50_000, backlogRecords: 20_000 },
+    { recordBytes: MIB, backlogRecords: 1000 },
+  ])('after an outage of whatever length reads of one record are large again in seconds: $recordBytes bytes', (given) => {
+    const uncut = catchesUp(0, given.recordBytes, given.backlogRecords)
+    for (const timeouts of [1, 5, 14, 1000]) {
+      const late = catchesUp(timeouts, given.recordBytes, given.backlogRecords) - uncut
+      // Fifteen reads at most, of five a second.
+      expect(late).toBeLessThan(3)
+    }
   })
 })

@@ -15,6 +15,7 @@ import { systemClock } from '../clock.js'
 import type { KinesisPort, PutRecordsInput } from '../kinesis-port.js'
 import { classifyFailure } from '../service-error.js'
 import { connectKinesis, type KinesisConnection, type KinesisConnectionOptions } from './kinesis-connection.js'
+import { millisOf } from './request-signature.js'
 import { RawHttpStub, type RawRequest } from './testing/raw-http-stub.js'
 import { expectedSignature } from './testing/signature.js'
 import { USER_AGENT } from './user-agent.js'
@@ -502,26 +503,58 @@ test('in Lambda, where each invocation has a header of its own, the SDK makes al
   expect(stub.requests.map(({ headers }) => headers['x-amzn-trace-id'])).toEqual(['Root=1', 'Root=2'])
 })
 
-test('nothing of the call that was learned from stays in memory', async () => {
-  const seen: object[] = []
-  const client = new KinesisClient({ region: 'eu-west-1', endpoint, credentials, requestHandler: new NodeHttpHandler() })
-  const { httpAuthSchemes } = client.config as unknown as {
-    httpAuthSchemes: { signer: { successHandler: (response: object, properties: object) => void } }[]
+describe('what the SDK notes of a call when it signs it', () => {
+  /** Of two calls, the second made by us: what the signer is told of each when the answer has come, and how often it has signed. */
+  async function twoCalls(config: KinesisClientConfig & { readonly systemClockOffset?: number } = {}) {
+    const place = { region: 'eu-west-1', endpoint, credentials }
+    const client = new KinesisClient({ ...place, requestHandler: new NodeHttpHandler(), ...config })
+    const { httpAuthSchemes } = client.config as unknown as {
+      httpAuthSchemes: {
+        signer: {
+          sign: (request: object, identity: object, properties: object) => unknown
+          successHandler: (response: object, properties: object) => void
+        }
+      }[]
+    }
+    const { signer } = httpAuthSchemes[0]!
+    const sign = vi.spyOn(signer, 'sign')
+    const successHandler = vi.spyOn(signer, 'successHandler')
+    const port = connect({ client, sender: 'lean' })
+    stub.answer = answering({})
+    await port.putRecords(put)
+    const between = systemClock.wallTime()
+    while (systemClock.wallTime() === between);
+    await port.putRecords(put)
+    client.destroy()
+    const [theirs, ours] = successHandler.mock.calls.map(([, properties]) => properties as Record<string, unknown>)
+    expect([successHandler.mock.calls.length, sdkCalls()]).toEqual([2, 1])
+    return { theirs: theirs!, ours: ours!, between, signed: sign.mock.calls.length }
   }
-  const [scheme] = httpAuthSchemes
-  const { signer } = scheme!
-  const successHandler = signer.successHandler.bind(signer)
-  signer.successHandler = (response, properties) => {
-    seen.push(properties)
-    successHandler(response, properties)
-  }
-  const port = connect({ client, sender: 'lean' })
-  stub.answer = answering({})
-  await port.putRecords(put)
-  await port.putRecords(put)
-  client.destroy()
-  expect([seen.length, sdkCalls()]).toEqual([2, 1])
-  expect([reaches(seen[0], put.Records[0]!.Data), reaches(seen[1], put.Records[0]!.Data)]).toEqual([true, false])
+
+  test('keeps nothing of the call that was learned from in memory', async () => {
+    const { theirs, ours } = await twoCalls()
+    expect([reaches(theirs, put.Records[0]!.Data), reaches(ours, put.Records[0]!.Data)]).toEqual([true, false])
+  })
+
+  // Names of the SDK's own, which a release may change: then `signedByUs` must learn the new ones.
+  test('is noted by us under the same names, of our call', async () => {
+    const { theirs, ours, between, signed } = await twoCalls()
+    expect(signed).toBe(1)
+    expect(Object.keys(ours).sort()).toEqual(Object.keys(theirs).sort())
+    expect(ours._requestSentAt).toBeGreaterThan(between)
+    expect(theirs._requestSentAt).toBeLessThanOrEqual(between)
+    // The first answer has had a date.
+    expect(theirs._preRequestSystemClockOffset).toBe(0)
+    expect(ours._preRequestSystemClockOffset).not.toBe(0)
+  })
+
+  test('tells that the clock of the machine is to be taken as it is', async () => {
+    const own = { systemClockOffset: 7_200_000, disableClockSkewCorrection: true } as object
+    const { signed } = await twoCalls(own)
+    expect(signed).toBe(1)
+    const ages = stub.requests.map(({ headers }) => millisOf(String(headers['x-amz-date'])) - systemClock.wallTime())
+    for (const age of ages) expect(Math.abs(age)).toBeLessThan(600_000)
+  })
 })
 
 function reaches(from: unknown, target: object, visited: Set<unknown> = new Set()): boolean {
