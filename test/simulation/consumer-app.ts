@@ -4,7 +4,7 @@ import { sleep } from '@shardwise/core/clock'
 import type { FanOutPort } from '@shardwise/core/fan-out-port'
 import type { KinesisPort } from '@shardwise/core/kinesis-port'
 import { CountingProcessor } from './counting-processor.js'
-import type { Conduct, FleetMember } from './fleet-member.js'
+import { type Conduct, type FleetMember, usual } from './fleet-member.js'
 import { LoopedConsumption } from './looped-consumption.js'
 import type { Network } from './network.js'
 import { RecordHandling, type RecordHandlingOptions, streamIn, type Tenure } from './record-handling.js'
@@ -21,19 +21,27 @@ export interface ConsumerAppOptions extends Omit<RecordHandlingOptions, 'conduct
   readonly keyService: KeyService
   readonly sink: RecordSink
   readonly network: Network
+  /** Nothing is disturbed any more. */
+  readonly isCalm: () => boolean
+  /** Its process is killed, and started again. */
+  readonly diesNow: () => void
 }
 
 const ADDS_AGAIN_AFTER_MS = 1_000
+const LONGEST_DECISION_MS = 2_000
+/** Chance that a process does, between the two phases of a checkpoint. */
+const DIES = 0.03
 
 /** A worker process: a real Consumer, and an application that keeps the ledger. */
 export class ConsumerApp implements FleetMember {
   readonly process: ConsumerAppOptions['process']
   readonly consumer: Consumer<unknown>
-  readonly conduct: Conduct = { slow: 0, failing: 0, blocking: 0 }
+  readonly conduct: Conduct = usual()
   readonly #options: ConsumerAppOptions
   readonly #handling: RecordHandling
   readonly #takenAt = new Map<string, number>()
   readonly #streams: Set<string>
+  #wentOnAt = 0
   #isStopping = false
   #isStopped = false
 
@@ -115,6 +123,19 @@ export class ConsumerApp implements FleetMember {
     this.#change(`remove ${name}`, this.consumer.removeStream(this.#given(name)))
   }
 
+  hold(): void {
+    this.conduct.isHeld = true
+    for (const tenure of this.#handling.tenures) tenure.wasHeld ||= !tenure.isOver
+    this.consumer.pause()
+  }
+
+  goOn(): void {
+    if (!this.conduct.isHeld) return
+    this.conduct.isHeld = false
+    this.#wentOnAt = this.process.now
+    this.consumer.resume()
+  }
+
   #change(what: string, made: Promise<unknown>): void {
     const { trace, violated } = this.#options
     made.then(
@@ -125,8 +146,12 @@ export class ConsumerApp implements FleetMember {
     )
   }
 
-  get bufferedBytes(): number {
-    return this.consumer.snapshot().shards.reduce((sum, { worker }) => sum + (worker?.bufferedBytes ?? 0), 0)
+  get buffered(): FleetMember['buffered'] {
+    return this.consumer
+      .snapshot()
+      .shards.flatMap(({ stream, shardId, worker }) =>
+        worker === undefined ? [] : { stream: streamIn(stream), shardId, bytes: worker.bufferedBytes },
+      )
   }
 
   knowsOf(leaseKey: string, at: number): boolean {
@@ -135,11 +160,11 @@ export class ConsumerApp implements FleetMember {
 
   silence(leaseKey: string, generation: number, since: number | undefined): number | undefined {
     const tenure = this.#handling.tenure(leaseKey, generation)
-    if (tenure?.isOver === true || (tenure ?? since) === undefined) return undefined
+    if (tenure?.isOver === true || (tenure ?? since) === undefined || this.conduct.isHeld) return undefined
     // One record is in hand at a time, of whichever shard.
     const inTurn = this.#options.settings.handler === 'loop' ? [...this.#handling.tenures] : tenure ? [tenure] : []
     if (inTurn.some(({ callsInHand, isBackingOff }) => callsInHand > 0 || isBackingOff)) return undefined
-    return this.#options.time.now - Math.max(since ?? 0, ...inTurn.map(({ activeAt }) => activeAt))
+    return this.#options.time.now - Math.max(since ?? 0, this.#wentOnAt, ...inTurn.map(({ activeAt }) => activeAt))
   }
 
   #given(stream: string): string {
@@ -187,6 +212,8 @@ export class ConsumerApp implements FleetMember {
       if (checkpoint === 'manual') await context.checkpoint()
       else {
         const prepared = await context.prepareCheckpoint(undefined, Buffer.from(`${copies.at(-1)?.put.id}`))
+        await this.#decide()
+        if (context.signal.aborted) return
         await prepared.commit()
       }
     } catch (error) {
@@ -199,6 +226,18 @@ export class ConsumerApp implements FleetMember {
       tenure.callsInHand--
       tenure.activeAt = this.process.now
     }
+  }
+
+  /** Between the two phases: who dies there, or loses the lease, leaves what is prepared to the next owner. */
+  async #decide(): Promise<void> {
+    const { isCalm, diesNow, trace } = this.#options
+    const chance = this.process.random()
+    if (isCalm() || chance > 0.3) return
+    if (chance < DIES) {
+      trace(`${this.process.name} dies between the two phases`)
+      diesNow()
+    }
+    await sleep(this.process.clock, this.process.random() * LONGEST_DECISION_MS)
   }
 
   /** What an owner before has prepared had been done when it died. */

@@ -27,12 +27,15 @@ export type Disturbance = { readonly at: number } & (
   | { readonly kind: 'merge'; readonly which: number }
   | {
       readonly kind: 'handlers'
-      readonly who: number
+      readonly who: number | 'all'
       readonly slow: number
       readonly failing: number
       readonly blocking: number
+      readonly longestMs: number
       readonly forMs: number
     }
+  /** An application pauses all its shards, and goes on. */
+  | { readonly kind: 'hold'; readonly who: number; readonly forMs: number }
   | { readonly kind: 'stale-listings'; readonly chance: number; readonly forMs: number }
   | { readonly kind: 'expired-iterators'; readonly chance: number; readonly forMs: number }
   /** Of the entries of a PutRecords, one by one. */
@@ -61,15 +64,18 @@ export interface Plan {
 }
 
 const BEGINS_AT = 3_000
+/** Worlds in which nothing, or little, happens. */
+const CALM_SHARE = 0.05
 
 /** What goes wrong in the world of this seed, and when. `spared`: kinds that do not happen to it. */
 export function planOf(seed: number, failoverTimeMs: number, spared: ReadonlySet<string> = new Set()): Plan {
   const random = randomOf(seed, 'plan')
   const lastsMs = failoverTimeMs * (4 + random() * 8) + 5_000
-  const count = 1 + Math.floor(random() * random() * 24)
-  const kinds = WEIGHTED.filter(() => random() < 0.6)
+  const count = random() < CALM_SHARE ? 0 : 3 + Math.floor(random() * random() * 22)
+  const possible = WEIGHTED.filter((kind) => !spared.has(kind))
+  const kinds = possible.filter(() => random() < 0.6)
   const disturbances = Array.from({ length: count }, () => {
-    const kind = pick(random, kinds.length === 0 ? WEIGHTED : kinds)
+    const kind = pick(random, kinds.length === 0 ? possible : kinds)
     return { at: Math.round(BEGINS_AT + random() * lastsMs), ...disturbance(random, kind, failoverTimeMs) } as Disturbance
   })
   // Once: it cannot be resharded afterwards.
@@ -114,6 +120,8 @@ const WEIGHTED: readonly Disturbance['kind'][] = [
   ...([
     'handlers',
     'handlers',
+    'handlers',
+    'hold',
     'stale-listings',
     'expired-iterators',
     'refused-entries',
@@ -164,8 +172,14 @@ function disturbance(random: Random, kind: Disturbance['kind'], failoverTimeMs: 
       return { kind, which: random() }
     case 'handlers': {
       const rate = (share: number): number => (random() < share ? random() * 0.3 : 0)
-      return { kind, who: random(), slow: rate(0.6), failing: rate(0.5), blocking: rate(0.2), forMs }
+      // Longer than anybody waits for a lease (`handoffTimeoutMs`), or not.
+      const isLong = random() < 0.4
+      const slow = isLong ? 0.2 + random() * 0.6 : rate(0.6)
+      const who = random() < 0.3 ? 'all' : random()
+      return { kind, who, slow, failing: rate(0.5), blocking: rate(0.2), longestMs: isLong ? 12_000 : 4_000, forMs }
     }
+    case 'hold':
+      return { kind, who: random(), forMs }
     case 'stale-listings':
     case 'expired-iterators':
     case 'refused-entries':

@@ -44,8 +44,7 @@ export class Disturber {
         for (const process of this.#chosen(disturbance.whom)) this.#world.kill(process, disturbance.againAfterMs)
         break
       case 'stop': {
-        const app = this.#consumer(disturbance.who)
-        app?.process.receive(() => void app.stop(disturbance.timeoutMs))
+        for (const app of this.#one(disturbance.who)) app.process.receive(() => void app.stop(disturbance.timeoutMs))
         if (disturbance.againAfterMs !== undefined) time.after(disturbance.againAfterMs, () => this.#world.addWorker())
         break
       }
@@ -59,10 +58,19 @@ export class Disturber {
         this.#merge(disturbance.which)
         break
       case 'handlers': {
-        const app = this.#consumer(disturbance.who)
-        const { slow, failing, blocking } = disturbance
-        if (app !== undefined) Object.assign(app.conduct, { slow, failing, blocking })
-        time.after(disturbance.forMs, () => app && Object.assign(app.conduct, { slow: 0, failing: 0, blocking: 0 }))
+        const { slow, failing, blocking, longestMs } = disturbance
+        for (const { conduct } of disturbance.who === 'all' ? this.#world.aliveWorkers : this.#one(disturbance.who)) {
+          Object.assign(conduct, { slow, failing, blocking, longestMs })
+          time.after(disturbance.forMs, () => Object.assign(conduct, { slow: 0, failing: 0, blocking: 0 }))
+        }
+        break
+      }
+      case 'hold': {
+        const { aliveConsumers } = this.#world
+        const app = aliveConsumers[Math.floor(disturbance.who * aliveConsumers.length)]
+        if (app === undefined) break
+        this.#tell(app, () => app.hold())
+        time.after(disturbance.forMs, () => app.process.receive(() => app.goOn()))
         break
       }
       case 'stale-listings':
@@ -113,7 +121,9 @@ export class Disturber {
   /** Everything that is left of it ends. */
   calm(): void {
     const { network, consumers, java, producers } = this.#world
+    this.#world.isCalm = true
     for (const service of SERVICES) network.setWeather(service, CALM)
+    for (const { conduct } of consumers) conduct.slow = 0
     for (const { process } of [...consumers, ...java, ...producers]) {
       for (const service of SERVICES) network.mend(process, service)
       process.resume()
@@ -137,9 +147,9 @@ export class Disturber {
     leave()
   }
 
-  #consumer(who: number): World['aliveWorkers'][number] | undefined {
+  #one(who: number): World['aliveWorkers'] {
     const { aliveWorkers } = this.#world
-    return aliveWorkers[Math.floor(who * aliveWorkers.length)]
+    return aliveWorkers.slice(Math.floor(who * aliveWorkers.length)).slice(0, 1)
   }
 
   #chosen(whom: Whom): SimulatedProcess[] {

@@ -6,7 +6,7 @@ import { VirtualTime } from './virtual-time.js'
 
 const T = 'leases'
 const KEY = { leaseKey: { S: 'shard' } }
-type Read = { readonly Item?: Item; readonly Items?: readonly Item[] }
+type Read = { readonly Item?: Item; readonly Items?: readonly Item[]; readonly LastEvaluatedKey?: Item }
 
 async function table(): Promise<{
   readonly time: VirtualTime
@@ -63,15 +63,15 @@ describe('a read', () => {
     const { service, time } = await table()
     write(service, 1)
     expect(seen(service, false)).toEqual(new Set([undefined, '1']))
-    await time.pass(time.now + 1_000)
+    await time.pass(time.now + 2_000)
     expect(seen(service, false)).toEqual(new Set(['1']))
     write(service, 2)
-    await time.pass(time.now + 100)
+    await time.pass(time.now + 500)
     write(service, 3)
     expect(seen(service, false)).toEqual(new Set(['1', '2', '3']))
-    await time.pass(time.now + 250)
+    await time.pass(time.now + 1_200)
     expect(seen(service, false)).toEqual(new Set(['2', '3']))
-    await time.pass(time.now + 100)
+    await time.pass(time.now + 500)
     expect(seen(service, false)).toEqual(new Set(['3']))
   })
 
@@ -82,7 +82,7 @@ describe('a read', () => {
       for (const key of rows) service.perform('a', 'PutItem', { TableName: T, Item: { leaseKey: { S: key }, n: { N: `${n}` } } })
     }
     put(1)
-    await time.pass(time.now + 1_000)
+    await time.pass(time.now + 2_000)
     put(2)
     const scans = Array.from({ length: 200 }, () => {
       const { Items } = service.perform('a', 'Scan', { TableName: T }) as Read
@@ -91,6 +91,25 @@ describe('a read', () => {
     expect(new Set(scans)).toEqual(new Set(['11', '12', '21', '22']))
     const { Items } = service.perform('a', 'Scan', { TableName: T, ConsistentRead: true }) as Read
     expect(Items!.map(({ n }) => n!.N)).toEqual(['2', '2'])
+  })
+})
+
+describe('a scan', () => {
+  test('comes in pages, each from where the one before has ended, those included that have nothing for it', async () => {
+    const { service } = await table()
+    for (const key of ['v', 'w', 'x', 'y', 'z'])
+      service.perform('a', 'PutItem', { TableName: T, Item: { leaseKey: { S: key }, n: { N: '1' } } })
+    service.perform('a', 'DeleteItem', { TableName: T, Key: { leaseKey: { S: 'w' } } })
+    service.rowsPerPage = 2
+    const pages: string[] = []
+    let ExclusiveStartKey: Item | undefined
+    do {
+      const input = { TableName: T, ConsistentRead: true, ...(ExclusiveStartKey && { ExclusiveStartKey }) }
+      const { Items, LastEvaluatedKey } = service.perform('a', 'Scan', input) as Read
+      pages.push(Items!.map(({ leaseKey }) => leaseKey!.S).join(''))
+      ExclusiveStartKey = LastEvaluatedKey
+    } while (ExclusiveStartKey !== undefined)
+    expect(pages).toEqual(['v', 'xy', 'z'])
   })
 })
 

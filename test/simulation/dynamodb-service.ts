@@ -7,6 +7,7 @@ interface Input extends Placeholders {
   readonly IndexName?: string
   readonly ConsistentRead?: boolean
   readonly Key?: Item
+  readonly ExclusiveStartKey?: Item
   readonly Item?: Item
   readonly UpdateExpression?: string
   readonly ConditionExpression?: string
@@ -56,8 +57,10 @@ interface Table {
 const CREATION_MS = 700
 /** An index follows its table. */
 const INDEX_BEHIND_MS = 1_000
-/** An eventually consistent read is behind by so much at most, mostly by nothing. */
-const READ_BEHIND_MS = 300
+/** An eventually consistent read is behind by so much at most, often by nothing. */
+const READ_BEHIND_MS = 1_500
+/** So long what was in a row before can be seen. */
+const KEPT_MS = Math.max(INDEX_BEHIND_MS, READ_BEHIND_MS)
 
 /**
  * DynamoDB as one pure object on virtual time: the commands and expressions that our lease store sends, and no others. Writes take effect one
@@ -68,6 +71,8 @@ export class DynamoDBService {
   readonly #random: Random
   readonly #landed: (write: LandedWrite) => void
   readonly #tables = new Map<string, Table>()
+  /** Of a scan. */
+  rowsPerPage: number = Number.POSITIVE_INFINITY
 
   constructor(time: VirtualTime, random: Random, landed: (write: LandedWrite) => void) {
     this.#time = time
@@ -105,12 +110,12 @@ export class DynamoDBService {
         return Item === undefined ? {} : { Item }
       }
       case 'Scan':
-        return { Items: this.#read(table, input, input.ConsistentRead === true ? 0 : READ_BEHIND_MS, input.FilterExpression) }
+        return this.#scan(table, input)
       case 'Query':
         // Only KCL 3.x makes one.
         if (!table.indexes.has(input.IndexName ?? ''))
           throw failure('ValidationException', `The table does not have the specified index: ${input.IndexName}`)
-        return { Items: this.#read(table, input, INDEX_BEHIND_MS, input.KeyConditionExpression) }
+        return { Items: this.#read(table.rows.values(), input, INDEX_BEHIND_MS, input.KeyConditionExpression) }
       case 'PutItem':
         return this.#write(sent, 'PutItem', table, input, keyOf(table, input.Item), input.Item)
       case 'DeleteItem':
@@ -141,10 +146,22 @@ export class DynamoDBService {
     return { ...definition, TableStatus: this.#time.now < activeAt ? 'CREATING' : 'ACTIVE' }
   }
 
-  #read(table: Table, given: Input, behindMs: number, filter: string | undefined): Item[] {
+  /** A page: as many rows as are looked at, those included that are left out. */
+  #scan(table: Table, input: Input): object {
+    const behindMs = input.ConsistentRead === true ? 0 : READ_BEHIND_MS
+    const keys = [...table.rows.keys()]
+    const from = input.ExclusiveStartKey === undefined ? 0 : keys.indexOf(keyOf(table, input.ExclusiveStartKey)) + 1
+    const page = keys.slice(from, from + this.rowsPerPage)
+    const rows = page.map((key) => table.rows.get(key)!)
+    const Items = this.#read(rows, input, behindMs, input.FilterExpression)
+    if (from + page.length >= keys.length) return { Items }
+    return { Items, LastEvaluatedKey: { [table.key]: { S: page.at(-1)! } } }
+  }
+
+  #read(rows: Iterable<Row>, given: Input, behindMs: number, filter: string | undefined): Item[] {
     const accepts = filter === undefined ? undefined : parseCondition(filter)
     const items: Item[] = []
-    for (const row of table.rows.values()) {
+    for (const row of rows) {
       const item = behindMs === 0 ? row.item : this.#seen(row, behindMs)
       if (item !== undefined && accepts?.(given, item) !== false) items.push(item)
     }
@@ -180,10 +197,7 @@ export class DynamoDBService {
     }
     if (row === undefined) table.rows.set(key, { item: after, past: [{ item: undefined, until: this.#time.now }] })
     else {
-      row.past = [
-        { item: before, until: this.#time.now },
-        ...row.past.filter(({ until }) => until > this.#time.now - INDEX_BEHIND_MS),
-      ]
+      row.past = [{ item: before, until: this.#time.now }, ...row.past.filter(({ until }) => until > this.#time.now - KEPT_MS)]
       row.item = after
     }
     this.#landed({ ...sent, operation, table: input.TableName, key, expression: input.UpdateExpression, before, after })

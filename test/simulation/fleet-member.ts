@@ -6,6 +6,14 @@ export interface Conduct {
   slow: number
   failing: number
   blocking: number
+  /** One that takes long takes so many milliseconds at most. */
+  longestMs: number
+  /** The application has paused all shards. */
+  isHeld: boolean
+}
+
+export function usual(): Conduct {
+  return { slow: 0, failing: 0, blocking: 0, longestMs: 0, isHeld: false }
 }
 
 /** A worker of the fleet, whatever it is made with. */
@@ -23,8 +31,11 @@ export interface FleetMember {
   /** Begins to read a stream, or ceases to. */
   addStream(name: string): void
   removeStream(name: string): void
-  /** What it has read and not completed, in bytes. Undefined: it does not say. */
-  readonly bufferedBytes: number | undefined
+  /** Pauses all shards, or ends that. */
+  hold(): void
+  goOn(): void
+  /** What it has read and not completed, of each shard that it reads. */
+  readonly buffered: readonly { readonly stream: string; readonly shardId: string; readonly bytes: number }[]
   /** It was told that its take, at `at` or later, has succeeded. */
   knowsOf(leaseKey: string, at: number): boolean
   /**

@@ -35,6 +35,10 @@ export interface FleetSettings {
     readonly retrieval: 'polling' | { readonly fanOut: { readonly fallbackToPolling: boolean } }
     readonly retry: { readonly baseMs: number; readonly maxMs: number }
   }
+  /** A scan of the lease table has so many rows a page. Undefined: all are on one. */
+  readonly rowsPerPage: number | undefined
+  /** Many calls of handlers take up to so many milliseconds as long as anything is disturbed. Undefined: only where a disturbance has it so. */
+  readonly handlersTakeMs: number | undefined
   /** Of each worker's clock: right, or off by up to this share. */
   readonly drift: number
 }
@@ -94,6 +98,7 @@ export function fleetSettings(seed: number): FleetSettings {
   const dedupe =
     recordIds && checkpoint === 'auto' && random() < 0.5 ? { dedupe: { maxRecordIds: pick(random, [3, 10_000]) } } : {}
   const isHeavy = random() < 0.05
+  const maxRecordsPerRead = pick(random, [5, 50, 10_000])
   return {
     isHeavy,
     consumers: 1 + Math.floor(random() * 4),
@@ -103,7 +108,8 @@ export function fleetSettings(seed: number): FleetSettings {
     })),
     severalStreams: streams > 1 || random() < 0.2,
     byArn: random() < 0.2,
-    codec: random() < 0.5 ? 'bytes' : pick(random, ['text', 'compressed', 'keyed'] as const),
+    // What is heavy must not be small in the stream.
+    codec: random() < 0.5 ? 'bytes' : pick(random, ['text', isHeavy ? 'text' : 'compressed', 'keyed'] as const),
     recordIds,
     explicit: random() < 0.3 ? 0.4 : 0,
     handler,
@@ -117,7 +123,8 @@ export function fleetSettings(seed: number): FleetSettings {
       idleTimeBetweenReadsMs: pick(random, [500, 1_000]),
       initialPosition: random() < 0.75 ? 'trim-horizon' : 'latest',
       ...interval,
-      maxRecordsPerRead: pick(random, [5, 50, 10_000]),
+      // What gathers behind a slow handler is read at once, as far as there is room.
+      maxRecordsPerRead: isHeavy ? 10_000 : maxRecordsPerRead,
       ...dedupe,
       ...(isHeavy && { maxBufferedBytes: 1024 * 1024 }),
       kcl: random() < 0.3 ? 'auto' : 'off',
@@ -125,15 +132,18 @@ export function fleetSettings(seed: number): FleetSettings {
       retry: { baseMs: 100, maxMs: 800 },
     },
     drift: random() < 0.5 ? 0 : 0.01,
+    // Longer than anybody waits for a lease (`handoffTimeoutMs`), or so that what is read gathers.
+    handlersTakeMs: isHeavy || random() < 0.06 ? 12_000 : undefined,
+    rowsPerPage: random() < 0.3 ? pick(random, [1, 2, 5]) : undefined,
   }
 }
 
 export function producerVariant(random: Random, { isHeavy }: Pick<FleetSettings, 'isHeavy'>): ProducerVariant {
   const aggregation = pick(random, ['shard', 'shard', 'key', 'off'] as const)
   return {
-    burst: pick(random, [1, 3, 10]),
-    pauseMs: pick(random, [400, 1_000, 2_500]),
-    padding: isHeavy ? 40_000 : pick(random, [10, 200]),
+    burst: isHeavy ? 5 : pick(random, [1, 3, 10]),
+    pauseMs: isHeavy ? 500 : pick(random, [400, 1_000, 2_500]),
+    padding: isHeavy ? 80_000 : pick(random, [10, 200]),
     headers: random() < 0.3 ? 0.3 : 0,
     undelivered: random() < 0.4,
     producer: {

@@ -14,6 +14,7 @@ export const INVARIANTS: Readonly<Record<string, RegExp>> = {
     /was given .* before .*, which was written before it with the same key$/,
   'children come after their parents': /was given records of .* before .* of its ancestor /,
   'no handler starts after its lease may have been taken': /begins a handler call for /,
+  'no handler starts while its shard is paused': /while it is paused$/,
   'only who has its lease subscribes to a shard': /subscribes to .*, whose lease /,
   'no lease is taken from the living, or too early': /took .* from .*, which (had written|is alive and well)/,
   'only its owner moves a lease’s counter': /moved the counter of /,

@@ -1,7 +1,7 @@
 import { sleep } from '@shardwise/core/clock'
 import type { KinesisPort, ShardListing } from '@shardwise/core/kinesis-port'
 import { listAllShards } from '@shardwise/core/shard-map'
-import type { Conduct } from './fleet-member.js'
+import { type Conduct, usual } from './fleet-member.js'
 import type { FleetSettings } from './fleet-settings.js'
 import { JavaAssignedWorker, JavaTaker, type JavaWorkerOptions } from './java-models.js'
 import { type JavaVersion, LEADER_LEASE_MS } from './java-peers.js'
@@ -34,7 +34,7 @@ const CLEAN_UP_MS = 20_000
 /** A process with a model of KCL's worker, whose record processor keeps the ledger. */
 export class JavaApp {
   readonly process: SimulatedProcess
-  readonly conduct: Conduct = { slow: 0, failing: 0, blocking: 0 }
+  readonly conduct: Conduct = usual()
   readonly workerId: string
   readonly #options: JavaAppOptions
   readonly #worker: JavaTaker | JavaAssignedWorker

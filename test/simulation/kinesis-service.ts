@@ -1,4 +1,4 @@
-import type { FanOutPort } from '@shardwise/core/fan-out-port'
+import type { FanOutPort, SubscribeToShardEvent } from '@shardwise/core/fan-out-port'
 import type {
   CallOptions,
   DescribeStreamSummaryOutput,
@@ -39,6 +39,8 @@ export interface KinesisServiceOptions {
   readonly sends: (by: string, input: PutRecordsInput) => () => void
   /** An answer with this record has reached the process. */
   readonly read: (by: string, stream: StreamLog, sequenceNumber: string) => void
+  /** The process sends for records of this shard. */
+  readonly reads: (by: string, name: string, shardId: string) => void
   /** The process sends for a subscription to this shard. */
   readonly subscribes: (by: SimulatedProcess, name: string, shardId: string) => void
 }
@@ -54,14 +56,14 @@ export class KinesisService {
   readonly model: KinesisModel
   readonly #options: KinesisServiceOptions
   readonly #listings = new Map<string, Listed>()
-  readonly #iterators = new Map<string, StreamLog>()
+  readonly #iterators = new Map<string, { readonly stream: StreamLog; readonly shardId: string }>()
   /** By process and name: which stream it has last heard of. Undefined: that there is none. */
   readonly #heardOf = new Map<string, StreamLog | undefined>()
   /** Chances that a listing is an old one, that an iterator has expired, and that an entry of a PutRecords is refused. */
   staleListings = 0
   expiredIterators = 0
   refusedEntries = 0
-  /** Payload bytes of the largest answer that anybody has read. */
+  /** Payload bytes of the largest answer, or event of a subscription, that anybody has read. */
   largestRead = 0
   #jumpMs = 0
 
@@ -160,19 +162,21 @@ export class KinesisService {
       getShardIterator: (input, options) => {
         const work = (): GetShardIteratorOutput => {
           const output = this.call('GetShardIterator', input) as GetShardIteratorOutput
-          this.#iterators.set(output.ShardIterator!, streamOf(nameIn(input)))
+          this.#iterators.set(output.ShardIterator!, { stream: streamOf(nameIn(input)), shardId: input.ShardId })
           return output
         }
         const about = `${nameIn(input)} ${input.ShardId} ${input.ShardIteratorType} ${input.StartingSequenceNumber ?? ''}`
         return send('GetShardIterator', about, work, options)
       },
       getRecords: async (input, options) => {
-        const stream = this.#iterators.get(input.ShardIterator)!
+        const place = this.#iterators.get(input.ShardIterator)!
+        const { stream, shardId } = place
+        this.#options.reads(process.name, stream.name, shardId)
         const work = (): GetRecordsOutput => {
           if (this.expiredIterators > 0 && random() < this.expiredIterators)
             throw named('ExpiredIteratorException', 'Iterator expired, by the weather')
           const output = this.call('GetRecords', input) as GetRecordsOutput
-          if (output.NextShardIterator !== undefined) this.#iterators.set(output.NextShardIterator, stream)
+          if (output.NextShardIterator !== undefined) this.#iterators.set(output.NextShardIterator, place)
           return output
         }
         const output = await send('GetRecords', stream.name, work, options)
@@ -200,7 +204,10 @@ export class KinesisService {
           return this.call('SubscribeToShard', input) as SubscribeToShardAnswer
         }
         const { EventStream: source } = await send('SubscribeToShard', about, work, options)
-        const readHere = (by: string, sequenceNumber: string): void => read(by, stream!, sequenceNumber)
+        const readHere = (by: string, { Records = [] }: SubscribeToShardEvent): void => {
+          this.#measure(Records)
+          for (const { SequenceNumber } of Records) read(by, stream!, SequenceNumber!)
+        }
         return new SimulatedSubscription({ process, time, network, source, signal: options.signal, read: readHere })
       },
       listShards: async (input, options) => {

@@ -51,8 +51,8 @@ export class LeaseTruth {
   readonly #options: LeaseTruthOptions
   readonly #tenures = new Map<string, TrueTenure>()
   readonly #current = new Map<string, TrueTenure>()
-  /** The last tenure of ours that Java has ended. */
-  readonly #stolen = new Map<string, TrueTenure>()
+  /** The last tenure of ours that Java has ended, or whose row was begun anew: its owner learns it from its next write. */
+  readonly #unaware = new Map<string, TrueTenure>()
   /** Handoffs that were asked for, and since when. */
   readonly #asked = new Map<string, number>()
   /** Takes and releases so far. */
@@ -100,7 +100,7 @@ export class LeaseTruth {
   subscribes(process: string, leaseKeys: readonly string[]): void {
     const { now, failoverTimeMs, fastest, violated } = this.#options
     const known = (of: Map<string, TrueTenure>): TrueTenure[] => leaseKeys.flatMap((leaseKey) => of.get(leaseKey) ?? [])
-    const tenures = [...known(this.#current), ...known(this.#stolen)]
+    const tenures = [...known(this.#current), ...known(this.#unaware)]
     const tenure = tenures.find(({ worker }) => processOf(worker) === process) ?? tenures[0]
     const says = `${process} subscribes to ${leaseKeys[0]}`
     if (tenure === undefined || processOf(tenure.worker) !== process)
@@ -142,7 +142,9 @@ export class LeaseTruth {
     if (createdAt !== this.#options.createdAt(key) || createdAt <= numberOf(before.swStreamCreated))
       this.#options.violated(`the lease ${key} was written over`)
     const former = this.#current.get(key)
-    if (former?.end === 'none') former.end = 'begun-anew'
+    if (former?.end !== 'none') return
+    former.end = 'begun-anew'
+    this.#unaware.set(key, former)
   }
 
   #taken(key: string, before: Item, after: Item, owner: string | undefined): void {
@@ -196,7 +198,7 @@ export class LeaseTruth {
     }
     if (former?.end === 'none') {
       former.end = owner !== undefined && processOf(owner) === by ? 'given-up' : 'stolen'
-      if (former.end === 'stolen' && !isJava(former.worker)) this.#stolen.set(key, former)
+      if (former.end === 'stolen' && !isJava(former.worker)) this.#unaware.set(key, former)
     }
     this.#current.delete(key)
     if (after.checkpoint?.S !== 'SHARD_END') this.moves++

@@ -70,8 +70,10 @@ async function runAll({ firstSeed, seeds, jobs, json }: SimulateOptions): Promis
   })
   progress()
   if (process.stderr.isTTY) process.stderr.write('\n')
-  if (interruption.signal.aborted)
-    process.stderr.write(`Interrupted. To go on: ${commandToGoOn(reached, firstSeed + seeds - reached)}\n`)
+  if (interruption.signal.aborted) {
+    const rest = { firstSeed: reached, seeds: firstSeed + seeds - reached, jobs, json }
+    process.stderr.write(`Interrupted. To go on: ${commandToGoOn(rest)}\n`)
+  }
   const passed = failures.length === 0 && !interruption.signal.aborted
   total.virtualSeconds = Math.round(total.virtualSeconds)
   if (json) process.stdout.write(`${JSON.stringify({ passed, firstSeed, ...total, seconds: seconds(), failures })}\n`)

@@ -104,4 +104,14 @@ export const DELIVERY_BUGS: readonly PlantedBug[] = [
     edits: [{ find: 'next!.cancel()\n  }', replace: '}' }],
     caughtBy: ['what stops leaves nothing behind'],
   },
+  {
+    name: 'reads without a bound',
+    edits: [{ find: 'this.#half = bytes / 2', replace: 'this.#half = Number.POSITIVE_INFINITY' }],
+    caughtBy: ['buffers keep their bounds'],
+  },
+  {
+    name: 'begins handler calls of shards that are paused',
+    edits: [{ find: 'return this.#all !== this.#except.has(shardId)', replace: 'return false' }],
+    caughtBy: ['no handler starts while its shard is paused'],
+  },
 ]

@@ -1,6 +1,7 @@
 import type { ConsumedRecord } from '@shardwise/consumer'
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { Item } from './dynamodb-expression.js'
+import { usual } from './fleet-member.js'
 import { fleetSettings } from './fleet-settings.js'
 import { LeaseTruth } from './lease-truth.js'
 import { RecordHandling, type Tenure } from './record-handling.js'
@@ -76,7 +77,7 @@ function handlingOf(name: string, more: object = {}): RecordHandling {
   const time = new VirtualTime()
   const process = new SimulatedProcess(time, () => 0.99, { name, rate: 1, wallSkewMs: 0 })
   const settings = { ...fleetSettings(1), codec: 'bytes', checkpoint: 'auto', order: 'shard', handler: 'batch', ...more } as const
-  const conduct = { slow: 0, failing: 0, blocking: 0 }
+  const conduct = usual()
   const violated = (what: string): void => void violations.push(what)
   const handling = new RecordHandling({ process, time, settings, conduct, ledger, truth, violated, trace: () => {} })
   handling.worker = `${name}:1`
@@ -144,6 +145,8 @@ describe('what a handler is given', () => {
     ['nor with calls side by side', 'key', [], {}, 1],
     ['nor what is before one that was not completed', 'key', [2], {}, 1],
     ['but what is behind one that was not completed does', 'key', [0], {}, 0],
+    ['by key and while it was paused: nobody closed the gaps', 'key', [], { wasHeld: true }, 0],
+    ['but not by shard while it was paused', 'shard', [], { wasHeld: true }, 1],
     ['and when nobody knew any more whose the lease was', 'shard', [], { isInDoubt: true }, 0],
   ])('after a lease was given up %s', (_, order, open, how, seen) => {
     write()

@@ -23,6 +23,8 @@ export interface Tenure {
   readonly open: Set<Copy>
   /** Nobody in its process knows whether the lease is its own: who ends then frees the row without what it has completed. */
   isInDoubt: boolean
+  /** Its shard was paused at some time: by key nobody then closes the gaps before what is completed. */
+  wasHeld: boolean
   /** The lease was read to its end, given up or lost. */
   isOver: boolean
 }
@@ -49,8 +51,6 @@ interface SequencePlace {
   readonly sequenceNumber: string
   readonly subSequenceNumber: number
 }
-
-const SLOW_MS = 4_000
 
 /** What the handlers of one worker are given and complete, held against the ledger and the truth about leases. */
 export class RecordHandling {
@@ -106,8 +106,9 @@ export class RecordHandling {
 
   /** A call with these records begins at this moment. */
   begin(records: readonly ConsumedRecord<unknown>[], { shardId, generation, signal }: Acquisition): HandlerCall {
-    const { process, time, ledger, truth, trace } = this.#options
+    const { process, time, ledger, truth, trace, conduct, violated } = this.#options
     const { name } = process
+    if (conduct.isHeld) violated(`${name} was given records of ${shardId} while it is paused`)
     const stream = streamIn(records[0]!.stream)
     const places = records.map(({ sequenceNumber, subSequenceNumber }) => placeOf(sequenceNumber, subSequenceNumber))
     const copies = ledger.find(name, stream, shardId, places)
@@ -153,7 +154,7 @@ export class RecordHandling {
     let tenure = this.#tenures.get(key)
     if (tenure === undefined) {
       const fresh = { worker: this.worker, shard, generation, callsInHand: 0, activeAt: this.#options.process.now }
-      tenure = { ...fresh, isBackingOff: false, open: new Set<Copy>(), isInDoubt: false, isOver: false }
+      tenure = { ...fresh, isBackingOff: false, open: new Set<Copy>(), isInDoubt: false, wasHeld: false, isOver: false }
       this.#tenures.set(key, tenure)
     }
     return tenure
@@ -179,7 +180,7 @@ export class RecordHandling {
       return
     }
     // What is behind the last checkpoint that a handler has made comes again.
-    if (settings.checkpoint !== 'auto' || by.isInDoubt) return
+    if (settings.checkpoint !== 'auto' || by.isInDoubt || (settings.order === 'key' && by.wasHeld)) return
     const before = truth.tenure(by.worker, by.shard.leaseKey, by.generation)
     // Of calls side by side those may be completed that are behind one that has failed, or was cut off.
     if (before?.end !== 'given-up' || [...by.open].some(({ index }) => index < copy.index)) return
@@ -234,7 +235,7 @@ export class HandlerCall {
     const { random } = process
     if (random() < conduct.blocking) process.block(random() * settings.consumer.failoverTimeMs * 1.5)
     this.fails = random() < conduct.failing
-    this.takesMs = random() < conduct.slow ? random() * SLOW_MS : random() < 0.3 ? 0 : random() * 30
+    this.takesMs = random() < conduct.slow ? random() * conduct.longestMs : random() < 0.3 ? 0 : random() * 30
   }
 
   /** What the application does with the records. Resolves to whether they are done. */

@@ -295,7 +295,9 @@ export class RecordLedger {
     const open = shard.copies[shard.completed]
     if (place === 'SHARD_END') return open
     const last = shard.byPlace.get(place)
-    if (last === undefined) this.#options.violated(`a checkpoint of ${leaseKey} is at ${place}, where nothing was written`)
+    // A stream that was made anew may be read for a while under the leases of the former one.
+    if (!this.leased(leaseKey).some(({ byPlace }) => byPlace.has(place)))
+      this.#options.violated(`a checkpoint of ${leaseKey} is at ${place}, where nothing was written`)
     return last !== undefined && open !== undefined && open.index <= last.index ? open : undefined
   }
 

@@ -61,8 +61,8 @@ export function parseSimulateOptions(args: readonly string[]): SimulateOptions |
 }
 
 /** The command that goes on where a run was broken off. */
-export function commandToGoOn(firstSeed: number, seeds: number): string {
-  return `npm run simulate -- --first-seed ${firstSeed} --seeds ${seeds}`
+export function commandToGoOn({ firstSeed, seeds, jobs, json }: Omit<SimulateOptions, 'plantedBugs' | 'trace' | 'only'>): string {
+  return `npm run simulate -- --first-seed ${firstSeed} --seeds ${seeds} --jobs ${jobs}${json ? ' --json' : ''}`
 }
 
 /** The command that shows one world. */

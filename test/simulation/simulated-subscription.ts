@@ -13,7 +13,7 @@ export interface SimulatedSubscriptionOptions {
   /** At the service. */
   readonly source: ModelSubscription
   readonly signal: AbortSignal | undefined
-  readonly read: (by: string, sequenceNumber: string) => void
+  readonly read: (by: string, event: SubscribeToShardEvent) => void
 }
 
 /** Events on their way and not asked for: what a connection's window holds. */
@@ -115,7 +115,7 @@ export class SimulatedSubscription implements ShardSubscription {
       else waiting.resolve(undefined)
       return
     }
-    for (const { SequenceNumber } of arrival.event.Records ?? []) read(process.name, SequenceNumber!)
+    read(process.name, arrival.event)
     time.at(process.now, this.#push)
     waiting.resolve(arrival.event)
   }

@@ -6,6 +6,13 @@ export interface Order {
   readonly seed: number
   /** Finds out which disturbances a failing world needs. Default true. */
   readonly shrinks?: boolean
+  /** Says when it begins, and again and again while time passes in its worlds. Default: only reports. */
+  readonly beats?: boolean
+}
+
+export interface Beat {
+  /** The seed. */
+  readonly beat: number
 }
 
 export interface Report extends SimulationResult {
@@ -13,17 +20,28 @@ export interface Report extends SimulationResult {
   readonly only: readonly number[] | undefined
 }
 
+/** Between two beats, real milliseconds. */
+const BEATS_EVERY_MS = 1_000
+
 const uncaught: string[] = []
 for (const kind of ['unhandledRejection', 'uncaughtException'] as const) {
   process.on(kind, (error: unknown) => uncaught.push(`${kind}: ${error instanceof Error ? error.stack : String(error)}`))
 }
 
-process.on('message', async ({ seed, shrinks = true }: Order) => {
-  const result = await simulate({ seed })
+process.on('message', async ({ seed, shrinks = true, beats = false }: Order) => {
+  let beatAt = Number.NEGATIVE_INFINITY
+  const looked = (): void => {
+    if (!beats || performance.now() - beatAt < BEATS_EVERY_MS) return
+    beatAt = performance.now()
+    process.send!({ beat: seed } satisfies Beat)
+  }
+  looked()
+  const result = await simulate({ seed, looked })
   // Whether a rejection is handled is known a turn of the event loop later.
   await new Promise((resolve) => setImmediate(resolve))
   const violations = [...result.violations, ...uncaught.splice(0)]
-  const only = violations.length > 0 && shrinks ? await shrink({ ...result, violations }) : undefined
+  const failed = violations.length > 0 && shrinks
+  const only = failed ? await shrink({ ...result, violations }, (options) => simulate({ ...options, looked })) : undefined
   uncaught.length = 0
   process.send!({ ...result, violations, only } satisfies Report)
 })

@@ -24,6 +24,8 @@ export interface SimulationOptions {
   readonly only?: ReadonlySet<number> | undefined
   /** Is told of whatever happens. */
   readonly trace?: ((line: string) => void) | undefined
+  /** Is called whenever so much time has passed in the world that all is looked at. */
+  readonly looked?: (() => void) | undefined
 }
 
 export interface SimulationResult {
@@ -53,9 +55,11 @@ class Simulation {
   readonly #world: World
   readonly #disturber: Disturber
   readonly #violations: string[] = []
+  readonly #looked: (() => void) | undefined
 
-  constructor({ seed, plan, only, trace }: SimulationOptions) {
+  constructor({ seed, plan, only, trace, looked }: SimulationOptions) {
     this.#only = only
+    this.#looked = looked
     const violated = (what: string): void => {
       this.#violations.push(`${this.#world.time.now.toFixed(3)}: ${what}`)
       this.#world.trace(`VIOLATED: ${what}`)
@@ -116,6 +120,7 @@ class Simulation {
 
   readonly #look = (): void => {
     this.#world.time.after(LOOK_EVERY_MS, this.#look)
+    this.#looked?.()
     judgeSilence(this.#world)
     judgeBuffers(this.#world)
     judgeHandoffs(this.#world)

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import type { Order, Report } from './simulation-worker.js'
+import type { Beat, Order, Report } from './simulation-worker.js'
 
 export interface SimulationsOptions {
   readonly firstSeed: number
@@ -9,41 +9,68 @@ export interface SimulationsOptions {
   readonly signal: AbortSignal
   /** After each world, in the order in which they end. */
   readonly ended: (report: Report) => void
+  /** A world that gets no further for so long, in real milliseconds, has failed. Default: a minute. */
+  readonly patienceMs?: number
+  /** What the processes run. Default: `simulation-worker.ts`. */
+  readonly worker?: URL
 }
 
+const WORKER = new URL('./simulation-worker.ts', import.meta.url)
+const PATIENCE_MS = 60_000
 const path = (file: string): string => fileURLToPath(new URL(file, import.meta.url))
 
-/** Runs worlds side by side in processes of their own. Resolves to the seed up to which all have ended, exclusive. */
-export async function runSimulations({ firstSeed, seeds, jobs, signal, ended }: SimulationsOptions): Promise<number> {
+/**
+ * Runs worlds side by side in processes of their own. Resolves to the seed up to which all have ended, exclusive. A process that dies, or whose
+ * world stands still, has failed that world only: another one goes on. Rejects when a process dies before it has any.
+ */
+export async function runSimulations(options: SimulationsOptions): Promise<number> {
+  const { firstSeed, seeds, jobs, signal, ended, patienceMs = PATIENCE_MS, worker = WORKER } = options
   const end = firstSeed + seeds
   let next = firstSeed
   const underWay = new Set<number>()
   const work = async (): Promise<void> => {
-    const child = fork(path('./simulation-worker.ts'), {
-      cwd: path('../..'),
-      execArgv: ['--import', 'tsx', '-C', 'shardwise-source', '--import', path('./plain-names.mjs')],
-      env: { ...process.env, AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },
-    })
+    let child: ChildProcess | undefined
     try {
       while (next < end && !signal.aborted) {
+        child ??= started(worker)
         const seed = next++
         underWay.add(seed)
-        const report = await ordered(child, { seed }, signal)
-        if (report === undefined) return
+        const outcome = await ordered(child, { seed, beats: true }, signal, patienceMs)
+        if (outcome === undefined) return
         underWay.delete(seed)
-        ended(report)
+        if (typeof outcome === 'string') {
+          child.kill('SIGKILL')
+          child = undefined
+        }
+        ended(typeof outcome === 'string' ? without(seed, outcome) : outcome)
       }
     } finally {
-      child.disconnect()
+      if (child?.connected === true) child.disconnect()
     }
   }
   await Promise.all(Array.from({ length: Math.min(jobs, seeds) }, work))
   return Math.min(next, ...underWay)
 }
 
-function ordered(child: ChildProcess, order: Order, signal: AbortSignal): Promise<Report | undefined> {
+function started(worker: URL): ChildProcess {
+  return fork(fileURLToPath(worker), {
+    cwd: path('../..'),
+    execArgv: ['--import', 'tsx', '-C', 'shardwise-source', '--import', path('./plain-names.mjs')],
+    env: { ...process.env, AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },
+  })
+}
+
+/** Resolves to a sentence when there is no report, and to nothing when it was interrupted. */
+function ordered(
+  child: ChildProcess,
+  order: Order,
+  signal: AbortSignal,
+  patienceMs: number,
+): Promise<Report | string | undefined> {
   return new Promise((resolve, reject) => {
+    let patience: NodeJS.Timeout | undefined
     const settle = (act: () => void): void => {
+      clearTimeout(patience)
       child.removeAllListeners()
       signal.removeEventListener('abort', stop)
       act()
@@ -53,11 +80,30 @@ function ordered(child: ChildProcess, order: Order, signal: AbortSignal): Promis
         child.kill()
         resolve(undefined)
       })
-    child.once('message', (report: Report) => settle(() => resolve(report)))
-    child.once('exit', (code, killedBy) =>
-      settle(() => reject(new Error(`The process with seed ${order.seed} ended with ${killedBy ?? code}`))),
-    )
+    const died = (how: unknown): void =>
+      settle(() => {
+        const what = `the process of this world has ended: ${how}`
+        // It has not even begun: no other one will.
+        if (patience === undefined) reject(new Error(`Seed ${order.seed}: ${what}`))
+        else resolve(what)
+      })
+    child.on('message', (message: Beat | Report) => {
+      if (!('beat' in message)) return settle(() => resolve(message))
+      clearTimeout(patience)
+      patience = setTimeout(
+        () => settle(() => resolve(`this world stands still: no step of it in ${patienceMs} ms of real time`)),
+        patienceMs,
+      )
+    })
+    child.once('exit', (code, killedBy) => died(killedBy ?? `exit code ${code}`))
+    child.once('error', died)
     signal.addEventListener('abort', stop)
-    child.send(order)
+    child.send(order, (error) => error !== null && died(error))
   })
+}
+
+/** Of a world of which nothing is known but that it has failed. */
+function without(seed: number, violation: string): Report {
+  const nothing = { virtualMs: 0, steps: 0, puts: 0, acknowledged: 0, handled: 0, disturbances: 0, moves: 0 }
+  return { seed, violations: [violation], only: undefined, ...nothing }
 }

@@ -51,13 +51,16 @@ function* openLeases({ dynamodb, ledger }: World): Iterable<{ readonly shard: Sh
 }
 
 /** Asked again and again: nobody reads ahead beyond its bound. A read is limited in records, so that each shard may have one too much. */
-export function judgeBuffers({ settings, aliveConsumers, kinesis, ledger, violated }: World): void {
+export function judgeBuffers({ settings, aliveConsumers, kinesis, violated }: World): void {
   const most = settings.consumer.maxBufferedBytes
-  if (most === undefined || settings.consumer.retrieval !== 'polling') return
-  const shards = [...ledger.shards].length
-  for (const { process, bufferedBytes = 0 } of aliveConsumers) {
-    if (bufferedBytes > most + shards * kinesis.largestRead)
-      violated(`${process.name} holds ${bufferedBytes} bytes, of ${most} and a read of ${kinesis.largestRead} for each shard`)
+  if (most === undefined) return
+  for (const { process, buffered } of aliveConsumers) {
+    const bytes = buffered.reduce((sum, of) => sum + of.bytes, 0)
+    const shards = buffered.length
+    if (bytes > most + shards * kinesis.largestRead)
+      violated(
+        `${process.name} holds ${bytes} bytes, of ${most} and a read of ${kinesis.largestRead} for each of ${shards} shards`,
+      )
   }
 }
 

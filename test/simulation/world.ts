@@ -10,6 +10,7 @@ import { KinesisService } from './kinesis-service.js'
 import { LeaseTruth, processOf } from './lease-truth.js'
 import { Network } from './network.js'
 import { ProducerApp, type RecordKey } from './producer-app.js'
+import { judgeReadAhead } from './read-ahead.js'
 import { RecordLedger } from './record-ledger.js'
 import { RecordSink } from './record-sink.js'
 import { RequestsUnderWay } from './requests-under-way.js'
@@ -52,6 +53,8 @@ export class World {
   readonly violated: (what: string) => void
   /** All are told to stop: nobody is to take their place. */
   isOver = false
+  /** Nothing is disturbed any more. */
+  isCalm = false
   /** Virtual time until which all may be disturbed. */
   disturbedUntil = 0
   readonly keyService: KeyService = { isAway: false }
@@ -118,6 +121,7 @@ export class World {
       written: (name, input, output, known) => this.ledger.written(name, input, output, known),
       sends: (by, { Records }) => requests.sends(by, Records),
       read: (by, stream, sequenceNumber) => this.ledger.read(by, stream, sequenceNumber),
+      reads: (by, name, shardId) => judgeReadAhead(this, by, name, shardId),
       subscribes: (by, name, shardId) => {
         // Of a stream that is gone the old stream consumer may be asked for once more: the service knows it no longer.
         const leaseKeys = this.ledger.namesakes(name).flatMap((stream) => this.ledger.shard(stream, shardId)?.leaseKey ?? [])
@@ -128,6 +132,8 @@ export class World {
       },
     })
     if (this.peers !== undefined) prepareTables(this.dynamodb, this.peers)
+    // The models of Java's workers ask for one page.
+    else if (this.settings.rowsPerPage !== undefined) this.dynamodb.rowsPerPage = this.settings.rowsPerPage
     for (const { name, shards } of streams) this.ledger.opened(name, this.kinesis.create(name, shards))
     this.#recordKeys = recordKeys(this.random, this.settings)
   }
@@ -206,9 +212,14 @@ export class World {
         sink: this.sink,
         network: this.network,
         arnOf: (name: string) => this.kinesis.arnOf(name),
+        isCalm: () => this.isCalm,
+        diesNow: () => this.kill(process, 1_000),
       },
     })
     this.trace(`${process.name} starts`)
+    const { handlersTakeMs } = this.settings
+    if (handlersTakeMs !== undefined && !this.isCalm)
+      Object.assign(app.conduct, { slow: this.settings.isHeavy ? 0.9 : 0.4, longestMs: handlersTakeMs })
     this.consumers.push(app)
     const ended = (): void => {
       // An application whose loop was left, or a process that was stopped: others, or it again, must be there.
