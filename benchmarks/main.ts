@@ -163,3 +163,5 @@ try {
     process.exitCode = EXIT_WRONG_RESULT
   } else throw error
 }
+// lifion-kinesis goes on after it was stopped, and nothing else keeps this process.
+process.stdout.write('', () => process.exit())
