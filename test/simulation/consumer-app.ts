@@ -155,7 +155,11 @@ export class ConsumerApp implements FleetMember {
   }
 
   knowsOf(leaseKey: string, at: number): boolean {
-    return (this.#takenAt.get(leaseKey) ?? -1) >= at
+    if ((this.#takenAt.get(leaseKey) ?? -1) < at) return false
+    // Who leaves, and cannot write just then, goes without giving it up.
+    const stream = leaseKey.split(':').at(-3)
+    if (!this.#isStopping && (stream === undefined || this.#streams.has(stream))) return true
+    return this.consumer.snapshot().shards.some((shard) => shard.leaseKey === leaseKey && shard.worker !== undefined)
   }
 
   silence(leaseKey: string, generation: number, since: number | undefined): number | undefined {

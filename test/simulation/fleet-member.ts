@@ -36,7 +36,7 @@ export interface FleetMember {
   goOn(): void
   /** What it has read and not completed, of each shard that it reads. */
   readonly buffered: readonly { readonly stream: string; readonly shardId: string; readonly bytes: number }[]
-  /** It was told that its take, at `at` or later, has succeeded. */
+  /** It was told that its take, at `at` or later, has succeeded, and has not left the lease since as it was told. */
   knowsOf(leaseKey: string, at: number): boolean
   /**
    * For how long it has done nothing with this lease although it should. Undefined: it is busy with it, or waits for a reason. `since`: from then on it

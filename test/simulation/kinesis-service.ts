@@ -144,8 +144,11 @@ export class KinesisService {
         const sent = { ...input, Records }
         const name = nameIn(input)
         const known = this.#heardOf.get(`${process.name} ${name}`)
+        let refused: readonly boolean[] | undefined
         const work = (): PutRecordsOutput => {
-          const output = this.#put(sent)
+          // What arrives twice is refused twice: an entry that was refused, and written by a copy of its request, is nobody's to promise.
+          refused ??= Records.map(() => this.refusedEntries > 0 && random() < this.refusedEntries)
+          const output = this.#put(sent, refused)
           written(name, sent, output, known)
           return output
         }
@@ -241,9 +244,8 @@ export class KinesisService {
     )
   }
 
-  #put(input: PutRecordsInput): PutRecordsOutput {
+  #put(input: PutRecordsInput, isRefused: readonly boolean[]): PutRecordsOutput {
     const { random } = this.#options
-    const isRefused = input.Records.map(() => this.refusedEntries > 0 && random() < this.refusedEntries)
     const Records = input.Records.filter((_, i) => !isRefused[i])
     const taken =
       Records.length === 0 ? [] : (this.call('PutRecords', { ...input, Records }) as PutRecordsOutput).Records!.slice()

@@ -5,6 +5,8 @@ import { TABLE, type World } from './world.js'
 
 /** A call to Kinesis of which nothing is heard is given up after 30 s, a subscription after 35 s. */
 const READ_PATIENCE_MS = 60_000
+/** A shard that was subscribed to is refused to anybody else for 5 s; who is refused tries again after 1.5 s at most. */
+const REFUSED_FOR_MS = 6_500
 
 /** Asked again and again: who was asked for a lease gives it up when the time for that is over. */
 export function judgeHandoffs(world: World): void {
@@ -23,8 +25,9 @@ export function judgeHandoffs(world: World): void {
 export function judgeSilence(world: World): void {
   for (const app of world.java) app.judge()
   const { time, settings, ledger, truth, violated } = world
-  const { failoverTimeMs, idleTimeBetweenReadsMs } = settings.consumer
-  const patience = failoverTimeMs / 3 + idleTimeBetweenReadsMs * 2 + 2_500
+  const { failoverTimeMs, idleTimeBetweenReadsMs, retrieval } = settings.consumer
+  const refusedMs = retrieval === 'polling' ? 0 : REFUSED_FOR_MS
+  const patience = failoverTimeMs / 3 + idleTimeBetweenReadsMs * 2 + 2_500 + refusedMs
   for (const { leaseKey, stream, copies, completed } of ledger.shards) {
     const tenure = stream === ledger.stream(stream.name) ? truth.current(leaseKey) : undefined
     if (tenure === undefined || tenure.end !== 'none' || world.isDisturbed(tenure.worker, patience)) continue
