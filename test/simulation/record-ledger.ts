@@ -296,7 +296,7 @@ export class RecordLedger {
     if (place === 'SHARD_END') return open
     const last = shard.byPlace.get(place)
     // A stream that was made anew may be read for a while under the leases of the former one.
-    if (!this.leased(leaseKey).some(({ byPlace }) => byPlace.has(place)))
+    if (!this.namesakes(shard.stream.name).some(({ shards }) => shards.get(shard.shardId)?.byPlace.has(place)))
       this.#options.violated(`a checkpoint of ${leaseKey} is at ${place}, where nothing was written`)
     return last !== undefined && open !== undefined && open.index <= last.index ? open : undefined
   }
