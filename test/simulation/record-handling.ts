@@ -138,15 +138,17 @@ export class RecordHandling {
     return new HandlerCall(this.#options, tenure, copies, signal)
   }
 
-  /** The shard whose lease this worker really has: of a stream that is gone and had the same name. */
-  #former({ stream, shardId, leaseKey }: ShardLog, generation: number): ShardLog | undefined {
+  /** The shard whose lease this worker really has: of a stream that is gone and had the same name, or would be, had that one split as this one did. */
+  #former(shard: ShardLog, generation: number): ShardLog | undefined {
     const { ledger, truth } = this.#options
+    const { stream, shardId, leaseKey } = shard
     const own = truth.tenure(this.worker, leaseKey, generation)
     if (own !== undefined && (own.createdAt === undefined || own.createdAt === stream.createdAt)) return undefined
-    return ledger.streams
+    const former = ledger.streams
       .filter(({ name, createdAt }) => name === stream.name && createdAt < stream.createdAt)
       .map(({ shards }) => shards.get(shardId))
-      .find((shard) => shard !== undefined && truth.tenure(this.worker, shard.leaseKey, generation) !== undefined)
+      .find((known) => known !== undefined && truth.tenure(this.worker, known.leaseKey, generation) !== undefined)
+    return former ?? (own === undefined ? undefined : shard)
   }
 
   #opened(shard: ShardLog, generation: number): Tenure {

@@ -227,6 +227,46 @@ describe('a hook that puts to its own producer', () => {
     expect(kinesis.requests.map((request) => request.StreamName)).toEqual(['flights', 'dead-letters'])
   })
 
+  test.each<[string, boolean]>([
+    ['waits for it', true],
+    ['does not', false],
+  ])(
+    'what the hook of another producer puts back, in a call for what this hook put there, is its own while it %s',
+    async (_, awaits) => {
+      const back: Promise<unknown>[] = []
+      const data = Buffer.from('x')
+      const second = await startedBench({
+        lingerMs: 0,
+        onUndelivered: async () => {
+          const put = first.producer.put({ partitionKey: 'back', data }).catch(() => {})
+          back.push(put)
+          if (awaits) await put
+        },
+      })
+      const first = await startedBench({
+        maxBufferedRecords: 1,
+        onUndelivered: async () => {
+          const put = second.producer.put({ partitionKey: 'on', data }).catch(() => {})
+          if (awaits) await put
+        },
+      })
+      second.kinesis.putFaults.push(REFUSED)
+      first.kinesis.putFaults.push(REFUSED)
+      const lost = first.put('a')
+      await first.clock.advanceAsync(1000)
+      if (!awaits) {
+        await lost
+        void first.put('fills the buffer')
+      }
+      await second.clock.advanceAsync(1000)
+      expect(back).toHaveLength(1)
+      expect(first.producer.stats()).toMatchObject(awaits ? { waitingForRoom: 0 } : { bufferedRecords: 1, waitingForRoom: 1 })
+      await first.clock.advanceAsync(2000)
+      await second.clock.advanceAsync(1000)
+      expect(await lost).toMatchObject({ reason: 'refused' })
+    },
+  )
+
   test.each<['flush' | 'close']>([['flush'], ['close']])('is refused %s, which would wait for itself', async (method) => {
     const { clock, kinesis, producer, put, events } = await startedBench({ onUndelivered: () => producer[method]() })
     kinesis.putFaults.push(REFUSED)
