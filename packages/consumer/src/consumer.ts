@@ -310,7 +310,7 @@ function checkSignal(signal: AbortSignal | undefined): void {
   if (signal !== undefined) functionsOption('signal', signal, ['addEventListener', 'throwIfAborted'], 'an AbortSignal')
 }
 
-/** The service knows no such stream, or not the sequence number that was completed last, or the consumer of the stream is gone with it. */
+/** Of what shards tell: the service knows no such stream, or not the sequence number that was completed last. */
 function hintsAtAnotherStream(event: ConsumerEvent): event is ConsumerEvent & { readonly stream: string } {
-  return event.type === 'stream-not-found' || event.type === 'records-expired' || event.type === 'stream-consumer-lost'
+  return event.type === 'stream-not-found' || event.type === 'records-expired'
 }

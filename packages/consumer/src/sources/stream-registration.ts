@@ -31,7 +31,7 @@ export type RegistrationEvent =
       readonly consumerName: string
       readonly consumerArn: string
     }
-  /** The stream consumer that was read with is gone or is being deleted. It is looked for, and registered, again. */
+  /** The stream consumer that was read with, or found before, is gone or is being deleted. It is looked for, and registered, again. */
   | { readonly type: 'stream-consumer-lost'; readonly stream: string; readonly consumerArn: string }
   /** At the start: there is no stream consumer to subscribe with, so all shards of the stream are read by polling until there is; `fallbackToPolling`. */
   | { readonly type: 'fan-out-unavailable'; readonly stream: string; readonly failure: ServiceFailure }
@@ -61,6 +61,8 @@ export class StreamRegistration {
   #state: RegistrationState = { is: 'unknown' }
   #search: Search | undefined
   #confirming: Promise<boolean> | undefined
+  /** As last seen, and not told to be lost. */
+  #known: string | undefined
   #failures = 0
   #hindrance: ServiceFailure | undefined
 
@@ -168,7 +170,7 @@ export class StreamRegistration {
   async #look(reference: StreamConsumerReference, signal?: AbortSignal): Promise<ConsumerSeen> {
     try {
       const { ConsumerDescription } = await this.#options.port.describeStreamConsumer(reference, { signal })
-      return seenIn(ConsumerDescription)
+      return this.#seen(ConsumerDescription)
     } catch (error) {
       const { kind } = classifyFailure(error)
       if (kind === 'not-found') return { is: 'missing' }
@@ -182,7 +184,7 @@ export class StreamRegistration {
     const ConsumerName = 'name' in consumer ? consumer.name : ''
     try {
       const { Consumer } = await port.registerStreamConsumer({ StreamARN: this.#streamArn(), ConsumerName }, { signal })
-      const seen = seenIn(Consumer)
+      const seen = this.#seen(Consumer)
       if (seen.is === 'there') {
         emit({ type: 'stream-consumer-registered', stream, consumerName: ConsumerName, consumerArn: seen.arn })
       }
@@ -193,12 +195,26 @@ export class StreamRegistration {
     }
   }
 
+  #seen(consumer: StreamConsumer | undefined): ConsumerSeen {
+    const { ConsumerARN: arn, ConsumerStatus: status } = consumer ?? {}
+    if (!arn || !status) throw new Error('The answer about a stream consumer has no ConsumerARN or no ConsumerStatus')
+    // Its ARN says when it was created: another was made in its place, unseen.
+    if (this.#known !== undefined && this.#known !== arn) this.#lost(this.#known)
+    this.#known = arn
+    return { is: 'there', arn, status }
+  }
+
+  #lost(consumerArn: string): void {
+    this.#known = undefined
+    this.#options.emit({ type: 'stream-consumer-lost', stream: this.#options.stream, consumerArn })
+  }
+
   #confirmed(arn: string, seen: ConsumerSeen): boolean {
     const state = this.#state
     if (state.is !== 'active' || state.arn !== arn) return false
     const usable = seen.is === 'busy' || (seen.is === 'there' && seen.status === 'ACTIVE')
     this.#state = usable ? { ...state, confirmedAt: this.#options.clock.now() } : { is: 'unknown' }
-    if (!usable) this.#options.emit({ type: 'stream-consumer-lost', stream: this.#options.stream, consumerArn: arn })
+    if (!usable && this.#known !== undefined) this.#lost(arn)
     return usable
   }
 
@@ -249,12 +265,6 @@ export class StreamRegistration {
     const advice = 'arn' in consumer ? '' : ', and is not to be registered (`retrieval.fanOut.register`)'
     return named('ResourceNotFoundException', `Stream consumer ${which} of stream ${stream} does not exist${advice}`)
   }
-}
-
-function seenIn(consumer: StreamConsumer | undefined): ConsumerSeen {
-  const { ConsumerARN: arn, ConsumerStatus: status } = consumer ?? {}
-  if (!arn || !status) throw new Error('The answer about a stream consumer has no ConsumerARN or no ConsumerStatus')
-  return { is: 'there', arn, status }
 }
 
 function named(name: string, message: string): Error {

@@ -6,7 +6,7 @@ import type { ConsumerEvent } from '../consumer-events.js'
 import type { ConsumerSettings } from '../consumer-options.js'
 import type { Lease } from '../leases/lease.js'
 import { checkConsumerArn } from '../retrieval-option.js'
-import { ConsumedStream } from './consumed-stream.js'
+import { ConsumedStream, type ConsumedStreamOptions } from './consumed-stream.js'
 import type { RemovedStream, RemoveStreamOptions, StreamChanges, UnclearLook } from './stream-changes.js'
 import { StreamSet } from './stream-set.js'
 import { checkDistinct, checkStream, type StreamOptions, type StreamSettings } from './stream-settings.js'
@@ -133,7 +133,11 @@ export class StreamList {
   #consumed(settings: StreamSettings): ConsumedStream {
     const { severalStreams: amongSeveral, leaseTable, retrieval, clock, random } = this.#settings
     const { port: kinesis, fanOut, store } = this.#connections!
-    const emit = this.#emit
+    const emit: ConsumedStreamOptions['emit'] = (event) => {
+      this.#emit(event)
+      // The service deletes a stream's consumers with it.
+      if (event.type === 'stream-consumer-lost') this.suspect(event.stream)
+    }
     return new ConsumedStream({ settings, amongSeveral, kinesis, store, leaseTable, retrieval, fanOut, clock, random, emit })
   }
 
