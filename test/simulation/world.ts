@@ -221,6 +221,7 @@ export class World {
     if (handlersTakeMs !== undefined && !this.isCalm)
       Object.assign(app.conduct, { slow: this.settings.isHeavy ? 0.9 : 0.4, longestMs: handlersTakeMs })
     this.consumers.push(app)
+    const startedAt = this.time.now
     const ended = (): void => {
       // An application whose loop was left, or a process that was stopped: others, or it again, must be there.
       this.trace(`${process.name} has ended`)
@@ -228,8 +229,10 @@ export class World {
     }
     app.run().then(ended, (error: Error) => {
       this.trace(`${process.name} gives up: ${error.message}`)
-      if (!(error instanceof ConsumerStartError) || !this.isDisturbed(`${process.name}:`, STARTS_WITHIN_MS))
-        this.violated(`${process.name} gave up in calm weather: ${error.message}`)
+      const mayFail =
+        error instanceof ConsumerStartError &&
+        (this.isDisturbed(`${process.name}:`, STARTS_WITHIN_MS) || this.#wasGone(error.stream, startedAt))
+      if (!mayFail) this.violated(`${process.name} gave up in calm weather: ${error.message}`)
       // As whoever watches over processes does.
       this.kill(process, 1_000)
     })
@@ -257,6 +260,12 @@ export class World {
     const left = isProducer ? this.aliveProducers.length : this.aliveWorkers.length
     const again = againAfterMs ?? (left === 0 ? 1_000 : undefined)
     if (again !== undefined) this.time.after(again, () => (isProducer ? this.addProducer() : this.addWorker()))
+  }
+
+  /** A start fails that looks for a stream while it is being deleted, or before it is there again. `given`: its name or ARN. */
+  #wasGone(given: string, since: number): boolean {
+    const { isGoing, openedAt } = this.ledger.stream(given.split('/').at(-1)!)
+    return isGoing || openedAt > since
   }
 
   /** The stream whose shard this lease is of. */
