@@ -121,6 +121,7 @@ export class LeaseTruth {
     if (after === undefined) {
       const isFormer = Number(before?.swStreamCreated?.N) < this.#options.createdAt(key)
       if (before?.checkpoint?.S !== 'SHARD_END' && !isFormer) violated(`the lease ${key} was deleted at ${before?.checkpoint?.S}`)
+      this.#endedWithItsStream(key)
       return
     }
     if (before === undefined) {
@@ -141,6 +142,12 @@ export class LeaseTruth {
     const createdAt = numberOf(after.swStreamCreated)
     if (createdAt !== this.#options.createdAt(key) || createdAt <= numberOf(before.swStreamCreated))
       this.#options.violated(`the lease ${key} was written over`)
+    this.#endedWithItsStream(key)
+  }
+
+  /** Nobody waits for it any more, and who had it learns that it has not from its next write. */
+  #endedWithItsStream(key: string): void {
+    this.#asked.delete(key)
     const former = this.#current.get(key)
     if (former?.end !== 'none') return
     former.end = 'begun-anew'

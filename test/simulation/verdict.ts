@@ -53,6 +53,15 @@ function* openLeases({ dynamodb, ledger }: World): Iterable<{ readonly shard: Sh
   }
 }
 
+/** Workers that have leases of a stream that is gone: they do not know it yet, and give them up as soon as they do, so that others have to move. */
+function formerLeases({ dynamodb, aliveConsumers, isFormer }: World): { readonly worker: string; readonly leaseKey: string }[] {
+  const alive = new Set(aliveConsumers.map(({ workerId }) => workerId))
+  return dynamodb.rows(TABLE).flatMap((row) => {
+    const worker = actualOwner(row)
+    return worker !== undefined && alive.has(worker) && isFormer(row) ? { worker, leaseKey: row.leaseKey!.S! } : []
+  })
+}
+
 /** Asked again and again: nobody reads ahead beyond its bound. A read is limited in records, so that each shard may have one too much. */
 export function judgeBuffers({ settings, aliveConsumers, kinesis, violated }: World): void {
   const most = settings.consumer.maxBufferedBytes
@@ -67,14 +76,14 @@ export function judgeBuffers({ settings, aliveConsumers, kinesis, violated }: Wo
   }
 }
 
-/** Every open shard has a lease with an owner, and no other shard is being read: there is no reason for leases to move. */
+/** Every open shard has a lease with an owner, and no other shard is being read, nor waited for: there is no reason for leases to move. */
 export function hasSettled(world: World): boolean {
   const { kinesis, ledger, streams } = world
   const open = new Set(
     [...streams].flatMap((name) => kinesis.openShards(name).map(({ ShardId }) => ledger.shard(ledger.stream(name), ShardId!))),
   )
   for (const { shard, owner } of openLeases(world)) if (owner === undefined || !open.delete(shard)) return false
-  return open.size === 0
+  return open.size === 0 && formerLeases(world).length === 0
 }
 
 /** After a calm time: all that was acknowledged was delivered, and the leases are shared fairly among those that live. */
@@ -92,6 +101,9 @@ export function judgeRest(world: World): void {
   }
   for (const [name, covered] of ranges)
     if (uncovered(covered).length > 0) violated(`the leases of ${name} do not cover all hash keys`)
+  // Who was kept from asking which stream it reads asks again after a minute at most.
+  for (const { worker, leaseKey } of formerLeases(world))
+    violated(`in calm weather ${worker} has ${leaseKey} of a stream that is gone`)
   const held = [...counts.values()]
   // KCL counts leases of shards that have ended (KCL#54), and is fair with these.
   const ended = aliveJava.length === 0 ? 0 : dynamodb.rows(TABLE).filter((row) => row.checkpoint?.S === 'SHARD_END').length

@@ -1,6 +1,7 @@
 import { ConsumerStartError } from '@shardwise/consumer'
 import type { Random } from '@shardwise/core/random'
 import { ConsumerApp } from './consumer-app.js'
+import type { Item } from './dynamodb-expression.js'
 import { DynamoDBService } from './dynamodb-service.js'
 import type { FleetMember } from './fleet-member.js'
 import { type FleetSettings, fleetSettings, pick, producerVariant, randomOf } from './fleet-settings.js'
@@ -174,6 +175,10 @@ export class World {
     const app = this.app(worker)
     return app === undefined || this.disturbedUntil >= since || app.process.disturbedUntil >= since || app.process.isPaused
   }
+
+  /** The lease is of a stream that is gone, while another one has its name. */
+  readonly isFormer = ({ leaseKey, swStreamCreated }: Item): boolean =>
+    Number(swStreamCreated?.N) < this.ledger.stream(this.#streamOf(leaseKey!.S!)).createdAt
 
   /** Of the kind that is started now. */
   addWorker(): void {
