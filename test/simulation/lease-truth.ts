@@ -53,6 +53,8 @@ export class LeaseTruth {
   readonly #current = new Map<string, TrueTenure>()
   /** The last tenure of ours that Java has ended, or whose row was begun anew: its owner learns it from its next write. */
   readonly #unaware = new Map<string, TrueTenure>()
+  /** What a leader of Java's has given to one of ours last, and when. */
+  readonly #assigned = new Map<string, { readonly worker: string; readonly at: number }>()
   /** Handoffs that were asked for, and since when. */
   readonly #asked = new Map<string, number>()
   /** Takes and releases so far. */
@@ -68,6 +70,12 @@ export class LeaseTruth {
 
   current(leaseKey: string): TrueTenure | undefined {
     return this.#current.get(leaseKey)
+  }
+
+  /** Whether this lease was given to this worker later than `time`, by a leader of Java's. */
+  wasAssigned(leaseKey: string, worker: string, time: number): boolean {
+    const assigned = this.#assigned.get(leaseKey)
+    return assigned?.worker === worker && assigned.at > time
   }
 
   /** Leases that somebody waits for, with who has them and since when. */
@@ -208,6 +216,7 @@ export class LeaseTruth {
       if (former.end === 'stolen' && !isJava(former.worker)) this.#unaware.set(key, former)
     }
     this.#current.delete(key)
+    if (worker !== undefined && !isJava(worker)) this.#assigned.set(key, { worker, at: now() })
     if (after.checkpoint?.S !== 'SHARD_END') this.moves++
     if (worker !== undefined && isJava(worker)) this.#ofJava(worker, key, after)
   }
