@@ -34,9 +34,11 @@ export function judgeSilence(world: World): void {
     const owner = world.app(tenure.worker)!
     const waiting = copies.slice(completed).find((copy) => !copy.isCompleted && !copy.isExpired && !copy.isDropped)
     if (owner.isStopping || waiting === undefined || tenure.confirmedAt < time.now - failoverTimeMs / 2) continue
-    const readAt = waiting.readBy === owner.process.name ? Math.max(waiting.readAt, tenure.takenAt) : undefined
-    const due = readAt === undefined ? waiting.landedAt + READ_PATIENCE_MS : readAt + patience
-    const silentMs = owner.silence(leaseKey, tenure.generation, readAt)
+    const since = waiting.readBy === owner.process.name ? Math.max(waiting.readAt, tenure.takenAt) : undefined
+    // What was read under an earlier lease must be read again.
+    const isRead = since === waiting.readAt
+    const due = isRead ? since + patience : Math.max(waiting.landedAt, since ?? 0) + READ_PATIENCE_MS
+    const silentMs = owner.silence(leaseKey, tenure.generation, since)
     if (due < time.now && silentMs !== undefined && silentMs > patience)
       violated(
         `${tenure.worker} has ${leaseKey}, renews it, and has not handled ${waiting.put.id} for ${Math.round(silentMs)} ms`,
