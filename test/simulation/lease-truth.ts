@@ -53,6 +53,8 @@ export class LeaseTruth {
   readonly #current = new Map<string, TrueTenure>()
   /** The last tenure of ours that Java has ended, or whose row was begun anew: its owner learns it from its next write. */
   readonly #unaware = new Map<string, TrueTenure>()
+  /** What a leader of Java's has given to one of ours last, and when. */
+  readonly #assigned = new Map<string, { readonly worker: string; readonly at: number }>()
   /** Handoffs that were asked for, and since when. */
   readonly #asked = new Map<string, number>()
   /** Takes and releases so far. */
@@ -68,6 +70,12 @@ export class LeaseTruth {
 
   current(leaseKey: string): TrueTenure | undefined {
     return this.#current.get(leaseKey)
+  }
+
+  /** Whether this lease was given to this worker later than `time`, by a leader of Java's. */
+  wasAssigned(leaseKey: string, worker: string, time: number): boolean {
+    const assigned = this.#assigned.get(leaseKey)
+    return assigned?.worker === worker && assigned.at > time
   }
 
   /** Leases that somebody waits for, with who has them and since when. */
@@ -121,6 +129,7 @@ export class LeaseTruth {
     if (after === undefined) {
       const isFormer = Number(before?.swStreamCreated?.N) < this.#options.createdAt(key)
       if (before?.checkpoint?.S !== 'SHARD_END' && !isFormer) violated(`the lease ${key} was deleted at ${before?.checkpoint?.S}`)
+      this.#endedWithItsStream(key)
       return
     }
     if (before === undefined) {
@@ -141,6 +150,12 @@ export class LeaseTruth {
     const createdAt = numberOf(after.swStreamCreated)
     if (createdAt !== this.#options.createdAt(key) || createdAt <= numberOf(before.swStreamCreated))
       this.#options.violated(`the lease ${key} was written over`)
+    this.#endedWithItsStream(key)
+  }
+
+  /** Nobody waits for it any more, and who had it learns that it has not from its next write. */
+  #endedWithItsStream(key: string): void {
+    this.#asked.delete(key)
     const former = this.#current.get(key)
     if (former?.end !== 'none') return
     former.end = 'begun-anew'
@@ -201,6 +216,7 @@ export class LeaseTruth {
       if (former.end === 'stolen' && !isJava(former.worker)) this.#unaware.set(key, former)
     }
     this.#current.delete(key)
+    if (worker !== undefined && !isJava(worker)) this.#assigned.set(key, { worker, at: now() })
     if (after.checkpoint?.S !== 'SHARD_END') this.moves++
     if (worker !== undefined && isJava(worker)) this.#ofJava(worker, key, after)
   }
