@@ -66,6 +66,8 @@ export class World {
   readonly #recordKeys: readonly RecordKey[]
   /** By name: those of which there has been a lease. */
   readonly #known = new Set<string>()
+  /** By process: when the service has last shown it the table. */
+  readonly #lookedAt = new Map<string, number>()
   #processes = 0
 
   constructor({ seed, violated, trace }: WorldOptions) {
@@ -273,6 +275,14 @@ export class World {
     return isGoing || openedAt > since
   }
 
+  /**
+   * Given to it by a leader of Java's that it had left already: that one's reads may be behind, and show its row for a moment more. Nobody takes
+   * such a lease, and it expires (docs/lease-protocol.md, "Our worker row").
+   */
+  wasGivenTooLate(leaseKey: string, worker: string): boolean {
+    return this.truth.wasAssigned(leaseKey, worker, this.#lookedAt.get(processOf(worker)) ?? Number.POSITIVE_INFINITY)
+  }
+
   /** The stream whose shard this lease is of. */
   #streamOf(leaseKey: string): string {
     return leaseKey.split(':')[1] ?? this.settings.streams[0]!.name
@@ -294,7 +304,10 @@ export class World {
         const operation = command.constructor.name.replace(/Command$/, '')
         const { input } = command as { readonly input: Parameters<DynamoDBService['perform']>[2] }
         const sentAt = this.time.now
-        const work = (): object => this.dynamodb.perform(process.name, operation, input, sentAt)
+        const work = (): object => {
+          if (operation === 'Scan') this.#lookedAt.set(process.name, this.time.now)
+          return this.dynamodb.perform(process.name, operation, input, sentAt)
+        }
         const about = input.Key?.leaseKey?.S ?? input.Item?.leaseKey?.S ?? ''
         const call = { process, service: 'dynamodb', operation, about, work, signal: abortSignal, timeoutMs } as const
         return this.network.send(call)
