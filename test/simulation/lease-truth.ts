@@ -18,6 +18,8 @@ export interface TrueTenure {
   confirmedAt: number
   /** And at which its owner had sent that: it may have heard of no later one. */
   renewedAt: number
+  /** When that landed, its owner may have trusted the lease no longer. */
+  hadLapsed: boolean
   /**
    * How it ended: by the owner's own last write, in time or only after it could have been taken, by another's take, with its stream, or by Java: a
    * worker of KCL 2.x takes from the living (DynamoDBLeaseTaker.java), a leader of 3.x names the owner, and not the counter, in what it assigns
@@ -44,6 +46,8 @@ export interface LeaseTruthOptions {
   readonly javaIsTakenFrom: boolean
 }
 
+/** Of the failover time: docs/lease-protocol.md, "Trust". */
+const TRUSTED_SHARE = 0.9
 const SENTINELS = ['AT_TIMESTAMP', 'TRIM_HORIZON', 'LATEST']
 
 /** What the lease table went through, write by write, and what of it must not be. Knows nothing of what workers believe. */
@@ -192,6 +196,7 @@ export class LeaseTruth {
       resumesAfter: after.checkpoint?.S && `${after.checkpoint.S}/${after.checkpointSubSequenceNumber?.N ?? 0}`,
       confirmedAt: now(),
       renewedAt: now(),
+      hadLapsed: false,
       end: 'none',
     }
     this.#tenures.set(`${worker} ${key} ${generation}`, tenure)
@@ -234,6 +239,7 @@ export class LeaseTruth {
       resumesAfter: undefined,
       confirmedAt: now(),
       renewedAt: now(),
+      hadLapsed: false,
     } as const
     this.#current.set(leaseKey, { ...fresh, end: 'none' })
   }
@@ -254,12 +260,16 @@ export class LeaseTruth {
     if (tenure === undefined || tenure.worker !== owner || tenure.end !== 'none') return
     if (numberOf(after.leaseCounter) !== numberOf(before.leaseCounter) + 1)
       violated(`${owner} moved the counter of ${key} from ${before.leaseCounter?.N} to ${after.leaseCounter?.N}`)
+    const { failoverTimeMs, fastest } = this.#options
     const unrenewedMs = now() - tenure.renewedAt
+    const isGivenUp = actualOwner(after) !== owner
+    // The end itself comes of what was before.
+    if (!isGivenUp) tenure.hadLapsed = unrenewedMs * fastest > failoverTimeMs * TRUSTED_SHARE
     tenure.confirmedAt = now()
     tenure.renewedAt = write.sentAt
-    if (actualOwner(after) === owner) return
+    if (!isGivenUp) return
     // A worker that stops waits no longer for the table, and then frees the row without what it has completed.
-    tenure.end = unrenewedMs < this.#options.failoverTimeMs ? 'given-up' : 'given-up-late'
+    tenure.end = unrenewedMs < failoverTimeMs ? 'given-up' : 'given-up-late'
     this.moves++
   }
 

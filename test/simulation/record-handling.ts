@@ -184,6 +184,8 @@ export class RecordHandling {
     // What is behind the last checkpoint that a handler has made comes again.
     if (settings.checkpoint !== 'auto' || by.isInDoubt || (settings.order === 'key' && by.wasHeld)) return
     const before = truth.tenure(by.worker, by.shard.leaseKey, by.generation)
+    // A drain closes no gaps while the lease is in doubt, and waits for nothing.
+    if (settings.order === 'key' && before?.hadLapsed === true) return
     // Of calls side by side those may be completed that are behind one that has failed, or was cut off.
     if (before?.end !== 'given-up' || [...by.open].some(({ index }) => index < copy.index)) return
     violated(
