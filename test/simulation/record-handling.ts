@@ -23,11 +23,8 @@ export interface Tenure {
   readonly open: Set<Copy>
   /** Nobody in its process knows whether the lease is its own: who ends then frees the row without what it has completed. */
   isInDoubt: boolean
-  /**
-   * By key nobody closes the gaps before what is completed: its shard was paused at some time, or its process so long that the lease was in doubt
-   * (docs/guarantees.md, "Where a record may come twice").
-   */
-  leavesGaps: boolean
+  /** Its shard was paused at some time: by key nobody then closes the gaps before what is completed. */
+  wasHeld: boolean
   /** The lease was read to its end, given up or lost. */
   isOver: boolean
 }
@@ -159,7 +156,7 @@ export class RecordHandling {
     let tenure = this.#tenures.get(key)
     if (tenure === undefined) {
       const fresh = { worker: this.worker, shard, generation, callsInHand: 0, activeAt: this.#options.process.now }
-      tenure = { ...fresh, isBackingOff: false, open: new Set<Copy>(), isInDoubt: false, leavesGaps: false, isOver: false }
+      tenure = { ...fresh, isBackingOff: false, open: new Set<Copy>(), isInDoubt: false, wasHeld: false, isOver: false }
       this.#tenures.set(key, tenure)
     }
     return tenure
@@ -185,7 +182,7 @@ export class RecordHandling {
       return
     }
     // What is behind the last checkpoint that a handler has made comes again.
-    if (settings.checkpoint !== 'auto' || by.isInDoubt || (settings.order === 'key' && by.leavesGaps)) return
+    if (settings.checkpoint !== 'auto' || by.isInDoubt || (settings.order === 'key' && by.wasHeld)) return
     const before = truth.tenure(by.worker, by.shard.leaseKey, by.generation)
     // A drain closes no gaps while the lease is in doubt, and waits for nothing.
     if (settings.order === 'key' && before?.hadLapsed === true) return
@@ -197,7 +194,7 @@ export class RecordHandling {
   }
 
   /** Data, keys, headers and id arrive as they were put. */
-  #checkContent(record: ConsumedRecord<unknown>, { put, shard }: Copy): void {
+  #checkContent(record: ConsumedRecord<unknown>, { put, shard, isMisled }: Copy): void {
     const { violated, process } = this.#options
     const { partitionKey, explicitHashKey, text, hasHeaders, hasRecordId } = put.given
     const gets = (what: string): void => violated(`${process.name} was given ${put.id} with ${what}`)
@@ -208,8 +205,10 @@ export class RecordHandling {
     if (record.explicitHashKey !== undefined && record.explicitHashKey !== explicitHashKey)
       gets(`the explicit hash key ${record.explicitHashKey}`)
     if (record.headers.put !== (hasHeaders ? put.id : undefined)) gets(`the headers of ${record.headers.put ?? 'nobody'}`)
-    // On a stream that the service distributes there is no place for ids.
-    if (hasRecordId ? record.recordId === undefined && shard.stream.placesByKey : record.recordId !== undefined)
+    // On a stream that the service distributes there is no place for ids. For such a one takes a producer without order a stream that was made anew
+    // with other shards, until it has asked (docs/guarantees.md, "Not promised").
+    const mayLackId = !shard.stream.placesByKey || (isMisled && !put.isOrdered)
+    if (hasRecordId ? record.recordId === undefined && !mayLackId : record.recordId !== undefined)
       gets(`the id ${record.recordId}`)
     if (record.recordId === undefined) return
     put.recordId ??= record.recordId
