@@ -129,7 +129,7 @@ export class ConsumerApp implements FleetMember {
 
   hold(): void {
     this.conduct.isHeld = true
-    for (const tenure of this.#handling.tenures) tenure.leavesGaps ||= !tenure.isOver
+    for (const tenure of this.#handling.tenures) tenure.wasHeld ||= !tenure.isOver
     this.consumer.pause()
   }
 
@@ -285,9 +285,6 @@ export class ConsumerApp implements FleetMember {
       case 'lease-in-doubt':
       case 'lease-confirmed':
         for (const tenure of meant()) tenure.isInDoubt = event.type === 'lease-in-doubt'
-        break
-      case 'event-loop-blocked':
-        if (event.leasesInDoubt > 0) for (const tenure of this.#handling.tenures) tenure.leavesGaps ||= !tenure.isOver
         break
       case 'lease-lost':
       case 'lease-released':

@@ -145,8 +145,8 @@ describe('what a handler is given', () => {
     ['nor with calls side by side', 'key', [], {}, 1],
     ['nor what is before one that was not completed', 'key', [2], {}, 1],
     ['but what is behind one that was not completed does', 'key', [0], {}, 0],
-    ['by key where nobody closed the gaps: while it was paused', 'key', [], { leavesGaps: true }, 0],
-    ['but not by shard, which has none', 'shard', [], { leavesGaps: true }, 1],
+    ['by key and while it was paused: nobody closed the gaps', 'key', [], { wasHeld: true }, 0],
+    ['but not by shard while it was paused', 'shard', [], { wasHeld: true }, 1],
     ['and when nobody knew any more whose the lease was', 'shard', [], { isInDoubt: true }, 0],
   ])('after a lease was given up %s', (_, order, open, how, seen) => {
     write()

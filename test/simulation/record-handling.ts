@@ -23,11 +23,8 @@ export interface Tenure {
   readonly open: Set<Copy>
   /** Nobody in its process knows whether the lease is its own: who ends then frees the row without what it has completed. */
   isInDoubt: boolean
-  /**
-   * By key nobody closes the gaps before what is completed: its shard was paused at some time, or its process so long that the lease was in doubt
-   * (docs/guarantees.md, "Where a record may come twice").
-   */
-  leavesGaps: boolean
+  /** Its shard was paused at some time: by key nobody then closes the gaps before what is completed. */
+  wasHeld: boolean
   /** The lease was read to its end, given up or lost. */
   isOver: boolean
 }
@@ -159,7 +156,7 @@ export class RecordHandling {
     let tenure = this.#tenures.get(key)
     if (tenure === undefined) {
       const fresh = { worker: this.worker, shard, generation, callsInHand: 0, activeAt: this.#options.process.now }
-      tenure = { ...fresh, isBackingOff: false, open: new Set<Copy>(), isInDoubt: false, leavesGaps: false, isOver: false }
+      tenure = { ...fresh, isBackingOff: false, open: new Set<Copy>(), isInDoubt: false, wasHeld: false, isOver: false }
       this.#tenures.set(key, tenure)
     }
     return tenure
@@ -185,7 +182,7 @@ export class RecordHandling {
       return
     }
     // What is behind the last checkpoint that a handler has made comes again.
-    if (settings.checkpoint !== 'auto' || by.isInDoubt || (settings.order === 'key' && by.leavesGaps)) return
+    if (settings.checkpoint !== 'auto' || by.isInDoubt || (settings.order === 'key' && by.wasHeld)) return
     const before = truth.tenure(by.worker, by.shard.leaseKey, by.generation)
     // A drain closes no gaps while the lease is in doubt, and waits for nothing.
     if (settings.order === 'key' && before?.hadLapsed === true) return
