@@ -125,7 +125,7 @@ export function judgeStop(world: World): void {
     // A leader of KCL's assigns leases of shards that have ended, too. They are left to expire.
     if (peers !== undefined && row.checkpoint?.S === 'SHARD_END') continue
     const owner = actualOwner(row)
-    if (owner === undefined || !names.has(processOf(owner)) || world.wasGivenTooLate(row.leaseKey!.S!, owner)) continue
+    if (owner === undefined || !names.has(processOf(owner)) || world.wasGivenTooLate(row, owner)) continue
     violated(`${owner} has stopped and still owns ${row.leaseKey?.S}`)
   }
 }
