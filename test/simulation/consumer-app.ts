@@ -41,6 +41,8 @@ export class ConsumerApp implements FleetMember {
   readonly #handling: RecordHandling
   readonly #takenAt = new Map<string, number>()
   readonly #streams: Set<string>
+  /** Tried again and again, until it succeeds or is not wanted any more. */
+  readonly #adding = new Set<string>()
   #wentOnAt = 0
   #isStopping = false
   #isStopped = false
@@ -97,7 +99,9 @@ export class ConsumerApp implements FleetMember {
   addStream(name: string): void {
     if (this.#streams.has(name)) return
     this.#streams.add(name)
-    void this.#add(name)
+    if (this.#adding.has(name)) return
+    this.#adding.add(name)
+    void this.#add(name).finally(() => this.#adding.delete(name))
   }
 
   /** A stream that is being deleted cannot be added: as the application sees to it, until it can. */
@@ -141,7 +145,9 @@ export class ConsumerApp implements FleetMember {
     made.then(
       () => trace(`${this.process.name} did ${what}`),
       (error: Error) => {
-        if (!this.#isStopping) violated(`${this.process.name} could not ${what}: ${error.message}`)
+        // A consumer that cannot start says so of all that waits for it.
+        if (!this.#isStopping && !(error instanceof ConsumerStartError))
+          violated(`${this.process.name} could not ${what}: ${error.message}`)
       },
     )
   }

@@ -198,7 +198,7 @@ export class Disturber {
 
   #recreate(name: string, shards: number, goneForMs: number): void {
     const { kinesis, ledger, time, trace } = this.#world
-    this.#patiently('DeleteStream', () =>
+    this.#patiently('DeleteStream', () => {
       kinesis.delete(name, () => {
         ledger.deleted(name)
         time.after(goneForMs, () => {
@@ -207,8 +207,9 @@ export class Disturber {
           trace(`${name} is created anew with ${count} shards`)
           ledger.opened(name, kinesis.create(name, count))
         })
-      }),
-    )
+      })
+      ledger.stream(name).isGoing = true
+    })
   }
 
   /** One worker after the other is replaced by a new one. */

@@ -35,6 +35,7 @@ export const INVARIANTS: Readonly<Record<string, RegExp>> = {
   'who was asked for a lease gives it up': /has not given .* up, for which it was asked/,
   'buffers keep their bounds': /buffers \d+ (records|bytes), more than|holds \d+ bytes, of /,
   'all leases have owners, in fair shares': /is owned by |do not cover all hash keys$|shares are unfair/,
+  'nobody keeps leases of a stream that is gone': /in calm weather .* of a stream that is gone$/,
   'the fleet comes to rest': /the fleet does not come to rest/,
   'what stops leaves nothing behind': /timers behind$|does not stop$/,
   'no row names who has stopped': /has stopped and still owns /,

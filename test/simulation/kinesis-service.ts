@@ -135,7 +135,8 @@ export class KinesisService {
         about,
         work,
         signal: options.signal,
-        timeoutMs: options.timeoutMs ?? PORT_TIMEOUT_MS,
+        // An answer comes whole here: until then nothing of it has.
+        timeoutMs: Math.min(options.timeoutMs ?? PORT_TIMEOUT_MS, options.firstByteTimeoutMs ?? Number.POSITIVE_INFINITY),
       })
     return {
       putRecords: (input, options) => {

@@ -18,6 +18,8 @@ export interface TrueTenure {
   confirmedAt: number
   /** And at which its owner had sent that: it may have heard of no later one. */
   renewedAt: number
+  /** When that landed, its owner may have trusted the lease no longer. */
+  hadLapsed: boolean
   /**
    * How it ended: by the owner's own last write, in time or only after it could have been taken, by another's take, with its stream, or by Java: a
    * worker of KCL 2.x takes from the living (DynamoDBLeaseTaker.java), a leader of 3.x names the owner, and not the counter, in what it assigns
@@ -44,6 +46,8 @@ export interface LeaseTruthOptions {
   readonly javaIsTakenFrom: boolean
 }
 
+/** Of the failover time: docs/lease-protocol.md, "Trust". */
+const TRUSTED_SHARE = 0.9
 const SENTINELS = ['AT_TIMESTAMP', 'TRIM_HORIZON', 'LATEST']
 
 /** What the lease table went through, write by write, and what of it must not be. Knows nothing of what workers believe. */
@@ -53,6 +57,8 @@ export class LeaseTruth {
   readonly #current = new Map<string, TrueTenure>()
   /** The last tenure of ours that Java has ended, or whose row was begun anew: its owner learns it from its next write. */
   readonly #unaware = new Map<string, TrueTenure>()
+  /** What a leader of Java's has given to one of ours last, and when. */
+  readonly #assigned = new Map<string, { readonly worker: string; readonly at: number }>()
   /** Handoffs that were asked for, and since when. */
   readonly #asked = new Map<string, number>()
   /** Takes and releases so far. */
@@ -68,6 +74,12 @@ export class LeaseTruth {
 
   current(leaseKey: string): TrueTenure | undefined {
     return this.#current.get(leaseKey)
+  }
+
+  /** Whether this lease was given to this worker later than `time`, by a leader of Java's. */
+  wasAssigned(leaseKey: string, worker: string, time: number): boolean {
+    const assigned = this.#assigned.get(leaseKey)
+    return assigned?.worker === worker && assigned.at > time
   }
 
   /** Leases that somebody waits for, with who has them and since when. */
@@ -121,6 +133,7 @@ export class LeaseTruth {
     if (after === undefined) {
       const isFormer = Number(before?.swStreamCreated?.N) < this.#options.createdAt(key)
       if (before?.checkpoint?.S !== 'SHARD_END' && !isFormer) violated(`the lease ${key} was deleted at ${before?.checkpoint?.S}`)
+      this.#endedWithItsStream(key)
       return
     }
     if (before === undefined) {
@@ -141,6 +154,12 @@ export class LeaseTruth {
     const createdAt = numberOf(after.swStreamCreated)
     if (createdAt !== this.#options.createdAt(key) || createdAt <= numberOf(before.swStreamCreated))
       this.#options.violated(`the lease ${key} was written over`)
+    this.#endedWithItsStream(key)
+  }
+
+  /** Nobody waits for it any more, and who had it learns that it has not from its next write. */
+  #endedWithItsStream(key: string): void {
+    this.#asked.delete(key)
     const former = this.#current.get(key)
     if (former?.end !== 'none') return
     former.end = 'begun-anew'
@@ -177,6 +196,7 @@ export class LeaseTruth {
       resumesAfter: after.checkpoint?.S && `${after.checkpoint.S}/${after.checkpointSubSequenceNumber?.N ?? 0}`,
       confirmedAt: now(),
       renewedAt: now(),
+      hadLapsed: false,
       end: 'none',
     }
     this.#tenures.set(`${worker} ${key} ${generation}`, tenure)
@@ -201,6 +221,7 @@ export class LeaseTruth {
       if (former.end === 'stolen' && !isJava(former.worker)) this.#unaware.set(key, former)
     }
     this.#current.delete(key)
+    if (worker !== undefined && !isJava(worker)) this.#assigned.set(key, { worker, at: now() })
     if (after.checkpoint?.S !== 'SHARD_END') this.moves++
     if (worker !== undefined && isJava(worker)) this.#ofJava(worker, key, after)
   }
@@ -218,6 +239,7 @@ export class LeaseTruth {
       resumesAfter: undefined,
       confirmedAt: now(),
       renewedAt: now(),
+      hadLapsed: false,
     } as const
     this.#current.set(leaseKey, { ...fresh, end: 'none' })
   }
@@ -238,12 +260,16 @@ export class LeaseTruth {
     if (tenure === undefined || tenure.worker !== owner || tenure.end !== 'none') return
     if (numberOf(after.leaseCounter) !== numberOf(before.leaseCounter) + 1)
       violated(`${owner} moved the counter of ${key} from ${before.leaseCounter?.N} to ${after.leaseCounter?.N}`)
+    const { failoverTimeMs, fastest } = this.#options
     const unrenewedMs = now() - tenure.renewedAt
+    const isGivenUp = actualOwner(after) !== owner
+    // The end itself comes of what was before.
+    if (!isGivenUp) tenure.hadLapsed = unrenewedMs * fastest > failoverTimeMs * TRUSTED_SHARE
     tenure.confirmedAt = now()
     tenure.renewedAt = write.sentAt
-    if (actualOwner(after) === owner) return
+    if (!isGivenUp) return
     // A worker that stops waits no longer for the table, and then frees the row without what it has completed.
-    tenure.end = unrenewedMs < this.#options.failoverTimeMs ? 'given-up' : 'given-up-late'
+    tenure.end = unrenewedMs < failoverTimeMs ? 'given-up' : 'given-up-late'
     this.moves++
   }
 

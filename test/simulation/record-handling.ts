@@ -184,6 +184,8 @@ export class RecordHandling {
     // What is behind the last checkpoint that a handler has made comes again.
     if (settings.checkpoint !== 'auto' || by.isInDoubt || (settings.order === 'key' && by.wasHeld)) return
     const before = truth.tenure(by.worker, by.shard.leaseKey, by.generation)
+    // A drain closes no gaps while the lease is in doubt, and waits for nothing.
+    if (settings.order === 'key' && before?.hadLapsed === true) return
     // Of calls side by side those may be completed that are behind one that has failed, or was cut off.
     if (before?.end !== 'given-up' || [...by.open].some(({ index }) => index < copy.index)) return
     violated(
@@ -192,7 +194,7 @@ export class RecordHandling {
   }
 
   /** Data, keys, headers and id arrive as they were put. */
-  #checkContent(record: ConsumedRecord<unknown>, { put, shard }: Copy): void {
+  #checkContent(record: ConsumedRecord<unknown>, { put, shard, isMisled }: Copy): void {
     const { violated, process } = this.#options
     const { partitionKey, explicitHashKey, text, hasHeaders, hasRecordId } = put.given
     const gets = (what: string): void => violated(`${process.name} was given ${put.id} with ${what}`)
@@ -203,8 +205,10 @@ export class RecordHandling {
     if (record.explicitHashKey !== undefined && record.explicitHashKey !== explicitHashKey)
       gets(`the explicit hash key ${record.explicitHashKey}`)
     if (record.headers.put !== (hasHeaders ? put.id : undefined)) gets(`the headers of ${record.headers.put ?? 'nobody'}`)
-    // On a stream that the service distributes there is no place for ids.
-    if (hasRecordId ? record.recordId === undefined && shard.stream.placesByKey : record.recordId !== undefined)
+    // On a stream that the service distributes there is no place for ids. For such a one takes a producer without order a stream that was made anew
+    // with other shards, until it has asked (docs/guarantees.md, "Not promised").
+    const mayLackId = !shard.stream.placesByKey || (isMisled && !put.isOrdered)
+    if (hasRecordId ? record.recordId === undefined && !mayLackId : record.recordId !== undefined)
       gets(`the id ${record.recordId}`)
     if (record.recordId === undefined) return
     put.recordId ??= record.recordId

@@ -1,4 +1,5 @@
 /** A process that runs one world after the other, as it is told. */
+import { brokenWorld } from './broken-world.js'
 import { shrink } from './shrink.js'
 import { type SimulationResult, simulate } from './simulation.js'
 
@@ -36,12 +37,19 @@ process.on('message', async ({ seed, shrinks = true, beats = false }: Order) => 
     process.send!({ beat: seed } satisfies Beat)
   }
   looked()
+  const report = await run(seed, shrinks, looked).catch((error: Error) =>
+    brokenWorld(seed, `this world breaks down: ${error.stack}`),
+  )
+  uncaught.length = 0
+  process.send!(report)
+})
+
+async function run(seed: number, shrinks: boolean, looked: () => void): Promise<Report> {
   const result = await simulate({ seed, looked })
   // Whether a rejection is handled is known a turn of the event loop later.
   await new Promise((resolve) => setImmediate(resolve))
   const violations = [...result.violations, ...uncaught.splice(0)]
   const failed = violations.length > 0 && shrinks
   const only = failed ? await shrink({ ...result, violations }, (options) => simulate({ ...options, looked })) : undefined
-  uncaught.length = 0
-  process.send!({ ...result, violations, only } satisfies Report)
-})
+  return { ...result, violations, only }
+}

@@ -17,6 +17,21 @@ describe('a seed', () => {
     expect(await traceOf(seed)).toBe(first)
   })
 
+  test.each([50_500, 53_000])(
+    'whose workers start while their stream is being deleted, or is gone: they start again (at %d)',
+    async (at) => {
+      const disturbances = [
+        { at: 50_000, kind: 'recreate', which: 0, shards: 2, goneForMs: 6_000 },
+        { at, kind: 'start' },
+      ] as const
+      const lines: string[] = []
+      const plan = { disturbances, calmAt: 69_000 }
+      const { violations } = await simulate({ seed: 3, plan, trace: (line) => lines.push(line) })
+      expect(violations).toEqual([])
+      expect(lines.filter((line) => / gives up: .* cannot start: /.test(line))).not.toEqual([])
+    },
+  )
+
   test('without its disturbances is another world', async () => {
     const all = await simulate({ seed: 13 })
     const none = await simulate({ seed: 13, only: new Set() })

@@ -138,7 +138,8 @@ class Simulation {
   async #passUntil(isDone: () => boolean, atMostMs: number): Promise<void> {
     const { time } = this.#world
     const end = time.now + atMostMs
-    while (!isDone() && time.now < end && !this.#isOver) await this.#pass(LOOK_EVERY_MS)
+    // A world that is over is left as it is: what it is asked may not be there, as a stream that is gone.
+    while (!this.#isOver && !isDone() && time.now < end) await this.#pass(LOOK_EVERY_MS)
   }
 
   async #closeProducers(): Promise<void> {

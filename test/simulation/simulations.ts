@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { brokenWorld } from './broken-world.js'
 import type { Beat, Order, Report } from './simulation-worker.js'
 
 export interface SimulationsOptions {
@@ -42,7 +43,7 @@ export async function runSimulations(options: SimulationsOptions): Promise<numbe
           child.kill('SIGKILL')
           child = undefined
         }
-        ended(typeof outcome === 'string' ? without(seed, outcome) : outcome)
+        ended(typeof outcome === 'string' ? brokenWorld(seed, outcome) : outcome)
       }
     } finally {
       if (child?.connected === true) child.disconnect()
@@ -100,10 +101,4 @@ function ordered(
     signal.addEventListener('abort', stop)
     child.send(order, (error) => error !== null && died(error))
   })
-}
-
-/** Of a world of which nothing is known but that it has failed. */
-function without(seed: number, violation: string): Report {
-  const nothing = { virtualMs: 0, steps: 0, puts: 0, acknowledged: 0, handled: 0, disturbances: 0, moves: 0 }
-  return { seed, violations: [violation], only: undefined, ...nothing }
 }

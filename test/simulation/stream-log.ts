@@ -98,6 +98,8 @@ export class StreamLog {
   readonly keys: Map<string, { readonly copies: Copy[]; completed: number }> = new Map()
   /** The service places records by their keys. */
   placesByKey = true
+  /** The service was told to delete it, which takes its time. */
+  isGoing = false
   /** Virtual time of its deletion. */
   deletedAt: number | undefined
   readonly #leaseKeyOf: (shardId: string) => string

@@ -34,9 +34,11 @@ export function judgeSilence(world: World): void {
     const owner = world.app(tenure.worker)!
     const waiting = copies.slice(completed).find((copy) => !copy.isCompleted && !copy.isExpired && !copy.isDropped)
     if (owner.isStopping || waiting === undefined || tenure.confirmedAt < time.now - failoverTimeMs / 2) continue
-    const readAt = waiting.readBy === owner.process.name ? Math.max(waiting.readAt, tenure.takenAt) : undefined
-    const due = readAt === undefined ? waiting.landedAt + READ_PATIENCE_MS : readAt + patience
-    const silentMs = owner.silence(leaseKey, tenure.generation, readAt)
+    const since = waiting.readBy === owner.process.name ? Math.max(waiting.readAt, tenure.takenAt) : undefined
+    // What was read under an earlier lease must be read again.
+    const isRead = since === waiting.readAt
+    const due = isRead ? since + patience : Math.max(waiting.landedAt, since ?? 0) + READ_PATIENCE_MS
+    const silentMs = owner.silence(leaseKey, tenure.generation, since)
     if (due < time.now && silentMs !== undefined && silentMs > patience)
       violated(
         `${tenure.worker} has ${leaseKey}, renews it, and has not handled ${waiting.put.id} for ${Math.round(silentMs)} ms`,
@@ -53,6 +55,15 @@ function* openLeases({ dynamodb, ledger }: World): Iterable<{ readonly shard: Sh
   }
 }
 
+/** Workers that have leases of a stream that is gone: they do not know it yet, and give them up as soon as they do, so that others have to move. */
+function formerLeases({ dynamodb, aliveConsumers, isFormer }: World): { readonly worker: string; readonly leaseKey: string }[] {
+  const alive = new Set(aliveConsumers.map(({ workerId }) => workerId))
+  return dynamodb.rows(TABLE).flatMap((row) => {
+    const worker = actualOwner(row)
+    return worker !== undefined && alive.has(worker) && isFormer(row) ? { worker, leaseKey: row.leaseKey!.S! } : []
+  })
+}
+
 /** Asked again and again: nobody reads ahead beyond its bound. A read is limited in records, so that each shard may have one too much. */
 export function judgeBuffers({ settings, aliveConsumers, kinesis, violated }: World): void {
   const most = settings.consumer.maxBufferedBytes
@@ -67,14 +78,14 @@ export function judgeBuffers({ settings, aliveConsumers, kinesis, violated }: Wo
   }
 }
 
-/** Every open shard has a lease with an owner, and no other shard is being read: there is no reason for leases to move. */
+/** Every open shard has a lease with an owner, and no other shard is being read, nor waited for: there is no reason for leases to move. */
 export function hasSettled(world: World): boolean {
   const { kinesis, ledger, streams } = world
   const open = new Set(
     [...streams].flatMap((name) => kinesis.openShards(name).map(({ ShardId }) => ledger.shard(ledger.stream(name), ShardId!))),
   )
   for (const { shard, owner } of openLeases(world)) if (owner === undefined || !open.delete(shard)) return false
-  return open.size === 0
+  return open.size === 0 && formerLeases(world).length === 0
 }
 
 /** After a calm time: all that was acknowledged was delivered, and the leases are shared fairly among those that live. */
@@ -92,6 +103,9 @@ export function judgeRest(world: World): void {
   }
   for (const [name, covered] of ranges)
     if (uncovered(covered).length > 0) violated(`the leases of ${name} do not cover all hash keys`)
+  // Who was kept from asking which stream it reads asks again after a minute at most.
+  for (const { worker, leaseKey } of formerLeases(world))
+    violated(`in calm weather ${worker} has ${leaseKey} of a stream that is gone`)
   const held = [...counts.values()]
   // KCL counts leases of shards that have ended (KCL#54), and is fair with these.
   const ended = aliveJava.length === 0 ? 0 : dynamodb.rows(TABLE).filter((row) => row.checkpoint?.S === 'SHARD_END').length
@@ -99,7 +113,8 @@ export function judgeRest(world: World): void {
 }
 
 /** When all were told to stop: nothing of them is left, and no row names them. */
-export function judgeStop({ consumers, peers, dynamodb, ledger, violated }: World): void {
+export function judgeStop(world: World): void {
+  const { consumers, peers, dynamodb, ledger, violated } = world
   const stopped = consumers.filter(({ process }) => !process.isDead)
   for (const { process, isStopped } of stopped) {
     if (!isStopped) violated(`${process.name} does not stop`)
@@ -113,6 +128,7 @@ export function judgeStop({ consumers, peers, dynamodb, ledger, violated }: Worl
     const shards = ledger.leased(row.leaseKey?.S ?? '')
     if (shards.length > 0 && shards.every(({ stream }) => stream !== ledger.stream(stream.name))) continue
     const owner = actualOwner(row)
-    if (owner !== undefined && names.has(processOf(owner))) violated(`${owner} has stopped and still owns ${row.leaseKey?.S}`)
+    if (owner === undefined || !names.has(processOf(owner)) || world.wasGivenTooLate(row.leaseKey!.S!, owner)) continue
+    violated(`${owner} has stopped and still owns ${row.leaseKey?.S}`)
   }
 }

@@ -1,6 +1,7 @@
 import { ConsumerStartError } from '@shardwise/consumer'
 import type { Random } from '@shardwise/core/random'
 import { ConsumerApp } from './consumer-app.js'
+import type { Item } from './dynamodb-expression.js'
 import { DynamoDBService } from './dynamodb-service.js'
 import type { FleetMember } from './fleet-member.js'
 import { type FleetSettings, fleetSettings, pick, producerVariant, randomOf } from './fleet-settings.js'
@@ -65,6 +66,8 @@ export class World {
   readonly #recordKeys: readonly RecordKey[]
   /** By name: those of which there has been a lease. */
   readonly #known = new Set<string>()
+  /** By process: when the service has last shown it the table. */
+  readonly #lookedAt = new Map<string, number>()
   #processes = 0
 
   constructor({ seed, violated, trace }: WorldOptions) {
@@ -175,6 +178,10 @@ export class World {
     return app === undefined || this.disturbedUntil >= since || app.process.disturbedUntil >= since || app.process.isPaused
   }
 
+  /** The lease is of a stream that is gone, while another one has its name. */
+  readonly isFormer = ({ leaseKey, swStreamCreated }: Item): boolean =>
+    Number(swStreamCreated?.N) < this.ledger.stream(this.#streamOf(leaseKey!.S!)).createdAt
+
   /** Of the kind that is started now. */
   addWorker(): void {
     if (this.aliveWorkers.length >= MOST_CONSUMERS) return
@@ -221,6 +228,7 @@ export class World {
     if (handlersTakeMs !== undefined && !this.isCalm)
       Object.assign(app.conduct, { slow: this.settings.isHeavy ? 0.9 : 0.4, longestMs: handlersTakeMs })
     this.consumers.push(app)
+    const startedAt = this.time.now
     const ended = (): void => {
       // An application whose loop was left, or a process that was stopped: others, or it again, must be there.
       this.trace(`${process.name} has ended`)
@@ -228,8 +236,10 @@ export class World {
     }
     app.run().then(ended, (error: Error) => {
       this.trace(`${process.name} gives up: ${error.message}`)
-      if (!(error instanceof ConsumerStartError) || !this.isDisturbed(`${process.name}:`, STARTS_WITHIN_MS))
-        this.violated(`${process.name} gave up in calm weather: ${error.message}`)
+      const mayFail =
+        error instanceof ConsumerStartError &&
+        (this.isDisturbed(`${process.name}:`, STARTS_WITHIN_MS) || this.#wasGone(error.stream, startedAt))
+      if (!mayFail) this.violated(`${process.name} gave up in calm weather: ${error.message}`)
       // As whoever watches over processes does.
       this.kill(process, 1_000)
     })
@@ -259,6 +269,20 @@ export class World {
     if (again !== undefined) this.time.after(again, () => (isProducer ? this.addProducer() : this.addWorker()))
   }
 
+  /** A start fails that looks for a stream while it is being deleted, or before it is there again. `given`: its name or ARN. */
+  #wasGone(given: string, since: number): boolean {
+    const { isGoing, openedAt } = this.ledger.stream(given.split('/').at(-1)!)
+    return isGoing || openedAt > since
+  }
+
+  /**
+   * Given to it by a leader of Java's that it had left already: that one's reads may be behind, and show its row for a moment more. Nobody takes
+   * such a lease, and it expires (docs/lease-protocol.md, "Our worker row").
+   */
+  wasGivenTooLate(leaseKey: string, worker: string): boolean {
+    return this.truth.wasAssigned(leaseKey, worker, this.#lookedAt.get(processOf(worker)) ?? Number.POSITIVE_INFINITY)
+  }
+
   /** The stream whose shard this lease is of. */
   #streamOf(leaseKey: string): string {
     return leaseKey.split(':')[1] ?? this.settings.streams[0]!.name
@@ -280,7 +304,10 @@ export class World {
         const operation = command.constructor.name.replace(/Command$/, '')
         const { input } = command as { readonly input: Parameters<DynamoDBService['perform']>[2] }
         const sentAt = this.time.now
-        const work = (): object => this.dynamodb.perform(process.name, operation, input, sentAt)
+        const work = (): object => {
+          if (operation === 'Scan') this.#lookedAt.set(process.name, this.time.now)
+          return this.dynamodb.perform(process.name, operation, input, sentAt)
+        }
         const about = input.Key?.leaseKey?.S ?? input.Item?.leaseKey?.S ?? ''
         const call = { process, service: 'dynamodb', operation, about, work, signal: abortSignal, timeoutMs } as const
         return this.network.send(call)

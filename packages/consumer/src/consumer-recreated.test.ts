@@ -103,37 +103,43 @@ describe('a stream that was deleted and created anew', () => {
     await reader.stop()
   })
 
-  test('by fan-out: it is enough of a hint that the registration is gone, where the stream was never seen to be away', async () => {
-    const fleet = setUp(1)
-    const { clock, create, model, put, until } = fleet
-    let isAway = false
-    // Whoever asks meanwhile gets no answer.
-    const kinesis = new Proxy(fleet.kinesis, {
-      get: (port, operation) =>
-        isAway
-          ? async () => {
-              throw Object.assign(new Error('connect ETIMEDOUT'), { code: 'ETIMEDOUT' })
-            }
-          : Reflect.get(port, operation),
-    })
-    const { consumer, events, received, stop } = read(fleet, { kinesis, retrieval: { fanOut: {} } })
-    const types = () => events.map(({ type }) => type)
-    // Before it has a place in the shard that the other stream's would not know.
-    consumer.events.on('shard-started', () => {
-      isAway = !types().includes('stream-recreated')
-    })
-    await until(() => types().includes('read-failed'))
-    model.call('DeleteStream', { StreamName: 'flights', EnforceConsumerDeletion: true })
-    await clock.advanceAsync(10_000)
-    create('flights', 2)
-    isAway = false
-    await until(() => types().includes('stream-recreated'))
-    expect(types()).not.toContain('stream-not-found')
-    expect(types()).not.toContain('records-expired')
-    put(20)
-    await until(() => received.has('flights', 20))
-    await stop()
-  })
+  test.each<[string, number, number, Partial<ConsumerOptions>]>([
+    ['a shard is missing', 2, 1, {}],
+    ['the registration is gone, by fan-out', 1, 2, { retrieval: { fanOut: {} } }],
+  ])(
+    '%s: that is enough of a hint where the stream was never seen to be away, and no word of lost records',
+    async (_, before, after, options) => {
+      const fleet = setUp(before)
+      const { clock, create, model, put, until } = fleet
+      let isAway = false
+      // Whoever asks meanwhile gets no answer.
+      const kinesis = new Proxy(fleet.kinesis, {
+        get: (port, operation) =>
+          isAway
+            ? async () => {
+                throw Object.assign(new Error('connect ETIMEDOUT'), { code: 'ETIMEDOUT' })
+              }
+            : Reflect.get(port, operation),
+      })
+      const { consumer, events, received, stop } = read(fleet, { kinesis, ...options })
+      const types = () => events.map(({ type }) => type)
+      // Before it has a place in a shard that the other stream's would not know.
+      consumer.events.on('shard-started', () => {
+        isAway = !types().includes('stream-recreated')
+      })
+      await until(() => types().includes('read-failed'))
+      model.call('DeleteStream', { StreamName: 'flights', EnforceConsumerDeletion: true })
+      await clock.advanceAsync(10_000)
+      create('flights', after)
+      isAway = false
+      await until(() => types().includes('stream-recreated'))
+      expect(types()).not.toContain('stream-not-found')
+      expect(types()).not.toContain('records-expired')
+      put(20)
+      await until(() => received.has('flights', 20))
+      await stop()
+    },
+  )
 
   test('a sink can tell its shards from those of the former one, whose tokens say nothing about them', async () => {
     const fleet = setUp(1)

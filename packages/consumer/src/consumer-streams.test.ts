@@ -306,6 +306,34 @@ describe('addStream and removeStream', () => {
     await settled(Promise.all([one.stop(), run]))
   })
 
+  test('a removal that was asked for while the stream was being added gives up what is being taken, too', async () => {
+    const fleet = setUp(1)
+    const { consumer, create, put, until, settled, clock, leaseStore } = fleet
+    create('weather', 2)
+    const before = consumer({ streams: ['weather'] })
+    const first = before.run({ eachRecord: () => {} })
+    await until(() => before.snapshot().shards.filter(({ owner }) => owner !== undefined).length === 2)
+    await settled(Promise.all([before.stop(), first]))
+    const received = new Received()
+    // The write lands, and the answer takes its time.
+    const take = leaseStore.take.bind(leaseStore)
+    leaseStore.take = async (...how) => {
+      const write = await take(...how)
+      await new Promise<void>((resolve) => clock.schedule(700, resolve))
+      return write
+    }
+    const one = consumer({ streams: ['flights'] })
+    const run = one.run(received.handlers)
+    await until(() => one.snapshot().shards.some(({ worker }) => worker?.state === 'running'))
+    const changes = [one.addStream('weather'), one.removeStream('weather')]
+    await settled(Promise.all(changes))
+    put(5, 'weather')
+    await clock.advanceAsync(30_000)
+    expect(received.of('weather')).toEqual([])
+    for (const { leaseOwner } of await rowsOf(fleet, 'weather')) expect(leaseOwner).toBe(undefined)
+    await settled(Promise.all([one.stop(), run]))
+  })
+
   test('are refused where they cannot be', async () => {
     const { consumer } = setUp(1)
     await expect(consumer().addStream('weather')).rejects.toThrow(/streams.*given to the constructor/)

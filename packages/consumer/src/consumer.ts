@@ -310,7 +310,8 @@ function checkSignal(signal: AbortSignal | undefined): void {
   if (signal !== undefined) functionsOption('signal', signal, ['addEventListener', 'throwIfAborted'], 'an AbortSignal')
 }
 
-/** Of what shards tell: the service knows no such stream, or not the sequence number that was completed last. */
+/** Of what shards tell: the service knows no such stream, or not the shard, or not the sequence number that was completed last. */
 function hintsAtAnotherStream(event: ConsumerEvent): event is ConsumerEvent & { readonly stream: string } {
+  if (event.type === 'read-failed') return event.failure.kind === 'not-found'
   return event.type === 'stream-not-found' || event.type === 'records-expired'
 }

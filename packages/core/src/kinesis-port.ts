@@ -17,6 +17,11 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined
   /** Milliseconds until the answer must be complete, for each attempt. Default: that of the port. */
   readonly timeoutMs?: number | undefined
+  /**
+   * Milliseconds until the answer must have begun (its HTTP headers), for each attempt: what says nothing at all is given up sooner than what comes
+   * slowly. Default: `timeoutMs`. A port that does not see an answer begin takes it for the limit of the whole answer, or goes by `timeoutMs` alone.
+   */
+  readonly firstByteTimeoutMs?: number | undefined
 }
 
 /** Exactly one of the two. */

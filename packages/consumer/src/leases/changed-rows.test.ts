@@ -1,11 +1,13 @@
 import { ManualClock } from '@shardwise/core/clock'
 import { seededRandom } from '@shardwise/core/random'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
+import { SHARD_END, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
 import type { HeldLease } from './held-lease.js'
+import { hasEnded } from './lease.js'
 import { LeaseCoordinator } from './lease-coordinator.js'
 import { MemoryLeaseStore } from './memory-lease-store.js'
 import { FaultyLeaseStore } from './testing/faulty-lease-store.js'
+import { aLease } from './testing/lease-rows.js'
 
 const FAILOVER = 9_000
 const HashKeyRange = { StartingHashKey: '0', EndingHashKey: '9' }
@@ -45,8 +47,15 @@ afterEach(async () => {
   expect(clock.pendingTimers).toBe(0)
 })
 
-async function create(leaseKey: string, parentShardIds: readonly string[] = []): Promise<void> {
-  await table.create({ leaseKey, checkpoint: TRIM_HORIZON, parentShardIds, range: undefined, startAt: undefined })
+async function create(leaseKey: string, parentShardIds: readonly string[] = [], streamCreatedAt?: number): Promise<void> {
+  await table.create({
+    leaseKey,
+    checkpoint: TRIM_HORIZON,
+    parentShardIds,
+    range: undefined,
+    startAt: undefined,
+    streamCreatedAt,
+  })
 }
 
 async function start(): Promise<void> {
@@ -171,5 +180,41 @@ describe('a scan that is no snapshot: it shows the child of a merge, and not its
     await clock.advanceAsync(1_000)
     expect(network.sent).toContain('take')
     expect(network.sent).not.toContain('read')
+  })
+})
+
+describe('a scan that is no snapshot: it shows a lease of the stream that was made anew, and of its parent that of the former one', () => {
+  test.each([
+    ['which says so', 1_000],
+    ['which does not say, as KCL made it', undefined],
+  ])('%s: the child is not taken before the parent of the present one has ended', async (_, formerlyCreatedAt) => {
+    await create('p', [], 60_000)
+    const p = (await table.take((await table.read('p'))!, 'other')).lease!
+    await create('m', ['p'], 60_000)
+    const list = table.list.bind(table)
+    table.list = async () => {
+      const { leases, malformed } = await list()
+      const former = aLease('p', { checkpoint: SHARD_END, streamCreatedAt: formerlyCreatedAt })
+      return { leases: leases.map((lease) => (lease.leaseKey === 'p' && !hasEnded(lease) ? former : lease)), malformed }
+    }
+    await start()
+    await clock.advanceAsync(5_000)
+    expect([...held.keys()]).toEqual([])
+    await table.end(p, 'other', ['m'])
+    await clock.advanceAsync(1_000)
+    expect([...held.keys()]).toEqual(['m'])
+  })
+
+  test('the child is taken as soon as the former lease of a parent that is gone is deleted', async () => {
+    await create('p', [], 1_000)
+    const p = (await table.take((await table.read('p'))!, 'other')).lease!
+    const ended = (await table.end(p, 'other', ['m'])).lease!
+    await create('m', ['p'], 60_000)
+    await start()
+    await clock.advanceAsync(5_000)
+    expect([...held.keys()]).toEqual([])
+    await table.delete(ended)
+    await clock.advanceAsync(1_000)
+    expect([...held.keys()]).toEqual(['m'])
   })
 })

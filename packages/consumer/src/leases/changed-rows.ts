@@ -1,3 +1,4 @@
+import { parentHasEnded } from '../shards/shard-lineage.js'
 import { hasBegun, hasEnded, type Lease, leaseKeyOf } from './lease.js'
 import { inTurns, type LeaseCalls } from './lease-calls.js'
 import type { LeaseStore } from './lease-store.js'
@@ -48,17 +49,21 @@ export class ChangedRows {
   }
 
   /**
-   * Whether this lease may be taken for all that its parents say, asked of the table where the view has no row of one: a scan is no snapshot. It
-   * may show the child of a merge, and not its other parent, though that row was there before the child's.
+   * Whether this lease may be taken for all that its parents say, asked of the table where the view is not enough: a scan is no snapshot. It may
+   * show the child of a merge, and not its other parent, though that row was there before the child's. Or, where a stream was made anew, the
+   * child's lease and a former one of its parent's name, which was begun anew before: KCL's rows do not say that they are former.
    */
   async isFree(lease: Lease, signal: AbortSignal): Promise<boolean> {
     if (hasBegun(lease)) return true
     const parents = lease.parentShardIds.map((id) => leaseKeyOf(lease.streamId, id))
-    const unseen = parents.filter((key) => this.#view.get(key) === undefined)
+    const unseen = parents.filter((key) => {
+      const parent = this.#view.get(key)
+      return parent === undefined || (parent.streamCreatedAt === undefined && lease.streamCreatedAt !== undefined)
+    })
     try {
       const found = await this.#rows(unseen, signal)
       for (const row of found) this.#view.remember(row.leaseKey, { done: false, lease: row })
-      return found.every(hasEnded)
+      return found.every((parent) => parentHasEnded(lease, parent))
     } catch {
       return false
     }

@@ -67,4 +67,19 @@ describe('a lease that is handed to us before its parents have ended', () => {
     expect(done).toBe(true)
     expect((await table.read('child'))?.leaseOwner).not.toBe('b')
   })
+
+  test('waits also while the row of its parent’s name is that of a former stream, at whose end it stands', async () => {
+    const created = { checkpoint: TRIM_HORIZON, range: undefined, startAt: undefined }
+    await table.create({ ...created, leaseKey: 'former', parentShardIds: [], streamCreatedAt: 1_000 })
+    const { lease: taken } = await table.take((await table.read('former'))!, 'earlier')
+    const { lease: former } = await table.end(taken!, 'earlier', [])
+    await table.create({ ...created, leaseKey: 'present', parentShardIds: ['former'], streamCreatedAt: 60_000 })
+    await table.take((await table.read('present'))!, 'earlier')
+    await table.handOver((await table.read('present'))!, 'earlier', { to: 'b', offer: true })
+    await clock.advanceAsync(FAILOVER_MS * 3)
+    expect(children.keys).not.toContain('present')
+    await table.delete(former!)
+    await clock.advanceAsync(FAILOVER_MS)
+    expect(children.keys).toContain('present')
+  })
 })

@@ -1,6 +1,7 @@
 import { type Clock, sleep } from '@shardwise/core/clock'
+import { parentHasEnded } from '../shards/shard-lineage.js'
 import type { HeldLease } from './held-lease.js'
-import { hasBegun, hasEnded, type Lease, leaseKeyOf } from './lease.js'
+import { hasBegun, type Lease, leaseKeyOf } from './lease.js'
 import type { LeaseCalls } from './lease-calls.js'
 import type { LeaseEvent } from './lease-event.js'
 import type { LeaseStore } from './lease-store.js'
@@ -34,7 +35,7 @@ export async function parentsEnd(
     calls.send('read', leaseKey, (signal) => store.read(leaseKey, { signal }), halt)
   let waiting = parentKeys(lease)
   for (let looks = 1; ; looks++) {
-    if (waiting.length > 0) waiting = await unended(waiting, read)
+    if (waiting.length > 0) waiting = await unended(lease, waiting, read)
     if (halt.aborted) return false
     if (waiting.length === 0) return true
     const { leaseKey, parentShardIds } = lease
@@ -45,6 +46,7 @@ export async function parentsEnd(
 }
 
 async function unended(
+  child: Lease,
   leaseKeys: readonly string[],
   read: (leaseKey: string) => Promise<Lease | undefined>,
 ): Promise<readonly string[]> {
@@ -52,7 +54,7 @@ async function unended(
     leaseKeys.map(async (leaseKey) => {
       try {
         const row = await read(leaseKey)
-        return row === undefined || hasEnded(row) ? [] : [leaseKey]
+        return row === undefined || parentHasEnded(child, row) ? [] : [leaseKey]
       } catch {
         // Announced. Not known: as if it had not.
         return [leaseKey]

@@ -8,3 +8,8 @@ const SLACK_MS = 1_000
 export function isSameCreation(one: number | undefined, other: number | undefined): boolean {
   return one === undefined || other === undefined ? one === other : Math.abs(one - other) <= SLACK_MS
 }
+
+/** Whether `one` is certainly the creation of a stream that was there before the other. */
+export function isFormerCreation(one: number | undefined, other: number | undefined): boolean {
+  return one !== undefined && other !== undefined && one < other && !isSameCreation(one, other)
+}

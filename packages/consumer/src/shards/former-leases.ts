@@ -1,7 +1,7 @@
 import type { Shard } from '@shardwise/core/shard-map'
 import { compareSequenceNumbers } from '../checkpoints/position.js'
 import { hasEnded, type Lease } from '../leases/lease.js'
-import { isSameCreation } from './creation-time.js'
+import { isFormerCreation } from './creation-time.js'
 import { parentIds } from './shard-family.js'
 
 /** Leases of a stream that had this name before stayed in the table, changed by somebody at every attempt to begin them anew. */
@@ -40,7 +40,7 @@ export function formerLeases(leases: readonly Lease[], shards: readonly Shard[],
   const undated: Lease[] = []
   for (const lease of leases) {
     if (lease.streamCreatedAt === undefined || createdAt === undefined) undated.push(lease)
-    else if (lease.streamCreatedAt < createdAt && !isSameCreation(lease.streamCreatedAt, createdAt)) dated.push(lease)
+    else if (isFormerCreation(lease.streamCreatedAt, createdAt)) dated.push(lease)
   }
   const impossible = undated.filter((lease) => contradicts(lease, byId.get(lease.shardId), parents))
   const telling = dated.length > 0 || impossible.length > 0

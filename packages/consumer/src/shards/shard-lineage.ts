@@ -3,6 +3,7 @@ import type { ChildShard } from '@shardwise/core/kinesis-port'
 import type { Shard } from '@shardwise/core/shard-map'
 import { AT_TIMESTAMP, compareSequenceNumbers, LATEST, TRIM_HORIZON } from '../checkpoints/position.js'
 import { hasBegun, hasEnded, type Lease, leaseKeyOf, type NewLease } from '../leases/lease.js'
+import { isFormerCreation } from './creation-time.js'
 import { parentIds, ShardFamily } from './shard-family.js'
 
 /**
@@ -106,13 +107,18 @@ class Lineage {
 
 /** A shard may be read when each of its parents has been read to the end; a parent without a lease is gone (BlockOnParentShardTask.java). */
 export function parentsHaveEnded(
-  lease: Pick<Lease, 'parentShardIds' | 'streamId'>,
+  lease: Pick<Lease, 'parentShardIds' | 'streamId' | 'streamCreatedAt'>,
   leases: { get(leaseKey: string): Lease | undefined },
 ): boolean {
   return lease.parentShardIds.every((id) => {
     const parent = leases.get(leaseKeyOf(lease.streamId, id))
-    return parent === undefined || hasEnded(parent)
+    return parent === undefined || parentHasEnded(lease, parent)
   })
+}
+
+/** `parent`: the row of its parent's name. That of a former stream speaks of another shard: it is about to begin anew, or to be deleted. */
+export function parentHasEnded({ streamCreatedAt }: Pick<Lease, 'streamCreatedAt'>, parent: Lease): boolean {
+  return hasEnded(parent) && !isFormerCreation(parent.streamCreatedAt, streamCreatedAt)
 }
 
 /** The lease of a child of `parent`, as GetRecords and SubscribeToShard name children at the end of a shard. Throws when that makes no sense. */

@@ -47,11 +47,11 @@ function succession(): Succession {
 }
 
 /** As ShardDiscovery does: look, advance, look again. */
-async function once(succession: Succession, fresh = () => true): Promise<boolean> {
+async function once(succession: Succession, fresh = () => true, shards = SHARDS): Promise<boolean> {
   const { leases } = await table.list()
-  const former = formerLeases(leases, SHARDS, NOW)
+  const former = formerLeases(leases, shards, NOW)
   if (former.leases.length === 0) return true
-  await succession.advance({ leases, shards: SHARDS, former, stream: { streamId: undefined, streamCreatedAt: NOW }, fresh }, {})
+  await succession.advance({ leases, shards, former, stream: { streamId: undefined, streamCreatedAt: NOW }, fresh }, {})
   return false
 }
 
@@ -60,6 +60,11 @@ async function rows(): Promise<Lease[]> {
 }
 
 describe('the leases of a former stream', () => {
+  test('parents begin anew before their children, in whatever order they are listed', async () => {
+    await once(succession(), () => true, [...SHARDS].reverse())
+    expect(events.map((event) => 'leaseKey' in event && event.leaseKey)).toEqual(['3', '0', '1'])
+  })
+
   test('become those of the present one, from the oldest record on; what has no shard any more goes', async () => {
     const one = succession()
     expect(await once(one)).toBe(false)
@@ -72,8 +77,8 @@ describe('the leases of a former stream', () => {
     ])
     expect(events.map((event) => [event.type, 'leaseKey' in event && event.leaseKey])).toEqual([
       ['lease-reset', '0'],
-      ['lease-reset', '1'],
       ['lease-reset', '3'],
+      ['lease-reset', '1'],
     ])
   })
 

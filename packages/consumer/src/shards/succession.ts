@@ -1,7 +1,7 @@
 import { type Clock, sleep } from '@shardwise/core/clock'
 import type { CallOptions } from '@shardwise/core/kinesis-port'
 import type { Shard } from '@shardwise/core/shard-map'
-import { TRIM_HORIZON } from '../checkpoints/position.js'
+import { compareSequenceNumbers, TRIM_HORIZON } from '../checkpoints/position.js'
 import type { Lease, NewLease } from '../leases/lease.js'
 import type { LeaseEvent } from '../leases/lease-event.js'
 import type { LeaseStore } from '../leases/lease-store.js'
@@ -66,14 +66,17 @@ export class Succession {
     return begun
   }
 
-  /** First the present shards get their leases, so that whoever goes on after a crash sees former ones until all is done. */
+  /**
+   * First the present shards get their leases, so that whoever goes on after a crash sees former ones until all is done; parents before their
+   * children, which are taken when the rows of their parents' names have ended.
+   */
   async #begin({ leases, shards, former, stream, fresh }: SuccessionView, options: CallOptions): Promise<readonly string[]> {
     const { store, emit } = this.#options
     const rows = new Map(former.leases.map((lease) => [lease.leaseKey, lease]))
     const present = leases.filter(({ leaseKey }) => !rows.has(leaseKey))
     const missing = missingLeases({ shards, leases: present, start: { kind: 'trim-horizon' } })
     const wanted = new Set([...missing.map((lease) => inStream(lease, stream).leaseKey), ...rows.keys()])
-    const listed = shards.map((shard) => inStream(oldestOf(shard), stream))
+    const listed = [...shards].sort(byAge).map((shard) => inStream(oldestOf(shard), stream))
     const begun: string[] = []
     for (const lease of listed) {
       const { leaseKey, checkpoint } = lease
@@ -89,6 +92,10 @@ export class Succession {
     for (const row of rows.values()) if (fresh()) await store.delete(row, options)
     return begun
   }
+}
+
+function byAge(one: Shard, other: Shard): number {
+  return compareSequenceNumbers(one.startingSequenceNumber, other.startingSequenceNumber)
 }
 
 function oldestOf(shard: Shard): NewLease {

@@ -24,7 +24,7 @@ class ScriptedPort implements KinesisPort {
   readonly iterators: GetShardIteratorInput[] = []
   readonly reads: GetRecordsInput[] = []
   /** What each read was given. */
-  readonly patience: (number | undefined)[] = []
+  readonly patience: Omit<CallOptions, 'signal'>[] = []
   listings = 0
   onIterator: Answer<string>[] = []
   onRead: Answer<GetRecordsOutput>[] = []
@@ -36,7 +36,8 @@ class ScriptedPort implements KinesisPort {
   }
   async getRecords(input: GetRecordsInput, options?: CallOptions): Promise<GetRecordsOutput> {
     this.reads.push(input)
-    this.patience.push(options?.timeoutMs)
+    const { signal: _signal, ...patience } = options ?? {}
+    this.patience.push(patience)
     return await take(this.onRead, { Records: [], NextShardIterator: 'next', MillisBehindLatest: 0 }, options)
   }
   async listShards(): Promise<{ Shards: ShardListing[] }> {
@@ -219,7 +220,8 @@ describe('PollingSource', () => {
     expect((await next()).records[0]?.SequenceNumber).toBe('1')
     const failed = events.filter((event) => event.type === 'read-failed')
     expect(failed[0]).toMatchObject({ failure: { kind: 'timeout' }, attempt: 1 })
-    expect(port.patience).toEqual([10_000, 20_000, 30_000])
+    const firstByteTimeoutMs = 10_000
+    expect(port.patience).toEqual([10_000, 20_000, 30_000].map((timeoutMs) => ({ timeoutMs, firstByteTimeoutMs })))
   })
 
   it('asks for less after a read without an answer in time, says so, and asks for more again after quick ones', async () => {

@@ -91,12 +91,12 @@ export class PollingSource implements RecordSource {
     const most = this.#size.most(clock.now())
     const allowed = await room.enter(most, signal)
     const Limit = this.#size.limit(allowed < most ? allowed : undefined)
-    const timeoutMs = this.#patience.ms
+    const { ms: timeoutMs, firstByteMs: firstByteTimeoutMs } = this.#patience
     let bytes = 0
     try {
       const sentAt = clock.now()
       const request = { ShardIterator, Limit, ...(stream.StreamARN && { StreamARN: stream.StreamARN }) }
-      const answer = await port.getRecords(request, { signal, timeoutMs })
+      const answer = await port.getRecords(request, { signal, timeoutMs, firstByteTimeoutMs })
       const tookMs = clock.now() - sentAt
       this.#patience.answered(tookMs)
       const records = answeredRecords(answer, 'GetRecords', shardId)
@@ -124,7 +124,7 @@ export class PollingSource implements RecordSource {
     this.#opening = true
     const { ShardIterator } = await port.getShardIterator(
       { ...stream, ShardId: shardId, ...place.start },
-      { signal, timeoutMs: this.#patience.ms },
+      { signal, timeoutMs: this.#patience.ms, firstByteTimeoutMs: this.#patience.firstByteMs },
     )
     this.#opening = false
     if (!ShardIterator) throw new Error(`GetShardIterator of ${shardId} gave no iterator`)

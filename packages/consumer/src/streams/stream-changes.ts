@@ -79,6 +79,7 @@ export class StreamChanges {
   remove(settings: StreamSettings, leases: 'keep' | 'delete'): Promise<RemovedStream> {
     const { streams } = this.#options
     const which = (stream: ConsumedStream) => stream.settings === settings
+    // Before its turn comes, if it is there by now.
     for (const stream of streams.streams) if (which(stream)) stream.leaving = true
     const removed = this.#next([settings.name], async () => {
       const stream = streams.streams.find(which)
@@ -115,7 +116,6 @@ export class StreamChanges {
     // Rejects also while there is none, or not yet.
     await next.describe({ signal: stop })
     if (isSameCreation(next.createdAt, stream.createdAt)) return false
-    stream.leaving = true
     await this.#leave(stream)
     streams.add(next)
     // What fails here the audits make good.
@@ -134,7 +134,6 @@ export class StreamChanges {
       await steps.take('list-shards', () => streams.createMissing({ signal: stop }, stream), name)
     } catch (error) {
       // The table may have had leases of it, free to be taken as soon as it was identified.
-      stream.leaving = true
       await this.#leave(stream)
       throw error
     }
@@ -143,6 +142,7 @@ export class StreamChanges {
 
   async #leave(stream: ConsumedStream): Promise<void> {
     const { streams, coordinator, handoffTimeoutMs: timeoutMs } = this.#options
+    stream.leaving = true
     await stream.limit.enforce(
       { timeoutMs },
       coordinator.giveUp((lease) => streams.of(lease) === stream),

@@ -21,7 +21,7 @@ test('rejects at the time limit although the call does not mind its signal', asy
   const clock = new ManualClock()
   let given: AbortSignal | undefined
   const call = boundedCall(
-    (signal) => {
+    ({ signal }) => {
       given = signal
       return never()
     },
@@ -34,11 +34,35 @@ test('rejects at the time limit although the call does not mind its signal', asy
   expect(given?.aborted).toBe(true)
 })
 
+const bounds: [string, number | undefined, number | undefined, number, string][] = [
+  ['never begins', 10, undefined, 10, 'Call had no answer within 10 ms'],
+  ['begins late', 10, 11, 10, 'Call had no answer within 10 ms'],
+  ['begins in time, and is never complete', 10, 9, 30, 'Call had no complete answer within 30 ms'],
+  ['begins at once, and is never complete', 10, 0, 30, 'Call had no complete answer within 30 ms'],
+  ['never begins, without a limit for that', undefined, undefined, 30, 'Call had no complete answer within 30 ms'],
+  ['begins, without a limit for that', undefined, 9, 30, 'Call had no complete answer within 30 ms'],
+  ['never begins, with a limit beyond that of all', 40, undefined, 30, 'Call had no complete answer within 30 ms'],
+]
+test.each(bounds)('an answer that %s is given up in time', async (_what, firstByteTimeoutMs, begunAt, endsAt, message) => {
+  const clock = new ManualClock()
+  const call = boundedCall(
+    ({ begun }) => {
+      if (begunAt !== undefined) clock.schedule(begunAt, begun)
+      return never()
+    },
+    { name: 'Call', clock, timeoutMs: 30, firstByteTimeoutMs, signal: undefined },
+  )
+  const ended = call.catch((error: Error) => ({ at: clock.now(), name: error.name, message: error.message }))
+  for (let at = 0; at < 50; at++) await clock.advanceAsync(1)
+  expect(await ended).toEqual({ at: endsAt, name: 'TimeoutError', message })
+  expect(clock.pendingTimers).toBe(0)
+})
+
 test('rejects with the abort, not with what the abort made the call reject with', async () => {
   const clock = new ManualClock()
   const controller = new AbortController()
   const call = boundedCall(
-    (signal) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('socket hang up')))),
+    ({ signal }) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('socket hang up')))),
     { name: 'Call', clock, timeoutMs: 10, signal: controller.signal },
   )
   controller.abort('why')

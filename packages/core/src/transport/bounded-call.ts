@@ -1,15 +1,24 @@
 import type { Clock } from '../clock.js'
+import type { Attempt } from './one-attempt.js'
+
+export interface Bounds {
+  readonly name: string
+  readonly clock: Clock
+  /** Until the answer must be complete. */
+  readonly timeoutMs: number
+  /** Until it must have begun. Undefined: `timeoutMs`. */
+  readonly firstByteTimeoutMs?: number | undefined
+  readonly signal: AbortSignal | undefined
+}
 
 /**
- * Runs a call that takes a signal, and rejects as soon as the caller's signal aborts (AbortError, the reason as its cause) or `timeoutMs`
- * have passed (TimeoutError), whether or not the call minds its signal. The SDK's own request timeout ends with the headers of an
+ * Runs a call that takes a signal, and rejects as soon as the caller's signal aborts (AbortError, the reason as its cause) or time is up
+ * (TimeoutError), whether or not the call minds its signal. The SDK's own request timeout ends with the headers of an
  * answer: a body that stalls would hang for ever. And it reports an abort in the middle of a body as a broken connection.
  */
-export function boundedCall<T>(
-  call: (signal: AbortSignal) => Promise<T>,
-  bounds: { readonly name: string; readonly clock: Clock; readonly timeoutMs: number; readonly signal: AbortSignal | undefined },
-): Promise<T> {
+export function boundedCall<T>(call: (attempt: Attempt) => Promise<T>, bounds: Bounds): Promise<T> {
   const { name, clock, timeoutMs, signal } = bounds
+  const silenceMs = Math.min(timeoutMs, bounds.firstByteTimeoutMs ?? timeoutMs)
   return new Promise((resolve, reject) => {
     if (signal?.aborted === true) {
       reject(abortError(name, signal))
@@ -24,14 +33,24 @@ export function boundedCall<T>(
     const onAbort = (): void => {
       if (signal !== undefined) stop(abortError(name, signal))
     }
-    const timer = clock.schedule(timeoutMs, () => stop(timeoutError(name, timeoutMs)), { background: true })
+    let hasBegun = false
+    const begun = (): void => {
+      hasBegun = true
+    }
+    const onSilence = (): void => {
+      if (hasBegun) timer = clock.schedule(timeoutMs - silenceMs, onSlowness, { background: true })
+      else stop(timeoutError(`${name} had no answer`, silenceMs))
+    }
+    const onSlowness = (): void => stop(timeoutError(`${name} had no complete answer`, timeoutMs))
+    // One timer after the other: most calls are over before the first.
+    let timer = clock.schedule(silenceMs, silenceMs < timeoutMs ? onSilence : onSlowness, { background: true })
     const release = (): void => {
       timer.cancel()
       signal?.removeEventListener('abort', onAbort)
     }
     signal?.addEventListener('abort', onAbort, { once: true })
     // A client may throw before it has made a promise, or give none at all.
-    new Promise<T>((settle) => settle(call(controller.signal))).then(resolve, reject).finally(release)
+    new Promise<T>((settle) => settle(call({ signal: controller.signal, begun }))).then(resolve, reject).finally(release)
   })
 }
 
@@ -42,8 +61,8 @@ export function abortError(name: string, signal: AbortSignal): Error {
   return error
 }
 
-function timeoutError(name: string, timeoutMs: number): Error {
-  const error = new Error(`${name} had no complete answer within ${timeoutMs} ms`)
+function timeoutError(what: string, ms: number): Error {
+  const error = new Error(`${what} within ${ms} ms`)
   error.name = 'TimeoutError'
   return error
 }

@@ -31,7 +31,16 @@ export function sendOver(
   command: { readonly middlewareStack: object },
   transport: (request: SignedRequest) => Promise<CommandAnswer>,
 ): void {
-  addLast(command, () => async (args) => ({ response: await transport(args.request as SignedRequest) }))
+  addLast(command, TRANSPORT, () => async (args) => ({ response: await transport(args.request as SignedRequest) }))
+}
+
+/** Tells when the headers of the answer to this command are here. */
+export function observeAnswer(command: { readonly middlewareStack: object }, begun: () => void): void {
+  addLast(command, 'answerObserver', (next) => async (args) => {
+    const answer = await next(args)
+    begun()
+    return answer
+  })
 }
 
 /** Shows each request of this command as it goes to the client's request handler, and what the SDK has found out about the call. */
@@ -39,14 +48,16 @@ export function observeRequest(
   command: { readonly middlewareStack: object },
   see: (request: SdkRequest, context: object) => void,
 ): void {
-  addLast(command, (next, context) => (args) => {
+  addLast(command, TRANSPORT, (next, context) => (args) => {
     see(args.request as SdkRequest, context)
     return next(args)
   })
 }
 
-/** The last of the last step: what comes after it is the handler. */
-function addLast(command: { readonly middlewareStack: object }, middleware: DeserializeMiddleware): void {
+const TRANSPORT = 'transportOfOurs'
+
+/** Among the last of the last step: what comes after it is the handler. */
+function addLast(command: { readonly middlewareStack: object }, name: string, middleware: DeserializeMiddleware): void {
   const stack = command.middlewareStack as Stack
-  stack.add(middleware, { name: 'transportOfOurs', step: 'deserialize', priority: 'low', override: true })
+  stack.add(middleware, { name, step: 'deserialize', priority: 'low', override: true })
 }

@@ -1,6 +1,7 @@
 import type { KinesisClient } from '@aws-sdk/client-kinesis'
 import type { DataOperation } from './data-operation.js'
 import { LeanSender } from './lean-sender.js'
+import type { Attempt } from './one-attempt.js'
 import type { WireEncoding } from './read-negotiation.js'
 import { cborFormat, jsonFormat } from './wire-format.js'
 
@@ -21,14 +22,14 @@ export class DataSender {
     input: Input,
     client: KinesisClient,
     encoding: WireEncoding,
-    abortSignal: AbortSignal,
+    attempt: Attempt,
   ): Promise<Output> {
-    if (this.#choice === 'sdk') return operation.send(client, input, abortSignal)
+    if (this.#choice === 'sdk') return operation.send(client, input, attempt)
     let lean = this.#lean.get(client)
     if (lean === undefined) {
       lean = new LeanSender(client, encoding === 'cbor' ? cborFormat : jsonFormat)
       this.#lean.set(client, lean)
     }
-    return lean.send(operation, input, abortSignal)
+    return lean.send(operation, input, attempt)
   }
 }

@@ -16,7 +16,7 @@ import type { SenderChoice } from './data-sender.js'
 import { checkedEndpoint, explained, refuseEndpointBesideClient } from './endpoint.js'
 import { type HttpOptions, httpHandler, quietLogger } from './http-handler.js'
 import { LeanSender } from './lean-sender.js'
-import { sendOnce } from './one-attempt.js'
+import { type Attempt, sendOnce } from './one-attempt.js'
 import { updateItem } from './update-item.js'
 import { updateItemFormat } from './update-item-json.js'
 import { USER_AGENT } from './user-agent.js'
@@ -75,13 +75,13 @@ export function connectDynamoDB(options: DynamoDBConnectionOptions = {}): Dynamo
   const clock = options.clock ?? systemClock
   const once = <Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
     command: DynamoDBCommand<Input, Output>,
-    abortSignal: AbortSignal,
+    attempt: Attempt,
   ): Promise<Output> => {
     // What somebody has added to a command is for the SDK to run.
     if (lean !== undefined && command instanceof UpdateItemCommand && command.middlewareStack.identify().length === 0)
-      return lean.send(updateItem, command.input, abortSignal) as Promise<Output>
-    sendOnce(command)
-    return client.send(command, { abortSignal })
+      return lean.send(updateItem, command.input, attempt) as Promise<Output>
+    sendOnce(command, attempt)
+    return client.send(command, { abortSignal: attempt.signal })
   }
   const send = async <Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
     command: DynamoDBCommand<Input, Output>,
@@ -89,10 +89,11 @@ export function connectDynamoDB(options: DynamoDBConnectionOptions = {}): Dynamo
   ): Promise<Output> => {
     const name = command.constructor.name.replace(/Command$/, '')
     const { signal } = call
-    const bounds = { name, clock, timeoutMs: call.timeoutMs ?? timeoutMs, signal }
-    const attempt = (): Promise<Output> => boundedCall((abortSignal) => once(command, abortSignal), bounds)
+    const { firstByteTimeoutMs } = call
+    const bounds = { name, clock, timeoutMs: call.timeoutMs ?? timeoutMs, firstByteTimeoutMs, signal }
+    const tried = (): Promise<Output> => boundedCall((attempt) => once(command, attempt), bounds)
     try {
-      return await (call.retry === true ? withControlRetry(retry, signal, attempt) : attempt())
+      return await (call.retry === true ? withControlRetry(retry, signal, tried) : tried())
     } catch (error) {
       throw signal?.aborted === true ? abortError(name, signal) : explained(error)
     }

@@ -19,19 +19,19 @@ export function fanOutPort(calls: KinesisCalls, sessions: Http2Sessions, writes:
         'RegisterStreamConsumer',
         call,
         () =>
-          calls.once('RegisterStreamConsumer', writes, call, (client, abortSignal) => {
+          calls.once('RegisterStreamConsumer', writes, call, (client, attempt) => {
             const command = new RegisterStreamConsumerCommand(input)
-            sendOnce(command)
-            return client.send(command, { abortSignal })
+            sendOnce(command, attempt)
+            return client.send(command, { abortSignal: attempt.signal })
           }),
         // It exists already, perhaps by an attempt whose answer was lost: it has to be described, and asking again changes nothing.
         (error) => classifyFailure(error).kind === 'in-use',
       ),
     describeStreamConsumer: (input, call = {}) =>
-      calls.control('DescribeStreamConsumer', call, (client, abortSignal) => {
+      calls.control('DescribeStreamConsumer', call, (client, attempt) => {
         const command = new DescribeStreamConsumerCommand(input)
-        sendOnce(command)
-        return client.send(command, { abortSignal })
+        sendOnce(command, attempt)
+        return client.send(command, { abortSignal: attempt.signal })
       }),
     subscribeToShard: (input, call = {}) => subscribe(calls, sessions, input, call),
   }
@@ -48,18 +48,18 @@ function subscribe(
   input: SubscribeToShardInput,
   call: CallOptions,
 ): Promise<ShardSubscription> {
-  return calls.read('SubscribeToShard', 'records', call, async (client, abortSignal, encoding) => {
+  return calls.read('SubscribeToShard', 'records', call, async (client, attempt, encoding) => {
     const command = new SubscribeToShardCommand(input)
-    sendOnce(command)
+    sendOnce(command, attempt)
     let accepted: { readonly answer: Http2Answer; readonly reader: EventStreamReader } | undefined
     sendOver(command, async (request) => {
-      const answer = await exchange(sessions, request, abortSignal)
+      const answer = await exchange(sessions, request, attempt.signal)
       if (answer.body instanceof Uint8Array) return { ...answer, body: answer.body }
       accepted = { answer, reader: answer.body }
       return { ...answer, body: NO_EVENTS }
     })
     try {
-      await client.send(command, { abortSignal })
+      await client.send(command, { abortSignal: attempt.signal })
     } catch (error) {
       accepted?.reader.close()
       throw error

@@ -4,9 +4,10 @@ import type { CallOptions } from '../kinesis-port.js'
 import { abortError, boundedCall } from './bounded-call.js'
 import { type ControlRetry, withControlRetry } from './control-retry.js'
 import { explained } from './endpoint.js'
+import type { Attempt } from './one-attempt.js'
 import type { ReadNegotiation, WireEncoding } from './read-negotiation.js'
 
-export type Send<Output> = (client: KinesisClient, abortSignal: AbortSignal, encoding: WireEncoding) => Promise<Output>
+export type Send<Output> = (client: KinesisClient, attempt: Attempt, encoding: WireEncoding) => Promise<Output>
 
 export interface KinesisCallsOptions {
   readonly clientSpeaking: (encoding: WireEncoding) => KinesisClient
@@ -26,10 +27,11 @@ export class KinesisCalls {
 
   once<Output>(name: string, encoding: WireEncoding, call: CallOptions, send: Send<Output>): Promise<Output> {
     const { clientSpeaking, clock, timeoutMs } = this.#options
-    return boundedCall((signal) => send(clientSpeaking(encoding), signal, encoding), {
+    return boundedCall((attempt) => send(clientSpeaking(encoding), attempt, encoding), {
       name,
       clock,
       timeoutMs: call.timeoutMs ?? timeoutMs,
+      firstByteTimeoutMs: call.firstByteTimeoutMs,
       signal: call.signal,
     }).catch((error: unknown) => {
       throw explained(error)

@@ -84,33 +84,33 @@ export function connectKinesis(options: KinesisConnectionOptions = {}): KinesisC
 
   const port: KinesisPort = {
     putRecords: (input, call = {}) =>
-      calls.once('PutRecords', writes, call, (client, abortSignal, encoding) =>
-        sender.send(putRecords, input, client, encoding, abortSignal),
+      calls.once('PutRecords', writes, call, (client, attempt, encoding) =>
+        sender.send(putRecords, input, client, encoding, attempt),
       ),
     getShardIterator: (input, call = {}) =>
-      calls.read('GetShardIterator', 'records', call, (client, abortSignal) => {
+      calls.read('GetShardIterator', 'records', call, (client, attempt) => {
         const command = new GetShardIteratorCommand(input)
-        sendOnce(command)
-        return client.send(command, { abortSignal })
+        sendOnce(command, attempt)
+        return client.send(command, { abortSignal: attempt.signal })
       }),
     getRecords: (input, call = {}) =>
-      calls.read('GetRecords', 'records', call, (client, abortSignal, encoding) =>
-        sender.send(getRecords, input, client, encoding, abortSignal),
+      calls.read('GetRecords', 'records', call, (client, attempt, encoding) =>
+        sender.send(getRecords, input, client, encoding, attempt),
       ),
     listShards: (input, call = {}) =>
-      calls.control('ListShards', call, (client, abortSignal) => {
+      calls.control('ListShards', call, (client, attempt) => {
         const command = new ListShardsCommand(input)
-        sendOnce(command)
-        return client.send(command, { abortSignal })
+        sendOnce(command, attempt)
+        return client.send(command, { abortSignal: attempt.signal })
       }),
     describeStreamSummary: (input, call = {}) =>
-      calls.control('DescribeStreamSummary', call, async (client, abortSignal) => {
+      calls.control('DescribeStreamSummary', call, async (client, attempt) => {
         const command = new DescribeStreamSummaryCommand(input)
         let serviceTime: number | undefined
-        sendOnce(command, (response) => {
+        sendOnce(command, attempt, (response) => {
           serviceTime = dateOf(response)
         })
-        return { ...(await client.send(command, { abortSignal })), serviceTime }
+        return { ...(await client.send(command, { abortSignal: attempt.signal })), serviceTime }
       }),
   }
   const close = (): void => {

@@ -8,21 +8,21 @@ const PLACES = ['StreamARN', 'StreamId', 'ConsumerARN', 'ResourceARN']
 export const putRecords: DataOperation<KinesisClient, PutRecordsInput, PutRecordsOutput> = {
   name: 'PutRecords',
   places: PLACES,
-  send: (client, input, abortSignal, prepare) => {
+  send: (client, input, attempt, prepare) => {
     const command = new PutRecordsCommand({ ...input, Records: input.Records as PutRecordsCommand['input']['Records'] })
-    sendOnce(command)
+    sendOnce(command, attempt)
     prepare?.(command)
-    return client.send(command, { abortSignal })
+    return client.send(command, { abortSignal: attempt.signal })
   },
 }
 
 export const getRecords: DataOperation<KinesisClient, GetRecordsInput, GetRecordsOutput> = {
   name: 'GetRecords',
   places: PLACES,
-  send: (client, input, abortSignal, prepare) => {
+  send: (client, input, attempt, prepare) => {
     const command = new GetRecordsCommand(input)
-    sendOnce(command)
+    sendOnce(command, attempt)
     prepare?.(command)
-    return client.send(command, { abortSignal })
+    return client.send(command, { abortSignal: attempt.signal })
   },
 }

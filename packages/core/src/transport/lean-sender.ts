@@ -1,6 +1,7 @@
 import { type AnswerBody, answerBody, bodyAgain, type SdkAnswer } from './answer-body.js'
 import { observeRequest, sendOver } from './command-transport.js'
 import type { DataOperation } from './data-operation.js'
+import type { Attempt } from './one-attempt.js'
 import { RequestTemplate, type SdkRequest } from './request-template.js'
 import { decodedAnswer, MalformedAnswerError, type WireFormat } from './wire-format.js'
 
@@ -35,21 +36,23 @@ export class LeanSender<Client extends { readonly config: object }> {
   async send<Input extends object, Output extends object>(
     operation: DataOperation<Client, Input, Output>,
     input: Input,
-    abortSignal: AbortSignal,
+    attempt: Attempt,
   ): Promise<Output> {
     const place = placeOf(operation, input)
     const template = this.#templates.get(place)
     const body = template === undefined ? undefined : this.#format.encode(operation.name, input)
     const signed = body === undefined ? undefined : await template!.signed(body)
-    if (signed === undefined) return this.#learn(operation, input, place, abortSignal)
+    if (signed === undefined) return this.#learn(operation, input, place, attempt)
+    const { signal: abortSignal, begun } = attempt
     abortSignal.throwIfAborted()
     try {
       const { requestHandler } = this.#client.config as unknown as HandlerConfig
       const { response } = await requestHandler.handle(signed.request, { abortSignal })
+      begun()
       const answer = await answerBody(response.body)
       abortSignal.throwIfAborted()
       const output = answer?.is === 'whole' ? this.#decoded(operation.name, response, answer.bytes) : undefined
-      if (output === undefined) return await this.#readBySdk(operation, input, { response, body: answer }, abortSignal)
+      if (output === undefined) return await this.#readBySdk(operation, input, { response, body: answer }, attempt)
       signed.accepted(response)
       return output as Output
     } catch (error) {
@@ -73,13 +76,13 @@ export class LeanSender<Client extends { readonly config: object }> {
     operation: DataOperation<Client, Input, Output>,
     input: Input,
     place: string,
-    abortSignal: AbortSignal,
+    attempt: Attempt,
   ): Promise<Output> {
     let template: RequestTemplate | undefined
     const learn = (request: SdkRequest, context: object): void => {
       template = RequestTemplate.of(request, context, this.#client.config, this.#format.contentType)
     }
-    const output = await operation.send(this.#client, input, abortSignal, (command) => observeRequest(command, learn))
+    const output = await operation.send(this.#client, input, attempt, (command) => observeRequest(command, learn))
     if (template !== undefined && !isLambda()) {
       if (this.#templates.size >= MOST_TEMPLATES) this.#templates.clear()
       this.#templates.set(place, template)
@@ -92,7 +95,7 @@ export class LeanSender<Client extends { readonly config: object }> {
     operation: DataOperation<Client, Input, Output>,
     input: Input,
     { response, body }: { readonly response: SdkAnswer; readonly body: AnswerBody | undefined },
-    abortSignal: AbortSignal,
+    attempt: Attempt,
   ): Promise<Output> {
     if (body !== undefined) response.body = bodyAgain(body)
     let isRead = false
@@ -101,7 +104,7 @@ export class LeanSender<Client extends { readonly config: object }> {
       return response
     }
     try {
-      return await operation.send(this.#client, input, abortSignal, (command) => sendOver(command, transport))
+      return await operation.send(this.#client, input, attempt, (command) => sendOver(command, transport))
     } catch (error) {
       if (isRead) throw error
       // What comes before the reading has failed: credentials that cannot be had now, for one. That is no word about the call, and so no cause.

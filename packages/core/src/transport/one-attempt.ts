@@ -1,3 +1,12 @@
+import { observeAnswer } from './command-transport.js'
+
+/** One attempt of a call, for whoever sends it. */
+export interface Attempt {
+  readonly signal: AbortSignal
+  /** To be called when the headers of the answer are here. */
+  readonly begun: () => void
+}
+
 /** The part of a command's middleware stack that is used here: that of every command of every client fits it. */
 interface Stack {
   add(middleware: FinalizeMiddleware, options: FinalizeOptions): void
@@ -25,7 +34,12 @@ interface FinalizeOptions {
  *
  * `onAnswer` is given the HTTP response of a call that succeeds.
  */
-export function sendOnce(command: { readonly middlewareStack: object }, onAnswer?: (response: unknown) => void): void {
+export function sendOnce(
+  command: { readonly middlewareStack: object },
+  { begun }: Attempt,
+  onAnswer?: (response: unknown) => void,
+): void {
+  observeAnswer(command, begun)
   const once: FinalizeMiddleware = (next) => async (args) => {
     const answer = await next(args)
     answer.output.$metadata.attempts = 1

@@ -11,10 +11,10 @@ import { sendOnce } from './one-attempt.js'
 export const updateItem: DataOperation<DynamoDBClient, UpdateItemCommandInput, UpdateItemCommandOutput> = {
   name: 'UpdateItem',
   places: ['TableName'],
-  send: (client, input, abortSignal, prepare) => {
+  send: (client, input, attempt, prepare) => {
     const command = new UpdateItemCommand(input)
-    sendOnce(command)
+    sendOnce(command, attempt)
     prepare?.(command)
-    return client.send(command, { abortSignal })
+    return client.send(command, { abortSignal: attempt.signal })
   },
 }

@@ -152,7 +152,10 @@ export abstract class JavaWorker {
   }
 
   protected async get(key: string): Promise<Item | undefined> {
-    const command = new GetItemCommand({ TableName: this.options.tableName, Key: { leaseKey: { S: key } } })
+    // KCL's own reads are eventually consistent unless it is told otherwise (`consistentReads`): what it takes it may begin at an older checkpoint
+    // than the row has, and set that back, even from SHARD_END. Its peers can do nothing about that, and it would be all that is seen.
+    const given = { TableName: this.options.tableName, Key: { leaseKey: { S: key } }, ConsistentRead: true }
+    const command = new GetItemCommand(given)
     return ((await this.options.tables.send(command)) as { readonly Item?: Item }).Item
   }
 
