@@ -28,6 +28,13 @@ export interface TrueTenure {
   end: 'none' | 'given-up' | 'given-up-late' | 'taken' | 'begun-anew' | 'stolen'
 }
 
+/** A lease that another has given to this worker: by an offer, a handoff that it has asked for, or an assignment. */
+export interface Gift {
+  readonly worker: string
+  readonly at: number
+  readonly isByJava: boolean
+}
+
 export interface LeaseTruthOptions {
   readonly failoverTimeMs: number
   /** How much faster than true time any worker's clock may run. */
@@ -57,8 +64,7 @@ export class LeaseTruth {
   readonly #current = new Map<string, TrueTenure>()
   /** The last tenure of ours that Java has ended, or whose row was begun anew: its owner learns it from its next write. */
   readonly #unaware = new Map<string, TrueTenure>()
-  /** What a leader of Java's has given to one of ours last, and when. */
-  readonly #assigned = new Map<string, { readonly worker: string; readonly at: number }>()
+  readonly #given = new Map<string, Gift>()
   /** Handoffs that were asked for, and since when. */
   readonly #asked = new Map<string, number>()
   /** Takes and releases so far. */
@@ -76,10 +82,10 @@ export class LeaseTruth {
     return this.#current.get(leaseKey)
   }
 
-  /** Whether this lease was given to this worker later than `time`, by a leader of Java's. */
-  wasAssigned(leaseKey: string, worker: string, time: number): boolean {
-    const assigned = this.#assigned.get(leaseKey)
-    return assigned?.worker === worker && assigned.at > time
+  /** To the worker that the row names as its owner. Undefined: it took the lease itself. */
+  gift(leaseKey: string, worker: string): Gift | undefined {
+    const gift = this.#given.get(leaseKey)
+    return gift?.worker === worker ? gift : undefined
   }
 
   /** Leases that somebody waits for, with who has them and since when. */
@@ -144,9 +150,16 @@ export class LeaseTruth {
     else if (before.checkpointOwner === undefined) this.#asked.set(key, this.#options.now())
     this.#checkCheckpoint(write, before, after)
     const owner = actualOwner(before)
+    this.#noteGift(write, owner, actualOwner(after))
     if (this.#options.isJava(write.by)) this.#movedByJava(write, before, after, owner)
     else if (write.expression?.includes('#swOwner = ')) this.#taken(key, before, after, owner)
     else if (numberOf(after.leaseCounter) !== numberOf(before.leaseCounter)) this.#moved(write, before, after, owner)
+  }
+
+  #noteGift({ by, key }: LandedWrite, from: string | undefined, to: string | undefined): void {
+    if (to === from) return
+    if (to === undefined || processOf(to) === by) this.#given.delete(key)
+    else this.#given.set(key, { worker: to, at: this.#options.now(), isByJava: this.#options.isJava(by) })
   }
 
   /** Only the row of a stream that is gone may be written over, by one of the stream that has its name. */
@@ -221,7 +234,6 @@ export class LeaseTruth {
       if (former.end === 'stolen' && !isJava(former.worker)) this.#unaware.set(key, former)
     }
     this.#current.delete(key)
-    if (worker !== undefined && !isJava(worker)) this.#assigned.set(key, { worker, at: now() })
     if (after.checkpoint?.S !== 'SHARD_END') this.moves++
     if (worker !== undefined && isJava(worker)) this.#ofJava(worker, key, after)
   }

@@ -128,7 +128,7 @@ export function judgeStop(world: World): void {
     const shards = ledger.leased(row.leaseKey?.S ?? '')
     if (shards.length > 0 && shards.every(({ stream }) => stream !== ledger.stream(stream.name))) continue
     const owner = actualOwner(row)
-    if (owner === undefined || !names.has(processOf(owner)) || world.wasGivenTooLate(row.leaseKey!.S!, owner)) continue
+    if (owner === undefined || !names.has(processOf(owner)) || world.wasGivenTooLate(row, owner)) continue
     violated(`${owner} has stopped and still owns ${row.leaseKey?.S}`)
   }
 }

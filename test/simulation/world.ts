@@ -276,11 +276,14 @@ export class World {
   }
 
   /**
-   * Given to it by a leader of Java's that it had left already: that one's reads may be behind, and show its row for a moment more. Nobody takes
-   * such a lease, and it expires (docs/lease-protocol.md, "Our worker row").
+   * Given to its owner when that had stopped already. Nobody takes such a lease: of a leader of Java's, whose reads may be behind and show the row of
+   * that worker for a moment more, it expires (docs/lease-protocol.md, "Our worker row"); of a peer it is made free by others, but not where the
+   * stream is gone, and they know of the present one only.
    */
-  wasGivenTooLate(leaseKey: string, worker: string): boolean {
-    return this.truth.wasAssigned(leaseKey, worker, this.#lookedAt.get(processOf(worker)) ?? Number.POSITIVE_INFINITY)
+  wasGivenTooLate(row: Item, owner: string): boolean {
+    const gift = this.truth.gift(row.leaseKey!.S!, owner)
+    const lookedAt = this.#lookedAt.get(processOf(owner))
+    return gift !== undefined && lookedAt !== undefined && gift.at > lookedAt && (gift.isByJava || this.isFormer(row))
   }
 
   /** The stream whose shard this lease is of. */

@@ -18,7 +18,10 @@ export type LeaseEvent =
   | { readonly type: 'lease-ended'; readonly leaseKey: string; readonly childShardIds: readonly string[] }
   /** The row of a shard that was read to its end, and that nothing depends on any more. */
   | { readonly type: 'lease-deleted'; readonly leaseKey: string }
-  /** No lease reads these hash keys (inclusive), nor will one after it: three scans in a row. The shards are listed at once to mend it. */
+  /**
+   * No lease reads these hash keys (inclusive), nor will one after it, by three scans in a row and a consistent read. The shards are listed at once
+   * to mend it.
+   */
   | { readonly type: 'hash-range-hole'; readonly startingHashKey: string; readonly endingHashKey: string }
   | { readonly type: 'lease-lost'; readonly leaseKey: string; readonly error: LeaseLostError }
   /**

@@ -2,12 +2,15 @@ import { type HashKeyRange, uncovered } from '@shardwise/core/hash-key'
 import type { Shard } from '@shardwise/core/shard-map'
 import { hasEnded, type Lease } from '../leases/lease.js'
 
-/** As KCL's leasesRecoveryAuditorInconsistencyConfidenceThreshold: a scan is no snapshot, and may show a shard's end before its children. */
+/**
+ * As KCL's leasesRecoveryAuditorInconsistencyConfidenceThreshold: a scan is no snapshot, and may show a shard's end before its children. Nor is it
+ * consistent: after a start, or when a stream was made anew, several of them may lack rows that are there.
+ */
 const SCANS = 3
 
 /**
  * Looks for hash keys that no lease will ever read: the shards that are not read to their end must cover all of them, since each creates
- * what comes after it. A hole means that a lease was lost. A finished shard covers its keys too while a child that it names has no lease: the
+ * what comes after it. A hole that a consistent read shows as well means that a lease was lost. A finished shard covers its keys too while a child that it names has no lease: the
  * child of a merge waits for the end of its other parent, which may take long, and the audits see to it. Pure.
  */
 export class HashRangeWatch {
@@ -31,7 +34,8 @@ export function coverAllHashKeys(leases: readonly Lease[]): boolean {
   return uncovered(covering(leases).flatMap(({ range }) => range ?? [])).length === 0
 }
 
-function firstHole(leases: readonly Lease[], shards: ReadonlyMap<string, Shard>): HashKeyRange | undefined {
+/** The first hash keys that none of these leases will ever read. */
+export function firstHole(leases: readonly Lease[], shards: ReadonlyMap<string, Shard>): HashKeyRange | undefined {
   const ranges: HashKeyRange[] = []
   for (const lease of covering(leases)) {
     const range = lease.range ?? shards.get(lease.shardId)?.range

@@ -6,6 +6,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { AT_TIMESTAMP, LATEST, SHARD_END, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
 import type { Lease } from '../leases/lease.js'
 import type { LeaseEvent } from '../leases/lease-event.js'
+import type { ListOptions } from '../leases/lease-store.js'
 import { MemoryLeaseStore } from '../leases/memory-lease-store.js'
 import { FaultyLeaseStore } from '../leases/testing/faulty-lease-store.js'
 import { type InitialPosition, ShardDiscovery } from './shard-discovery.js'
@@ -378,15 +379,48 @@ describe('audit', () => {
     expect(events.at(-1)).toEqual({ type: 'lease-deleted', leaseKey: id(0) })
   })
 
-  test('three scans that show the same hole are told, with the hash keys', async () => {
-    const audited = discovery('latest')
-    await audited.createMissing()
-    events = []
-    const scan = (await table.list()).leases.slice(0, 1)
-    expect([1, 2, 3, 4].map(() => audited.watch(scan))).toEqual([false, false, true, false])
-    expect(events).toEqual([
-      { type: 'hash-range-hole', startingHashKey: `${MAX_HASH_KEY / 2n + 1n}`, endingHashKey: `${MAX_HASH_KEY}` },
-    ])
+  describe('three scans that show the same hole', () => {
+    const hole = { type: 'hash-range-hole', startingHashKey: `${MAX_HASH_KEY / 2n + 1n}`, endingHashKey: `${MAX_HASH_KEY}` }
+    let store: FaultyLeaseStore
+    let audited: ShardDiscovery
+    let scan: readonly Lease[]
+
+    beforeEach(async () => {
+      store = new FaultyLeaseStore(table)
+      audited = discovery('latest', store.store)
+      await audited.createMissing()
+      events = []
+      scan = (await table.list()).leases.filter(({ leaseKey }) => leaseKey !== id(1))
+    })
+
+    test('are looked into at once, and told, with the hash keys, when a consistent read shows it too; then the row is made', async () => {
+      await table.delete((await rows()).get(id(1))!)
+      expect([1, 2, 3, 4].map(() => audited.watch(scan))).toEqual([false, false, true, false])
+      expect(events).toEqual([])
+      await audited.audit(scan)
+      expect(events).toEqual([hole, expect.objectContaining({ type: 'lease-created', leaseKey: id(1) })])
+      await audited.audit((await table.list()).leases)
+      expect(events).toHaveLength(2)
+    })
+
+    test('are no alarm where the row is there: it is so young that scans do not show it yet', async () => {
+      // Reads that are not consistent do not, either.
+      const all = await table.list()
+      table.list = async (options?: ListOptions) => (options?.consistent === true ? all : { ...all, leases: scan })
+      for (let scans = 0; scans < 10; scans++) if (audited.watch(scan)) await audited.audit(scan)
+      await audited.audit(scan)
+      expect(events).toEqual([])
+    })
+
+    test('are looked into again when the table could not be read', async () => {
+      await table.delete((await rows()).get(id(1))!)
+      for (let scans = 0; scans < 3; scans++) audited.watch(scan)
+      store.next('list', 'lost')
+      await expect(audited.audit(scan)).rejects.toThrow()
+      expect(events).toEqual([])
+      await audited.audit(scan)
+      expect(events[0]).toEqual(hole)
+    })
   })
 })
 

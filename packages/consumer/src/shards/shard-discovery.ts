@@ -8,7 +8,7 @@ import type { LeaseEvent } from '../leases/lease-event.js'
 import type { LeaseStore } from '../leases/lease-store.js'
 import { elapsedMs, momentOf } from '../leases/trust-window.js'
 import { formerLeases, latestCreation } from './former-leases.js'
-import { coverAllHashKeys, HashRangeWatch, missingRanges } from './hash-range-watch.js'
+import { coverAllHashKeys, firstHole, HashRangeWatch, missingRanges } from './hash-range-watch.js'
 import { LeaseGarbage } from './lease-garbage.js'
 import { inStream } from './leased-shards.js'
 import { missingLeases, type StartingPoint } from './shard-lineage.js'
@@ -69,17 +69,18 @@ export class ShardDiscovery {
   readonly #watch = new HashRangeWatch()
   /** As last listed without a hole. */
   #listed: ReadonlyMap<string, Shard> = new Map()
+  /** Scans have shown a hole, and no consistent read has told yet whether it is one. */
+  #suspicious = false
 
   constructor(options: ShardDiscoveryOptions) {
     this.#options = options
     this.#garbage = new LeaseGarbage(options)
   }
 
-  /** True when a scan of the leases shows, for the third time in a row, hash keys that nobody will read. Then audit. */
+  /** True when a scan of the leases shows, for the third time in a row, hash keys that nobody will read. Then audit: it finds out, and tells. */
   watch(leases: readonly Lease[]): boolean {
-    const hole = this.#watch.observe(leases, this.#listed)
-    if (hole === undefined) return false
-    this.#options.emit({ type: 'hash-range-hole', startingHashKey: `${hole.start}`, endingHashKey: `${hole.end}` })
+    if (this.#watch.observe(leases, this.#listed) === undefined) return false
+    this.#suspicious = true
     return true
   }
 
@@ -89,12 +90,23 @@ export class ShardDiscovery {
    */
   async audit(leases: readonly Lease[], options: CallOptions = {}): Promise<void> {
     const { store } = this.#options
-    await this.createMissing({ ...options, seen: leases })
+    const seen = this.#suspicious ? await this.#verified(options) : leases
+    await this.createMissing({ ...options, seen })
     const ranges = missingRanges(leases, this.#listed)
     await inTurns([...ranges.keys()], async (lease) => {
       await store.fillRange(lease, ranges.get(lease)!, options)
     })
     await this.#garbage.collect(leases, [...this.#listed.values()], options)
+  }
+
+  /** What is in the table. Tells of a hole there. */
+  async #verified(options: CallOptions): Promise<readonly Lease[]> {
+    const { store, emit } = this.#options
+    const leases = this.#own((await store.list({ ...options, consistent: true })).leases)
+    const hole = firstHole(leases, this.#listed)
+    this.#suspicious = false
+    if (hole !== undefined) emit({ type: 'hash-range-hole', startingHashKey: `${hole.start}`, endingHashKey: `${hole.end}` })
+    return leases
   }
 
   /**
