@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { AnswerTooLargeError } from './answer-limit.js'
 
 /** An HTTP answer as a request handler of the SDK gives it. */
 export interface SdkAnswer {
@@ -12,16 +13,17 @@ export type AnswerBody =
   /** It broke off after these. */
   | { readonly is: 'broken'; readonly bytes: Uint8Array; readonly error: Error }
 
-/** Reads a body to its end, or to where it breaks off. Undefined for one that is neither bytes nor a stream of Node: nothing of it has been read then. */
-export async function answerBody(body: unknown): Promise<AnswerBody | undefined> {
+/** Reads a body to its end, or to where it breaks off, which is here where it has more than `maxBytes`. Undefined for one that is neither bytes nor a stream of Node: nothing of it has been read then. */
+export async function answerBody(body: unknown, maxBytes: number): Promise<AnswerBody | undefined> {
   if (body instanceof Uint8Array) return { is: 'whole', bytes: body }
-  return body instanceof Readable ? readToEnd(body) : undefined
+  return body instanceof Readable ? readToEnd(body, maxBytes) : undefined
 }
 
 /** By its events: the iterator of a stream costs several promises for each chunk. */
-function readToEnd(body: Readable): Promise<AnswerBody> {
+function readToEnd(body: Readable, maxBytes: number): Promise<AnswerBody> {
   return new Promise((resolve) => {
-    const chunks: Uint8Array[] = []
+    let chunks: Uint8Array[] = []
+    let length = 0
     let isOver = false
     const end = (error?: Error): void => {
       if (isOver) return
@@ -29,7 +31,16 @@ function readToEnd(body: Readable): Promise<AnswerBody> {
       const bytes = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
       resolve(error === undefined ? { is: 'whole', bytes } : { is: 'broken', bytes, error })
     }
-    body.on('data', (chunk: Uint8Array) => chunks.push(chunk))
+    body.on('data', (chunk: Uint8Array) => {
+      length += chunk.length
+      if (length <= maxBytes) {
+        chunks.push(chunk)
+        return
+      }
+      chunks = []
+      end(new AnswerTooLargeError(maxBytes))
+      body.destroy()
+    })
     body.on('end', () => end())
     body.on('error', end)
     body.on('close', () => end(new Error('The body of the answer was closed before its end')))

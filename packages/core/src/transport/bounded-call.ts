@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.js'
+import { MAX_ANSWER_BYTES } from './answer-limit.js'
 import type { Attempt } from './one-attempt.js'
 
 export interface Bounds {
@@ -9,6 +10,8 @@ export interface Bounds {
   /** Until it must have begun. Undefined: `timeoutMs`. */
   readonly firstByteTimeoutMs?: number | undefined
   readonly signal: AbortSignal | undefined
+  /** Default: more than any answer has. */
+  readonly maxAnswerBytes?: number | undefined
 }
 
 /**
@@ -17,7 +20,7 @@ export interface Bounds {
  * answer: a body that stalls would hang for ever. And it reports an abort in the middle of a body as a broken connection.
  */
 export function boundedCall<T>(call: (attempt: Attempt) => Promise<T>, bounds: Bounds): Promise<T> {
-  const { name, clock, timeoutMs, signal } = bounds
+  const { name, clock, timeoutMs, signal, maxAnswerBytes = MAX_ANSWER_BYTES } = bounds
   const silenceMs = Math.min(timeoutMs, bounds.firstByteTimeoutMs ?? timeoutMs)
   return new Promise((resolve, reject) => {
     if (signal?.aborted === true) {
@@ -50,7 +53,9 @@ export function boundedCall<T>(call: (attempt: Attempt) => Promise<T>, bounds: B
     }
     signal?.addEventListener('abort', onAbort, { once: true })
     // A client may throw before it has made a promise, or give none at all.
-    new Promise<T>((settle) => settle(call({ signal: controller.signal, begun }))).then(resolve, reject).finally(release)
+    new Promise<T>((settle) => settle(call({ signal: controller.signal, begun, maxAnswerBytes })))
+      .then(resolve, reject)
+      .finally(release)
   })
 }
 

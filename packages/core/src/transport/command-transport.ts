@@ -1,3 +1,4 @@
+import { limitBody } from './answer-limit.js'
 import type { SignedRequest } from './http2-exchange.js'
 import type { SdkRequest } from './request-template.js'
 
@@ -20,7 +21,7 @@ interface DeserializeOptions {
 export interface CommandAnswer {
   readonly statusCode: number
   readonly headers: Record<string, string>
-  readonly body: unknown
+  body: unknown
 }
 
 /**
@@ -34,11 +35,15 @@ export function sendOver(
   addLast(command, TRANSPORT, () => async (args) => ({ response: await transport(args.request as SignedRequest) }))
 }
 
-/** Tells when the headers of the answer to this command are here. */
-export function observeAnswer(command: { readonly middlewareStack: object }, begun: () => void): void {
-  addLast(command, 'answerObserver', (next) => async (args) => {
+/** Tells when the headers of the answer to this command are here, and holds its body to a length. */
+export function takeAnswer(
+  command: { readonly middlewareStack: object },
+  { begun, maxAnswerBytes }: { readonly begun: () => void; readonly maxAnswerBytes: number },
+): void {
+  addLast(command, 'answerTaker', (next) => async (args) => {
     const answer = await next(args)
     begun()
+    limitBody(answer.response, maxAnswerBytes)
     return answer
   })
 }

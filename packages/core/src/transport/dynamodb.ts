@@ -14,7 +14,7 @@ import { abortError, boundedCall } from './bounded-call.js'
 import { type ControlRetryOptions, controlRetry, withControlRetry } from './control-retry.js'
 import type { SenderChoice } from './data-sender.js'
 import { checkedEndpoint, explained, refuseEndpointBesideClient } from './endpoint.js'
-import { type HttpOptions, httpHandler, quietLogger } from './http-handler.js'
+import { type HttpOptions, httpHandler, maxAnswerBytes, quietLogger } from './http-handler.js'
 import { LeanSender } from './lean-sender.js'
 import { type Attempt, sendOnce } from './one-attempt.js'
 import { updateItem } from './update-item.js'
@@ -73,6 +73,7 @@ export function connectDynamoDB(options: DynamoDBConnectionOptions = {}): Dynamo
   const sender = choiceOption('sender', options.sender, ['lean', 'sdk'], options.client === undefined ? 'lean' : 'sdk')
   const lean = sender === 'lean' ? new LeanSender(client, updateItemFormat) : undefined
   const clock = options.clock ?? systemClock
+  const maxBytes = maxAnswerBytes(options)
   const once = <Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
     command: DynamoDBCommand<Input, Output>,
     attempt: Attempt,
@@ -90,7 +91,7 @@ export function connectDynamoDB(options: DynamoDBConnectionOptions = {}): Dynamo
     const name = command.constructor.name.replace(/Command$/, '')
     const { signal } = call
     const { firstByteTimeoutMs } = call
-    const bounds = { name, clock, timeoutMs: call.timeoutMs ?? timeoutMs, firstByteTimeoutMs, signal }
+    const bounds = { name, clock, timeoutMs: call.timeoutMs ?? timeoutMs, firstByteTimeoutMs, signal, maxAnswerBytes: maxBytes }
     const tried = (): Promise<Output> => boundedCall((attempt) => once(command, attempt), bounds)
     try {
       return await (call.retry === true ? withControlRetry(retry, signal, tried) : tried())

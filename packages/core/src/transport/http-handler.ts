@@ -1,5 +1,6 @@
 import { NodeHttpHandler } from '@smithy/node-http-handler'
 import { integerOption } from '../options.js'
+import { MAX_ANSWER_BYTES } from './answer-limit.js'
 
 /** How connections to the service are made. */
 export interface HttpOptions {
@@ -7,6 +8,11 @@ export interface HttpOptions {
   readonly maxSockets?: number | undefined
   /** Milliseconds until a connection must be established. Default 5,000, 1 to 600,000. */
   readonly connectTimeoutMs?: number | undefined
+  /**
+   * Bytes of the body of an answer at most: one that goes on is given up, and fails as one that cannot be read. Default 64 MiB, which no answer of
+   * the service has; 1 KiB to 1 GiB. Subscriptions have no end: there each event is held to 64 MiB.
+   */
+  readonly maxAnswerBytes?: number | undefined
 }
 
 /**
@@ -26,6 +32,10 @@ export function httpHandler(options: HttpOptions): NodeHttpHandler {
 
 export function connectTimeout(options: HttpOptions): number {
   return integerOption('connectTimeoutMs', options.connectTimeoutMs, { min: 1, max: 600_000, fallback: 5_000 })
+}
+
+export function maxAnswerBytes(options: HttpOptions): number {
+  return integerOption('maxAnswerBytes', options.maxAnswerBytes, { min: 1024, max: 1024 ** 3, fallback: MAX_ANSWER_BYTES })
 }
 
 const silent = (): void => {}

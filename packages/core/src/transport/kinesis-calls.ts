@@ -15,6 +15,7 @@ export interface KinesisCallsOptions {
   readonly retry: ControlRetry
   readonly clock: Clock
   readonly timeoutMs: number
+  readonly maxAnswerBytes: number
 }
 
 /** The ways in which an operation is called: once, once in the encoding of reads, or again while its failure may pass. */
@@ -26,13 +27,14 @@ export class KinesisCalls {
   }
 
   once<Output>(name: string, encoding: WireEncoding, call: CallOptions, send: Send<Output>): Promise<Output> {
-    const { clientSpeaking, clock, timeoutMs } = this.#options
+    const { clientSpeaking, clock, timeoutMs, maxAnswerBytes } = this.#options
     return boundedCall((attempt) => send(clientSpeaking(encoding), attempt, encoding), {
       name,
       clock,
       timeoutMs: call.timeoutMs ?? timeoutMs,
       firstByteTimeoutMs: call.firstByteTimeoutMs,
       signal: call.signal,
+      maxAnswerBytes,
     }).catch((error: unknown) => {
       throw explained(error)
     })

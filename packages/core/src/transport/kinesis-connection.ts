@@ -14,7 +14,7 @@ import { checkConnection } from './checked-connection.js'
 import { type ControlRetryOptions, controlRetry } from './control-retry.js'
 import { DataSender, type SenderChoice } from './data-sender.js'
 import { fanOutPort } from './fan-out.js'
-import { connectTimeout, type HttpOptions, httpHandler, quietLogger } from './http-handler.js'
+import { connectTimeout, type HttpOptions, httpHandler, maxAnswerBytes, quietLogger } from './http-handler.js'
 import { Http2Sessions } from './http2-sessions.js'
 import { KinesisCalls } from './kinesis-calls.js'
 import { getRecords, putRecords } from './kinesis-operations.js'
@@ -78,7 +78,14 @@ export function connectKinesis(options: KinesisConnectionOptions = {}): KinesisC
   const negotiation = new ReadNegotiation(options.client === undefined ? reads : 'json')
   const sender = new DataSender(options.sender ?? (options.client === undefined ? 'lean' : 'sdk'))
   const clock = options.clock ?? systemClock
-  const calls = new KinesisCalls({ clientSpeaking: clients.speaking, negotiation, retry, clock, timeoutMs })
+  const calls = new KinesisCalls({
+    clientSpeaking: clients.speaking,
+    negotiation,
+    retry,
+    clock,
+    timeoutMs,
+    maxAnswerBytes: maxAnswerBytes(options),
+  })
   const tls = (): ConnectionOptions => tlsSettings(clients.client)
   const sessions = new Http2Sessions({ clock, connectTimeoutMs: connectTimeout(options), tls })
 

@@ -43,13 +43,13 @@ export class LeanSender<Client extends { readonly config: object }> {
     const body = template === undefined ? undefined : this.#format.encode(operation.name, input)
     const signed = body === undefined ? undefined : await template!.signed(body)
     if (signed === undefined) return this.#learn(operation, input, place, attempt)
-    const { signal: abortSignal, begun } = attempt
+    const { signal: abortSignal, begun, maxAnswerBytes } = attempt
     abortSignal.throwIfAborted()
     try {
       const { requestHandler } = this.#client.config as unknown as HandlerConfig
       const { response } = await requestHandler.handle(signed.request, { abortSignal })
       begun()
-      const answer = await answerBody(response.body)
+      const answer = await answerBody(response.body, maxAnswerBytes)
       abortSignal.throwIfAborted()
       const output = answer?.is === 'whole' ? this.#decoded(operation.name, response, answer.bytes) : undefined
       if (output === undefined) return await this.#readBySdk(operation, input, { response, body: answer }, attempt)

@@ -1,10 +1,12 @@
-import { observeAnswer } from './command-transport.js'
+import { takeAnswer } from './command-transport.js'
 
 /** One attempt of a call, for whoever sends it. */
 export interface Attempt {
   readonly signal: AbortSignal
   /** To be called when the headers of the answer are here. */
   readonly begun: () => void
+  /** Of its body, at most. */
+  readonly maxAnswerBytes: number
 }
 
 /** The part of a command's middleware stack that is used here: that of every command of every client fits it. */
@@ -36,10 +38,10 @@ interface FinalizeOptions {
  */
 export function sendOnce(
   command: { readonly middlewareStack: object },
-  { begun }: Attempt,
+  attempt: Attempt,
   onAnswer?: (response: unknown) => void,
 ): void {
-  observeAnswer(command, begun)
+  takeAnswer(command, attempt)
   const once: FinalizeMiddleware = (next) => async (args) => {
     const answer = await next(args)
     answer.output.$metadata.attempts = 1
