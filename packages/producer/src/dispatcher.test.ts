@@ -194,6 +194,29 @@ describe('Dispatcher', () => {
     expect([sent(dispatcher, 50), dispatcher.takeExpired()]).toEqual([[first, last], [late]])
   })
 
+  test.each(['none', 'perKey'] as const)(
+    'ordering %s: what came back expires in its time behind another that lives longer',
+    (ordering) => {
+      const dispatcher = new Dispatcher({ ordering, meter })
+      const live = (key: string, expiresAt: number): Entry =>
+        Entry.plain(Object.assign(recordOf(key, 10), { expiresAt }), left, 1000)
+      const [long, short, queued] = [live('a', 9_000), live('b', 500), live('c', 400)] as [Entry, Entry, Entry]
+      for (const entry of [long, short]) dispatcher.enqueue(entry)
+      expect(sent(dispatcher, 0)).toHaveLength(2)
+      dispatcher.enqueue(queued)
+      // The shard takes nothing for a while.
+      dispatcher.requeue(long, 2_000)
+      dispatcher.requeue(short, 2_000)
+      dispatcher.releaseAll(1)
+      expect([dispatcher.wakeAt, dispatcher.takeExpired()]).toEqual([400, []])
+      dispatcher.releaseAll(400)
+      expect([dispatcher.takeExpired(), dispatcher.wakeAt]).toEqual([[queued], 500])
+      dispatcher.releaseAll(500)
+      expect([dispatcher.takeExpired(), dispatcher.wakeAt]).toEqual([[short], 2_000])
+      expect(sent(dispatcher, 2_000)).toEqual([long])
+    },
+  )
+
   test('wakes for what expires while it is held back', () => {
     const dispatcher = new Dispatcher({ ordering: 'none', meter })
     dispatcher.requeue(expiring(50), 80)

@@ -4,7 +4,7 @@ import { LaneState } from './lane.js'
 import { UserRecord } from './user-record.js'
 
 it('holds no entry that was taken, though it holds others behind it: in an outage records that expire would fill the memory', () => {
-  const lane = new LaneState(undefined, [])
+  const lane = new LaneState(undefined, [], true)
   const entries = ['a', 'b', 'c'].map((key) => Entry.plain(new UserRecord(key, undefined, Buffer.from(key), 2), undefined, 0))
   lane.queue.push(...entries)
   const [first, second, third] = entries

@@ -27,8 +27,10 @@ export class LaneState implements Lane, Chained<LaneState>, Sleeper {
   wakeIndex = -1
   notBefore: number = Number.NEGATIVE_INFINITY
   heldBy: WaitedFor | undefined = undefined
-  /** Entries that go first: sent before, or older than anything queued. */
-  again: Entry[] = []
+  /** What leaves it keeps the order of the shard. Otherwise what expires first goes first, so that nothing outlives its time behind another. */
+  readonly #keepsOrder: boolean
+  /** Entries that go first: sent before, or older than what is queued. Where no order is kept, in that of expiry. */
+  readonly #again: Entry[] = []
   /** From `queueStart` on. What is before it was taken, and is no longer held here. */
   queue: (Entry | undefined)[] = []
   queueStart = 0
@@ -41,8 +43,9 @@ export class LaneState implements Lane, Chained<LaneState>, Sleeper {
   /** The other way round: those that wait for this one since it is retired. */
   readonly followers: LaneState[] = []
 
-  constructor(shard: Shard | undefined, behind: LaneState[]) {
+  constructor(shard: Shard | undefined, behind: LaneState[], keepsOrder: boolean) {
     this.shard = shard
+    this.#keepsOrder = keepsOrder
     this.behind = behind
     for (const retired of behind) retired.followers.push(this)
   }
@@ -56,17 +59,27 @@ export class LaneState implements Lane, Chained<LaneState>, Sleeper {
   }
 
   get queued(): number {
-    return this.again.length + this.queue.length - this.queueStart + this.blocked.size
+    return this.#again.length + this.queue.length - this.queueStart + this.blocked.size
   }
 
   get head(): Entry | undefined {
-    return this.again[0] ?? this.queue[this.queueStart]
+    return this.#isAgainNext() ? this.#again[0] : this.queue[this.queueStart]
+  }
+
+  /** An entry that goes before what is queued: before what came back earlier, too, where order is kept. */
+  comeBack(entry: Entry): void {
+    if (this.#keepsOrder) {
+      this.#again.unshift(entry)
+      return
+    }
+    let at = this.#again.length
+    while (at > 0 && this.#again[at - 1]!.expiresAt > entry.expiresAt) at--
+    this.#again.splice(at, 0, entry)
   }
 
   /** Removes the head. */
   shift(): Entry {
-    const again = this.again.shift()
-    if (again !== undefined) return again
+    if (this.#isAgainNext()) return this.#again.shift()!
     const entry = this.queue[this.queueStart]!
     // It may be settled long before the queue is emptied or cut: with all its records it would stay in memory.
     this.queue[this.queueStart++] = undefined
@@ -82,7 +95,7 @@ export class LaneState implements Lane, Chained<LaneState>, Sleeper {
 
   drain(): Entry[] {
     const entries = [...this.entries()]
-    this.again = []
+    this.#again.length = 0
     this.queue = []
     this.queueStart = 0
     for (const entry of this.blocked) this.blocked.delete(entry)
@@ -90,8 +103,15 @@ export class LaneState implements Lane, Chained<LaneState>, Sleeper {
   }
 
   *entries(): Iterable<Entry> {
-    yield* this.again
+    yield* this.#again
     for (let i = this.queueStart; i < this.queue.length; i++) yield this.queue[i]!
     yield* this.blocked
+  }
+
+  #isAgainNext(): boolean {
+    const [again] = this.#again
+    if (again === undefined || this.#keepsOrder) return again !== undefined
+    const queued = this.queue[this.queueStart]
+    return queued === undefined || again.expiresAt <= queued.expiresAt
   }
 }

@@ -164,13 +164,12 @@ export class ShardLanes {
     if (this.#ordering === 'perKey') for (const other of this.#order.remove(entry)) this.#free(other)
   }
 
-  /** Returns taken entries of any lanes, in the order they were taken, to the very front. They were not sent. */
+  /** Returns taken entries of any lanes, given in the order they were taken, to where they were. They were not sent. */
   putBack(entries: readonly Entry[]): void {
-    for (let i = entries.length - 1; i >= 0; i--) {
-      const entry = entries[i]!
+    for (const entry of this.#ordering === 'perShard' ? entries.toReversed() : entries) {
       const lane = this.#taken.get(entry)!
       this.#giveBack(entry)
-      lane.again.unshift(entry)
+      lane.comeBack(entry)
       this.#queued++
       this.#turns.wake(lane)
     }
@@ -235,16 +234,11 @@ export class ShardLanes {
     for (const follower of lane.followers) this.#turns.wake(follower)
   }
 
-  /**
-   * Ahead of what is queued. Where a lane's order matters, ahead of what came back before, too: that was behind. Otherwise behind it, since
-   * that has waited longer.
-   */
+  /** Ahead of what is queued. Where a lane's order matters, ahead of what came back before, too: that was behind. */
   #toFront(entries: readonly Entry[], notBefore: number): void {
-    const inOrder = this.#ordering === 'perShard'
-    for (const entry of inOrder ? entries.toReversed() : entries) {
+    for (const entry of this.#ordering === 'perShard' ? entries.toReversed() : entries) {
       const lane = this.#lane(entry.shard)
-      if (inOrder) lane.again.unshift(entry)
-      else lane.again.push(entry)
+      lane.comeBack(entry)
       lane.notBefore = Math.max(lane.notBefore, notBefore)
       this.#queued++
       this.#turns.wake(lane)
@@ -269,7 +263,7 @@ export class ShardLanes {
     let lane = this.#lanes.get(shard?.shardId)
     if (lane === undefined) {
       const behind = shard === undefined ? [] : [...this.#retired].filter((retired) => retired.overlaps(shard.range))
-      lane = new LaneState(shard, behind)
+      lane = new LaneState(shard, behind, this.#ordering === 'perShard')
       this.#lanes.set(shard?.shardId, lane)
     }
     return lane
