@@ -141,8 +141,10 @@ describe('a write', () => {
       ExpressionAttributeNames: { '#n': 'n' },
       ExpressionAttributeValues: { ':n': { N: '7' } },
     }
-    expect(service.perform('a', 'UpdateItem', { TableName: T, Key: KEY, ...update })).toEqual({
-      Attributes: { ...KEY, n: { N: '7' } },
+    const Attributes = { ...KEY, n: { N: '7' } }
+    expect(service.perform('a', 'UpdateItem', { TableName: T, Key: KEY, ...update, ReturnValues: 'ALL_NEW' })).toEqual({
+      Attributes,
     })
+    expect(service.perform('a', 'UpdateItem', { TableName: T, Key: KEY, ...update })).toEqual({})
   })
 })

@@ -13,6 +13,7 @@ interface Input extends Placeholders {
   readonly ConditionExpression?: string
   readonly FilterExpression?: string
   readonly KeyConditionExpression?: string
+  readonly ReturnValues?: string
   readonly ReturnValuesOnConditionCheckFailure?: string
   readonly KeySchema?: readonly { readonly AttributeName?: string }[]
   readonly AttributeDefinitions?: readonly object[]
@@ -201,7 +202,7 @@ export class DynamoDBService {
       row.item = after
     }
     this.#landed({ ...sent, operation, table: input.TableName, key, expression: input.UpdateExpression, before, after })
-    return operation === 'UpdateItem' ? { Attributes: after } : {}
+    return input.ReturnValues === 'ALL_NEW' ? { Attributes: after } : {}
   }
 }
 

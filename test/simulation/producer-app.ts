@@ -38,6 +38,8 @@ const RESUMES_AFTER_MS = 500
 /** Of a producer whose process is undisturbed: what a turn of it takes, and the hook. */
 const TURN_MS = 1_000
 const HOOK_MS = 1_000
+/** Before that a producer does not take the keys for ignored because of where a record lies. Rounded. */
+const DOUBT_MS = 999
 const MIB = 1024 * 1024
 
 /** A process with a real Producer, which puts numbered records of some keys to all streams and keeps the ledger of what became of them. */
@@ -59,7 +61,7 @@ export class ProducerApp {
   #closing: Promise<void> | undefined
 
   constructor(options: ProducerAppOptions) {
-    const { process, kinesis, variant, settings, keyService, trace } = options
+    const { process, kinesis, variant, settings, ledger, keyService, trace } = options
     this.#options = options
     this.process = process
     this.#random = process.random
@@ -78,9 +80,17 @@ export class ProducerApp {
     this.producer.events.on('lane-halted', () => {
       void sleep(process.clock, RESUMES_AFTER_MS).then(() => this.producer.resume())
     })
-    this.producer.events.on('wrong-shard', ({ stream, shardId }) =>
-      trace(`${process.name} says wrong-shard ${stream} ${shardId}`),
-    )
+    const misplacedSince = new Map<string, number>()
+    this.producer.events.on('wrong-shard', ({ stream, shardId }) => {
+      trace(`${process.name} says wrong-shard ${stream} ${shardId}`)
+      misplacedSince.set(stream, misplacedSince.get(stream) ?? process.clock.now())
+    })
+    this.producer.events.on('map-refreshed', ({ stream }) => misplacedSince.delete(stream))
+    this.producer.events.on('distribution-changed', ({ stream, distribution }) => {
+      trace(`${process.name} says distribution-changed ${stream} ${distribution}`)
+      const waitedMs = process.clock.now() - (misplacedSince.get(stream) ?? Number.POSITIVE_INFINITY)
+      if (distribution === 'auto' && waitedMs >= DOUBT_MS) ledger.stream(stream).takenForAutoBy.add(process.name)
+    })
     this.producer.events.on('lane-halted', ({ stream, shardId }) =>
       trace(`${process.name} says lane-halted ${stream} ${shardId}`),
     )

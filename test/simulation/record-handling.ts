@@ -194,7 +194,7 @@ export class RecordHandling {
   }
 
   /** Data, keys, headers and id arrive as they were put. */
-  #checkContent(record: ConsumedRecord<unknown>, { put, shard, isMisled }: Copy): void {
+  #checkContent(record: ConsumedRecord<unknown>, { put, shard }: Copy): void {
     const { violated, process } = this.#options
     const { partitionKey, explicitHashKey, text, hasHeaders, hasRecordId } = put.given
     const gets = (what: string): void => violated(`${process.name} was given ${put.id} with ${what}`)
@@ -206,8 +206,8 @@ export class RecordHandling {
       gets(`the explicit hash key ${record.explicitHashKey}`)
     if (record.headers.put !== (hasHeaders ? put.id : undefined)) gets(`the headers of ${record.headers.put ?? 'nobody'}`)
     // On a stream that the service distributes there is no place for ids. For such a one takes a producer without order a stream that was made anew
-    // with other shards, until it has asked (docs/guarantees.md, "Not promised").
-    const mayLackId = !shard.stream.placesByKey || (isMisled && !put.isOrdered)
+    // only if it learns nothing in time (docs/guarantees.md, "Not promised").
+    const mayLackId = !shard.stream.placesByKey || shard.stream.takenForAutoBy.has(put.producer)
     if (hasRecordId ? record.recordId === undefined && !mayLackId : record.recordId !== undefined)
       gets(`the id ${record.recordId}`)
     if (record.recordId === undefined) return

@@ -98,6 +98,8 @@ export class StreamLog {
   readonly keys: Map<string, { readonly copies: Copy[]; completed: number }> = new Map()
   /** The service places records by their keys. */
   placesByKey = true
+  /** Producers that waited in vain to learn that. */
+  readonly takenForAutoBy: Set<string> = new Set()
   /** The service was told to delete it, which takes its time. */
   isGoing = false
   /** Virtual time of its deletion. */

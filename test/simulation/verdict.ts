@@ -1,5 +1,5 @@
 import { type HashKeyRange, uncovered } from '@shardwise/core/hash-key'
-import { actualOwner, processOf } from './lease-truth.js'
+import { actualOwner, processOf, type TrueTenure } from './lease-truth.js'
 import type { ShardLog } from './stream-log.js'
 import { TABLE, type World } from './world.js'
 
@@ -55,12 +55,17 @@ function* openLeases({ dynamodb, ledger }: World): Iterable<{ readonly shard: Sh
   }
 }
 
-/** Workers that have leases of a stream that is gone: they do not know it yet, and give them up as soon as they do, so that others have to move. */
-function formerLeases({ dynamodb, aliveConsumers, isFormer }: World): { readonly worker: string; readonly leaseKey: string }[] {
+/**
+ * Workers that renew leases of a stream that is gone: they do not know it yet, and give them up as soon as they do, so that others have to move. A row
+ * that a worker could not free when the stream was removed from it goes on naming it, and is nobody's.
+ */
+function formerLeases({ time, settings, dynamodb, truth, aliveConsumers, isFormer }: World): readonly TrueTenure[] {
   const alive = new Set(aliveConsumers.map(({ workerId }) => workerId))
+  const renewedAfter = time.now - settings.consumer.failoverTimeMs
   return dynamodb.rows(TABLE).flatMap((row) => {
-    const worker = actualOwner(row)
-    return worker !== undefined && alive.has(worker) && isFormer(row) ? { worker, leaseKey: row.leaseKey!.S! } : []
+    const tenure = isFormer(row) ? truth.current(row.leaseKey!.S!) : undefined
+    const isHeld = tenure !== undefined && tenure.worker === actualOwner(row) && tenure.confirmedAt > renewedAfter
+    return isHeld && alive.has(tenure.worker) ? [tenure] : []
   })
 }
 
@@ -114,7 +119,7 @@ export function judgeRest(world: World): void {
 
 /** When all were told to stop: nothing of them is left, and no row names them. */
 export function judgeStop(world: World): void {
-  const { consumers, peers, dynamodb, violated } = world
+  const { consumers, peers, dynamodb, ledger, violated } = world
   const stopped = consumers.filter(({ process }) => !process.isDead)
   for (const { process, isStopped } of stopped) {
     if (!isStopped) violated(`${process.name} does not stop`)
@@ -124,6 +129,9 @@ export function judgeStop(world: World): void {
   for (const row of dynamodb.rows(TABLE)) {
     // A leader of KCL's assigns leases of shards that have ended, too. They are left to expire.
     if (peers !== undefined && row.checkpoint?.S === 'SHARD_END') continue
+    // Who was never told that it has a lease leaves it to expire (lost answers), and then another takes it: not of a stream that is no more.
+    const shards = ledger.leased(row.leaseKey?.S ?? '')
+    if (shards.length > 0 && shards.every(({ stream }) => stream !== ledger.stream(stream.name))) continue
     const owner = actualOwner(row)
     if (owner === undefined || !names.has(processOf(owner)) || world.wasGivenTooLate(row, owner)) continue
     violated(`${owner} has stopped and still owns ${row.leaseKey?.S}`)

@@ -94,7 +94,8 @@ export class Pipeline implements AccountHolder {
       halting: this.#halting,
       undelivered,
       park: (records, now) => this.#gate.park(records, now),
-      keysIgnored: (now) => this.#gate.turnAuto(now),
+      mayPack: () => this.#gate.mayPack,
+      misplaced: (misplacement, now) => this.#gate.misplaced(misplacement, now),
     })
     this.#gate = new StreamGate({
       ...shared,

@@ -62,7 +62,8 @@ class Bench {
       ...{ settings, events, counters, account, packer, dispatcher, halting: this.halting, view, meter },
       undelivered: undefined,
       park: (records) => this.parked.push(...records.map((record) => record.partitionKey)),
-      keysIgnored: () => this.parked.push('keys ignored'),
+      mayPack: () => view.isReady,
+      misplaced: () => this.parked.push('misplaced'),
     })
   }
 
@@ -459,7 +460,7 @@ describe('Settler', () => {
     bench.queue(bench.record('a', 5n))
     bench.answer(bench.send(), 10, written('right'))
     // A plain record is readable wherever it lies.
-    expect([bench.fates, bench.parked]).toEqual([{ a: 'right 0, attempt 1' }, ['keys ignored']])
+    expect([bench.fates, bench.parked]).toEqual([{ a: 'right 0, attempt 1' }, ['misplaced']])
     expect(bench.told.at(-1)).toMatchObject({ type: 'wrong-shard', predictedShardId: 'left', outcome: 'delivered' })
   })
 

@@ -7,6 +7,7 @@ import { Fallout } from './fallout.js'
 import type { Halting } from './halting.js'
 import { companyAfter, halves, mayBlameOne } from './isolation.js'
 import type { Packer } from './packer.js'
+import type { Misplacement } from './placement-doubt.js'
 import type { StreamUnusableError } from './producer-error.js'
 import type { Settings } from './producer-options.js'
 import { RecordFailures, type RecordFailuresParts } from './record-failures.js'
@@ -25,10 +26,12 @@ export interface SettlerParts extends RecordFailuresParts, RequestReportParts {
   readonly dispatcher: Dispatcher
   readonly halting: Halting
   readonly view: StreamView
-  /** Records go back to waiting for a map, ahead of those that wait. */
+  /** Whether it is known how. If not, park. */
+  mayPack(): boolean
+  /** Records go back to waiting for that, ahead of those that wait. */
   park(records: readonly UserRecord[], now: number): void
-  /** The service was seen to ignore keys. */
-  keysIgnored(now: number): void
+  /** An entry lies where its hash key cannot. */
+  misplaced(misplacement: Misplacement, now: number): void
 }
 
 interface HeldSettlement {
@@ -205,7 +208,7 @@ export class Settler {
   ): void {
     const { view, events } = this.#parts
     const predicted = entry.shard!
-    if (placement === 'keys-ignored') this.#parts.keysIgnored(now)
+    if (placement === 'keys-ignored') this.#parts.misplaced({ predicted, shardId, hashKey: entry.routingHashKey }, now)
     // A newer map may have come while the request was under way.
     else if (outcome === 'undecided' || view.isOpen(predicted)) view.refresh(now)
     events.emit({
@@ -227,7 +230,7 @@ export class Settler {
     now: number,
     how: { readonly atOnce?: boolean; readonly opensAt?: number | undefined; readonly among?: number } = {},
   ): void {
-    const { settings, counters, events, dispatcher, packer, view } = this.#parts
+    const { settings, counters, events, dispatcher, packer, view, mayPack } = this.#parts
     if (how.among !== undefined) {
       entry.pardoned++
       entry.company = companyAfter(how.among)
@@ -239,7 +242,7 @@ export class Settler {
     // What its shard refuses for the quota waits for the shard's rate, which adapts: a back-off of its own on top would idle the shard.
     const isThrottled = how.opensAt !== undefined
     const at = decision.kind === 'retry' && !isAtOnce && !isThrottled ? decision.at : now
-    const sameBytes = packer.isCurrent(entry) && entry.lastFailure?.code !== 'WrongShard' && !isGuilty
+    const sameBytes = mayPack() && packer.isCurrent(entry) && entry.lastFailure?.code !== 'WrongShard' && !isGuilty
     const { shardId, lastFailure, totalAttempts: attempts } = entry
     let userRecords = entry.count
     if (entry.expiresAt > now && entry.countedAttempts < settings.retry.maxAttempts && sameBytes) dispatcher.requeue(entry, at)
@@ -274,10 +277,10 @@ export class Settler {
 
   /** What goes on takes the entry's place; then the rest fails. Returns how many records go on. */
   #carryOut(entry: Entry, fallout: Fallout, at: number, now: number, halve = false): number {
-    const { packer, dispatcher, view, park } = this.#parts
+    const { packer, dispatcher, mayPack, park } = this.#parts
     const { goOn } = fallout
     let count = goOn.length
-    if (view.isReady) {
+    if (mayPack()) {
       const successors = (halve ? halves(goOn) : [goOn]).flatMap((part) => packer.pack(part, now, fallout))
       // What is looked for among them is found only if they are not mixed with others again.
       for (const successor of successors) successor.company = halve ? 1 : entry.company

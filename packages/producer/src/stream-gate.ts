@@ -6,6 +6,7 @@ import type { Entry } from './entry.js'
 import type { Ledger } from './ledger.js'
 import type { Meter } from './meter.js'
 import type { Packer } from './packer.js'
+import { type Misplacement, PlacementDoubt } from './placement-doubt.js'
 import { ProducerClosedError, type StreamUnusableError } from './producer-error.js'
 import type { ProducerEvent } from './producer-events.js'
 import type { Settings } from './producer-options.js'
@@ -43,7 +44,7 @@ interface LoadWaiter {
 
 /** `load` gives up at the first failure after this time; records that wait go on trying for as long as they live. */
 const LOAD_PATIENCE_MS = 3000
-/** After idleness the first records wait this long for a newer map. ListShards takes some 20 ms. */
+/** After idleness the first records wait this long for a newer map, and after a misplacement all do for the stream's word. A call takes some 20 ms. */
 const MOST_HELD_MS = 1000
 
 /**
@@ -60,6 +61,8 @@ export class StreamGate implements StreamViewListener {
   #lastPutAt = Number.NEGATIVE_INFINITY
   /** The map may be that of a stream which is no more: records wait for a newer one, but not beyond this time. */
   #holdUntil = Number.NEGATIVE_INFINITY
+  /** While it is raised nothing is packed, and nothing but what is in flight is out of here. */
+  readonly #doubt = new PlacementDoubt()
   #hasProbed = false
   /** Of the stream, as far as it was known when what is queued was packed. */
   #maxRecordBytes = Number.POSITIVE_INFINITY
@@ -73,15 +76,20 @@ export class StreamGate implements StreamViewListener {
     const { view } = this.#parts
     if (view.staleAt <= now) this.#renew(now)
     this.#lastPutAt = now
-    return this.#unrouted.length === 0 && view.isReady && this.#holdUntil <= now
+    return this.#unrouted.length === 0 && this.mayPack && this.#holdUntil <= now
   }
 
   /** The same where nothing need be asked of the stream; false does not mean that it is not. */
   isOpenAt(now: number): boolean {
     const { view } = this.#parts
-    if (view.staleAt <= now || this.#unrouted.length > 0 || !view.isReady || this.#holdUntil > now) return false
+    if (view.staleAt <= now || this.#unrouted.length > 0 || !this.mayPack || this.#holdUntil > now) return false
     this.#lastPutAt = now
     return true
+  }
+
+  /** Whether there is a map, and keys are known to be heeded or not. What comes back from a request waits here, too, when not. */
+  get mayPack(): boolean {
+    return this.#parts.view.isReady && !this.#doubt.isRaised
   }
 
   /** Whether someone waits for the stream though nothing is buffered. */
@@ -121,9 +129,11 @@ export class StreamGate implements StreamViewListener {
 
   /** Lets through or expires what waits. */
   advance(now: number): void {
-    const { view, settler, wakeBy } = this.#parts
+    const { settler, wakeBy } = this.#parts
+    this.#judgeDoubt(now)
+    wakeBy(this.#doubt.until)
     if (this.#unrouted.length === 0) return
-    if (view.isReady && this.#holdUntil <= now) {
+    if (this.mayPack && this.#holdUntil <= now) {
       this.#routeWaiting(now)
       return
     }
@@ -137,16 +147,16 @@ export class StreamGate implements StreamViewListener {
   }
 
   /**
-   * The service was caught ignoring keys: from this moment nothing may be aggregated, whatever a probe says later (decision 5). If order
-   * was promised, the probe will say that it cannot be kept.
+   * An entry lies where its hash key cannot (decision 5). Nothing is sent until the stream has been asked, and for a second at most. If order was
+   * promised, the stream will say that it cannot be kept.
    */
-  turnAuto(now: number): void {
-    const { settings, events, packer, view } = this.#parts
+  misplaced(misplacement: Misplacement, now: number): void {
+    const { settings, packer, view } = this.#parts
     if (packer.auto) return
-    if (settings.ordering === 'none') {
-      packer.auto = true
-      this.#relane(now)
-      events.emit({ type: 'distribution-changed', stream: this.#parts.settings.stream, distribution: 'auto' })
+    // An answer that a newer map has overtaken says nothing of that map.
+    if (settings.ordering === 'none' && !this.#doubt.isRaised && view.isOpen(misplacement.predicted)) {
+      this.#doubt.raise(misplacement, now + Math.min(MOST_HELD_MS, settings.recordTtlMs / 2))
+      this.#withdraw(now)
     }
     // With a listing: the shards may be those of another stream of the same name, and the keys not ignored at all.
     view.probe(now, true)
@@ -157,13 +167,8 @@ export class StreamGate implements StreamViewListener {
    * What is queued waits for a map again, ahead of what is put from now on and behind what is in flight, should that come back.
    */
   startOver(now: number): void {
-    const { packer, dispatcher, view } = this.#parts
-    view.forget()
-    const open: Entry[] = []
-    packer.closeAll(open)
-    for (const entry of open) dispatcher.enqueue(entry)
-    const records = dissolved(dispatcher.clearAll())
-    if (records.length > 0) this.park(records, now)
+    this.#parts.view.forget()
+    this.#withdraw(now)
   }
 
   /** For after the last flush. */
@@ -202,6 +207,7 @@ export class StreamGate implements StreamViewListener {
     const auto = distribution === undefined ? unknown : distribution === 'auto'
     const changed = auto !== packer.auto
     packer.auto = auto
+    this.#doubt.told(distribution)
     this.#hasProbed = true
     if (view.isReady && (changed || maxRecordBytes !== this.#maxRecordBytes)) this.#relane(this.now())
     if (changed)
@@ -249,11 +255,18 @@ export class StreamGate implements StreamViewListener {
   }
 
   idle(): void {
-    if (!this.#parts.view.isRenewing) this.#holdUntil = Number.NEGATIVE_INFINITY
-    if (this.#parts.view.isReady) {
+    const { view, turn } = this.#parts
+    const now = this.now()
+    this.#judgeDoubt(now)
+    if (!view.isRenewing) {
+      this.#holdUntil = Number.NEGATIVE_INFINITY
+      // What was listed may have been out of date.
+      if (this.#doubt.isRaised) view.refresh(now)
+    }
+    if (view.isReady) {
       for (const { resolve } of this.#loadWaiters.splice(0)) resolve()
     }
-    this.#parts.turn(this.now())
+    turn(now)
   }
 
   now(): number {
@@ -286,6 +299,30 @@ export class StreamGate implements StreamViewListener {
     this.#unrouted.length = 0
     this.#letThrough = 0
     if (flushing) hurry(now)
+  }
+
+  #judgeDoubt(now: number): void {
+    const { packer, view } = this.#parts
+    if (this.#doubt.judge(packer.auto, view.shard, now) === 'ignored') this.#turnAuto(now)
+  }
+
+  /** Nobody says otherwise in time: nothing may be aggregated. Until the stream says that it heeds keys. */
+  #turnAuto(now: number): void {
+    const { settings, events, packer, view } = this.#parts
+    packer.auto = true
+    this.#relane(now)
+    events.emit({ type: 'distribution-changed', stream: settings.stream, distribution: 'auto' })
+    view.probe(now, true)
+  }
+
+  /** What is not in flight waits here again, ahead of what does and behind what is in flight, should that come back. */
+  #withdraw(now: number): void {
+    const { packer, dispatcher } = this.#parts
+    const open: Entry[] = []
+    packer.closeAll(open)
+    for (const entry of open) dispatcher.enqueue(entry)
+    const records = dissolved(dispatcher.clearAll())
+    if (records.length > 0) this.park(records, now)
   }
 
   /** Predicts and packs everything that is not in flight again: the map or the way of distribution is another one. */
