@@ -180,7 +180,7 @@ export class World {
 
   /** The lease is of a stream that is gone, while another one has its name. */
   readonly isFormer = ({ leaseKey, swStreamCreated }: Item): boolean =>
-    Number(swStreamCreated?.N) < this.ledger.stream(this.#streamOf(leaseKey!.S!)).createdAt
+    swStreamCreated !== undefined && Number(swStreamCreated.N) < this.ledger.stream(this.#streamOf(leaseKey!.S!)).createdAt
 
   /** Of the kind that is started now. */
   addWorker(): void {
