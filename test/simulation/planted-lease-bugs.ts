@@ -141,7 +141,7 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
   },
   {
     name: 'reads children before their parents',
-    edits: [{ find: 'return parent === undefined || hasEnded(parent)\n  })', replace: 'return true\n  })' }],
+    edits: [{ find: 'return parent === undefined || parentHasEnded(lease, parent)\n  })', replace: 'return true\n  })' }],
     caughtBy: ['children come after their parents', 'first deliveries come in the order in which they were written'],
   },
   {

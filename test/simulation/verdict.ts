@@ -1,5 +1,5 @@
 import { type HashKeyRange, uncovered } from '@shardwise/core/hash-key'
-import { actualOwner, processOf, type TrueTenure } from './lease-truth.js'
+import { actualOwner, processOf } from './lease-truth.js'
 import type { ShardLog } from './stream-log.js'
 import { TABLE, type World } from './world.js'
 
@@ -55,17 +55,12 @@ function* openLeases({ dynamodb, ledger }: World): Iterable<{ readonly shard: Sh
   }
 }
 
-/**
- * Workers that renew leases of a stream that is gone: they do not know it yet, and give them up as soon as they do, so that others have to move. A row
- * that a worker could not free when the stream was removed from it goes on naming it, and is nobody's.
- */
-function formerLeases({ time, settings, dynamodb, truth, aliveConsumers, isFormer }: World): readonly TrueTenure[] {
+/** Workers that a row of a stream that is gone names: they do not know yet that it is, and give their leases up as soon as they do, so that others move. */
+function formerLeases({ dynamodb, aliveConsumers, isFormer }: World): { readonly worker: string; readonly leaseKey: string }[] {
   const alive = new Set(aliveConsumers.map(({ workerId }) => workerId))
-  const renewedAfter = time.now - settings.consumer.failoverTimeMs
   return dynamodb.rows(TABLE).flatMap((row) => {
-    const tenure = isFormer(row) ? truth.current(row.leaseKey!.S!) : undefined
-    const isHeld = tenure !== undefined && tenure.worker === actualOwner(row) && tenure.confirmedAt > renewedAfter
-    return isHeld && alive.has(tenure.worker) ? [tenure] : []
+    const worker = isFormer(row) ? actualOwner(row) : undefined
+    return worker !== undefined && alive.has(worker) ? [{ worker, leaseKey: row.leaseKey!.S! }] : []
   })
 }
 

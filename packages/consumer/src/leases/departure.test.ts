@@ -195,3 +195,33 @@ describe('an event loop that was blocked', () => {
     expect(a!.count('lease-lost')).toBe(0)
   })
 })
+
+test('whose stream is removed while the table is away is named by none of its rows when the table is back, and is not taken for dead', async () => {
+  const row = { checkpoint: TRIM_HORIZON, parentShardIds: [], range: undefined, startAt: undefined, streamCreatedAt: undefined }
+  for (const leaseKey of ['gone:s1', 'kept:s1', 'kept:s2', 'kept:s3', 'kept:s4'])
+    await table.create({ ...row, leaseKey, streamId: leaseKey.slice(0, 4) })
+  let isGone = false
+  const reads = ({ streamId }: Pick<Lease, 'streamId'>): boolean => streamId === 'kept' || !isGone
+  const a = await new TableWorker('a', table, clock, { drainMs: 0, reads }).start()
+  workers.push(a)
+  await clock.advanceAsync(SCAN_MS)
+  expect(a.keys).toHaveLength(5)
+  isGone = true
+  a.network.outage = 'lost'
+  void a.coordinator.giveUp(({ streamId }) => streamId === 'gone')
+  await clock.advanceAsync(FAILOVER_MS * 1.2)
+  expect(await table.read('gone:s1')).toMatchObject({ leaseOwner: 'a' })
+  a.network.outage = undefined
+  await clock.advanceAsync(FAILOVER_MS * 2)
+  expect(await table.read('gone:s1')).toMatchObject({ leaseOwner: undefined })
+  const b = await new TableWorker('b', table, clock, { drainMs: 0, reads }).start()
+  workers.push(b)
+  await clock.advanceAsync(FAILOVER_MS * 5)
+  expect([a.keys.length, b.keys.length]).toEqual([2, 2])
+  for (const leaseKey of ['kept:s5', 'kept:s6']) {
+    await table.create({ ...row, leaseKey, streamId: 'kept' })
+    await table.take((await table.read(leaseKey))!, 'a')
+  }
+  await clock.advanceAsync(FAILOVER_MS * 5)
+  expect([a.keys.length, b.keys.length]).toEqual([3, 3])
+})

@@ -1,7 +1,7 @@
 import type { Clock } from '@shardwise/core/clock'
 import { hasEnded, isOffered, type Lease } from './lease.js'
 import { inTurns, type LeaseCalls } from './lease-calls.js'
-import type { LeaseStore } from './lease-store.js'
+import type { LeaseStore, LeaseWrite } from './lease-store.js'
 import { chooseSuccessor } from './lease-successor.js'
 import { type LeaseView, leaversIn } from './lease-view.js'
 
@@ -66,12 +66,33 @@ export class Departure {
       return lease.leaseOwner === workerId || (isOffered(lease) && gone.has(lease.leaseOwner))
     })
     // A failure is reported by the calls, and costs some seconds only: others take what is not taken up.
-    await inTurns(left, (lease) => this.#giveBack(lease).catch(() => {}))
+    await inTurns(left, async (lease) => {
+      await this.#giveBack(lease).catch(() => {})
+    })
   }
 
-  async #giveBack(lease: Lease): Promise<void> {
+  /**
+   * Gives back what still names us of streams that are not read here: the table was away when we left, or a take landed late. Nobody renews that,
+   * and whose lease has expired counts for dead, with all else that it has, in the plans of the others. `leases`: as seen, and not held.
+   */
+  async forsake(leases: readonly Lease[]): Promise<void> {
+    const { workerId } = this.#options
+    const left = leases.filter(
+      (lease) =>
+        // What others name us for is theirs to see to, and may be named again and again.
+        lease.leaseOwner === workerId &&
+        lease.shardwiseOwner === workerId &&
+        lease.checkpointOwner === undefined &&
+        !hasEnded(lease),
+    )
+    await inTurns(left, async (lease) => {
+      this.#view.remember(lease.leaseKey, await this.#giveBack(lease).catch(() => undefined))
+    })
+  }
+
+  #giveBack(lease: Lease): Promise<LeaseWrite> {
     const { store, workerId } = this.#options
-    await this.#calls.send('clean-up', lease.leaseKey, (signal) =>
+    return this.#calls.send('clean-up', lease.leaseKey, (signal) =>
       lease.checkpointOwner === undefined
         ? store.handOver(lease, lease.leaseOwner!, { to: undefined }, { signal })
         : store.withdrawHandoff(lease, workerId, { signal }),

@@ -209,6 +209,8 @@ export class LeaseCoordinator {
     const { leases, observer, unsure, leavers, earliestStarts } = this.#view
     const busy = new Set([...this.#tenures.keys(), ...unsure])
     const take = (lease: Lease): Promise<void> => this.#take(lease, earliestStarts.get(lease.streamId))
+    if (discovery.reads !== undefined)
+      await this.#departure.forsake(leases.filter((lease) => !busy.has(lease.leaseKey) && !discovery.reads!(lease)))
     if (kcl?.role === 'worker') return inTurns(assignedLeases(leases, workerId, busy), take)
     const plan = planLeases({
       leases,

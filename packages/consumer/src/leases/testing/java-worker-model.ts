@@ -142,6 +142,7 @@ export abstract class JavaWorker {
           UpdateExpression: expression,
           ConditionExpression: condition,
           ExpressionAttributeValues: values,
+          ReturnValues: 'ALL_NEW',
         }),
       )
       return (answer as { readonly Attributes?: Item }).Attributes

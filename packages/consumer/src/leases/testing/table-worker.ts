@@ -1,6 +1,7 @@
 import type { ManualClock } from '@shardwise/core/clock'
 import { seededRandom } from '@shardwise/core/random'
 import type { HeldLease } from '../held-lease.js'
+import type { Lease } from '../lease.js'
 import { LeaseCoordinator } from '../lease-coordinator.js'
 import type { LeaseEvent } from '../lease-event.js'
 import type { MemoryLeaseStore } from '../memory-lease-store.js'
@@ -23,7 +24,7 @@ export class TableWorker {
     id: string,
     table: MemoryLeaseStore,
     clock: ManualClock,
-    options: { readonly drainMs?: number | undefined } = { drainMs: 0 },
+    options: { readonly drainMs?: number | undefined; readonly reads?: (lease: Lease) => boolean } = { drainMs: 0 },
   ) {
     this.id = id
     this.#clock = clock
@@ -31,7 +32,11 @@ export class TableWorker {
     this.network = new FaultyLeaseStore(table)
     this.coordinator = new LeaseCoordinator({
       store: this.network.store,
-      discovery: { createMissing: async () => [], childrenOf: async () => [] },
+      discovery: {
+        createMissing: async () => [],
+        childrenOf: async () => [],
+        ...(options.reads !== undefined && { reads: options.reads }),
+      },
       workerId: id,
       failoverTimeMs: FAILOVER_MS,
       handoffTimeoutMs: HANDOFF_MS,
