@@ -28,6 +28,8 @@ const SLOW_MS = 4_000
 /** The SDK for Java: three attempts, and what they repeat. */
 const ATTEMPTS = 3
 const RETRY_MS = 100
+/** Records: with less it would never come up with the load. */
+const LEAST_READ = 50
 /** leaseCleanupIntervalMillis is a minute; longer than any listing is old, and any call late. */
 const CLEAN_UP_MS = 20_000
 
@@ -113,7 +115,7 @@ export class JavaApp {
 
   #open(shardId: string, from: { readonly checkpoint: string; readonly sub: number }, holds: () => boolean): SimulatedJavaReader {
     const { kinesis, process, stream, ledger, settings, trace } = this.#options
-    const { idleTimeBetweenReadsMs: idleMs, maxRecordsPerRead: maxRecords } = settings.consumer
+    const { idleTimeBetweenReadsMs: idleMs, maxRecordsPerRead } = settings.consumer
     trace(`${process.name} opens ${shardId} behind ${from.checkpoint}/${from.sub}`)
     return new SimulatedJavaReader({
       ...{
@@ -123,7 +125,8 @@ export class JavaApp {
         shard: ledger.shard(ledger.stream(stream), shardId)!,
         from,
         idleMs,
-        maxRecords,
+        // It reads once in `idleMs`, where ours goes on until there is nothing left.
+        maxRecords: Math.max(maxRecordsPerRead, LEAST_READ),
         holds,
       },
       process: (places) => this.#process(shardId, places),

@@ -51,6 +51,7 @@ export class ProducerApp {
   /** Not settled. */
   readonly #puts = new Map<object, Put>()
   readonly #open = new Set<Put>()
+  #openBytes = 0
   /** They did not wait in line before their lives began. */
   readonly #hadRoom = new Set<Put>()
   /** Handed to the hook, and not settled yet. */
@@ -148,7 +149,10 @@ export class ProducerApp {
     const given = { partitionKey, explicitHashKey, text, hasHeaders: headers !== undefined, hasRecordId: settings.recordIds }
     const put = ledger.put({ id, producer: process.name, stream, given, key, rank, isOrdered, at: process.now })
     const input: PutInput<unknown> = { stream, partitionKey, explicitHashKey, data, headers }
-    if (this.#open.size < variant.producer.maxBufferedRecords && settings.codec !== 'keyed') this.#hadRoom.add(put)
+    this.#openBytes += text.length
+    // Of bytes half of what there is, for keys, headers and what a codec adds count as well.
+    const hasRoom = this.#open.size < variant.producer.maxBufferedRecords && this.#openBytes < MIB / 2
+    if (hasRoom && settings.codec !== 'keyed') this.#hadRoom.add(put)
     this.#open.add(put)
     this.#puts.set(input, put)
     if (this.#random() < 0.2) this.#offer(put, input)
@@ -194,7 +198,7 @@ export class ProducerApp {
     if (put.state !== 'open') violated(`${put.id} was settled twice: it was ${put.state} already`)
     if (written !== undefined) ledger.failed(put, written)
     this.#puts.delete(input)
-    this.#open.delete(put)
+    if (this.#open.delete(put)) this.#openBytes -= put.given.text.length
     this.#undelivered.delete(put)
     const tookMs = process.now - put.at
     const mayTakeMs = recordTtlMs + requestTimeoutMs + TURN_MS + (variant.undelivered ? HOOK_MS : 0)
