@@ -41,8 +41,8 @@ export class ConsumerApp implements FleetMember {
   readonly #handling: RecordHandling
   readonly #takenAt = new Map<string, number>()
   readonly #streams: Set<string>
-  /** Tried again and again, until it succeeds or is not wanted any more. */
-  readonly #adding = new Set<string>()
+  /** One after the other, each tried until it succeeds or is not wanted any more. */
+  readonly #adding = new Map<string, Promise<void>>()
   #wentOnAt = 0
   #isStopping = false
   #isStopped = false
@@ -99,14 +99,16 @@ export class ConsumerApp implements FleetMember {
   addStream(name: string): void {
     if (this.#streams.has(name)) return
     this.#streams.add(name)
-    if (this.#adding.has(name)) return
-    this.#adding.add(name)
-    void this.#add(name).finally(() => this.#adding.delete(name))
+    const before = this.#adding.get(name) ?? Promise.resolve()
+    this.#adding.set(
+      name,
+      before.then(() => this.#add(name)),
+    )
   }
 
   /** A stream that is being deleted cannot be added: as the application sees to it, until it can. */
   async #add(name: string): Promise<void> {
-    while (this.#streams.has(name) && !this.#isStopping) {
+    while (this.#streams.has(name) && !this.#isStopping && !this.consumer.snapshot().streams.includes(this.#given(name))) {
       try {
         await this.consumer.addStream(this.#given(name))
         this.#options.trace(`${this.process.name} did add ${name}`)
