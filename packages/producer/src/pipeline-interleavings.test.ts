@@ -271,6 +271,30 @@ describe('waiting', () => {
     expect(settled).toEqual(['right', 'left again'])
   })
 
+  test('what comes back to wait for the stream expires in its time, though younger records came back after it', async () => {
+    const { clock, kinesis, put } = await startedBench({ lingerMs: 0, recordTtlMs: 4000, requestTimeoutMs: 3500 })
+    const settled: string[] = []
+    const send = (id: string, latencyMs: number): void => {
+      kinesis.latencyMs = latencyMs
+      void put(id).then(() => settled.push(id))
+    }
+    kinesis.putFaults.push({ kind: 'lose' }, { kind: 'lose' }, { kind: 'reject', name: 'ResourceNotFoundException' })
+    kinesis.controlFault = () => named('LimitExceededException')
+    send('old', 3000)
+    await clock.advanceAsync(2900)
+    send('young', 200)
+    await clock.advanceAsync(50)
+    send('refused', 10)
+    await clock.advanceAsync(1049)
+    expect(settled).toEqual(['refused'])
+    await clock.advanceAsync(1)
+    expect(settled).toEqual(['refused', 'old'])
+    await clock.advanceAsync(2899)
+    expect(settled).toEqual(['refused', 'old'])
+    await clock.advanceAsync(1)
+    expect(settled).toEqual(['refused', 'old', 'young'])
+  })
+
   test('what expires while it waits for a free request is not sent', async () => {
     const { clock, kinesis, put } = await startedBench({
       ...{ maxRequestsInFlight: 1, lingerMs: 0, recordTtlMs: 1000, requestTimeoutMs: 5000 },

@@ -53,8 +53,10 @@ const MOST_HELD_MS = 1000
  */
 export class StreamGate implements StreamViewListener {
   readonly #parts: StreamGateParts
-  /** Accepted, in order, until there is a map. */
+  /** Accepted, until there is a map. */
   #unrouted: UserRecord[] = []
+  /** In the order of acceptance, which is that of expiry. */
+  #isInOrder = true
   /** So many of these, while the others are on their way through. */
   #letThrough = 0
   readonly #loadWaiters: LoadWaiter[] = []
@@ -120,10 +122,11 @@ export class StreamGate implements StreamViewListener {
     this.#loadView(now)
   }
 
-  /** Records that had been let through wait again, ahead of those that do. */
+  /** Records that had been let through wait again, among those that do as they were put. */
   park(records: readonly UserRecord[], now: number): void {
-    // Not as arguments of unshift: there may be more records than a call takes.
-    this.#unrouted = records.concat(this.#unrouted)
+    // Entries come back one by one, by the thousand, while a hundred thousand records wait: they are put in their places in one go.
+    for (const record of records) this.#unrouted.push(record)
+    this.#isInOrder = false
     this.#loadView(now)
   }
 
@@ -133,6 +136,7 @@ export class StreamGate implements StreamViewListener {
     this.#judgeDoubt(now)
     wakeBy(this.#doubt.until)
     if (this.#unrouted.length === 0) return
+    this.#putInOrder()
     if (this.mayPack && this.#holdUntil <= now) {
       this.#routeWaiting(now)
       return
@@ -301,6 +305,12 @@ export class StreamGate implements StreamViewListener {
     if (flushing) hurry(now)
   }
 
+  #putInOrder(): void {
+    if (this.#isInOrder) return
+    this.#isInOrder = true
+    this.#unrouted.sort((a, b) => a.rank - b.rank)
+  }
+
   #judgeDoubt(now: number): void {
     const { packer, view } = this.#parts
     if (this.#doubt.judge(packer.auto, view.shard, now) === 'ignored') this.#turnAuto(now)
@@ -342,6 +352,7 @@ export class StreamGate implements StreamViewListener {
   /** Rejects all that is not in flight, and forgets the stream: the next put tries afresh. */
   #refuseAll(error: StreamUnusableError): void {
     this.startOver(this.now())
+    this.#putInOrder()
     const records = this.#unrouted
     this.#unrouted = []
     for (const { reject } of this.#loadWaiters.splice(0)) reject(error)
