@@ -94,6 +94,17 @@ describe('after a record that landed where its hash key cannot lie', () => {
     expect(events.filter(({ type }) => type === 'distribution-changed')).toMatchObject([{ distribution: 'auto' }])
   })
 
+  test('where the question fails, a listing that shows the stream created anew is answer enough', async () => {
+    const { clock, kinesis, put, types } = await benchOf()
+    kinesis.recreate(1)
+    kinesis.controlFault = (operation) => (operation === 'DescribeStreamSummary' ? named('LimitExceededException') : undefined)
+    const puts = [put('a', HALF), put('b', END)]
+    await clock.advanceAsync(2500)
+    expect(await Promise.all(puts)).toMatchObject([{ attempts: 2 }, { attempts: 2 }])
+    expect(types()).not.toContain('distribution-changed')
+    expect(kinesis.readable().filter(({ tags }) => tags.length === 0)).toEqual([])
+  })
+
   test('what expires while it waits fails in its time, and the others go', async () => {
     const { clock, kinesis, put } = await benchOf({ recordTtlMs: 400, requestTimeoutMs: 5000 })
     goAuto(kinesis)

@@ -198,14 +198,21 @@ export class StreamView {
     const directory = this.#directory
     let fruitful = false
     let tell: (() => void) | undefined
+    let unasked: unknown
     try {
       if (wanted.probe) {
-        const traits = await this.#probe()
+        const traits = await this.#probe().catch((cause: unknown) => {
+          // Of a stream that is known already the list may tell what the traits were asked for.
+          if (!wanted.list || !this.isReady || cause instanceof StreamUnusableError) throw cause
+          unasked = cause
+        })
         if (this.#isStopped || directory !== this.#directory) return
-        fruitful = !areSame(this.#traits, traits)
-        this.#traits = traits
-        this.#listener().traitsKnown(traits)
-        wanted.probe = false
+        if (traits !== undefined) {
+          fruitful = !areSame(this.#traits, traits)
+          this.#traits = traits
+          this.#listener().traitsKnown(traits)
+          wanted.probe = false
+        }
       }
       if (wanted.list) {
         const filter = wanted.closedToo ? {} : { filter: { Type: 'AT_LATEST' } as const }
@@ -220,7 +227,10 @@ export class StreamView {
           verdict.kind === 'changed'
             ? () => this.#listener().mapChanged(verdict.map, before)
             : () => this.#listener().mapConfirmed()
+        wanted.list = false
+        wanted.closedToo = false
       }
+      if (unasked !== undefined) throw unasked
     } catch (cause) {
       if (this.#isStopped || directory !== this.#directory) return
       const [error, fatal] = this.#describe(cause)
@@ -232,7 +242,11 @@ export class StreamView {
         this.#wanted.probe ||= wanted.probe
       }
       fruitful = false
-      tell = () => this.#listener().failed(error, fatal)
+      const listed = tell
+      tell = () => {
+        listed?.()
+        this.#listener().failed(error, fatal)
+      }
     } finally {
       this.#running = undefined
       if (fruitful) this.#fruitless = 0
