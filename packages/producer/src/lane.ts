@@ -72,8 +72,13 @@ export class LaneState implements Lane, Chained<LaneState>, Sleeper {
       this.#again.unshift(entry)
       return
     }
-    let at = this.#again.length
-    while (at > 0 && this.#again[at - 1]!.expiresAt > entry.expiresAt) at--
+    // By halves: in an outage thousands come back, and where the service places records itself all to this lane.
+    let [at, end] = [0, this.#again.length]
+    while (at < end) {
+      const middle = (at + end) >> 1
+      if (this.#again[middle]!.expiresAt > entry.expiresAt) end = middle
+      else at = middle + 1
+    }
     this.#again.splice(at, 0, entry)
   }
 
@@ -109,7 +114,7 @@ export class LaneState implements Lane, Chained<LaneState>, Sleeper {
   }
 
   #isAgainNext(): boolean {
-    const [again] = this.#again
+    const again = this.#again[0]
     if (again === undefined || this.#keepsOrder) return again !== undefined
     const queued = this.queue[this.queueStart]
     return queued === undefined || again.expiresAt <= queued.expiresAt
