@@ -3,7 +3,7 @@ import { ScanCommand, UpdateItemCommand } from '@aws-sdk/client-dynamodb'
 import { KinesisClient } from '@aws-sdk/client-kinesis'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { ManualClock } from '../clock.js'
+import { ManualClock, systemClock } from '../clock.js'
 import type { CallOptions, KinesisPort } from '../kinesis-port.js'
 import { classifyFailure } from '../service-error.js'
 import { connectDynamoDB } from './dynamodb.js'
@@ -128,4 +128,16 @@ test('a call of DynamoDB, too', async () => {
     clock.advance(50)
     expect(await failed).toMatchObject({ name: 'TimeoutError', message: expect.stringContaining('had no answer within 50 ms') })
   }
+})
+
+test('an answer that came while this process stood still is read', async () => {
+  const port = connect({ clock: systemClock, wire: { reads: 'json' } })
+  stub.answer = whole
+  await read(port)
+  const arrived = request()
+  const outcome = read(port, { firstByteTimeoutMs: 30, timeoutMs: 5000 })
+  whole(await arrived)
+  const until = systemClock.now() + 60
+  while (systemClock.now() < until);
+  expect(await outcome).toMatchObject({ $metadata: {} })
 })

@@ -41,6 +41,10 @@ export function boundedCall<T>(call: (attempt: Attempt) => Promise<T>, bounds: B
       hasBegun = true
     }
     const onSilence = (): void => {
+      // A process that stood still finds this timer due before it reads what came meanwhile.
+      timer = clock.schedule(0, judgeSilence, { background: true })
+    }
+    const judgeSilence = (): void => {
       if (hasBegun) timer = clock.schedule(timeoutMs - silenceMs, onSlowness, { background: true })
       else stop(timeoutError(`${name} had no answer`, silenceMs))
     }
