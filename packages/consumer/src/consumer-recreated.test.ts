@@ -341,4 +341,31 @@ describe('a stream that was deleted and created anew', () => {
     expect(await leaseStore.read('shardId-000000000007')).toBeUndefined()
     await stop()
   })
+
+  test('shards that are gone, each of which is a hint, keep no other waiting for longer than between two looks at the stream', async () => {
+    const fleet = setUp(2)
+    const { clock, leaseStore, model, put, until } = fleet
+    const row = { parentShardIds: [], range: undefined, startAt: undefined, streamCreatedAt: undefined }
+    for (let i = 10; i < 40; i++)
+      await leaseStore.create({ ...row, leaseKey: `shardId-1000000000${i}`, checkpoint: sequencePosition('1') })
+    // Each call takes its time.
+    const kinesis = new Proxy(fleet.kinesis, {
+      get: (port, operation) => {
+        const call = Reflect.get(port, operation)
+        return async (...args: unknown[]) => {
+          await new Promise<void>((resolve) => clock.schedule(30, resolve))
+          return call(...args)
+        }
+      },
+    })
+    const { events, received, stop } = read(fleet, { kinesis })
+    put(10)
+    await until(() => received.has('flights', 10))
+    await clock.advanceAsync(1_000)
+    model.call('SplitShard', { StreamName: 'flights', ShardToSplit: 'shardId-000000000000', NewStartingHashKey: '5' })
+    put(10)
+    await until(() => received.has('flights', 20), 8_000)
+    await until(() => events.filter(({ type }) => type === 'records-expired').length === 30, 30_000)
+    await stop()
+  })
 })

@@ -334,6 +334,29 @@ describe('addStream and removeStream', () => {
     await settled(Promise.all([one.stop(), run]))
   })
 
+  test('a removal deletes the leases also when the table let them be given back only after it had begun to wait', async () => {
+    const fleet = setUp(1)
+    const { consumer, create, until, settled, leaseStore } = fleet
+    create('weather', 2)
+    const one = consumer({ streams: ['flights', 'weather'] })
+    const run = one.run(new Received().handlers)
+    await until(() => one.snapshot().shards.filter(({ worker }) => worker?.state === 'running').length === 3)
+    let isThrottled = true
+    const { renew, handOver } = leaseStore
+    const throttle = async (): Promise<never> => {
+      throw Object.assign(new Error('Too fast'), { name: 'ProvisionedThroughputExceededException' })
+    }
+    const isRefused = ({ streamId }: { readonly streamId: string | undefined }) => isThrottled && streamId?.includes('weather')
+    leaseStore.renew = (...how) => (isRefused(how[0]) ? throttle() : renew.apply(leaseStore, how))
+    leaseStore.handOver = (...how) => (isRefused(how[0]) ? throttle() : handOver.apply(leaseStore, how))
+    const removed = one.removeStream('weather', { leases: 'delete' })
+    await until(() => one.snapshot().shards.filter(({ worker }) => worker !== undefined).length === 1)
+    isThrottled = false
+    await settled(removed)
+    expect(await removed).toEqual({ deletedLeases: 2 })
+    await settled(Promise.all([one.stop(), run]))
+  })
+
   test('are refused where they cannot be', async () => {
     const { consumer } = setUp(1)
     await expect(consumer().addStream('weather')).rejects.toThrow(/streams.*given to the constructor/)

@@ -217,4 +217,16 @@ describe('a scan that is no snapshot: it shows a lease of the stream that was ma
     await clock.advanceAsync(1_000)
     expect([...held.keys()]).toEqual(['m'])
   })
+
+  test('a child that was given to us before the end of its parent, whose row does not say, is taken, and waits', async () => {
+    await create('p')
+    await table.take((await table.read('p'))!, 'other')
+    await create('m', ['p'], 60_000)
+    // As a leader of KCL's assigns it.
+    await table.handOver((await table.take((await table.read('m'))!, 'other')).lease!, 'other', { to: 'me', offer: true })
+    await start()
+    await clock.advanceAsync(FAILOVER / 2)
+    expect(network.sent).toContain('renew')
+    expect([...held.keys()]).toEqual([])
+  })
 })

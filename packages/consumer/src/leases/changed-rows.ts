@@ -51,14 +51,15 @@ export class ChangedRows {
   /**
    * Whether this lease may be taken for all that its parents say, asked of the table where the view is not enough: a scan is no snapshot. It may
    * show the child of a merge, and not its other parent, though that row was there before the child's. Or, where a stream was made anew, the
-   * child's lease and a former one of its parent's name, which was begun anew before: KCL's rows do not say that they are former.
+   * child's lease and a former one of its parent's name at SHARD_END, which was begun anew before: KCL's rows do not say that they are former.
    */
   async isFree(lease: Lease, signal: AbortSignal): Promise<boolean> {
     if (hasBegun(lease)) return true
     const parents = lease.parentShardIds.map((id) => leaseKeyOf(lease.streamId, id))
     const unseen = parents.filter((key) => {
       const parent = this.#view.get(key)
-      return parent === undefined || (parent.streamCreatedAt === undefined && lease.streamCreatedAt !== undefined)
+      if (parent === undefined) return true
+      return hasEnded(parent) && parent.streamCreatedAt === undefined && lease.streamCreatedAt !== undefined
     })
     try {
       const found = await this.#rows(unseen, signal)

@@ -225,3 +225,25 @@ test('whose stream is removed while the table is away is named by none of its ro
   await clock.advanceAsync(FAILOVER_MS * 5)
   expect([a.keys.length, b.keys.length]).toEqual([3, 3])
 })
+
+test('whom a peer hands a lease of a removed stream, which it had asked for, gives it back though the peer has removed it as well', async () => {
+  const row = { checkpoint: TRIM_HORIZON, parentShardIds: [], range: undefined, startAt: undefined, streamCreatedAt: undefined }
+  for (const leaseKey of ['gone:s1', 'gone:s2', 'gone:s3', 'kept:s1'])
+    await table.create({ ...row, leaseKey, streamId: leaseKey.slice(0, 4) })
+  let isGone = false
+  const reads = ({ streamId }: Pick<Lease, 'streamId'>): boolean => streamId === 'kept' || !isGone
+  const a = await new TableWorker('a', table, clock, { drainMs: 5_000, reads }).start()
+  workers.push(a)
+  await clock.advanceAsync(SCAN_MS)
+  const b = await new TableWorker('b', table, clock, { drainMs: 0, reads }).start()
+  workers.push(b)
+  const asked = async () => (await rows()).find(({ leaseOwner, streamId }) => streamId === 'gone' && leaseOwner === 'b')
+  while ((await asked()) === undefined) await clock.advanceAsync(100)
+  isGone = true
+  b.network.next('withdrawHandoff', 'throttled')
+  const left = ({ streamId }: Pick<Lease, 'streamId'>): boolean => streamId === 'gone'
+  void a.coordinator.giveUp(left)
+  void b.coordinator.giveUp(left)
+  await clock.advanceAsync(FAILOVER_MS * 2)
+  expect((await rows()).filter(left).map(({ leaseOwner }) => leaseOwner)).toEqual([undefined, undefined, undefined])
+})

@@ -72,16 +72,17 @@ export class Departure {
   }
 
   /**
-   * Gives back what still names us of streams that are not read here: the table was away when we left, or a take landed late. Nobody renews that,
-   * and whose lease has expired counts for dead, with all else that it has, in the plans of the others. `leases`: as seen, and not held.
+   * Gives back what still names us of streams that are not read here: the table was away when we left, a take landed late, or a peer gave us what
+   * we had asked for, and has left as well. Nobody renews that, and whose lease has expired counts for dead, with all else that it has, in the plans
+   * of the others. `leases`: as seen, and not held.
    */
   async forsake(leases: readonly Lease[]): Promise<void> {
     const { workerId } = this.#options
     const left = leases.filter(
       (lease) =>
-        // What others name us for is theirs to see to, and may be named again and again.
+        // What a leader of KCL's names us for is its to see to, and it may name us again and again.
         lease.leaseOwner === workerId &&
-        lease.shardwiseOwner === workerId &&
+        (lease.shardwiseOwner === workerId || isOffered(lease)) &&
         lease.checkpointOwner === undefined &&
         !hasEnded(lease),
     )

@@ -52,10 +52,7 @@ export class ShardWorkerSetup {
     this.#sources = new ShardSources(options)
   }
 
-  worker(
-    lease: HeldLease,
-    of: Pick<ConsumedStream, 'settings' | 'reference' | 'registration' | 'limit' | 'isDoubtful'>,
-  ): ShardWorker {
+  worker(lease: HeldLease, of: Pick<ConsumedStream, 'settings' | 'reference' | 'registration' | 'limit' | 'doubt'>): ShardWorker {
     const { settings, handlers, run, gates, offered, paused, stopLimit } = this.#options
     const { stream, initialPosition } = of.settings
     const emit = (event: ShardWorkerEvent): void => this.#options.emit({ ...event, stream })
@@ -66,12 +63,12 @@ export class ShardWorkerSetup {
     const room = this.#budget.join()
     const reading = new ReadWatch(settings.idleTimeBetweenReadsMs)
     const { reference, registration } = of
-    const isDoubtful = (): boolean => of.isDoubtful
+    const doubt = (): AbortSignal | undefined => of.doubt
     const shard = {
       stream: reference,
       registration,
       lease,
-      isDoubtful,
+      doubt,
       startAt: lease.startAt ?? configured,
       room,
       reading,

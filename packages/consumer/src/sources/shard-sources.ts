@@ -25,8 +25,8 @@ export interface ShardToRead {
   /** Given where `retrieval` is fan-out. */
   readonly registration: StreamRegistration | undefined
   readonly lease: Pick<HeldLease, 'shardId' | 'revalidate' | 'confirm'>
-  /** Another stream may have taken the name of the one that the lease is of. */
-  readonly isDoubtful: () => boolean
+  /** Another stream may have taken the name of the one that the lease is of: aborts when that is known. Undefined: it has not. */
+  readonly doubt: () => AbortSignal | undefined
   readonly resumeFrom: Position
   /** Epoch milliseconds, see HeldLease. */
   readonly startAt: number | undefined
@@ -35,7 +35,8 @@ export interface ShardToRead {
   readonly emit: (event: SourceEvent) => void
 }
 
-const BETWEEN_LOOKS_MS = 500
+/** Then others who watch hear that who waits is alive, again and again. */
+const PATIENCE_MS = 5_000
 
 /** Makes what reads the shards of one consumer, as `retrieval` says. */
 export class ShardSources {
@@ -56,7 +57,11 @@ export class ShardSources {
       shard.emit(event)
     }
     const certain = async (signal: AbortSignal): Promise<void> => {
-      for (; shard.isDoubtful(); waits()) await sleep(clock, BETWEEN_LOOKS_MS, { signal })
+      for (let doubt = shard.doubt(); doubt !== undefined; doubt = shard.doubt()) {
+        await sleep(clock, PATIENCE_MS, { signal: AbortSignal.any([signal, doubt]) }).catch(() => {})
+        signal.throwIfAborted()
+        waits()
+      }
     }
     const place = new ReadingPlace({ shardId, resumeFrom, startAt, emit })
     const shared = { stream, shardId, place, room, clock, random, emit, certain }

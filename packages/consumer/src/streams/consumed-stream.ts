@@ -10,6 +10,7 @@ import type { LeaseStore } from '../leases/lease-store.js'
 import { LeaseTableError } from '../leases/lease-table-error.js'
 import type { RetrievalSettings } from '../retrieval-option.js'
 import { ShardDiscovery } from '../shards/shard-discovery.js'
+import { sharedAbort } from '../shared-abort.js'
 import { type RegistrationEvent, StreamRegistration } from '../sources/stream-registration.js'
 import type { StartRetriedEvent } from '../start-event.js'
 import { StopLimit } from '../stop-limit.js'
@@ -44,13 +45,12 @@ export class ConsumedStream {
   readonly reference: StreamReference
   /** No leases of it are taken any more. */
   leaving = false
-  /** Another stream may have taken its name: until that is known none of its shards is asked for, for it would be the other's. */
-  isDoubtful = false
   /** By which its shards are subscribed to. Undefined: they are polled. */
   readonly registration: StreamRegistration | undefined
   /** How long handlers have when it is left. */
   readonly limit: StopLimit
   readonly #options: ConsumedStreamOptions
+  #doubt: AbortController | undefined
   #described: Described | undefined
   #streamId: string | undefined
   #discovery: ShardDiscovery | undefined
@@ -60,6 +60,23 @@ export class ConsumedStream {
     this.reference = streamReference(options.settings.stream)
     this.registration = this.#registration()
     this.limit = new StopLimit(options.clock, `The consumer stops reading ${options.settings.stream}`)
+  }
+
+  /**
+   * Another stream may have taken its name: until that is known, and this aborts, none of its shards is asked for, for it would be the other's.
+   * Undefined: nothing hints at that. Who waits goes on at once then: a shard that is gone gives the next hint a moment later.
+   */
+  get doubt(): AbortSignal | undefined {
+    return this.#doubt?.signal
+  }
+
+  set isDoubtful(is: boolean) {
+    if (is) {
+      this.#doubt ??= sharedAbort()
+      return
+    }
+    this.#doubt?.abort()
+    this.#doubt = undefined
   }
 
   get settings(): StreamSettings {

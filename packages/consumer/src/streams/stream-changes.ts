@@ -154,13 +154,18 @@ export class StreamChanges {
    * A worker that still reads the stream must not find its leases gone: it would begin at the initial position, and skip. So none is deleted
    * if one is taken or renewed while we wait, and each only as it was seen then.
    */
-  async #forget(streamId: string | undefined): Promise<number> {
+  async #forget(streamId: string | undefined, mayLookAgain = true): Promise<number> {
     const { store, clock, stop, failoverTimeMs } = this.#options
     const own = async () => (await store.list({ consistent: true })).leases.filter((lease) => lease.streamId === streamId)
     const before = new Map((await own()).map((lease) => [lease.leaseKey, lease.leaseCounter]))
     await sleep(clock, Math.max(OTHERS_TAKE_WITHIN_MS, failoverTimeMs * 1.5), { signal: stop }).catch(() => {})
     const leases = await own()
-    if (stop.aborted || leases.some(({ leaseKey, leaseCounter }) => before.get(leaseKey) !== leaseCounter)) return 0
+    if (stop.aborted) return 0
+    if (leases.some(({ leaseKey, leaseCounter }) => before.get(leaseKey) !== leaseCounter)) {
+      // Perhaps it was we, who gave back what the table did not let us give back before: then nobody has one.
+      const isFree = leases.every(({ leaseOwner }) => leaseOwner === undefined)
+      return mayLookAgain && isFree ? this.#forget(streamId, false) : 0
+    }
     let deleted = 0
     for (const lease of leases) if ((await store.delete(lease)).done) deleted++
     return deleted
