@@ -217,6 +217,27 @@ describe('a stream that was deleted and created anew', () => {
     },
   )
 
+  test('it is begun although the lease table fails just then, as soon as that can be read', async () => {
+    const fleet = setUp(2)
+    const { until, clock, leaseStore } = fleet
+    const reader = read(fleet)
+    await untilSplit(fleet, reader)
+    await deleted(fleet, reader)
+    const list = leaseStore.list.bind(leaseStore)
+    let isFailing = true
+    leaseStore.list = async () => {
+      if (isFailing) throw Object.assign(new Error('Internal server error'), { name: 'InternalServerError' })
+      return list()
+    }
+    recreate(fleet)
+    await until(() => reader.events.some(({ type }) => type === 'stream-recreated'))
+    await clock.advanceAsync(3_000)
+    isFailing = false
+    // The next audit may be two minutes away.
+    await until(() => new Set(reader.received.records.map(numberIn)).size === 30, 10_000)
+    await reader.stop()
+  })
+
   test('a hint is not forgotten that comes when a look has just shown nothing new', async () => {
     const fleet = setUp(1)
     const { until, clock, model, create, put } = fleet

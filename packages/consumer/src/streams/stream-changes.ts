@@ -50,6 +50,8 @@ const OTHERS_TAKE_WITHIN_MS = 10_000
 /** Between looks at a stream that gives no answer: all workers of a fleet have the same cause, and an account few calls a second. */
 const BETWEEN_LOOKS = { baseMs: 5_000, maxMs: 60_000 }
 
+const BETWEEN_BEGINNINGS = { baseMs: 1_000, maxMs: 30_000 }
+
 /** The line of all additions: each reads the whole lease table. No stream has this name. */
 const ADDITIONS = '+'
 
@@ -111,17 +113,29 @@ export class StreamChanges {
 
   /** Whether it is another. */
   async #look(stream: ConsumedStream, next: ConsumedStream): Promise<boolean> {
-    const { streams, coordinator, stop } = this.#options
+    const { streams, stop } = this.#options
     if (stream.leaving || stop.aborted || !streams.streams.includes(stream)) return false
     // Rejects also while there is none, or not yet.
     await next.describe({ signal: stop })
     if (isSameCreation(next.createdAt, stream.createdAt)) return false
     await this.#leave(stream)
     streams.add(next)
-    // What fails here the audits make good.
-    await streams.createMissing({ signal: stop }, next).catch(() => {})
-    coordinator.poke()
+    void this.#begin(next)
     return true
+  }
+
+  /** Tried until it succeeds: the audits would make it good, but may be minutes away, and nobody else may be there to read the stream. */
+  async #begin(stream: ConsumedStream): Promise<void> {
+    const { streams, coordinator, clock, random, stop } = this.#options
+    for (let attempt = 1; !stream.leaving && !stop.aborted; attempt++) {
+      try {
+        await streams.createMissing({ signal: stop }, stream)
+        coordinator.poke()
+        return
+      } catch {
+        await sleep(clock, backoffDelay(attempt, BETWEEN_BEGINNINGS, random), { signal: stop }).catch(() => {})
+      }
+    }
   }
 
   async #join(stream: ConsumedStream): Promise<void> {
