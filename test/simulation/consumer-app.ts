@@ -286,7 +286,10 @@ export class ConsumerApp implements FleetMember {
         break
       case 'lease-in-doubt':
       case 'lease-confirmed':
-        for (const tenure of meant()) tenure.isInDoubt = event.type === 'lease-in-doubt'
+        for (const tenure of meant()) {
+          tenure.isInDoubt = event.type === 'lease-in-doubt'
+          tenure.doubtedAt = time.now
+        }
         break
       case 'lease-lost':
       case 'lease-released':

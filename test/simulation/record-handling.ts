@@ -23,6 +23,8 @@ export interface Tenure {
   readonly open: Set<Copy>
   /** Nobody in its process knows whether the lease is its own: who ends then frees the row without what it has completed. */
   isInDoubt: boolean
+  /** Virtual time at which it was so last. */
+  doubtedAt: number
   /** Its shard was paused at some time: by key nobody then closes the gaps before what is completed. */
   wasHeld: boolean
   /** The lease was read to its end, given up or lost. */
@@ -156,7 +158,15 @@ export class RecordHandling {
     let tenure = this.#tenures.get(key)
     if (tenure === undefined) {
       const fresh = { worker: this.worker, shard, generation, callsInHand: 0, activeAt: this.#options.process.now }
-      tenure = { ...fresh, isBackingOff: false, open: new Set<Copy>(), isInDoubt: false, wasHeld: false, isOver: false }
+      tenure = {
+        ...fresh,
+        isBackingOff: false,
+        open: new Set<Copy>(),
+        isInDoubt: false,
+        doubtedAt: Number.NEGATIVE_INFINITY,
+        wasHeld: false,
+        isOver: false,
+      }
       this.#tenures.set(key, tenure)
     }
     return tenure
@@ -185,7 +195,8 @@ export class RecordHandling {
     if (settings.checkpoint !== 'auto' || by.isInDoubt || (settings.order === 'key' && by.wasHeld)) return
     const before = truth.tenure(by.worker, by.shard.leaseKey, by.generation)
     // A drain closes no gaps while the lease is in doubt, and waits for nothing.
-    if (settings.order === 'key' && before?.hadLapsed === true) return
+    const hasDoubted = before !== undefined && before.confirmedAt - by.doubtedAt < settings.consumer.failoverTimeMs / 3
+    if (settings.order === 'key' && (hasDoubted || before?.hadLapsed === true)) return
     // Of calls side by side those may be completed that are behind one that has failed, or was cut off.
     if (before?.end !== 'given-up' || [...by.open].some(({ index }) => index < copy.index)) return
     violated(
