@@ -30,6 +30,7 @@ export const INVARIANTS: Readonly<Record<string, RegExp>> = {
   'what expired is announced': /whose checkpoint .* had left the stream|have expired, and none has$/,
   'data, keys, headers and ids arrive as they were put':
     /was given .* with the (data|partition key|explicit hash key|headers of|id) /,
+  'no shard fails by itself': /: shard .* failed: /,
   'callbacks come one at a time, in their order': /the processor of /,
   'who has a lease and records for it works on them': /has not handled .* for \d+ ms$/,
   'who was asked for a lease gives it up': /has not given .* up, for which it was asked/,

@@ -34,11 +34,6 @@ export const JAVA_BUGS: readonly PlantedBug[] = [
     caughtBy: ['all leases have owners, in fair shares'],
   },
   {
-    name: 'leaves its row to KCL’s leader when it stops',
-    edits: [{ find: 'await this.#deleteRow()', replace: '' }],
-    caughtBy: ['no row names who has stopped', 'all leases have owners, in fair shares', 'the fleet comes to rest'],
-  },
-  {
     name: 'puts its row among the leases of KCL 2.x',
     edits: [
       { find: 'reports: upgrading && (ownerLives || workerLives || leaderLives),', replace: 'reports: true,' },
@@ -48,34 +43,5 @@ export const JAVA_BUGS: readonly PlantedBug[] = [
       },
     ],
     caughtBy: ['no row of ours stops a worker of Java’s'],
-  },
-  {
-    name: 'asks workers of KCL 2.x for handoffs',
-    edits: [
-      {
-        find: 'return lease.shardwiseOwner === lease.leaseOwner\n}\n\nfunction shuffled',
-        replace: 'return true\n}\n\nfunction shuffled',
-      },
-      {
-        find: 'where: { leaseOwner: owner, checkpointOwner: undefined, shardwiseOwner: owner, ended: false },',
-        replace: 'where: { leaseOwner: owner, checkpointOwner: undefined, ended: false },',
-      },
-    ],
-    caughtBy: [
-      'only its owner moves a lease’s counter',
-      'all leases have owners, in fair shares',
-      'the fleet comes to rest',
-      'no handler starts after its lease may have been taken',
-    ],
-  },
-  {
-    name: 'reads what KCL’s leader assigns before its parents have ended',
-    edits: [
-      {
-        find: 'const mayBegin = hasBegun(lease) || parentsHaveEnded(lease, this.#view)',
-        replace: 'const mayBegin = lease !== undefined',
-      },
-    ],
-    caughtBy: ['children come after their parents', 'first deliveries come in the order in which they were written'],
   },
 ]

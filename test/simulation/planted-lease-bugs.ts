@@ -29,6 +29,7 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
       'no lease is taken from the living, or too early',
       'only its owner moves a lease’s counter',
       'no handler starts after its lease may have been taken',
+      'callbacks come one at a time, in their order',
     ],
   },
   {
@@ -115,6 +116,7 @@ export const LEASE_BUGS: readonly PlantedBug[] = [
       'no handler starts after its lease may have been taken',
       'only who has its lease subscribes to a shard',
       'only its owner moves a lease’s counter',
+      'what stops leaves nothing behind',
     ],
   },
   {
