@@ -187,6 +187,14 @@ describe('workers with different streams on one table', () => {
   })
 })
 
+/** A worker has had the two leases of `weather`, and given them up. */
+async function leaveLeases({ consumer, until, settled }: SmallFleet): Promise<void> {
+  const before = consumer({ streams: ['weather'] })
+  const run = before.run({ eachRecord: () => {} })
+  await until(() => before.snapshot().shards.filter(({ owner }) => owner !== undefined).length === 2)
+  await settled(Promise.all([before.stop(), run]))
+}
+
 describe('addStream and removeStream', () => {
   test('while running: nothing is lost, and nothing comes twice when the stream moves to who still reads it', async () => {
     const fleet = setUp(2)
@@ -276,10 +284,7 @@ describe('addStream and removeStream', () => {
     const fleet = setUp(1)
     const { consumer, create, put, until, settled, clock, model } = fleet
     create('weather', 2)
-    const before = consumer({ streams: ['weather'] })
-    const first = before.run({ eachRecord: () => {} })
-    await until(() => before.snapshot().shards.filter(({ owner }) => owner !== undefined).length === 2)
-    await settled(Promise.all([before.stop(), first]))
+    await leaveLeases(fleet)
     const received = new Received()
     const one = consumer({ streams: ['flights'] })
     const events = recorded(one)
@@ -310,10 +315,7 @@ describe('addStream and removeStream', () => {
     const fleet = setUp(1)
     const { consumer, create, put, until, settled, clock, leaseStore } = fleet
     create('weather', 2)
-    const before = consumer({ streams: ['weather'] })
-    const first = before.run({ eachRecord: () => {} })
-    await until(() => before.snapshot().shards.filter(({ owner }) => owner !== undefined).length === 2)
-    await settled(Promise.all([before.stop(), first]))
+    await leaveLeases(fleet)
     const received = new Received()
     // The write lands, and the answer takes its time.
     const take = leaseStore.take.bind(leaseStore)

@@ -28,7 +28,7 @@ export interface SettlerParts extends RecordFailuresParts, RequestReportParts {
   readonly view: StreamView
   /** Whether it is known how. If not, park. */
   mayPack(): boolean
-  /** Records go back to waiting for that, ahead of those that wait. */
+  /** Records go back to waiting for that, among those that do as they were put. */
   park(records: readonly UserRecord[], now: number): void
   /** An entry lies where its hash key cannot. */
   misplaced(misplacement: Misplacement, now: number): void
