@@ -6,6 +6,7 @@ import { ours as ourProducer } from './http-producers.js'
 import { LocalServiceProcess } from './local-service-process.js'
 import { type MarkedData, MarkedRecordsCheck, markedRecords, printOf } from './marked-records.js'
 import { installPeers } from './peers.js'
+import { processorShares, sharesLine } from './processor-shares.js'
 import { collectGarbage, compared, inTurns, type Measurement, median, type Unit, WrongResult } from './rounds.js'
 import type { Outcome, Scenarios } from './scenario.js'
 import { cpuMs } from './service-process.js'
@@ -89,6 +90,10 @@ async function measureConsumers(
   await inTurns(contestants, rounds, async ({ consumer, expected, turns }, round) => {
     turns.push(await act(`round ${round + 1} of ${rounds}`, consumer, (place) => measureTurn(place, consumer, expected)))
   })
+  const [{ consumer: first }] = contestants as [(typeof contestants)[number]]
+  const shares = await act('where the time goes', first, (place) => {
+    return processorShares(() => readAll(place, first, taken(place.records)))
+  })
   const measurement = (figure: string, unit: Unit, of: (turn: Turn) => number): Measurement => {
     const each = contestants.map(({ consumer, turns }) => ({ name: consumer.name, ns: turns.map(of) }))
     return compared(`${name}${figure}`, unit, each)
@@ -98,9 +103,8 @@ async function measureConsumers(
   })
   return {
     measurements: [measurement('', CPU, ({ cpuNs }) => cpuNs), measurement('-rate', RATE, ({ wallNs }) => wallNs)],
-    report: `${name}: processor time of this process, to the time from the first record to the last\n${cores.join('')}${
-      withoutPeers === undefined ? '' : `  without lifion-kinesis: ${withoutPeers}\n`
-    }`,
+    report: `${name}: processor time of this process, to the time from the first record to the last\n${cores.join('')}  where the time of ${first.name} goes, in a turn of its own: ${sharesLine(shares, 3)}
+${withoutPeers === undefined ? '' : `  without lifion-kinesis: ${withoutPeers}\n`}`,
   }
 }
 

@@ -1,4 +1,5 @@
 /** A consumer in a process of its own: what it costs is not that of the process that measures, and it can be killed. */
+import { setTimeout as delay } from 'node:timers/promises'
 import { Consumer } from '@shardwise/consumer'
 import type { FromFleetWorker, ToFleetWorker } from './fleet-worker-process.js'
 import { processorShares } from './processor-shares.js'
@@ -32,7 +33,7 @@ async function answer(message: ToFleetWorker): Promise<void> {
       tell(sample(message.collect))
       return
     case 'profile':
-      tell({ type: 'profiled', shares: await processorShares(message.forMs) })
+      tell({ type: 'profiled', shares: await processorShares(() => delay(message.forMs)) })
   }
 }
 

@@ -1,19 +1,18 @@
 import { Session } from 'node:inspector/promises'
-import { setTimeout as delay } from 'node:timers/promises'
 
 const INTERVAL_US = 500
 
 /** Samples of a profile by whose code it was: `@shardwise/consumer`, `@smithy/core`, `node:net`, ... Built-ins count as who called them. */
 export type ProcessorShares = readonly (readonly [owner: string, samples: number])[]
 
-/** Looks at what this process does for so long. Time in which it did nothing is left out. */
-export async function processorShares(forMs: number): Promise<ProcessorShares> {
+/** Looks at what this process does until `act` has resolved. Time in which it did nothing is left out. */
+export async function processorShares(act: () => Promise<unknown>): Promise<ProcessorShares> {
   const session = new Session()
   session.connect()
   await session.post('Profiler.enable')
   await session.post('Profiler.setSamplingInterval', { interval: INTERVAL_US })
   await session.post('Profiler.start')
-  await delay(forMs)
+  await act()
   const { nodes, samples = [] } = (await session.post('Profiler.stop')).profile
   session.disconnect()
   const byId = new Map(nodes.map((node) => [node.id, node]))

@@ -7,6 +7,7 @@ import { ours } from './http-producers.js'
 import { quantileOf } from './latency-turn.js'
 import { markedRecords } from './marked-records.js'
 import { OpenLoop } from './open-loop.js'
+import { processorShares, sharesLine } from './processor-shares.js'
 import { collectGarbage, compared, type Measurement, median, type Unit, WrongResult } from './rounds.js'
 import type { Outcome, Scenarios } from './scenario.js'
 import { cpuMs } from './service-process.js'
@@ -52,6 +53,8 @@ async function measurePutAck(rounds: number, progress: (step: string) => void, e
     progress(`round ${round + 1} of ${rounds}`)
     turns.push(await measureTurn(++turn, place, perSecond))
   }
+  progress('where the time goes')
+  const shares = await processorShares(() => measureTurn(++turn, place, perSecond))
   const unit: Unit = { name: 'ms', of: (ns) => ns / 1e6 }
   const measurement = (figure: string, quantile: number, over?: (ns: readonly number[]) => number): Measurement => {
     const ns = turns.map(({ ackMs }) => quantileOf(ackMs, quantile) * 1e6)
@@ -69,6 +72,7 @@ async function measurePutAck(rounds: number, progress: (step: string) => void, e
     report: `put-ack-latency: ${Math.round(perSecond).toLocaleString('en-US')} records of 100 bytes a second, half of what went through; open loop, ${LASTS_MS / 1000} s a round
   goal: p99 within linger (${LINGER_MS}) + round trip (${roundTripMs.toFixed(1)}${elsewhere === undefined ? `, of it ${SERVICE_MS} the stub's` : ''}) + ${GOAL_MS} = ${within.toFixed(1)} ms
   until put, so late was this process: p50 ${part(({ lateMs }) => lateMs, 0.5)}, p99 ${part(({ lateMs }) => lateMs, 0.99)} ms; cores in use: ${median(turns.map(({ cores }) => cores)).toFixed(2)}
+  where its time goes, in a round of its own: ${sharesLine(shares, 3)}
 `,
   }
 }

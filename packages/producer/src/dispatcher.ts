@@ -44,6 +44,11 @@ export class Dispatcher implements ShardsNow {
     return this.#lanes.queuedEntries + this.#batcher.count
   }
 
+  /** Whether something waits in a lane: for a limit, for order, before a retry, or for room in a request. */
+  get isHeldBack(): boolean {
+    return this.#lanes.queuedEntries > 0
+  }
+
   queuedByShard(): ReadonlyMap<string, number> {
     return this.#lanes.queuedByShard()
   }

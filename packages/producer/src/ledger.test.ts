@@ -130,6 +130,25 @@ describe('Ledger', () => {
     expect(told.slice(1)).toEqual([{ type: 'backpressure-off', bufferedRecords: 1, bufferedBytes: 30 }])
   })
 
+  test('says that it is full when there is no room for a put, and with each turn as long as that is so', () => {
+    const { ledger } = ledgerOf()
+    let said = 0
+    ledger.onFull = () => said++
+    const first = of(90)
+    ledger.take(first)
+    ledger.wake()
+    expect(said).toBe(0)
+    ledger.take(of(20))
+    ledger.take(of(20))
+    expect(said).toBe(1)
+    ledger.wake()
+    ledger.wake()
+    expect(said).toBe(3)
+    ledger.leave(first)
+    ledger.wake()
+    expect(said).toBe(3)
+  })
+
   test('closing rejects those who wait for room', async () => {
     const { ledger } = ledgerOf()
     ledger.take(of(90))

@@ -26,6 +26,8 @@ export class Ledger {
   #flushedEpoch = -1
   #roomWaiters: RoomWaiter[] = []
   #isTight = false
+  /** Called when something is put for which there is no room, and by each `wake` that finds the buffer full. */
+  onFull: () => void = () => {}
 
   constructor(limits: { readonly maxBytes: number; readonly maxRecords: number }, events: EventSource<ProducerEvent>) {
     this.#admission = new Admission(limits)
@@ -126,7 +128,10 @@ export class Ledger {
   /** Tells those whose wait is over. */
   wake(): void {
     while (this.#flushes.length > 0 && this.#outstanding.isSettled(this.#flushes[0]!.epoch)) this.#flushes.shift()!.resolve()
-    if (!this.#admission.hasRoom) return
+    if (!this.#admission.hasRoom) {
+      this.onFull()
+      return
+    }
     this.#admission.forgetTurnedAway()
     const waiters = this.#roomWaiters
     this.#roomWaiters = []
@@ -147,5 +152,6 @@ export class Ledger {
     if (this.#isTight) return
     this.#isTight = true
     this.#events.emit({ type: 'backpressure-on', bufferedRecords: this.records, bufferedBytes: this.bytes })
+    this.onFull()
   }
 }

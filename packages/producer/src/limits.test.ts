@@ -1,7 +1,7 @@
 import type { DescribeStreamSummaryOutput } from '@shardwise/core/kinesis-port'
 import { describe, expect, test } from 'vitest'
 import type { ProducerOptions } from './producer-options.js'
-import { type Bench, startedBench } from './testing/producer-bench.js'
+import { type Bench, bench, startedBench } from './testing/producer-bench.js'
 import { SharedShard, type Writer } from './testing/shared-shard.js'
 
 const KIB = 1024
@@ -217,5 +217,86 @@ describe('lingerMs bounds the time from put to ready-to-send (decision 6)', () =
     expect(done.at(-1)).toBeGreaterThan(200)
     expect(done.at(-1)).toBeLessThan(250)
     expect(bench.producer.stats().limited).toBeGreaterThan(0)
+  })
+})
+
+describe('a full buffer', () => {
+  const record = (id: string, stream = 'flights') => ({ stream, partitionKey: id, data: Buffer.from(id) })
+  const full = { maxBufferedRecords: 4, lingerMs: 60_000, recordTtlMs: 100_000 }
+
+  test.each<[string, Partial<ProducerOptions>]>([
+    ['aggregated', {}],
+    ['plain', { aggregation: 'off' }],
+    ['aggregated by key', { aggregation: 'key' }],
+    ['in order', { ordering: 'perShard' }],
+  ])('of which all waits for company leaves at once when more is put: %s', async (_, options) => {
+    const { clock, kinesis, producer } = await startedBench({ ...full, ...options }, 2)
+    for (const id of ['a', 'b', 'c', 'd']) expect(producer.offer(record(id))).toBe(true)
+    await clock.advanceAsync(1000)
+    expect(kinesis.requests).toHaveLength(0)
+    expect(producer.offer(record('e'))).toBe(false)
+    const ready = producer.ready()
+    await clock.advanceAsync(2 * kinesis.latencyMs)
+    await ready
+    expect([producer.offer(record('e')), kinesis.requests.length > 0]).toEqual([true, true])
+  })
+
+  test('of other streams, too, and also for a put that waits in line', async () => {
+    const { clock, kinesis, producer } = await startedBench(full)
+    kinesis.create('gates', 1)
+    kinesis.create('crews', 1)
+    const started = Promise.all([producer.start('gates'), producer.start('crews')])
+    await clock.advanceAsync(100)
+    await started
+    for (const [id, stream] of [
+      ['a', 'flights'],
+      ['b', 'gates'],
+      ['c', 'flights'],
+      ['d', 'gates'],
+    ] as const)
+      producer.offer(record(id, stream))
+    const late = producer.put(record('e', 'crews'))
+    expect(kinesis.requests.map(({ StreamName }) => StreamName)).toEqual(['flights', 'gates'])
+    await clock.advanceAsync(kinesis.latencyMs)
+    expect([producer.stats().waitingForRoom, producer.stats('crews').bufferedRecords]).toEqual([0, 1])
+    void producer.flush()
+    await clock.advanceAsync(kinesis.latencyMs)
+    expect(await late).toMatchObject({ attempts: 1 })
+  })
+
+  test('what lingers waits on while something is under way, which makes room, and then for no longer', async () => {
+    const { clock, kinesis, producer } = await startedBench({ ...full, maxBufferedRecords: 6 })
+    for (const id of ['a', 'b', 'c']) producer.offer(record(id))
+    void producer.flush()
+    for (const id of ['d', 'e', 'f']) producer.offer(record(id))
+    expect(producer.offer(record('g'))).toBe(false)
+    expect(kinesis.requests).toHaveLength(1)
+    await clock.advanceAsync(kinesis.latencyMs)
+    for (const id of ['g', 'h', 'i']) expect(producer.offer(record(id))).toBe(true)
+    expect(kinesis.requests).toHaveLength(1)
+    expect(producer.offer(record('j'))).toBe(false)
+    expect(kinesis.requests).toHaveLength(2)
+    await clock.advanceAsync(kinesis.latencyMs)
+    expect(producer.stats()).toMatchObject({ bufferedRecords: 0, kinesisRecords: 2 })
+  })
+
+  test('before the stream is known waits for that', async () => {
+    const { clock, kinesis, producer } = bench(full)
+    for (const id of ['a', 'b', 'c', 'd']) producer.offer(record(id))
+    expect(producer.offer(record('e'))).toBe(false)
+    await clock.advanceAsync(100)
+    expect([kinesis.requests.length, producer.stats().bufferedRecords]).toEqual([1, 0])
+  })
+
+  test('is not cut into small pieces while a shard is held back', async () => {
+    const { clock, kinesis, producer } = await startedBench(full, 2)
+    kinesis.putFault = () => ({ kind: 'refuse', places: [0], code: 'ProvisionedThroughputExceededException' })
+    producer.offer(record('a'))
+    void producer.flush()
+    const isHeldBack = (): boolean => producer.stats().requestsInFlight === 0 && producer.stats().queuedKinesisRecords === 1
+    for (let waited = 0; !isHeldBack() && waited < 1000; waited++) await clock.advanceAsync(1)
+    const { length } = kinesis.requests
+    for (const id of ['b', 'c', 'd']) expect(producer.offer(record(id))).toBe(true)
+    expect([producer.offer(record('e')), isHeldBack(), kinesis.requests.length]).toEqual([false, true, length])
   })
 })

@@ -318,7 +318,7 @@ describe('limits', () => {
     const waited = producer.ready().then(() => {
       ready = true
     })
-    await clock.advanceAsync(125)
+    await clock.advanceAsync(5)
     expect([ready, types().includes('backpressure-on')]).toEqual([false, true])
     await clock.advanceAsync(500)
     await waited

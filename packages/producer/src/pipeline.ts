@@ -156,6 +156,15 @@ export class Pipeline implements AccountHolder {
     return loaded
   }
 
+  /** Whether something is under way, or waits for anything else than company: it will make room. */
+  get isMoving(): boolean {
+    return this.#sender.underWay > 0 || this.#dispatcher.isHeldBack
+  }
+
+  get lingers(): boolean {
+    return this.#packer.openAggregates > 0 || this.#dispatcher.queued > 0
+  }
+
   /** Nothing that is packed lingers any longer. */
   hurry(): void {
     const now = this.now()

@@ -255,7 +255,7 @@ describe('backpressure', () => {
     stream.once('drain', () => {
       drained = true
     })
-    await clock.advanceAsync(100)
+    await clock.advanceAsync(5)
     expect([drained, producer.stats().bufferedRecords]).toEqual([false, 5])
     await clock.advanceAsync(2000)
     expect(drained).toBe(true)

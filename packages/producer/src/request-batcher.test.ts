@@ -3,7 +3,7 @@ import type { Entry } from './entry.js'
 import { RequestBatcher } from './request-batcher.js'
 import { entryOf } from './testing/records.js'
 
-const limits = { maxRecords: 4, targetBytes: 1000, shardBytes: 300 }
+const limits = { maxRecords: 4, targetBytes: 1000, enoughBytes: 600, shardBytes: 300 }
 const NOW = Number.NEGATIVE_INFINITY
 
 describe('RequestBatcher', () => {
@@ -37,6 +37,15 @@ describe('RequestBatcher', () => {
       ],
       50,
     ],
+    [
+      'goes when there is enough in it, and takes more until then',
+      [
+        { shardId: 'a', size: 289, deadline: 50 },
+        { shardId: 'b', size: 289, deadline: 50 },
+        { shardId: 'c', size: 289, deadline: 50 },
+      ],
+      NOW,
+    ],
     ['takes a single entry above the target', [{ shardId: 'a', size: 4000, deadline: 50 }], NOW],
   ])('%s', (_, entries, dueAt) => {
     const batcher = new RequestBatcher(limits)
@@ -51,8 +60,8 @@ describe('RequestBatcher', () => {
 
   test('what no longer fits makes it due', () => {
     const batcher = new RequestBatcher(limits)
-    for (const shardId of ['a', 'b', 'c']) batcher.add(entryOf(shardId, { size: 289, deadline: 50 }))
-    expect([batcher.dueAt, batcher.accepts(entryOf('d', { size: 199 })), batcher.dueAt]).toEqual([50, false, NOW])
+    for (const shardId of ['a', 'b']) batcher.add(entryOf(shardId, { size: 289, deadline: 50 }))
+    expect([batcher.dueAt, batcher.accepts(entryOf('d', { size: 499 })), batcher.dueAt]).toEqual([50, false, NOW])
   })
 
   const suspect = (company: number): Entry => Object.assign(entryOf('s', { deadline: 50 }), { company })

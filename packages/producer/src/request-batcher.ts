@@ -3,16 +3,22 @@ import type { Entry } from './entry.js'
 
 export interface BatchLimits {
   readonly maxRecords: number
-  /** A request is sent when it reaches this. A single entry may be larger, up to the service's limit. */
+  /** A request takes no more than this. A single entry may be larger, up to the service's limit. */
   readonly targetBytes: number
+  /** A request is sent early when it has this much, and takes more only while it waits for its turn: it would not be much cheaper. */
+  readonly enoughBytes: number
   /** A request is sent early when one shard has this much in it: waiting would not fill it, and holds that shard up. */
   readonly shardBytes: number
 }
 
-/** 500 records, 5 MiB and 256 KiB of one shard, as in the KPL (CollectionMaxCount, CollectionMaxSize, aws/kinesis/core/collector.h). */
+/**
+ * 500 records, 5 MiB and 256 KiB of one shard, as in the KPL (CollectionMaxCount, CollectionMaxSize, aws/kinesis/core/collector.h). The KPL has no
+ * `enoughBytes`: MEASURED.
+ */
 export const BATCH_LIMITS: BatchLimits = {
   maxRecords: MAX_RECORDS_PER_PUT,
   targetBytes: MAX_PUT_REQUEST_BYTES / 2,
+  enoughBytes: 1024 * 1024,
   shardBytes: 256 * 1024,
 }
 
@@ -66,7 +72,8 @@ export class RequestBatcher {
     if (entry.deadline < this.#dueAt) this.#dueAt = entry.deadline
     if (entry.expiresAt < this.#expiresAt) this.#expiresAt = entry.expiresAt
     if (entry.company < this.#company) this.#company = entry.company
-    if (this.#entries.length >= Math.min(this.#limits.maxRecords, this.#company) || this.#bytes >= this.#limits.targetBytes)
+    const { maxRecords, targetBytes, enoughBytes } = this.#limits
+    if (this.#entries.length >= Math.min(maxRecords, this.#company) || this.#bytes >= Math.min(targetBytes, enoughBytes))
       this.hurry()
     if (entry.shardId !== undefined) {
       const ofShard = (this.#shardBytes.get(entry.shardId) ?? 0) + entry.bytes

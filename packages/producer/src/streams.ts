@@ -40,6 +40,7 @@ export class Streams {
     this.#ledger = ledger
     this.#undelivered = undelivered
     this.#most = most
+    ledger.onFull = () => this.#leaveIfAllLingers()
   }
 
   /** The stream's pipeline, or that of the producer's own stream. Throws RecordRejectedError. */
@@ -71,6 +72,15 @@ export class Streams {
   stats(stream: string | undefined): ProducerStats {
     const stats = this.#those(stream).map((pipeline) => pipeline.stats())
     return sum(stream === undefined ? [this.#past, ...stats] : stats)
+  }
+
+  /**
+   * The buffer is full. Where all of it waits for company there is none to come: without this nothing would happen until the linger is over. Not
+   * while something moves: the room that it makes is company for what lingers, and to send that every time would make ever smaller aggregates.
+   */
+  #leaveIfAllLingers(): void {
+    for (const pipeline of this.#pipelines.values()) if (pipeline.isMoving) return
+    for (const pipeline of this.#pipelines.values()) if (pipeline.lingers) pipeline.hurry()
   }
 
   #those(stream: string | undefined): Pipeline[] {
