@@ -34,6 +34,15 @@ test('many worlds, in processes of their own: interrupted, it goes on where it w
   for (const report of rest) expect(first.find(({ seed }) => seed === report.seed) ?? report).toEqual(report)
 })
 
+test('a process has so many worlds and no more', { timeout: 120_000 }, async () => {
+  const worker = new URL('./counting-worker.mjs', import.meta.url)
+  const counts: number[] = []
+  const { signal } = new AbortController()
+  const ended = (report: Report): void => void counts.push(report.seed)
+  const end = await runSimulations({ firstSeed: 1, seeds: 7, jobs: 1, signal, ended, worldsAProcess: 3, worker })
+  expect([end, counts]).toEqual([8, [1, 2, 3, 1, 2, 3, 1]])
+})
+
 describe('with processes that fail', () => {
   const worker = new URL('./faulty-worker.mjs', import.meta.url)
   const { signal } = new AbortController()

@@ -12,12 +12,16 @@ export interface SimulationsOptions {
   readonly ended: (report: Report) => void
   /** A world that gets no further for so long, in real milliseconds, has failed. Default: a minute. */
   readonly patienceMs?: number
+  /** Then another one goes on. Default: 500. */
+  readonly worldsAProcess?: number
   /** What the processes run. Default: `simulation-worker.ts`. */
   readonly worker?: URL
 }
 
 const WORKER = new URL('./simulation-worker.ts', import.meta.url)
 const PATIENCE_MS = 60_000
+/** What Node keeps for processes that were killed in a world (composite signals with listeners, for one) is about 700 KB a world. */
+const WORLDS_A_PROCESS = 500
 const path = (file: string): string => fileURLToPath(new URL(file, import.meta.url))
 
 /**
@@ -26,14 +30,24 @@ const path = (file: string): string => fileURLToPath(new URL(file, import.meta.u
  */
 export async function runSimulations(options: SimulationsOptions): Promise<number> {
   const { firstSeed, seeds, jobs, signal, ended, patienceMs = PATIENCE_MS, worker = WORKER } = options
+  const { worldsAProcess = WORLDS_A_PROCESS } = options
   const end = firstSeed + seeds
   let next = firstSeed
   const underWay = new Set<number>()
   const work = async (): Promise<void> => {
     let child: ChildProcess | undefined
+    let worlds = 0
     try {
       while (next < end && !signal.aborted) {
-        child ??= started(worker)
+        if (worlds === worldsAProcess) {
+          child?.disconnect()
+          child = undefined
+        }
+        if (child === undefined) {
+          child = started(worker)
+          worlds = 0
+        }
+        worlds++
         const seed = next++
         underWay.add(seed)
         const outcome = await ordered(child, { seed, beats: true }, signal, patienceMs)

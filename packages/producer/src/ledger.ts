@@ -26,7 +26,7 @@ export class Ledger {
   #flushedEpoch = -1
   #roomWaiters: RoomWaiter[] = []
   #isTight = false
-  /** Called when something is put for which there is no room, and by each `wake` that finds the buffer full. */
+  /** Called when there is no room for something put, the first time, and by each `wake` that finds none for the largest that was turned away. */
   onFull: () => void = () => {}
 
   constructor(limits: { readonly maxBytes: number; readonly maxRecords: number }, events: EventSource<ProducerEvent>) {

@@ -147,6 +147,21 @@ describe('collection', () => {
     await bench.clock.advanceAsync(5000)
   })
 
+  test('a request goes with 1 MiB, and with more once it has waited for its turn', async () => {
+    const bench = await startedBench(
+      { aggregation: 'off', lingerMs: 10_000, maxRequestsInFlight: 1, maxBufferedBytes: 64 * 1024 * KIB },
+      16,
+    )
+    const sent = requests(bench)
+    const shard = 2n ** 124n
+    const offer = (i: number) =>
+      bench.producer.offer({ partitionKey: `${i}`, explicitHashKey: `${BigInt(i % 16) * shard}`, data: Buffer.alloc(128 * KIB) })
+    for (let i = 0; i < 16; i++) offer(i)
+    expect(sent.map(([, records]) => records)).toEqual([8])
+    await bench.clock.advanceAsync(bench.kinesis.latencyMs)
+    expect(sent.map(([, records]) => records)).toEqual([8, 8])
+  })
+
   test('a busy shard does not keep the others out of the requests', async () => {
     const bench = await startedBench({ aggregation: 'off', requestMaxRecords: 20, maxRequestsInFlight: 1 }, 3)
     const { kinesis, put, clock } = bench
@@ -278,6 +293,70 @@ describe('a full buffer', () => {
     expect(kinesis.requests).toHaveLength(2)
     await clock.advanceAsync(kinesis.latencyMs)
     expect(producer.stats()).toMatchObject({ bufferedRecords: 0, kinesisRecords: 2 })
+  })
+
+  test('what lingers waits on while something of another stream is under way', async () => {
+    const { clock, kinesis, producer } = await startedBench(full)
+    kinesis.create('gates', 1)
+    const started = producer.start('gates')
+    await clock.advanceAsync(100)
+    await started
+    producer.offer(record('a', 'gates'))
+    void producer.flush()
+    for (const id of ['b', 'c', 'd']) producer.offer(record(id))
+    expect([producer.offer(record('e')), kinesis.requests.length]).toEqual([false, 1])
+    await clock.advanceAsync(kinesis.latencyMs)
+    expect([producer.offer(record('e')), producer.stats('flights').bufferedRecords, kinesis.requests.length]).toEqual([
+      true,
+      4,
+      1,
+    ])
+  })
+
+  test('what lingers waits on in the middle of an answer that makes room', async () => {
+    const { clock, kinesis, producer } = await startedBench({ ...full, maxBufferedRecords: 3 }, 2)
+    const offered: boolean[] = []
+    const again = (): void => {
+      // The other Kinesis record of the same answer has not settled yet.
+      for (const id of ['x', 'y']) offered.push(producer.offer(record(id)))
+    }
+    const at = (hashKey: bigint) => ({ explicitHashKey: `${hashKey}` })
+    producer.offer({ ...record('a'), ...at(0n) }, () => again())
+    producer.offer({ ...record('b'), ...at(HALF) })
+    void producer.flush()
+    producer.offer(record('c'))
+    await clock.advanceAsync(kinesis.latencyMs)
+    expect([offered, kinesis.requests.length]).toEqual([[true, false], 1])
+    expect(producer.stats()).toMatchObject({ bufferedRecords: 2, requestsInFlight: 0 })
+  })
+
+  test('putAll, which puts no more than there is room for, does not wait for company either', async () => {
+    const { clock, kinesis, producer } = await startedBench(full)
+    const results: unknown[] = []
+    const done = (async () => {
+      for await (const { status } of producer.putAll(Array.from({ length: 10 }, (_, i) => record(`${i}`)))) results.push(status)
+    })()
+    await clock.advanceAsync(5 * kinesis.latencyMs)
+    expect(results.length).toBeGreaterThanOrEqual(8)
+    void producer.flush()
+    await clock.advanceAsync(kinesis.latencyMs)
+    await done
+    expect(results).toEqual(new Array(10).fill('fulfilled'))
+  })
+
+  test('by its bytes', async () => {
+    const { clock, kinesis, producer } = await startedBench({
+      ...full,
+      maxBufferedRecords: 1000,
+      maxBufferedBytes: 1024 * KIB,
+      aggregation: 'off',
+    })
+    const large = (id: string) => ({ partitionKey: id, data: Buffer.alloc(200 * KIB) })
+    producer.offer({ partitionKey: 'a', data: Buffer.alloc(100) })
+    expect([producer.offer(large('b')), kinesis.requests.length]).toEqual([true, 0])
+    expect([producer.offer({ partitionKey: 'c', data: Buffer.alloc(900 * KIB) }), kinesis.requests.length]).toEqual([false, 1])
+    await clock.advanceAsync(kinesis.latencyMs)
+    expect(producer.stats().bufferedRecords).toBe(0)
   })
 
   test('before the stream is known waits for that', async () => {

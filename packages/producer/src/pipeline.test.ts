@@ -7,7 +7,7 @@ import {
   RecordRejectedError,
   StreamUnusableError,
 } from './producer-error.js'
-import { bench, outcomes } from './testing/producer-bench.js'
+import { bench, outcomes, startedBench } from './testing/producer-bench.js'
 import { named, type SimulatedKinesis } from './testing/simulated-kinesis.js'
 
 const HALF = 2n ** 127n
@@ -310,7 +310,7 @@ describe('limits', () => {
   })
 
   test('put waits for room in line, offer does not, and ready tells', async () => {
-    const { clock, producer, put, types } = bench({ maxBufferedRecords: 2 })
+    const { clock, producer, put, types } = await startedBench({ maxBufferedRecords: 2 })
     const puts = [put('a'), put('b'), put('c')]
     expect(producer.stats()).toMatchObject({ bufferedRecords: 2, waitingForRoom: 1 })
     expect(producer.offer({ partitionKey: 'd', data: new Uint8Array(1) })).toBe(false)

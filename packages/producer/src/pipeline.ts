@@ -55,6 +55,7 @@ export class Pipeline implements AccountHolder {
   readonly #alarm: Alarm
   #completed: Entry[] = []
   #turning: 'no' | 'once' | 'again' = 'no'
+  #isSettling = false
   /** A record that a flush waits for was admitted late. */
   #hurriesLate = false
   #stopped = false
@@ -156,9 +157,9 @@ export class Pipeline implements AccountHolder {
     return loaded
   }
 
-  /** Whether something is under way, or waits for anything else than company: it will make room. */
+  /** Whether something is under way or stands in a lane: it will make room. */
   get isMoving(): boolean {
-    return this.#sender.underWay > 0 || this.#dispatcher.isHeldBack
+    return this.#isSettling || this.#sender.underWay > 0 || this.#dispatcher.isHeldBack
   }
 
   get lingers(): boolean {
@@ -318,7 +319,12 @@ export class Pipeline implements AccountHolder {
 
   #complete(request: Request, outcome: RequestOutcome): void {
     const now = this.now()
-    this.#settler.complete(request, outcome, now)
+    this.#isSettling = true
+    try {
+      this.#settler.complete(request, outcome, now)
+    } finally {
+      this.#isSettling = false
+    }
     if (outcome.kind === 'failed') {
       if (outcome.failure.kind === 'not-found') this.#gate.startOver(now)
       // A size that the stream no longer takes, perhaps: ask, so that the next such record is refused when it is put.

@@ -85,6 +85,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     hurry: () => {
       if (this.#state.kind === 'running') void this.#state.streams.flush()
     },
+    pause: () => this.#ledger.wake(),
   }
   readonly #log: EventLog | undefined
   /** What is put need not be encoded, and nobody asks for it again. */

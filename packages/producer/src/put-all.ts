@@ -178,6 +178,7 @@ class PutAll<T, R extends PutInput<T>> {
   #pause(): Promise<void> {
     return new Promise((wake) => {
       this.#reading = { kind: 'paused', wake }
+      this.#intake.pause()
     })
   }
 

@@ -246,7 +246,7 @@ describe('backpressure', () => {
   })
 
   test('of the Node stream: write returns false and drain comes', async () => {
-    const { clock, producer } = bench({ maxBufferedRecords: 5 })
+    const { clock, producer } = await startedBench({ maxBufferedRecords: 5 })
     const stream = producer.nodeWritable()
     let taken = 1
     while (stream.write(recordOf(`${taken}`))) taken++

@@ -11,6 +11,8 @@ export interface Intake<T> {
   put(record: UserRecord, admitted: () => void): boolean
   /** Nothing put so far lingers any longer. */
   hurry(): void
+  /** No more is put until something has settled: a full buffer need not wait for company. */
+  pause(): void
 }
 
 interface Waiter {

@@ -58,6 +58,14 @@ describe('RequestBatcher', () => {
     expect([batcher.take().length, batcher.count, batcher.dueAt]).toEqual([entries.length, 0, Number.POSITIVE_INFINITY])
   })
 
+  test('that is due takes more, up to the target, until it leaves', () => {
+    const batcher = new RequestBatcher(limits)
+    for (const shardId of ['a', 'b', 'c']) batcher.add(entryOf(shardId, { size: 289, deadline: 50 }))
+    expect([batcher.dueAt, batcher.accepts(entryOf('d', { size: 99 }))]).toEqual([NOW, true])
+    batcher.add(entryOf('d', { size: 99, deadline: 50 }))
+    expect([batcher.accepts(entryOf('e', { size: 99 })), batcher.dueAt]).toEqual([false, NOW])
+  })
+
   test('what no longer fits makes it due', () => {
     const batcher = new RequestBatcher(limits)
     for (const shardId of ['a', 'b']) batcher.add(entryOf(shardId, { size: 289, deadline: 50 }))

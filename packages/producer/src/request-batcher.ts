@@ -5,7 +5,7 @@ export interface BatchLimits {
   readonly maxRecords: number
   /** A request takes no more than this. A single entry may be larger, up to the service's limit. */
   readonly targetBytes: number
-  /** A request is sent early when it has this much, and takes more only while it waits for its turn: it would not be much cheaper. */
+  /** A request is sent when it has this much, with what is ready by then: with more it would not be much cheaper. */
   readonly enoughBytes: number
   /** A request is sent early when one shard has this much in it: waiting would not fill it, and holds that shard up. */
   readonly shardBytes: number

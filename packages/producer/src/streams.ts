@@ -25,6 +25,9 @@ export class Streams {
   /** What those counted that were let go. */
   #past: ProducerStats = sum([])
   #uses = 0
+  #leaving: 'no' | 'once' | 'again' = 'no'
+  /** The one that moved when it was last asked, or left last: of thousands the others need not be asked. */
+  #moving: Pipeline | undefined
 
   constructor(
     settings: ProducerSettings,
@@ -79,8 +82,30 @@ export class Streams {
    * while something moves: the room that it makes is company for what lingers, and to send that every time would make ever smaller aggregates.
    */
   #leaveIfAllLingers(): void {
-    for (const pipeline of this.#pipelines.values()) if (pipeline.isMoving) return
-    for (const pipeline of this.#pipelines.values()) if (pipeline.lingers) pipeline.hurry()
+    if (this.#leaving !== 'no') {
+      this.#leaving = 'again'
+      return
+    }
+    do {
+      this.#leaving = 'once'
+      if (this.#isAnyMoving) break
+      for (const pipeline of this.#pipelines.values()) {
+        if (!pipeline.lingers) continue
+        pipeline.hurry()
+        this.#moving = pipeline
+      }
+    } while ((this.#leaving as 'once' | 'again') === 'again')
+    this.#leaving = 'no'
+  }
+
+  get #isAnyMoving(): boolean {
+    if (this.#moving?.isMoving === true) return true
+    for (const pipeline of this.#pipelines.values()) {
+      if (!pipeline.isMoving) continue
+      this.#moving = pipeline
+      return true
+    }
+    return false
   }
 
   #those(stream: string | undefined): Pipeline[] {
