@@ -17,13 +17,33 @@ const FILL_CHARACTERS = RECORD_BYTES - HEAD.length - SECOND.length - THIRD.lengt
  * count can tell whether all came, and nothing else. Fresh keys and buffers at each call.
  */
 export function markedRecords(turn: number, count: number): KeyedRecord[] {
-  const keys = freshKeys(count, DIFFERENT_KEYS)
+  const bytes = markedBytes(turn, count)
+  return freshKeys(count, DIFFERENT_KEYS).map((partitionKey, index) => ({ partitionKey, data: dataIn(bytes, index) }))
+}
+
+/** The same records, each made when it is asked for, as a service makes them: millions of objects that wait for their turn would be what is measured. */
+export class MarkedLoad {
+  readonly #bytes: Buffer
+  readonly #keys: readonly string[]
+
+  constructor(turn: number, count: number) {
+    this.#bytes = markedBytes(turn, count)
+    this.#keys = freshKeys(Math.min(count, DIFFERENT_KEYS), DIFFERENT_KEYS)
+  }
+
+  record(index: number): KeyedRecord & { readonly index: number } {
+    return { partitionKey: this.#keys[index % DIFFERENT_KEYS]!, data: dataIn(this.#bytes, index), index }
+  }
+}
+
+function markedBytes(turn: number, count: number): Buffer {
   const bytes = Buffer.allocUnsafe(count * RECORD_BYTES)
-  return keys.map((partitionKey, index) => {
-    const data = bytes.subarray(index * RECORD_BYTES, (index + 1) * RECORD_BYTES)
-    data.write(textOf(turn, index), 'latin1')
-    return { partitionKey, data }
-  })
+  for (let index = 0; index < count; index++) bytes.write(textOf(turn, index), index * RECORD_BYTES, 'latin1')
+  return bytes
+}
+
+function dataIn(bytes: Buffer, index: number): Buffer {
+  return bytes.subarray(index * RECORD_BYTES, (index + 1) * RECORD_BYTES)
 }
 
 const padded = (number: number): string => String(number).padStart(DIGITS, '0')

@@ -5,15 +5,17 @@ import type { Elsewhere } from './elsewhere.js'
 import { type PutPlace, placeElsewhere, stubPlace } from './http-place.js'
 import { ours } from './http-producers.js'
 import { quantileOf } from './latency-turn.js'
-import { markedRecords } from './marked-records.js'
+import { MarkedLoad, markedRecords } from './marked-records.js'
 import { OpenLoop } from './open-loop.js'
-import { processorShares, sharesLine } from './processor-shares.js'
+import { type ProcessorShares, processorShares, sharesLine } from './processor-shares.js'
 import { collectGarbage, compared, type Measurement, median, type Unit, WrongResult } from './rounds.js'
 import type { Outcome, Scenarios } from './scenario.js'
 import { cpuMs } from './service-process.js'
 
-const LASTS_MS = 4000
+const LASTS_MS = 3000
 const WARM_UP_MS = 1000
+/** Outcomes of one answer come one after the other: so many share a reading of the clock. */
+const OUTCOMES_A_READING = 64
 /** Of the stub, for an answer: as far as Kinesis is from its neighbours. */
 const SERVICE_MS = 5
 /** On top of linger and round trip. */
@@ -54,7 +56,10 @@ async function measurePutAck(rounds: number, progress: (step: string) => void, e
     turns.push(await measureTurn(++turn, place, perSecond))
   }
   progress('where the time goes')
-  const shares = await processorShares(() => measureTurn(++turn, place, perSecond))
+  let shares: ProcessorShares = []
+  await measureTurn(++turn, place, perSecond, async (act) => {
+    shares = await processorShares(act)
+  })
   const unit: Unit = { name: 'ms', of: (ns) => ns / 1e6 }
   const measurement = (figure: string, quantile: number, over?: (ns: readonly number[]) => number): Measurement => {
     const ns = turns.map(({ ackMs }) => quantileOf(ackMs, quantile) * 1e6)
@@ -106,32 +111,42 @@ async function roundTrip(turn: number, place: PutPlace): Promise<number> {
   return median(tookMs)
 }
 
-async function measureTurn(turn: number, place: PutPlace, perSecond: number): Promise<Turn> {
+/** `around` is given the part that is measured. */
+async function measureTurn(
+  turn: number,
+  place: PutPlace,
+  perSecond: number,
+  around: (act: () => Promise<void>) => Promise<void> = (act) => act(),
+): Promise<Turn> {
   const load = OpenLoop.draw(1, perSecond, WARM_UP_MS + LASTS_MS, seededRandom(turn))
-  const records = markedRecords(turn, load.length).map((record, index) => ({ ...record, index }))
+  const records = new MarkedLoad(turn, load.length)
   const putAt = new Float64Array(load.length)
   const ackAt = new Float64Array(load.length)
   await place.expect(turn, load.length)
   const producer = new Producer({ ...place.connection, stream: place.stream, shardRatePercent: place.shardRatePercent })
   await producer.start()
   let failure: Error | undefined
+  const readings = new SharedReadings()
   const outcome = (error: Error | undefined, _: unknown, { index }: { readonly index: number }): void => {
     failure ??= error
-    ackAt[index] = performance.now()
+    ackAt[index] = readings.now()
   }
   collectGarbage('major')
   const cpuBefore = cpuMs()
   const startedAt = performance.now()
-  const offerLate = async (index: number): Promise<void> => {
+  const offerLate = async (record: ReturnType<MarkedLoad['record']>): Promise<void> => {
     do await producer.ready()
-    while (!producer.offer(records[index]!, outcome))
-    putAt[index] = performance.now()
+    while (!producer.offer(record, outcome))
+    putAt[record.index] = performance.now()
   }
-  await load.run(startedAt, (index) => {
-    putAt[index] = performance.now()
-    return producer.offer(records[index]!, outcome) ? undefined : offerLate(index)
+  await around(async () => {
+    await load.run(startedAt, (index, now) => {
+      putAt[index] = now
+      const record = records.record(index)
+      return producer.offer(record, outcome) ? undefined : offerLate(record)
+    })
+    await producer.flush()
   })
-  await producer.flush()
   const cores = (cpuMs() - cpuBefore) / (performance.now() - startedAt)
   await producer.close()
   await place.examine()
@@ -142,4 +157,25 @@ async function measureTurn(turn: number, place: PutPlace, perSecond: number): Pr
       .filter((_, i) => load.dueMs[i]! >= WARM_UP_MS)
       .sort()
   return { ackMs: since(ackAt), lateMs: since(putAt), cores }
+}
+
+/** The time, read once for many calls of one synchronous run: else the reading would be a good part of what a record costs. */
+class SharedReadings {
+  #now = 0
+  #left = 0
+  #endsRun = false
+
+  now(): number {
+    if (this.#left-- > 0) return this.#now
+    this.#left = OUTCOMES_A_READING - 1
+    this.#now = performance.now()
+    if (!this.#endsRun) queueMicrotask(() => this.#end())
+    this.#endsRun = true
+    return this.#now
+  }
+
+  #end(): void {
+    this.#left = 0
+    this.#endsRun = false
+  }
 }
