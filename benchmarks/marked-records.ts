@@ -1,5 +1,5 @@
 import { awsKinesisAgg, type KeyedRecord } from './aggregate-codec.js'
-import { freshKeys } from './fresh-keys.js'
+import { freshKeys, KEY_CHARACTERS } from './fresh-keys.js'
 import { WrongResult } from './rounds.js'
 
 export const RECORD_BYTES = 100
@@ -21,18 +21,18 @@ export function markedRecords(turn: number, count: number): KeyedRecord[] {
   return freshKeys(count, DIFFERENT_KEYS).map((partitionKey, index) => ({ partitionKey, data: dataIn(bytes, index) }))
 }
 
-/** The same records, each made when it is asked for, as a service makes them: millions of objects that wait for their turn would be what is measured. */
+/** The same records, each made when it is asked for, its key too, as a service makes them: millions of objects that wait for their turn would be what is measured. */
 export class MarkedLoad {
   readonly #bytes: Buffer
-  readonly #keys: readonly string[]
+  readonly #keys: Buffer = Buffer.from(freshKeys(DIFFERENT_KEYS, DIFFERENT_KEYS).join(''), 'latin1')
 
   constructor(turn: number, count: number) {
     this.#bytes = markedBytes(turn, count)
-    this.#keys = freshKeys(Math.min(count, DIFFERENT_KEYS), DIFFERENT_KEYS)
   }
 
   record(index: number): KeyedRecord & { readonly index: number } {
-    return { partitionKey: this.#keys[index % DIFFERENT_KEYS]!, data: dataIn(this.#bytes, index), index }
+    const at = (index % DIFFERENT_KEYS) * KEY_CHARACTERS
+    return { partitionKey: this.#keys.toString('latin1', at, at + KEY_CHARACTERS), data: dataIn(this.#bytes, index), index }
   }
 }
 

@@ -19,7 +19,7 @@ export const producer: Benchmarks = {
   'producer-noop-batch': () => benchmark('offer', byOffers, USUAL),
   'producer-noop-promise': () => benchmark('put', byPuts, USUAL),
   'producer-noop-batch-unique': () => benchmark('offer', byOffers, UNIQUE),
-  // All at a time: a fifth of them fills no aggregate of 100, and who awaits the oldest would wait for the linger.
+  // All at a time: a fifth of them fills no aggregate of a hundred shards, and who awaits the oldest would wait for the linger.
   'producer-noop-promise-unique': () => benchmark('put', byPuts, { ...UNIQUE, inFlight: UNIQUE.records }),
   'producer-noop-promise-200k': () => benchmark('put', byPuts, { ...USUAL, records: 200_000, inFlight: 200_000 }),
   'producer-noop-options': () => optionsBenchmark(),

@@ -133,13 +133,14 @@ async function measureTurn(
   }
   collectGarbage('major')
   const cpuBefore = cpuMs()
-  const startedAt = performance.now()
+  let startedAt = 0
   const offerLate = async (record: ReturnType<MarkedLoad['record']>): Promise<void> => {
     do await producer.ready()
     while (!producer.offer(record, outcome))
     putAt[record.index] = performance.now()
   }
   await around(async () => {
+    startedAt = performance.now()
     await load.run(startedAt, (index, now) => {
       putAt[index] = now
       const record = records.record(index)

@@ -40,7 +40,7 @@ export async function runSimulations(options: SimulationsOptions): Promise<numbe
     try {
       while (next < end && !signal.aborted) {
         if (worlds === worldsAProcess) {
-          child?.disconnect()
+          child?.kill()
           child = undefined
         }
         if (child === undefined) {

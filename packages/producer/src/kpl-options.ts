@@ -73,7 +73,14 @@ export const KPL_OPTIONS: readonly KplOption[] = [
     map: (value, other) => (other('KinesisEndpoint') === '' && value !== 443n ? { note: PORT_ALONE } : {}),
   },
   number('CollectionMaxCount', '500', integer(1n, 500n), 'requestMaxRecords', MAX_RECORDS_PER_PUT, 'The same'),
-  number('CollectionMaxSize', '5242880', integer(52_224n, LONG), 'requestMaxBytes', MAX_PUT_REQUEST_BYTES, 'At most 10485760'),
+  number(
+    'CollectionMaxSize',
+    '5242880',
+    integer(52_224n, LONG),
+    'requestMaxBytes',
+    MAX_PUT_REQUEST_BYTES,
+    'At most 10485760; a request leaves once it has 1 MiB',
+  ),
   number(
     ...(['RateLimit', '150', integer(1n, LONG), 'shardRatePercent', 1000] as const),
     'At most 1000. Our default is 100, and the rate adapts to what the shard takes',

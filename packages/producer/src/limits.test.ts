@@ -156,10 +156,10 @@ describe('collection', () => {
     const shard = 2n ** 124n
     const offer = (i: number) =>
       bench.producer.offer({ partitionKey: `${i}`, explicitHashKey: `${BigInt(i % 16) * shard}`, data: Buffer.alloc(128 * KIB) })
-    for (let i = 0; i < 16; i++) offer(i)
+    for (let i = 0; i < 24; i++) offer(i)
     expect(sent.map(([, records]) => records)).toEqual([8])
     await bench.clock.advanceAsync(bench.kinesis.latencyMs)
-    expect(sent.map(([, records]) => records)).toEqual([8, 8])
+    expect(sent.map(([, records]) => records)).toEqual([8, 16])
   })
 
   test('a busy shard does not keep the others out of the requests', async () => {

@@ -157,13 +157,13 @@ export class Pipeline implements AccountHolder {
     return loaded
   }
 
-  /** Whether something is under way or stands in a lane: it will make room. */
+  /** Whether something is under way, stands in a lane, or is being settled with an answer: it will make room. */
   get isMoving(): boolean {
     return this.#isSettling || this.#sender.underWay > 0 || this.#dispatcher.isHeldBack
   }
 
   get lingers(): boolean {
-    return this.#packer.openAggregates > 0 || this.#dispatcher.queued > 0
+    return !this.#stopped && (this.#packer.openAggregates > 0 || this.#dispatcher.queued > 0)
   }
 
   /** Nothing that is packed lingers any longer. */
@@ -319,11 +319,13 @@ export class Pipeline implements AccountHolder {
 
   #complete(request: Request, outcome: RequestOutcome): void {
     const now = this.now()
+    // An outcome may flush, and end another request in the middle of this one.
+    const wasSettling = this.#isSettling
     this.#isSettling = true
     try {
       this.#settler.complete(request, outcome, now)
     } finally {
-      this.#isSettling = false
+      this.#isSettling = wasSettling
     }
     if (outcome.kind === 'failed') {
       if (outcome.failure.kind === 'not-found') this.#gate.startOver(now)

@@ -78,24 +78,27 @@ export class Streams {
   }
 
   /**
-   * The buffer is full. Where all of it waits for company there is none to come: without this nothing would happen until the linger is over. Not
-   * while something moves: the room that it makes is company for what lingers, and to send that every time would make ever smaller aggregates.
+   * The buffer is full. Where nothing in it moves, what waits for company waits for none: without this nothing would happen until the linger is over.
+   * Not while something moves: the room that it makes is company for what lingers, and to send that every time would make ever smaller aggregates.
    */
   #leaveIfAllLingers(): void {
     if (this.#leaving !== 'no') {
       this.#leaving = 'again'
       return
     }
-    do {
-      this.#leaving = 'once'
-      if (this.#isAnyMoving) break
-      for (const pipeline of this.#pipelines.values()) {
-        if (!pipeline.lingers) continue
-        pipeline.hurry()
-        this.#moving = pipeline
-      }
-    } while ((this.#leaving as 'once' | 'again') === 'again')
-    this.#leaving = 'no'
+    try {
+      do {
+        this.#leaving = 'once'
+        if (this.#isAnyMoving) return
+        for (const pipeline of this.#pipelines.values()) {
+          if (!pipeline.lingers) continue
+          pipeline.hurry()
+          this.#moving = pipeline
+        }
+      } while ((this.#leaving as 'once' | 'again') === 'again')
+    } finally {
+      this.#leaving = 'no'
+    }
   }
 
   get #isAnyMoving(): boolean {
