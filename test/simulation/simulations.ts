@@ -20,7 +20,7 @@ export interface SimulationsOptions {
 
 const WORKER = new URL('./simulation-worker.ts', import.meta.url)
 const PATIENCE_MS = 60_000
-/** What Node keeps for processes that were killed in a world (composite signals with listeners, for one) is about 700 KB a world. */
+/** Node keeps composite signals that have listeners, and processes that a world kills leave theirs: after 7,000 worlds one was out of memory. */
 const WORLDS_A_PROCESS = 500
 const path = (file: string): string => fileURLToPath(new URL(file, import.meta.url))
 
@@ -29,8 +29,8 @@ const path = (file: string): string => fileURLToPath(new URL(file, import.meta.u
  * world stands still, has failed that world only: another one goes on. Rejects when a process dies before it has any.
  */
 export async function runSimulations(options: SimulationsOptions): Promise<number> {
-  const { firstSeed, seeds, jobs, signal, ended, patienceMs = PATIENCE_MS, worker = WORKER } = options
-  const { worldsAProcess = WORLDS_A_PROCESS } = options
+  const { firstSeed, seeds, jobs, signal, ended, worker = WORKER } = options
+  const { patienceMs = PATIENCE_MS, worldsAProcess = WORLDS_A_PROCESS } = options
   const end = firstSeed + seeds
   let next = firstSeed
   const underWay = new Set<number>()
@@ -39,21 +39,14 @@ export async function runSimulations(options: SimulationsOptions): Promise<numbe
     let worlds = 0
     try {
       while (next < end && !signal.aborted) {
-        if (worlds === worldsAProcess) {
-          child?.kill()
-          child = undefined
-        }
-        if (child === undefined) {
-          child = started(worker)
-          worlds = 0
-        }
-        worlds++
+        child ??= started(worker)
         const seed = next++
         underWay.add(seed)
         const outcome = await ordered(child, { seed, beats: true }, signal, patienceMs)
         if (outcome === undefined) return
         underWay.delete(seed)
-        if (typeof outcome === 'string') {
+        worlds++
+        if (typeof outcome === 'string' || worlds % worldsAProcess === 0) {
           child.kill('SIGKILL')
           child = undefined
         }

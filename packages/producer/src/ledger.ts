@@ -26,7 +26,10 @@ export class Ledger {
   #flushedEpoch = -1
   #roomWaiters: RoomWaiter[] = []
   #isTight = false
-  /** Called when there is no room for something put, the first time, and by each `wake` that finds none for the largest that was turned away. */
+  /**
+   * Of the streams, whose buffer this is. Called when there is no room for something put, the first time, and by each `wake` that finds none
+   * for the largest that was turned away.
+   */
   onFull: () => void = () => {}
 
   constructor(limits: { readonly maxBytes: number; readonly maxRecords: number }, events: EventSource<ProducerEvent>) {

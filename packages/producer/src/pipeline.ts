@@ -162,6 +162,7 @@ export class Pipeline implements AccountHolder {
     return this.#isSettling || this.#sender.underWay > 0 || this.#dispatcher.isHeldBack
   }
 
+  /** Whether it has anything that `hurry` would send. */
   get lingers(): boolean {
     return !this.#stopped && (this.#packer.openAggregates > 0 || this.#dispatcher.queued > 0)
   }

@@ -65,8 +65,9 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
   readonly connectTimeoutMs?: number | undefined
   /**
    * Milliseconds a record may wait for company, from `put` to ready-to-send. Default 100, as the KPL's RecordMaxBufferedTime; 0 to 60000,
-   * at most `recordTtlMs`. Less where a request fills, and where more is put than the buffer has room for while, of all
-   * streams, nothing is under way or waits for a limit, for order or for a retry: no company can come then. Waits for shard limits, for order and for retries come on top.
+   * at most `recordTtlMs`. Less where a request fills, and where more is put than the buffer has room for
+   * while, of all streams, nothing is under way or waits for a limit, for order or for a retry: no company can come then. Waits for shard
+   * limits, for order and for retries come on top.
    */
   readonly lingerMs?: number | undefined
   /**
@@ -102,7 +103,8 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
   /**
    * Bytes (data and keys) of a PutRecords request. Default 5242880 (5 MiB), as the KPL's CollectionMaxSize; 1024 to 10485760, what the
    * service takes. A single Kinesis record that is larger still goes, alone. A request leaves once it has 1 MiB: with more
-   * only where more was ready at once, or while `maxRequestsInFlight` are under way. https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
+   * only where more was ready at once, or while `maxRequestsInFlight` are under way.
+   * https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
    */
   readonly requestMaxBytes?: number | undefined
   /** Kinesis records in a PutRecords request. Default 500, as the KPL's CollectionMaxCount and what the service takes; 1 to 500. */
