@@ -116,6 +116,10 @@ export class AggregateBuilder {
     if (explicitHashKey === undefined && tags === undefined && typeof partitionKey === 'string' && data instanceof Uint8Array) {
       return this.#tryAddUsual(partitionKey, data)
     }
+    return this.#tryAddAny(partitionKey, data, explicitHashKey, tags)
+  }
+
+  #tryAddAny(partitionKey: string, data: Uint8Array, explicitHashKey?: string, tags?: readonly Tag[]): boolean {
     const size = this.sizeWith(partitionKey, data, explicitHashKey, tags)
     if (size > this.#maxBytes) return false
     const buffer = this.#buffer !== undefined && this.#buffer.length >= size ? this.#buffer : this.#room(size)

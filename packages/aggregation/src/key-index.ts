@@ -98,15 +98,17 @@ export class KeyIndex {
 
 /** Of the last characters and some of the middle. Its lowest bits must depend on all of them. */
 function sampled(key: string): number {
-  const length = key.length
-  let hash = length
-  if (length < SAMPLES) {
-    for (let i = 0; i < length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x9e3779b1)
-  } else {
-    const middle = length >> 1
-    const tail = key.charCodeAt(length - 1) ^ (key.charCodeAt(length - 2) << 8) ^ (key.charCodeAt(length - 3) << 16)
-    const head = key.charCodeAt(middle) ^ (key.charCodeAt(middle - 1) << 8) ^ (key.charCodeAt(middle >> 1) << 16)
-    hash = Math.imul(Math.imul(hash ^ tail, 0x9e3779b1) ^ head, 0x85ebca6b)
-  }
+  const { length } = key
+  if (length < SAMPLES) return ofAll(key)
+  const middle = length >> 1
+  const tail = key.charCodeAt(length - 1) ^ (key.charCodeAt(length - 2) << 8) ^ (key.charCodeAt(length - 3) << 16)
+  const head = key.charCodeAt(middle) ^ (key.charCodeAt(middle - 1) << 8) ^ (key.charCodeAt(middle >> 1) << 16)
+  const hash = Math.imul(Math.imul(length ^ tail, 0x9e3779b1) ^ head, 0x85ebca6b)
+  return hash ^ (hash >>> 15)
+}
+
+function ofAll(key: string): number {
+  let hash = key.length
+  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x9e3779b1)
   return hash ^ (hash >>> 15)
 }

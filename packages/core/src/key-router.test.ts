@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { hashKeyOf } from './hash-key.js'
 import { KeyRouter } from './key-router.js'
+import { bytesOfKey } from './partition-key.js'
 import { ShardMap } from './shard-map.js'
 
 const SHARDS = 1000
@@ -28,12 +29,15 @@ function warm(by: 'some' | 'all'): KeyRouter {
 }
 const searches = ['some', 'all'] as const
 
-it.each(searches)('finds the shard that holds the MD5 of any key, the first time and again, by %s of its characters', (by) => {
+it.each(searches)('finds the shard that holds the MD5 of any key, and its length, the first time and again, by %s of its characters', (by) => {
   const router = warm(by)
   const unit = fc.constantFrom('a', 'b', '\0', 'é', 'ÿ', 'Ā', '✈', '😀', '\ud800')
   fc.assert(
     fc.property(fc.array(fc.string({ unit, minLength: 1, maxLength: 70 }), { maxLength: 30 }), (keys) => {
-      for (const key of [...keys, ...keys]) expect(map.open[router.indexOf(key)]!.shardId).toBe(expected(key))
+      for (const key of [...keys, ...keys]) {
+        expect(map.open[router.indexOf(key)]!.shardId).toBe(expected(key))
+        expect([router.key, router.keyBytes]).toEqual([key, bytesOfKey(key)])
+      }
     }),
     { numRuns: 500 },
   )

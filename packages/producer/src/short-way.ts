@@ -5,7 +5,7 @@ import type { Meter } from './meter.js'
 import type { Packer } from './packer.js'
 import type { ProducerCounters } from './producer-stats.js'
 import type { StreamGate } from './stream-gate.js'
-import { bytesOfKey, type PutOutcome } from './user-record.js'
+import type { PutOutcome } from './user-record.js'
 
 /** What the short way shares with the rest of the pipeline. */
 export interface ShortWayParts {
@@ -51,7 +51,9 @@ export class ShortWay {
     if (typeof partitionKey !== 'string' || !isUint8Array(data) || !(data instanceof Uint8Array)) return false
     const { router } = this.#packer
     if (router === undefined) return false
-    const keyBytes = bytesOfKey(partitionKey)
+    const { keys } = router
+    const index = keys.indexOf(partitionKey)
+    const { keyBytes } = keys
     const dataBytes = data.length
     // Without data it may have been in a buffer that was handed over.
     if (keyBytes === 0 || dataBytes === 0) return false
@@ -61,7 +63,7 @@ export class ShortWay {
     const { moment } = this.#burstClock
     const { now } = moment
     if (!this.#gate.isOpenAt(now)) return false
-    const members = router.joined!.join(router.keys.indexOf(partitionKey), partitionKey, data)
+    const members = router.joined!.join(index, keys.key, data)
     if (members === undefined) return false
     const epoch = account.enter(bytes)
     const cohort = account.cohortAt(now)

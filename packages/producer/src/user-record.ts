@@ -1,6 +1,7 @@
 import { isUint8Array } from 'node:util/types'
 import type { Tag } from '@shardwise/aggregation'
 import { parseHashKey } from '@shardwise/core/hash-key'
+import { bytesOfKey } from '@shardwise/core/partition-key'
 import { MAX_PARTITION_KEY_CHARACTERS, MAX_RECORD_BYTES_CEILING } from '@shardwise/core/service-limits'
 import type { Account } from './account.js'
 import type { Cohort } from './cohorts.js'
@@ -215,17 +216,6 @@ export function tooLarge(bytes: number, limit: number, whose: string, tagged = f
     'data',
     `${counted} together have ${bytes} bytes, and ${whose} takes at most ${limit}: split the record or store it elsewhere`,
   )
-}
-
-/**
- * Bytes of a partition key in UTF-8, 0 if it is none. The service counts Unicode characters, where JavaScript's `length` counts UTF-16 units
- * (API_PutRecordsRequestEntry). A lone surrogate has no UTF-8 form: the key that arrives, and with it the shard, would depend on who encodes it.
- */
-export function bytesOfKey(key: string): number {
-  const { length } = key
-  if (length === 0 || length > 2 * MAX_PARTITION_KEY_CHARACTERS) return 0
-  if (length > MAX_PARTITION_KEY_CHARACTERS && [...key].length > MAX_PARTITION_KEY_CHARACTERS) return 0
-  return (key as string & { isWellFormed(): boolean }).isWellFormed() ? Buffer.byteLength(key) : 0
 }
 
 function badPartitionKey(given: unknown): RecordRejectedError {
