@@ -52,7 +52,8 @@ export class KeyRouter {
     if (--this.#left === 0) this.#judge()
     const { length } = partitionKey
     if (this.#search === 'pausing' || length > MOST_CHARACTERS || length === 0) return this.#digested(partitionKey)
-    const slot = (this.#search === 'some' && length > SAMPLES ? hashOfSome(partitionKey) : hashOfAll(partitionKey)) >>> (32 - SLOT_BITS)
+    const slot =
+      (this.#search === 'some' && length > SAMPLES ? hashOfSome(partitionKey) : hashOfAll(partitionKey)) >>> (32 - SLOT_BITS)
     const key = this.#keys[slot]!
     if (key !== partitionKey) return this.#missed(partitionKey, slot)
     const known = this.#known
