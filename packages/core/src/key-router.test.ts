@@ -29,7 +29,7 @@ function warm(by: 'some' | 'all'): KeyRouter {
 }
 const searches = ['some', 'all'] as const
 
-it.each(searches)('finds the shard that holds the MD5 of any key, and its length, the first time and again, by %s of its characters', (by) => {
+it.each(searches)('finds the shard of any key, and its length, the first time and again, by %s of its characters', (by) => {
   const router = warm(by)
   const unit = fc.constantFrom('a', 'b', '\0', 'é', 'ÿ', 'Ā', '✈', '😀', '\ud800')
   fc.assert(

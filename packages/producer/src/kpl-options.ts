@@ -79,7 +79,7 @@ export const KPL_OPTIONS: readonly KplOption[] = [
     integer(52_224n, LONG),
     'requestMaxBytes',
     MAX_PUT_REQUEST_BYTES,
-    'At most 10485760; a request leaves once it has 1 MiB',
+    'At most 10485760; while no request is under way 1 MiB is enough for one',
   ),
   number(
     ...(['RateLimit', '150', integer(1n, LONG), 'shardRatePercent', 1000] as const),

@@ -102,8 +102,8 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
   readonly recordTtlMs?: number | undefined
   /**
    * Bytes (data and keys) of a PutRecords request. Default 5242880 (5 MiB), as the KPL's CollectionMaxSize; 1024 to 10485760, what the
-   * service takes. A single Kinesis record that is larger still goes, alone. A request leaves once it has 1 MiB: with more
-   * only where more was ready at once, or while `maxRequestsInFlight` are under way.
+   * service takes. A single Kinesis record that is larger still goes, alone. While no other request is under way 1 MiB is enough
+   * for one to leave before the linger is over.
    * https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
    */
   readonly requestMaxBytes?: number | undefined

@@ -38,11 +38,21 @@ describe('RequestBatcher', () => {
       50,
     ],
     [
-      'goes when there is enough in it, and takes more until then',
+      'waits with enough for one that finds no other under way',
       [
         { shardId: 'a', size: 289, deadline: 50 },
         { shardId: 'b', size: 289, deadline: 50 },
         { shardId: 'c', size: 289, deadline: 50 },
+      ],
+      50,
+    ],
+    [
+      'goes when it is full',
+      [
+        { shardId: 'a', size: 289, deadline: 50 },
+        { shardId: 'b', size: 289, deadline: 50 },
+        { shardId: 'c', size: 289, deadline: 50 },
+        { shardId: 'd', size: 129, deadline: 50 },
       ],
       NOW,
     ],
@@ -58,9 +68,21 @@ describe('RequestBatcher', () => {
     expect([batcher.take().length, batcher.count, batcher.dueAt]).toEqual([entries.length, 0, Number.POSITIVE_INFINITY])
   })
 
+  test('says whether it is worth a request that finds no other under way', () => {
+    const batcher = new RequestBatcher(limits)
+    const seen = [batcher.hasEnough]
+    for (const shardId of ['a', 'b', 'c']) {
+      batcher.add(entryOf(shardId, { size: 289, deadline: 50 }))
+      seen.push(batcher.hasEnough)
+    }
+    batcher.take()
+    expect([...seen, batcher.hasEnough]).toEqual([false, false, false, true, false])
+  })
+
   test('that is due takes more, up to the target, until it leaves', () => {
     const batcher = new RequestBatcher(limits)
     for (const shardId of ['a', 'b', 'c']) batcher.add(entryOf(shardId, { size: 289, deadline: 50 }))
+    batcher.hurry()
     expect([batcher.dueAt, batcher.accepts(entryOf('d', { size: 99 }))]).toEqual([NOW, true])
     batcher.add(entryOf('d', { size: 99, deadline: 50 }))
     expect([batcher.accepts(entryOf('e', { size: 99 })), batcher.dueAt]).toEqual([false, NOW])

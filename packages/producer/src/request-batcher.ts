@@ -5,7 +5,7 @@ export interface BatchLimits {
   readonly maxRecords: number
   /** A request takes no more than this. A single entry may be larger, up to the service's limit. */
   readonly targetBytes: number
-  /** A request is sent when it has this much, with what is ready by then: with more it would not be much cheaper. */
+  /** With this much it is worth a request that finds no other one under way. Who has one under way goes on collecting meanwhile. */
   readonly enoughBytes: number
   /** A request is sent early when one shard has this much in it: waiting would not fill it, and holds that shard up. */
   readonly shardBytes: number
@@ -53,6 +53,11 @@ export class RequestBatcher {
     return this.#dueAt
   }
 
+  /** Whether it is worth a request while no other is under way. */
+  get hasEnough(): boolean {
+    return this.#bytes >= this.#limits.enoughBytes
+  }
+
   /** When the first member of an entry in it expires. */
   get expiresAt(): number {
     return this.#expiresAt
@@ -74,9 +79,8 @@ export class RequestBatcher {
     if (entry.deadline < this.#dueAt) this.#dueAt = entry.deadline
     if (entry.expiresAt < this.#expiresAt) this.#expiresAt = entry.expiresAt
     if (entry.company < this.#company) this.#company = entry.company
-    const { maxRecords, targetBytes, enoughBytes } = this.#limits
-    if (this.#entries.length >= Math.min(maxRecords, this.#company) || this.#bytes >= Math.min(targetBytes, enoughBytes))
-      this.hurry()
+    const { maxRecords, targetBytes } = this.#limits
+    if (this.#entries.length >= Math.min(maxRecords, this.#company) || this.#bytes >= targetBytes) this.hurry()
     if (entry.shardId !== undefined) {
       const ofShard = (this.#shardBytes.get(entry.shardId) ?? 0) + entry.bytes
       this.#shardBytes.set(entry.shardId, ofShard)
