@@ -7,6 +7,8 @@ export type Completed = (duplicates: number) => void
 export interface Delivery {
   /** Records handed in that are not completed, or lie behind one that is not. */
   readonly outstanding: number
+  /** So many records at most should be handed in together. Undefined: as many as there may be in a batch. */
+  readonly partRecords?: number | undefined
   /** The record at which a failure stopped the shard. */
   readonly blockedAt: RecordPosition | undefined
   /**

@@ -3,6 +3,12 @@ import type { ConsumedRecord } from './consumed-record.js'
 import type { Completed, Delivery } from './delivery.js'
 import { HandlerCalls, type HandlerCallsOptions } from './handler-calls.js'
 
+/**
+ * Unpacked together for `eachRecord`, which sees one at a time: those that wait for their turn are in the way of each collection of garbage.
+ * Measured on Node 20 by `consumer-http-cbor` without HTTP: with 10,000 `eachRecord` takes a seventh more processor time.
+ */
+const RECORDS_AT_A_TIME = 500
+
 /** Calls the handler for one shard, one call at a time, in order. */
 export class InOrderDelivery implements Delivery {
   readonly #calls: HandlerCalls
@@ -12,6 +18,10 @@ export class InOrderDelivery implements Delivery {
   constructor(options: HandlerCallsOptions) {
     this.#calls = new HandlerCalls(options)
     this.#inBatches = options.handlers.eachBatch !== undefined
+  }
+
+  get partRecords(): number | undefined {
+    return this.#inBatches ? undefined : RECORDS_AT_A_TIME
   }
 
   get outstanding(): number {

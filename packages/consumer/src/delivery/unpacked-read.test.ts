@@ -49,6 +49,13 @@ describe('UnpackedRead', () => {
     expect(new Set(parts.flatMap(numbers)).size).toBe(30_000)
   })
 
+  it('gives as many as are asked for, from one Kinesis record on into the next', () => {
+    const read = unpacked([1, 2].map((sequenceNumber) => kinesisRecord(sequenceNumber, aggregate(3))))
+    expect(numbers(read.take(2))).toEqual(['1/0', '1/1'])
+    expect(numbers(read.take(2))).toEqual(['1/2', '2/0'])
+    expect([numbers(read.take(2)), read.hasMore]).toEqual([['2/1', '2/2'], false])
+  })
+
   it('knows of the last part that it is the last, also where only nothing follows', () => {
     const data = aggregate(MAX_BATCH_RECORDS / 2)
     const nothing = Array.from({ length: 100 }, (_, i) => kinesisRecord(3 + i, EMPTY))

@@ -46,14 +46,14 @@ export class UnpackedRead {
     return this.#at < this.#records.length
   }
 
-  /** As many as there are, and at most MAX_BATCH_RECORDS. Only when there are more. */
-  take(): UserRecordPart {
+  /** As many as there are, and at most so many. Only when there are more. */
+  take(most: number = MAX_BATCH_RECORDS): UserRecordPart {
     const records: UserRecord[] = []
     let outsideShardRange = 0
-    while (records.length < MAX_BATCH_RECORDS && this.hasMore) {
+    while (records.length < most && this.hasMore) {
       const record = this.#records[this.#at]!
       const aggregate = this.#decoded[this.#at - this.#decodedFrom]
-      const end = Math.min(this.#members, this.#member + MAX_BATCH_RECORDS - records.length)
+      const end = Math.min(this.#members, this.#member + most - records.length)
       for (; this.#member < end; this.#member++) {
         const userRecord = this.#of.userRecord(record, aggregate, this.#member)
         if (userRecord.outsideShardRange) outsideShardRange++

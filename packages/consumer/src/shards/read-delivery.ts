@@ -98,7 +98,7 @@ export class ReadDelivery {
   #handOver(unpacked: UnpackedRead, read: ShardRead, tally: ReadTally, completed: Completed): true | Promise<boolean> {
     const { preparation, clock } = this.#options
     const since = clock.now()
-    const part = unpacked.take()
+    const part = unpacked.take(this.#options.delivery.partRecords)
     const keptMs = clock.now() - since
     const isLast = !unpacked.hasMore
     if (preparation.isNeeded) {

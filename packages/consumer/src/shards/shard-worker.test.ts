@@ -242,6 +242,24 @@ describe('ShardWorker', () => {
     expect(events[3]).toMatchObject({ outcome: 'ended' })
   })
 
+  it('eachRecord: a long read is unpacked bit by bit, is one read all the same, and another shard has its turn in between', async () => {
+    const log: string[] = []
+    const of = (shard: string) => {
+      const { source, worker, types } = setUp({
+        eachRecord: ({ subSequenceNumber }) => void log.push(`${shard}${subSequenceNumber}`),
+      })
+      source.give({ records: [aggregate(1, 1200)], children: CHILDREN })
+      return { run: worker.run(), types }
+    }
+    const shards = [of('a'), of('b')]
+    await Promise.all(shards.map(({ run }) => run))
+    const all = Array.from({ length: 1200 }, (_, i) => i)
+    expect(log.filter((each) => each.startsWith('a'))).toEqual(all.map((i) => `a${i}`))
+    expect(log.filter((each) => each.startsWith('b'))).toEqual(all.map((i) => `b${i}`))
+    expect(log.indexOf('b0')).toBeLessThan(1199)
+    for (const { types } of shards) expect(types()).toEqual(['shard-started', 'batch-completed', 'shard-stopped'])
+  })
+
   it('hands over the user records of one read as a batch, completed together', async () => {
     const batches: string[][] = []
     const { lease, source, worker } = setUp({
