@@ -122,6 +122,21 @@ describe('Consumer, without real time', () => {
     for (const lease of (await leaseStore.list()).leases) expect(lease.leaseOwner).toBeUndefined()
   })
 
+  it('stop in a handler that returns no promise: at most a few calls begin after it', async () => {
+    const { consumer, put, until, settled } = setUp(1)
+    const one = consumer()
+    let handled = 0
+    put(100)
+    const run = one.run({
+      eachRecord: () => {
+        if (++handled === 3) void one.stop()
+      },
+    })
+    await until(() => handled >= 3)
+    await settled(run)
+    expect(handled).toBeLessThan(10)
+  })
+
   it('checkpoints what is completed with the renewals, so that a crash repeats little', async () => {
     const { leaseStore, consumer, put, until, settled, clock } = setUp(1)
     const one = consumer({ failoverTimeMs: 9000 })

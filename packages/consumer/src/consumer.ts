@@ -252,6 +252,7 @@ export class Consumer<T = Uint8Array> {
       offered,
       paused: this.#workers.paused,
       stopLimit: this.#stopLimit,
+      isStopping: () => this.#state === 'stopping',
       emit: (event) => {
         if (event.type === 'handler-abandoned' && stop.aborted)
           this.#abandoned.push({ stream: event.stream, shardId: event.shardId })

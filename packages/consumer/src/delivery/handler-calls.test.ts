@@ -1,6 +1,7 @@
 import { ManualClock } from '@shardwise/core/clock'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { sharedAbort } from '../shared-abort.js'
 import type { ConsumedRecord } from './consumed-record.js'
 import type { DeliveryEvent } from './delivery-event.js'
 import { FailedAtError } from './failed-at-error.js'
@@ -22,8 +23,8 @@ let ours: boolean
 
 beforeEach(() => {
   clock = new ManualClock()
-  halt = new AbortController()
-  lost = new AbortController()
+  halt = sharedAbort()
+  lost = sharedAbort()
   log = []
   events = []
   ours = true

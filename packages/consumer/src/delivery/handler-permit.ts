@@ -1,4 +1,5 @@
 import type { HeldLease } from '../leases/held-lease.js'
+import type { Moment } from '../leases/trust-window.js'
 import { sharedAbort } from '../shared-abort.js'
 import type { StartGate } from './start-gate.js'
 
@@ -32,8 +33,8 @@ export class HandlerPermit implements Pick<HeldLease, 'shardId' | 'signal' | 'is
   }
 
   /** Ask synchronously before each handler call. */
-  isOurs(): boolean {
-    return this.#options.lease.isOurs() && this.#closed() === undefined
+  isOurs(at?: Moment): boolean {
+    return this.#options.lease.isOurs(at) && this.#closed() === undefined
   }
 
   /** A call might have begun, and none does: what gates have in store for it is for others. */

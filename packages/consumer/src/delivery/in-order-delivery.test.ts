@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { ConsumedRecord } from './consumed-record.js'
 import type { DeliveryEvent } from './delivery-event.js'
 import type { HandlerContext, Handlers } from './handler.js'
+import type { HandlerCallsOptions } from './handler-calls.js'
 import { InOrderDelivery } from './in-order-delivery.js'
 import { completions } from './testing/completions.js'
 import { recordOf } from './testing/record-of.js'
@@ -19,6 +20,7 @@ let log: string[]
 let events: DeliveryEvent[]
 let ours: boolean
 let revalidate: () => Promise<boolean>
+let stopping: boolean
 
 beforeEach(() => {
   clock = new ManualClock()
@@ -27,6 +29,7 @@ beforeEach(() => {
   log = []
   events = []
   ours = true
+  stopping = false
   revalidate = async () => {
     throw new Error('not expected')
   }
@@ -37,7 +40,11 @@ afterEach(() => {
 })
 
 function delivery(handlers: Handlers): InOrderDelivery {
-  return new InOrderDelivery({
+  return new InOrderDelivery(options(handlers))
+}
+
+function options(handlers: Handlers): HandlerCallsOptions {
+  return {
     lease: {
       shardId: 'shard',
       signal: lost.signal,
@@ -52,12 +59,13 @@ function delivery(handlers: Handlers): InOrderDelivery {
     backoff: { baseMs: 100, maxMs: 300 },
     clock,
     random: () => 0,
+    isStopping: () => stopping,
     halt: halt.signal,
     checkpoints: completions(({ sequenceNumber, subSequenceNumber }) =>
       log.push(`completed ${sequenceNumber}/${subSequenceNumber}`),
     ),
     emit: (event) => events.push(event),
-  })
+  }
 }
 
 /** Fails each record as often as `failures` says, and does what `at` says in the call of a record. */
@@ -82,6 +90,95 @@ test.each<{ what: string; handler: Handlers['eachRecord'] }>([
   const inOrder = delivery({ eachRecord: handler! })
   expect(await inOrder.deliver([recordOf(1)], 0)).toBe(true)
   expect(log).toEqual(['completed 1/0'])
+})
+
+describe('a handler that returns no promise', () => {
+  const returning = (value: unknown, at: Record<string, () => void> = {}): Handlers => ({
+    eachRecord: (record) => {
+      log.push(name(record))
+      at[name(record)]?.()
+      return value
+    },
+  })
+
+  test.each<{ what: string; value: unknown; waits: boolean }>([
+    { what: 'nothing', value: undefined, waits: false },
+    { what: 'null', value: null, waits: false },
+    { what: 'a text', value: 'done', waits: false },
+    { what: 'an object whose `then` is no function', value: withThen({}, true), waits: false },
+    { what: 'a function', value: () => {}, waits: false },
+    { what: 'a promise', value: Promise.resolve(), waits: true },
+    { what: 'what is like a promise', value: withThen({}, (resolve: () => void) => resolve()), waits: true },
+    {
+      what: 'a function that is like a promise',
+      value: withThen(
+        () => {},
+        (resolve: () => void) => resolve(),
+      ),
+      waits: true,
+    },
+  ])('returns $what: the next call waits for it ($waits)', async ({ value, waits }) => {
+    const delivered = delivery(returning(value)).deliver([recordOf(1), recordOf(2)], 0)
+    const all = ['1/0', 'completed 1/0', '2/0', 'completed 2/0']
+    expect(log).toEqual(waits ? ['1/0'] : all)
+    expect(await delivered).toBe(true)
+    expect(log).toEqual(all)
+  })
+
+  test.each<{ what: string; act: () => void; expected: string[]; delivered: boolean }>([
+    { what: 'halted in a call: no other begins', act: () => halt.abort(), expected: ['completed 1/0'], delivered: false },
+    { what: 'lease lost in a call: it completes nothing', act: () => lost.abort(), expected: [], delivered: false },
+    {
+      what: 'asked to stop: what is due by that comes before the next call',
+      act: () => {
+        stopping = true
+        queueMicrotask(() => halt.abort())
+      },
+      expected: ['completed 1/0'],
+      delivered: false,
+    },
+    {
+      what: 'in doubt about the lease: the next call waits until it is known to be ours',
+      act: () => {
+        ours = false
+        revalidate = async () => {
+          ours = true
+          return true
+        }
+      },
+      expected: ['completed 1/0', 'doubt', '2/0', 'completed 2/0'],
+      delivered: true,
+    },
+  ])('$what', async ({ act, expected, delivered }) => {
+    const inOrder = delivery(returning(undefined, { '1/0': act }))
+    expect(await inOrder.deliver([recordOf(1), recordOf(2)], 0)).toBe(delivered)
+    expect(log).toEqual(['1/0', ...expected])
+  })
+
+  test('throws: the same record again after a pause, then the next', async () => {
+    const throwing = returning(undefined, { '1/0': () => log.length === 1 && raise(new Error('not now')) })
+    const delivered = delivery(throwing).deliver([recordOf(1), recordOf(2)], 0)
+    await clock.advanceAsync(50)
+    expect(await delivered).toBe(true)
+    expect(log).toEqual(['1/0', '1/0', 'completed 1/0', '2/0', 'completed 2/0'])
+  })
+
+  test('takes its time: the event loop turns after a spell, and the lease is asked about at the moment of each call', async () => {
+    const asked: (number | undefined)[] = []
+    const inOrder = new InOrderDelivery({
+      ...options(returning(undefined, Object.fromEntries([1, 2, 3, 4].map((at) => [`${at}/0`, () => clock.advance(20)])))),
+      lease: { shardId: 'shard', signal: lost.signal, isOurs: (at) => asked.push(at?.now) > 0, revalidate },
+    })
+    const delivered = inOrder.deliver(
+      [1, 2, 3, 4].map((at) => recordOf(at)),
+      0,
+    )
+    await new Promise(setImmediate)
+    expect(log.at(-1)).toBe('completed 3/0')
+    expect(asked).toEqual([0, 20, 40])
+    await clock.advanceAsync(0)
+    expect(await delivered).toBe(true)
+  })
 })
 
 test('one call at a time: the next waits until this one is completed', async () => {
@@ -268,6 +365,7 @@ describe('in doubt whether the lease is ours', () => {
 
   test('many doubts in a long life leave nothing behind', async () => {
     const inOrder = delivery(eachRecord())
+    const listeners = getEventListeners(halt.signal, 'abort')
     for (let i = 0; i < 20; i++) {
       ours = false
       const delivered = inOrder.deliver([recordOf(i)], 0)
@@ -275,7 +373,7 @@ describe('in doubt whether the lease is ours', () => {
       answers[i]!(true)
       expect(await delivered).toBe(true)
     }
-    expect(getEventListeners(halt.signal, 'abort')).toEqual([])
+    expect(getEventListeners(halt.signal, 'abort')).toEqual(listeners)
   })
 
   test('nothing runs between the question and the call: after a pause of the process the answer would be old', async () => {
@@ -347,6 +445,10 @@ test('property: whatever fails and whenever it is halted, calls and completions 
   const haltAfter = fc.option(fc.integer({ min: 1, max: 12 }), { nil: undefined })
   await fc.assert(fc.asyncProperty(failures, haltAfter, fc.integer({ min: 1, max: 4 }), check))
 })
+
+function withThen(target: object, value: unknown): object {
+  return Object.assign(target, Object.fromEntries(new Map([['then', value]])))
+}
 
 function raise(error: Error): never {
   throw error

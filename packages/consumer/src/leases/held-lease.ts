@@ -3,6 +3,7 @@ import type { ChildShard } from '@shardwise/core/kinesis-port'
 import type { PendingCheckpoint } from '../checkpoints/pending-checkpoint.js'
 import type { Position } from '../checkpoints/position.js'
 import type { ReadWatch } from '../shards/read-watch.js'
+import type { Moment } from './trust-window.js'
 
 /**
  * What a shard worker sees of the lease that it works under: one acquisition. When the lease is lost and won again that is another object.
@@ -40,8 +41,9 @@ export interface HeldLease {
   /**
    * Whether work may be done under this lease at this moment. Ask synchronously before each handler call, delivery and checkpoint.
    * False may also mean "not sure": renewals have not succeeded for too long, or the machine was suspended. Then `revalidate` finds out.
+   * `at`: this moment, where the caller has just looked at the clock.
    */
-  isOurs(): boolean
+  isOurs(at?: Moment): boolean
   /**
    * Renews at once when not sure. True: ours, and nobody else had it meanwhile, go on. False: lost. Pending while the table cannot be
    * reached.

@@ -18,6 +18,7 @@ import type { LeaseProgress } from './lease-progress.js'
 import type { LeaseStore } from './lease-store.js'
 import { OwnedRow, type OwnedRowOptions, type WriteOutcome } from './owned-row.js'
 import { TenureWaiters } from './tenure-waiters.js'
+import type { Moment } from './trust-window.js'
 import { WantedProgress } from './wanted-progress.js'
 import { WriteSchedule } from './write-schedule.js'
 
@@ -120,10 +121,10 @@ export class LeaseTenure implements HeldLease {
     return this.#vacated.signal
   }
 
-  isOurs(): boolean {
+  isOurs(at?: Moment): boolean {
     // Once the write that gives the lease away is on its way, another may have it before the answer is here.
     const giving = this.#waiters.releasing || this.#ending !== undefined || this.#limit.isCutOff
-    return this.isHeld() && !giving && this.isTrusted()
+    return this.isHeld() && !giving && this.isTrusted(at)
   }
 
   isHeld(): boolean {
@@ -131,8 +132,8 @@ export class LeaseTenure implements HeldLease {
   }
 
   /** Nobody else can have taken it yet. */
-  isTrusted(): boolean {
-    return this.#owned.isTrusted()
+  isTrusted(at?: Moment): boolean {
+    return this.#owned.isTrusted(at)
   }
 
   /** No renewal has succeeded for half of the failover time: more than one was missed. */

@@ -193,8 +193,10 @@ test('trust is counted from when the write was sent, not from its answer', async
   await attempt
   await clock.advanceAsync(500 + 899 - clock.now())
   expect(row.isTrusted()).toBe(true)
+  const before = momentOf(clock)
   await clock.advanceAsync(1)
   expect(row.isTrusted()).toBe(false)
+  expect([row.isTrusted(before), row.isTrusted(momentOf(clock))]).toEqual([true, false])
 })
 
 type Step = 'ok' | 'lost' | 'unanswered' | 'late' | 'throttled' | 'deliver late' | 'ask' | 'withdraw' | 'steal'

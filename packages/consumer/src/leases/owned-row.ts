@@ -51,9 +51,8 @@ export class OwnedRow {
     return this.#confirmed.now
   }
 
-  isTrusted(): boolean {
-    const { clock, failoverTimeMs } = this.#options
-    return isTrusted(this.#confirmed, momentOf(clock), failoverTimeMs)
+  isTrusted(at: Moment = momentOf(this.#options.clock)): boolean {
+    return isTrusted(this.#confirmed, at, this.#options.failoverTimeMs)
   }
 
   async attempt(limitMs: number, send: (row: Lease, signal: AbortSignal) => Promise<LeaseWrite>): Promise<WriteOutcome> {

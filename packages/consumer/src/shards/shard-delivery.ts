@@ -32,6 +32,8 @@ export interface ShardDeliveryOptions {
   /** See Checkpointer. */
   readonly checkpointWriteAfterMs: number | undefined
   readonly checkpointEveryRecords: number | undefined
+  /** See HandlerCalls. */
+  readonly isStopping?: (() => boolean) | undefined
   readonly clock: Clock
   readonly random: Random
   readonly emit: (event: ShardWorkerEvent) => void
@@ -74,6 +76,7 @@ export function shardDelivery(options: ShardDeliveryOptions): ShardDelivery {
     handlers: handlers.shardRecordProcessor === undefined ? handlers : processor!.handlers,
     recordIds,
     onFailure,
+    isStopping: options.isStopping,
   }
   const delivery = concurrency > 1 ? new KeyedDelivery({ ...toHandlers, concurrency }) : new InOrderDelivery(toHandlers)
   return { delivery, processor, checkpoints, checkpointer }

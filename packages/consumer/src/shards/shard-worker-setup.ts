@@ -34,6 +34,8 @@ export interface ShardWorkerSetupOptions {
   /** Where shards are offered whose records are asked for. Undefined: handlers are called. */
   readonly offered?: OfferedShards | undefined
   readonly stopLimit: StopLimit
+  /** Somebody has asked the consumer to stop. */
+  readonly isStopping: () => boolean
   readonly emit: (event: OfStream<ShardWorkerEvent>) => void
 }
 
@@ -53,7 +55,7 @@ export class ShardWorkerSetup {
   }
 
   worker(lease: HeldLease, of: Pick<ConsumedStream, 'settings' | 'reference' | 'registration' | 'limit' | 'doubt'>): ShardWorker {
-    const { settings, handlers, run, gates, offered, paused, stopLimit } = this.#options
+    const { settings, handlers, run, gates, offered, paused, stopLimit, isStopping } = this.#options
     const { stream, initialPosition } = of.settings
     const emit = (event: ShardWorkerEvent): void => this.#options.emit({ ...event, stream })
     const { clock, random } = settings
@@ -94,6 +96,7 @@ export class ShardWorkerSetup {
         expired: AbortSignal.any([stopLimit.expired, of.limit.expired]),
         abandoned: AbortSignal.any([stopLimit.abandoned, of.limit.abandoned]),
       },
+      isStopping,
       checkpointWriteAfterMs: settings.checkpointWriteAfterMs,
       checkpointEveryRecords: settings.checkpointEveryRecords,
       clock,
