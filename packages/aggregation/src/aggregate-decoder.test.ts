@@ -132,6 +132,22 @@ describe('an aggregate', () => {
     expect([view.byteOffset, view.length]).toEqual([333 + data.length - 17, 1])
   })
 
+  it.each<{ name: string; of: (larger: Uint8Array<ArrayBuffer>) => Uint8Array }>([
+    { name: 'a Uint8Array', of: (larger) => larger },
+    { name: 'a Buffer', of: (larger) => Buffer.from(larger.buffer) },
+    { name: 'a class of somebody’s own', of: (larger) => new (class Own extends Uint8Array {})(larger.buffer) },
+  ])('of $name it gives what subarray gives', ({ of }) => {
+    const data = sealed(key + record)
+    const larger = new Uint8Array(1000)
+    larger.set(data, 333)
+    const bytes = of(larger).subarray(333, 333 + data.length)
+    const view = decodeAggregate(bytes)!.data(0)
+    const expected = bytes.subarray(data.length - 17, data.length - 16)
+    expect(Object.getPrototypeOf(view)).toBe(Object.getPrototypeOf(expected))
+    expect([view.buffer === larger.buffer, view.byteOffset, view.length]).toEqual([true, expected.byteOffset, 1])
+    expect(view).toEqual(expected)
+  })
+
   it.each([-1, 1, 0.5, Number.NaN, 2 ** 32])('has no record %d', (i) => {
     const decoded = decodeAggregate(sealed(key + record))!
     for (const read of ['partitionKey', 'explicitHashKey', 'data', 'tags'] as const) {
