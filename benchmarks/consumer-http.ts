@@ -43,6 +43,7 @@ function consumers(options: Parameters<typeof ours>[2], withLifion: boolean): re
     sdkLoop('stock SDK loop (JSON) + aws-kinesis-agg'),
     ...(withLifion ? [lifionKinesis('lifion-kinesis')] : []),
     ours('ours, eachRecord', eachRecord, options),
+    ours('ours, eachRecord without promises', eachRecordAtOnce, options),
   ]
 }
 
@@ -54,6 +55,10 @@ const eachBatch: Parameters<typeof ours>[1] = (taker) => ({
 
 const eachRecord: Parameters<typeof ours>[1] = (taker) => ({
   eachRecord: async ({ partitionKey, bytes }) => taker.take(partitionKey, bytes),
+})
+
+const eachRecordAtOnce: Parameters<typeof ours>[1] = (taker) => ({
+  eachRecord: ({ partitionKey, bytes }) => taker.take(partitionKey, bytes),
 })
 
 interface Turn {
