@@ -97,7 +97,7 @@ export interface ConsumerOptions<T = Uint8Array> extends AwsConnection {
    */
   readonly retrieval?: RetrievalOption | undefined
   /**
-   * Milliseconds between two reads of a shard that has nothing new. Default 500 (KCL 1500); 200 to 60000. A shard gives five reads a
+   * Milliseconds between two reads of a shard that has nothing new, give or take 1/64. Default 500 (KCL 1500); 200 to 60000. A shard gives five reads a
    * second to all its applications together (API_GetRecords): 500 leaves room for another one at this pace. While it is behind,
    * a consumer reads as often as the shard allows.
    */

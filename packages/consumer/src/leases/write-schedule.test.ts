@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { momentBefore } from '../shared-moments.js'
 import { WriteSchedule } from './write-schedule.js'
 
 const FAILOVER_MS = 9_000
@@ -8,10 +9,15 @@ const LEAST = (): number => 0
 describe('WriteSchedule', () => {
   it('is due a third of the failover time after the write before was sent', () => {
     const schedule = new WriteSchedule(FAILOVER_MS, 1_000)
-    expect(schedule.dueAt).toBe(1_000 + TICK_MS)
+    expect(schedule.dueAt).toBe(momentBefore(1_000 + TICK_MS, TICK_MS))
     schedule.sent(5_000)
     schedule.answered()
-    expect(schedule.dueAt).toBe(5_000 + TICK_MS)
+    expect(schedule.dueAt).toBe(momentBefore(5_000 + TICK_MS, TICK_MS))
+  })
+
+  it('is due at the same moment as others that were written at about the same time, and never later than a tick', () => {
+    const dueAt = [6_000, 6_001, 6_040, 6_093].map((sentAt) => new WriteSchedule(FAILOVER_MS, sentAt).dueAt)
+    expect(dueAt).toEqual([9_000, 9_000, 9_000, 9_000])
   })
 
   it('is due at once when there is something to write', () => {

@@ -1,5 +1,6 @@
 import type { Random } from '@shardwise/core/random'
 import { backoffDelay } from '../backoff.js'
+import { momentBefore } from '../shared-moments.js'
 
 /** Renewals a failover time. Three leave room for two that fail. */
 const TICKS = 3
@@ -15,7 +16,7 @@ export class WriteSchedule {
   /** `sentAt`: when the lease was taken. */
   constructor(failoverTimeMs: number, sentAt: number) {
     this.tickMs = failoverTimeMs / TICKS
-    this.#dueAt = sentAt + this.tickMs
+    this.#dueAt = momentBefore(sentAt + this.tickMs, this.tickMs)
   }
 
   get dueAt(): number {
@@ -24,7 +25,7 @@ export class WriteSchedule {
 
   /** A write is being sent. */
   sent(now: number): void {
-    this.#dueAt = now + this.tickMs
+    this.#dueAt = momentBefore(now + this.tickMs, this.tickMs)
   }
 
   /** It was answered. */

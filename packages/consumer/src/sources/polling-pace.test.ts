@@ -26,6 +26,21 @@ describe('PollingPace', () => {
     expect(pace.readAt).toBeCloseTo(readAt)
   })
 
+  it('reads shards that were read at about the same time at the same moment', () => {
+    const readAt = [996, 1000, 1003, 1007].map((sentAt) => {
+      const pace = new PollingPace(500)
+      pace.succeeded({ sentAt, receivedAt: sentAt + 5, records: 0, bytes: 0, millisBehindLatest: 0 })
+      return pace.readAt
+    })
+    expect(readAt).toEqual([1500, 1500, 1500, 1500])
+  })
+
+  it('does not read before the quota of the shard allows it for the sake of that', () => {
+    const pace = new PollingPace(200)
+    pace.succeeded({ sentAt: 1002, receivedAt: 1005, records: 0, bytes: 0, millisBehindLatest: 0 })
+    expect(pace.readAt).toBe(1202)
+  })
+
   it('halves its rate each time it is throttled, spread by chance, down to one read in ten seconds', () => {
     const pace = new PollingPace(500)
     const waits = [1, 2, 3, 4, 5, 6, 7].map(() => {

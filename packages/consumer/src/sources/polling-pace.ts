@@ -1,6 +1,7 @@
 import type { Random } from '@shardwise/core/random'
 import { SHARD_READ_BYTES_PER_SECOND, SHARD_READS_PER_SECOND } from '@shardwise/core/service-limits'
 import { type Backoff, backoffDelay } from '../backoff.js'
+import { nearestMoment } from '../shared-moments.js'
 
 /** What a read brought, as far as the next one's time depends on it. Times are the clock's `now`. */
 export interface ReadOutcome {
@@ -30,7 +31,7 @@ const BACKOFF: Readonly<Record<FailurePace, Backoff>> = {
  * When a shard may be read next. Knows no clock: it is told what happened and answers with a time.
  *
  * While behind there is no pause but what the shard's quota asks for: 5 reads a second, and 2 MiB a second, so that an answer of 10 MiB is
- * followed by five quiet seconds. Otherwise reads are `idleMs` apart. The quota is shared with applications that we cannot see: a refusal
+ * followed by five quiet seconds. Otherwise reads are `idleMs` apart, give or take 1/64 so that all shards' reads fall on the same moments. The quota is shared with applications that we cannot see: a refusal
  * halves our rate, and time without one adds to it by a constant, since adding evenly and taking in proportion is what makes
  * several applications meet at an even share (as TCP does).
  */
@@ -58,10 +59,11 @@ export class PollingPace {
     this.#failures = 0
     this.#rate = Math.min(SHARD_READS_PER_SECOND, this.#rate + GROWTH / this.#rate)
     const spacing = 1000 / this.#rate
-    const apart = isBehind(read, this.#idleMs) ? spacing : Math.max(spacing, this.#idleMs)
     // Counted from the answer: the service charged these bytes at some moment between request and answer.
     const paidOff = read.receivedAt + (read.bytes / SHARD_READ_BYTES_PER_SECOND) * 1000
-    this.#readAt = Math.max(read.sentAt + apart, paidOff)
+    const allowedAt = Math.max(read.sentAt + spacing, paidOff)
+    const idleUntil = isBehind(read, this.#idleMs) ? allowedAt : nearestMoment(read.sentAt + this.#idleMs, this.#idleMs)
+    this.#readAt = Math.max(allowedAt, idleUntil)
   }
 
   throttled(now: number, random: Random): void {
