@@ -43,7 +43,10 @@ function readToEnd(body: Readable, maxBytes: number): Promise<AnswerBody> {
     })
     body.on('end', () => end())
     body.on('error', end)
-    body.on('close', () => end(new Error('The body of the answer was closed before its end')))
+    body.on('close', () => {
+      // A body that has ended is closed too, and an error takes longer to make than all the rest here.
+      if (!isOver) end(new Error('The body of the answer was closed before its end'))
+    })
   })
 }
 

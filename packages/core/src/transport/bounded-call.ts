@@ -27,25 +27,21 @@ export function boundedCall<T>(call: (attempt: Attempt) => Promise<T>, bounds: B
       reject(abortError(name, signal))
       return
     }
-    const controller = new AbortController()
+    const attempt = new BoundedAttempt(maxAnswerBytes)
     const stop = (error: Error): void => {
       release()
       reject(error)
-      controller.abort(error)
+      attempt.stop(error)
     }
     const onAbort = (): void => {
       if (signal !== undefined) stop(abortError(name, signal))
-    }
-    let hasBegun = false
-    const begun = (): void => {
-      hasBegun = true
     }
     const onSilence = (): void => {
       // A process that stood still finds this timer due before it reads what came meanwhile.
       timer = clock.schedule(0, judgeSilence, { background: true })
     }
     const judgeSilence = (): void => {
-      if (hasBegun) timer = clock.schedule(timeoutMs - silenceMs, onSlowness, { background: true })
+      if (attempt.hasBegun) timer = clock.schedule(timeoutMs - silenceMs, onSlowness, { background: true })
       else stop(timeoutError(`${name} had no answer`, silenceMs))
     }
     const onSlowness = (): void => stop(timeoutError(`${name} had no complete answer`, timeoutMs))
@@ -56,11 +52,56 @@ export function boundedCall<T>(call: (attempt: Attempt) => Promise<T>, bounds: B
       signal?.removeEventListener('abort', onAbort)
     }
     signal?.addEventListener('abort', onAbort, { once: true })
-    // A client may throw before it has made a promise, or give none at all.
-    new Promise<T>((settle) => settle(call({ signal: controller.signal, begun, maxAnswerBytes })))
-      .then(resolve, reject)
-      .finally(release)
+    const fail = (error: unknown): void => {
+      release()
+      reject(error)
+    }
+    try {
+      // A client may give no promise at all, or throw before it has made one.
+      Promise.resolve(call(attempt)).then((output) => {
+        release()
+        resolve(output)
+      }, fail)
+    } catch (error) {
+      fail(error)
+    }
   })
+}
+
+class BoundedAttempt implements Attempt {
+  readonly maxAnswerBytes: number
+  hasBegun = false
+  readonly begun = (): void => {
+    this.hasBegun = true
+  }
+  #controller: AbortController | undefined
+  #stopped: Error | undefined
+  #onStop: ((why: Error) => void) | undefined
+
+  constructor(maxAnswerBytes: number) {
+    this.maxAnswerBytes = maxAnswerBytes
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    if (this.#stopped !== undefined) this.#controller.abort(this.#stopped)
+    return this.#controller.signal
+  }
+
+  get stopped(): Error | undefined {
+    return this.#stopped
+  }
+
+  onStop(act: (why: Error) => void): void {
+    this.#onStop = act
+    if (this.#stopped !== undefined) act(this.#stopped)
+  }
+
+  stop(why: Error): void {
+    this.#stopped = why
+    this.#onStop?.(why)
+    this.#controller?.abort(why)
+  }
 }
 
 /** As the SDK makes it, so that every abort looks the same. */

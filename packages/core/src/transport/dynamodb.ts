@@ -69,10 +69,10 @@ export function connectDynamoDB(options: DynamoDBConnectionOptions = {}): Dynamo
   const timeoutMs = integerOption('requestTimeoutMs', options.requestTimeoutMs, { min: 1, max: 600_000, fallback: 30_000 })
   const retry = controlRetry(options)
   if (options.client !== undefined) refuseEndpointBesideClient(options.endpoint)
-  const client = options.client ?? ownClient(options)
+  const clock = options.clock ?? systemClock
+  const client = options.client ?? ownClient(options, clock)
   const sender = choiceOption('sender', options.sender, ['lean', 'sdk'], options.client === undefined ? 'lean' : 'sdk')
   const lean = sender === 'lean' ? new LeanSender(client, updateItemFormat) : undefined
-  const clock = options.clock ?? systemClock
   const maxBytes = maxAnswerBytes(options)
   const once = <Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
     command: DynamoDBCommand<Input, Output>,
@@ -105,9 +105,9 @@ export function connectDynamoDB(options: DynamoDBConnectionOptions = {}): Dynamo
   return { client, send, close }
 }
 
-function ownClient(options: DynamoDBConnectionOptions): DynamoDBClient {
+function ownClient(options: DynamoDBConnectionOptions, clock: Clock): DynamoDBClient {
   return new DynamoDBClient({
-    requestHandler: httpHandler(options),
+    requestHandler: httpHandler(options, clock),
     logger: quietLogger,
     customUserAgent: USER_AGENT,
     ...(options.region !== undefined && { region: options.region }),

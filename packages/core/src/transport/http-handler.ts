@@ -1,6 +1,9 @@
-import { NodeHttpHandler } from '@smithy/node-http-handler'
+import { Agent as HttpAgent } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
+import type { Clock } from '../clock.js'
 import { integerOption } from '../options.js'
 import { MAX_ANSWER_BYTES } from './answer-limit.js'
+import { LeanHandler } from './lean-handler.js'
 
 /** How connections to the service are made. */
 export interface HttpOptions {
@@ -19,13 +22,13 @@ export interface HttpOptions {
  * HTTP/1.1 with keep-alive. The stock Kinesis client uses HTTP/2 with a new session for each request, and so a new TLS connection for each
  * (https://github.com/aws/aws-sdk-js-v3/issues/8279). Idle connections do not keep the process alive: Node's agent unrefs them.
  */
-export function httpHandler(options: HttpOptions): NodeHttpHandler {
+export function httpHandler(options: HttpOptions, clock: Clock): LeanHandler {
   const maxSockets = integerOption('maxSockets', options.maxSockets, { min: 1, max: 10_000, fallback: 64 })
   const agent = { keepAlive: true, maxSockets }
-  return new NodeHttpHandler({
-    connectionTimeout: connectTimeout(options),
-    httpAgent: agent,
-    httpsAgent: agent,
+  return new LeanHandler({
+    connectTimeoutMs: connectTimeout(options),
+    agents: { http: new HttpAgent(agent), https: new HttpsAgent(agent) },
+    clock,
     logger: quietLogger,
   })
 }

@@ -73,11 +73,11 @@ export function connectKinesis(options: KinesisConnectionOptions = {}): KinesisC
   const timeoutMs = integerOption('requestTimeoutMs', options.requestTimeoutMs, { min: 1, max: 600_000, fallback: 30_000 })
   const retry = controlRetry(options)
   checkConnection(options)
-  const clients = options.client === undefined ? ownClients(options) : foreignClient(options.client)
+  const clock = options.clock ?? systemClock
+  const clients = options.client === undefined ? ownClients(options, clock) : foreignClient(options.client)
   const { writes = 'json', reads = 'negotiate' } = options.wire ?? {}
   const negotiation = new ReadNegotiation(options.client === undefined ? reads : 'json')
   const sender = new DataSender(options.sender ?? (options.client === undefined ? 'lean' : 'sdk'))
-  const clock = options.clock ?? systemClock
   const calls = new KinesisCalls({
     clientSpeaking: clients.speaking,
     negotiation,
@@ -142,8 +142,8 @@ function foreignClient(client: KinesisClient): Clients {
 }
 
 /** Our clients share credentials and connections. One for each encoding, because a protocol belongs to a client. */
-function ownClients(options: KinesisConnectionOptions): Clients {
-  const requestHandler = httpHandler(options)
+function ownClients(options: KinesisConnectionOptions, clock: Clock): Clients {
+  const requestHandler = httpHandler(options, clock)
   const config: KinesisClientConfig = {
     requestHandler,
     logger: quietLogger,

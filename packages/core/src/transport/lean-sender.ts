@@ -1,6 +1,7 @@
 import { type AnswerBody, answerBody, bodyAgain, type SdkAnswer } from './answer-body.js'
 import { observeRequest, sendOver } from './command-transport.js'
 import type { DataOperation } from './data-operation.js'
+import { type Exchanged, LeanHandler } from './lean-handler.js'
 import type { Attempt } from './one-attempt.js'
 import { RequestTemplate, type SdkRequest } from './request-template.js'
 import { decodedAnswer, MalformedAnswerError, type WireFormat } from './wire-format.js'
@@ -43,14 +44,10 @@ export class LeanSender<Client extends { readonly config: object }> {
     const body = template === undefined ? undefined : this.#format.encode(operation.name, input)
     const signed = body === undefined ? undefined : await template!.signed(body)
     if (signed === undefined) return this.#learn(operation, input, place, attempt)
-    const { signal: abortSignal, begun, maxAnswerBytes } = attempt
-    abortSignal.throwIfAborted()
+    if (attempt.stopped !== undefined) throw attempt.stopped
     try {
-      const { requestHandler } = this.#client.config as unknown as HandlerConfig
-      const { response } = await requestHandler.handle(signed.request, { abortSignal })
-      begun()
-      const answer = await answerBody(response.body, maxAnswerBytes)
-      abortSignal.throwIfAborted()
+      const { response, body: answer } = await this.#exchanged(signed.request, attempt)
+      if (attempt.stopped !== undefined) throw attempt.stopped
       const output = answer?.is === 'whole' ? this.#decoded(operation.name, response, answer.bytes) : undefined
       if (output === undefined) return await this.#readBySdk(operation, input, { response, body: answer }, attempt)
       signed.accepted(response)
@@ -59,6 +56,14 @@ export class LeanSender<Client extends { readonly config: object }> {
       this.#templates.delete(place)
       throw error
     }
+  }
+
+  async #exchanged(request: SdkRequest, attempt: Attempt): Promise<Exchanged> {
+    const { requestHandler } = this.#client.config as unknown as HandlerConfig
+    if (requestHandler instanceof LeanHandler) return requestHandler.exchange(request, attempt)
+    const { response } = await requestHandler.handle(request, { abortSignal: attempt.signal })
+    attempt.begun()
+    return { response, body: await answerBody(response.body, attempt.maxAnswerBytes) }
   }
 
   /** Undefined where it is not a plain success that can be read. */

@@ -2,7 +2,12 @@ import { takeAnswer } from './command-transport.js'
 
 /** One attempt of a call, for whoever sends it. */
 export interface Attempt {
+  /** Made when it is first asked for. */
   readonly signal: AbortSignal
+  /** Why nothing is to come of it any more. Undefined: it goes on. */
+  readonly stopped: Error | undefined
+  /** What is to be done then, at once; one thing. In place of the signal, which costs more than the rest of an attempt. */
+  onStop(act: (why: Error) => void): void
   /** To be called when the headers of the answer are here. */
   readonly begun: () => void
   /** Of its body, at most. */

@@ -15,7 +15,7 @@ export interface SdkRequest {
 
 /** Who signs: https://smithy.io/2.0/spec/authentication-traits.html, as all of the SDK's schemes are. */
 interface Signer {
-  sign(request: object, identity: object, properties: object): Promise<object>
+  sign(request: object, identity: object, properties: object): Promise<SdkRequest>
   successHandler?(response: object, properties: object): void
 }
 
@@ -40,7 +40,7 @@ export interface SigningConfig {
 }
 
 export interface SignedCall {
-  readonly request: object
+  readonly request: SdkRequest
   /** The service has answered, and accepted it: the SDK reads its clock from that. */
   accepted(response: object): void
 }
@@ -72,7 +72,7 @@ export class RequestTemplate {
   readonly #request: SdkRequest
   readonly #Request: new (
     members: SdkRequest,
-  ) => object
+  ) => SdkRequest
   readonly #signer: Signer
   readonly #accountId: string | undefined
   readonly #identityProperties: Readonly<Record<string, unknown>> | undefined
@@ -102,7 +102,7 @@ export class RequestTemplate {
     const headers: Record<string, string> = {}
     for (const [name, value] of Object.entries(request.headers)) if (!SIGNED.has(name)) headers[name] = value
     this.#request = { ...request, headers, body: undefined }
-    this.#Request = request.constructor as new (members: SdkRequest) => object
+    this.#Request = request.constructor as new (members: SdkRequest) => SdkRequest
     this.#signer = signer
     this.#accountId = identity.accountId
     this.#identityProperties = httpAuthOption.identityProperties
@@ -142,7 +142,7 @@ export class RequestTemplate {
     return this.#call(await this.#signer.sign({ ...this.#request, headers, body }, identity, properties), properties)
   }
 
-  #call(request: object, properties: object): SignedCall {
+  #call(request: SdkRequest, properties: object): SignedCall {
     return { request, accepted: (response) => this.#signer.successHandler?.(response, properties) }
   }
 }
