@@ -19,6 +19,8 @@ export interface FleetSample {
   readonly rssBytes: number
   /** Completed reads (or events of a subscription), empty ones too. */
   readonly reads: number
+  /** Reads and lease writes that have failed. */
+  readonly failures: number
 }
 
 export type FromFleetWorker =

@@ -10,6 +10,7 @@ const decoder = new TextDecoder()
 let consumer: Consumer | undefined
 let running: Promise<unknown> | undefined
 let reads = 0
+let failures = 0
 
 process.on('message', (message: ToFleetWorker) => {
   answer(message).catch((error: unknown) => tell({ type: 'failed', message: String((error as Error).stack ?? error) }))
@@ -43,6 +44,8 @@ function run({ options }: Extract<ToFleetWorker, { type: 'run' }>): void {
   consumer.events.on('shard-stopped', ({ shardId, outcome }) => tell({ type: 'left', shardId, outcome }))
   consumer.events.on('subscription-started', ({ shardId }) => tell({ type: 'subscribed', shardId }))
   consumer.events.on('batch-completed', () => reads++)
+  consumer.events.on('read-failed', () => failures++)
+  consumer.events.on('lease-store-failed', () => failures++)
   running = consumer.run({
     eachRecord: (record, { shardId }) => tell({ type: 'handled', shardId, text: decoder.decode(record.data) }),
   })
@@ -56,7 +59,7 @@ function sample(collect: boolean): FromFleetWorker {
     collectGarbage('major')
   }
   const { heapUsed, rss } = process.memoryUsage()
-  return { type: 'sample', cpuMs: cpu, heapBytes: heapUsed, rssBytes: rss, reads }
+  return { type: 'sample', cpuMs: cpu, heapBytes: heapUsed, rssBytes: rss, reads, failures }
 }
 
 function tell(message: FromFleetWorker): void {

@@ -2,10 +2,12 @@
 import { startLocal } from '@shardwise/local'
 import type { FromService, ToService } from './local-service-process.js'
 import { answerQuestions, cpuMs } from './service-process.js'
+import { startLeaseTable } from './stub-lease-table.js'
 
 answerQuestions<ToService, FromService>(async (question) => {
   if (question.type === 'cpu') return { type: 'cpu', ms: cpuMs() }
   const { service } = question
+  if (service === 'lease-table') return { type: 'started', endpoint: await startLeaseTable() }
   const only = { kinesis: service === 'kinesis', dynamodb: service === 'dynamodb' }
   const local = await startLocal({ ...only, transitionMs: { create: 0, update: 0, delete: 0 } })
   return { type: 'started', endpoint: service === 'kinesis' ? local.kinesisEndpoint : local.dynamodbEndpoint }
