@@ -2,13 +2,13 @@
 import { spawn } from 'node:child_process'
 import { installMissing, refuseOldNode, root } from './install.mjs'
 
-/** Runs `file` with this process' arguments, and ends with its exit code. */
-export async function runSource(name, file, nodeOptions = []) {
+/** Runs `file` with this process' arguments, and ends with its exit code. `afterTsx`: more options of Node, for modules that see what tsx has made. */
+export async function runSource(name, file, nodeOptions = [], afterTsx = []) {
   refuseOldNode()
   await installMissing()
   const child = spawn(
     process.execPath,
-    [...nodeOptions, '--import', 'tsx', '-C', 'shardwise-source', file, ...process.argv.slice(2)],
+    [...nodeOptions, '--import', 'tsx', '-C', 'shardwise-source', ...afterTsx, file, ...process.argv.slice(2)],
     // The AWS SDK's note on the Node of next year, once per process, would stand between the lines of the story.
     { cwd: root, stdio: 'inherit', env: { ...process.env, AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' } },
   )

@@ -63,7 +63,7 @@ export async function runSimulations(options: SimulationsOptions): Promise<numbe
 function started(worker: URL): ChildProcess {
   return fork(fileURLToPath(worker), {
     cwd: path('../..'),
-    execArgv: ['--import', 'tsx', '-C', 'shardwise-source', '--import', path('./plain-names.mjs')],
+    execArgv: ['--import', 'tsx', '-C', 'shardwise-source', '--import', path('../support/plain-names.mjs')],
     env: { ...process.env, AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' },
   })
 }
