@@ -1,4 +1,9 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { Agent } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { KinesisClient } from '@aws-sdk/client-kinesis'
 import { connectKinesis } from '@shardwise/core/transport'
 import { type LocalServices, startLocal } from '@shardwise/local'
@@ -170,4 +175,25 @@ test('what VerifyCertificate=false asks for: a client with a request handler of 
   const producer = new Producer({ stream: 'flights', client, ...rest })
   open.push(() => producer.close())
   expect(await producer.put(record)).toMatchObject({ attempts: 1 })
+})
+
+test('over TLS, by name and by address: by a certificate that the process was told to trust', async () => {
+  const local = await service({ tls: 'self-signed', credentials: CREDENTIALS })
+  const folder = await mkdtemp(join(tmpdir(), 'shardwise-'))
+  open.push(() => rm(folder, { recursive: true }))
+  const trusted = join(folder, 'ca.pem')
+  await writeFile(trusted, local.certificate!)
+  const { port } = new URL(local.kinesisEndpoint)
+  const script = `
+    import { Producer } from '@shardwise/producer'
+    for (const host of ['127.0.0.1', 'localhost']) {
+      const endpoint = \`https://\${host}:${port}\`
+      const producer = new Producer({ stream: 'flights', endpoint, region: '${REGION}', credentials: ${JSON.stringify(CREDENTIALS)}, lingerMs: 0 })
+      for (let i = 0; i < 5; i++) console.log(host, (await producer.put({ partitionKey: 'k', data: Buffer.from('x') })).attempts)
+      await producer.close()
+    }`
+  const args = ['--import', 'tsx', '-C', 'shardwise-source', '--input-type=module', '-e', script]
+  const env = { ...process.env, NODE_EXTRA_CA_CERTS: trusted }
+  const { stdout } = await promisify(execFile)(process.execPath, args, { env })
+  expect(stdout.trim().split('\n')).toEqual([...Array(5).fill('127.0.0.1 1'), ...Array(5).fill('localhost 1')])
 })
