@@ -419,13 +419,18 @@ export class JavaTaker extends JavaWorker {
     const isAvailable = ({ row, movedAt }: Seen): boolean => row.leaseOwner === undefined || now - movedAt > failoverTimeMs
     for (const { row } of this.#chosen(leases, leases.filter(isAvailable), now)) {
       const owner = row.leaseOwner?.S
-      const switches = owner !== undefined && owner !== this.workerId ? ' ADD ownerSwitchesSinceCheckpoint :one' : ''
+      const isSwitch = owner !== undefined && owner !== this.workerId
+      const switches = isSwitch ? ' ADD ownerSwitchesSinceCheckpoint :one' : ''
       const counter = Number(row.leaseCounter!.N)
       const taken = await this.update(
         row.leaseKey!.S!,
         `SET leaseOwner = :me, leaseCounter = :n1${switches}`,
         'leaseCounter = :n',
-        { ':me': { S: this.workerId }, ':n': { N: `${counter}` }, ':n1': { N: `${counter + 1}` }, ':one': { N: '1' } },
+        {
+          ...{ ':me': { S: this.workerId }, ':n': { N: `${counter}` }, ':n1': { N: `${counter + 1}` } },
+          // DynamoDB refuses a value that no expression names.
+          ...(isSwitch && { ':one': { N: '1' } }),
+        },
       )
       if (taken !== undefined && !this.held.has(row.leaseKey!.S!)) this.hold(taken)
       if (!this.isRunning) return
