@@ -47,7 +47,7 @@ export class KeyRouter {
     this.#map = map
   }
 
-  /** The index in the map's `open`, -1 in a hole. */
+  /** The index in the map's `open`; -1 in a hole, and for what is no partition key. */
   indexOf(partitionKey: string): number {
     if (--this.#left === 0) this.#judge()
     const { length } = partitionKey
@@ -93,6 +93,8 @@ export class KeyRouter {
   #digested(partitionKey: string): number {
     this.key = partitionKey
     this.keyBytes = bytesOfKey(partitionKey)
+    // No key: nobody asks where it would lie, and it may be as long as a text can be.
+    if (this.keyBytes === 0) return -1
     hashKeyWords(partitionKey, this.#words)
     return this.#map.indexOf(this.#words)
   }

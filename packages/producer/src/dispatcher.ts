@@ -220,7 +220,7 @@ export class Dispatcher implements ShardsNow {
   }
 
   /** The entries of a request that is due, or undefined. They are in flight from here on. `isIdle`: no other one is under way. */
-  takeDue(now: number, isIdle = false): Entry[] | undefined {
+  takeDue(now: number, isIdle: boolean): Entry[] | undefined {
     return this.isDue(now, isIdle) ? this.#batcher.take() : undefined
   }
 

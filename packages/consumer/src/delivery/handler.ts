@@ -47,8 +47,9 @@ export interface HandlerContext {
 
 /**
  * Called for one record after the other, in the order of the shard, or side by side for different partition keys (`order: 'key'`). The
- * record is completed when the call returns, or when the promise that it returned resolves, unless `signal` has aborted; the next call waits for that. What
- * returns no promise (a function that is not `async`) is waited for by none, and costs less. Shards are handled side by side. A call that throws or rejects is repeated, with growing pauses, for as long as the lease is held, unless
+ * record is completed when the call returns, or when the promise that it returned resolves, unless `signal` has aborted; the next call waits for that. A
+ * function that is not `async` and returns nothing costs less: calls follow each other at once, and promises that it has begun go on a millisecond of calls
+ * later. Shards are handled side by side. A call that throws or rejects is repeated, with growing pauses, for as long as the lease is held, unless
  * `onFailure` gives the record up.
  */
 export type EachRecord<T = Uint8Array> = (record: ConsumedRecord<T>, context: HandlerContext) => unknown

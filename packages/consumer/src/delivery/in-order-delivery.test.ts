@@ -179,6 +179,40 @@ describe('a handler that returns no promise', () => {
     await clock.advanceAsync(0)
     expect(await delivered).toBe(true)
   })
+
+  test.each([0.4, 1, 3])('takes %d ms: shards that have much to do share the time', async (ms) => {
+    const calls: string[] = []
+    const shards = ['a', 'b'].map((shard) =>
+      delivery({
+        eachRecord: () => {
+          calls.push(shard)
+          clock.advance(ms)
+        },
+      }),
+    )
+    const records = Array.from({ length: 400 }, (_, i) => recordOf(i + 1))
+    const delivered = Promise.all(shards.map((shard) => shard.deliver(records, 0)))
+    while (calls.length < 800) await clock.advanceAsync(0)
+    await delivered
+    for (const shard of ['a', 'b']) expect(calls.slice(0, 400).filter((called) => called === shard).length).toBeGreaterThan(100)
+  })
+
+  test('what it has begun goes on soon, and not when all that there is has been handled', async () => {
+    const seen: number[] = []
+    let calls = 0
+    const inOrder = delivery({
+      eachRecord: () => {
+        calls++
+        clock.advance(0.25)
+        if (calls === 1) queueMicrotask(() => seen.push(calls))
+      },
+    })
+    await inOrder.deliver(
+      Array.from({ length: 50 }, (_, i) => recordOf(i + 1)),
+      0,
+    )
+    expect(seen).toEqual([5])
+  })
 })
 
 test('one call at a time: the next waits until this one is completed', async () => {

@@ -54,7 +54,10 @@ export class ShardWorkerSetup {
     this.#sources = new ShardSources(options)
   }
 
-  worker(lease: HeldLease, of: Pick<ConsumedStream, 'settings' | 'reference' | 'registration' | 'limit' | 'doubt'>): ShardWorker {
+  worker(
+    lease: HeldLease,
+    of: Pick<ConsumedStream, 'settings' | 'reference' | 'registration' | 'limit' | 'doubt' | 'leaving'>,
+  ): ShardWorker {
     const { settings, handlers, run, gates, offered, paused, stopLimit, isStopping } = this.#options
     const { stream, initialPosition } = of.settings
     const emit = (event: ShardWorkerEvent): void => this.#options.emit({ ...event, stream })
@@ -96,7 +99,7 @@ export class ShardWorkerSetup {
         expired: AbortSignal.any([stopLimit.expired, of.limit.expired]),
         abandoned: AbortSignal.any([stopLimit.abandoned, of.limit.abandoned]),
       },
-      isStopping,
+      isStopping: () => isStopping() || of.leaving,
       checkpointWriteAfterMs: settings.checkpointWriteAfterMs,
       checkpointEveryRecords: settings.checkpointEveryRecords,
       clock,

@@ -5,6 +5,7 @@ import { AnswerTooLargeError } from './answer-limit.js'
 export interface SdkAnswer {
   readonly statusCode: number
   readonly headers: Readonly<Record<string, string>>
+  readonly reason?: string | undefined
   body: unknown
 }
 

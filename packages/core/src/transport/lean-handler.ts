@@ -43,7 +43,7 @@ export class LeanHandler extends NodeHttpHandler {
     this.#options.agents.https.destroy()
   }
 
-  /** Resolves when the answer is here, to its end or to where it breaks off. */
+  /** Resolves when the answer is here, to its end or to where it is too long or just ends. Rejects where there is none, or its connection breaks. */
   exchange(signed: SdkRequest, attempt: Attempt): Promise<Exchanged> {
     const { agents, connectTimeoutMs, clock } = this.#options
     return new Promise((resolve, reject) => {
@@ -103,5 +103,5 @@ function headerList(headers: Readonly<Record<string, string>>): string[] {
 function answerOf({ statusCode = -1, statusMessage: reason, headers: given }: IncomingMessage): SdkAnswer {
   const headers: Record<string, string> = {}
   for (const [name, value] of Object.entries(given)) headers[name] = Array.isArray(value) ? value.join(',') : value!
-  return Object.assign({ statusCode, headers, body: undefined }, { reason })
+  return { statusCode, reason, headers, body: undefined }
 }
