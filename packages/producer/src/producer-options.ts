@@ -65,7 +65,7 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
   readonly connectTimeoutMs?: number | undefined
   /**
    * Milliseconds a record may wait for company, from `put` to ready-to-send. Default 100, as the KPL's RecordMaxBufferedTime; 0 to 60000,
-   * at most `recordTtlMs`. Less where a request fills, and where more is put than the buffer has room for
+   * at most `recordTtlMs`. Less where a request fills, or has 1 MiB and no other is under way, and where more is put than the buffer has room for
    * while, of all streams, nothing is under way or waits for a limit, for order or for a retry: no company can come then. Waits for shard
    * limits, for order and for retries come on top.
    */
