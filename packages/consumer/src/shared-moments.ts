@@ -5,7 +5,7 @@ const ROUNDING = 1e-9
 
 /**
  * What recurs for each shard after the same pause, a read or a renewal, falls on the same few moments for all of them: so an idle process wakes once for
- * those that are due together, and not for each (measured by `npm run bench -- idle-shards`, with a lease table that is no bottleneck: a
+ * those that are due together, and not for each (measured with the worker of `idle-shards`, before and after: a
  * quarter of the processor time of 1,000 idle shards). What has begun at such a moment, or a little after it, is due at one again, a whole pause later.
  *
  * Renewals that once fell on one moment, after a pause of the process for instance, stay together: the table sees as many as before, in less time.

@@ -25,7 +25,7 @@ const TIMED_OUT: ReadonlySet<string | undefined> = new Set(['ECONNRESET', 'EPIPE
 /**
  * The SDK's request handler, and beside it a shorter way over the same connections for a request that is signed and whose body is in memory: with one
  * timer in place of four, and without the streams, promises and signal of the other, which cost as much again as node:http below them
- * (`npm run bench -- idle-shards`: a sixth of the processor time of 1,000 idle shards). Errors are those of the SDK's handler.
+ * (measured once with the worker of `idle-shards`, before and after: a sixth of the processor time of 1,000 idle shards). Errors are those of the SDK's handler.
  */
 export class LeanHandler extends NodeHttpHandler {
   readonly #options: LeanHandlerOptions
