@@ -46,9 +46,9 @@ export async function outage(
 ): Promise<Outage> {
   const from = machineNow()
   const endTrouble = service === world.dynamodb ? world.tableTrouble.begin(from) : undefined
-  let answered = 0
+  const answers: number[] = []
   const deaf = world.listen((_, { fact, at }) => {
-    if (fact === (service === world.dynamodb ? 'row' : 'acknowledged') && at > from + forMs / 10) answered++
+    if (fact === (service === world.dynamodb ? 'row' : 'acknowledged')) answers.push(at)
   })
   const random = seededRandom(world.options.seed)
   const ways = [...WAYS].sort(() => random() - 0.5)
@@ -81,6 +81,8 @@ export async function outage(
   const to = machineNow()
   endTrouble?.(to)
   world.say(`${service.name} is back for all`)
+  // A process that stands still has answers from before in its sockets; that it stood still it says after it has read them.
+  const answered = answers.filter((at) => at > from + forMs / 10 + world.stoodStillMs(from, at)).length
   return { from, endsAt, to, answered, loads, isStorm: loads.some((load) => isStorm(before, load, links.length)) }
 }
 
