@@ -26,12 +26,8 @@ export interface Taker {
   readonly all: Promise<void>
 }
 
-/** One way to read a stream from its beginning. */
-export interface HttpConsumer {
-  readonly name: string
-  /** Resolves when `taker.all` has, and everything is closed. */
-  read(place: ReadPlace, taker: Taker): Promise<void>
-}
+/** One way to read a stream from its beginning. Resolves when `taker.all` has, and everything is closed. `options`: of our consumers. */
+export type HttpConsumer = (place: ReadPlace, taker: Taker, options: Partial<ConsumerOptions>) => Promise<void>
 
 /**
  * How many times as fast as the machine's clock that of the consumer runs: what is measured is the work for a record, and not the five
@@ -42,55 +38,47 @@ const FASTER = 10
 const READ_PAUSE_MS = 250
 const CLOCK = clockFaster(FASTER)
 
-export function ours(name: string, handlers: (taker: Taker) => RunHandlers, options: Partial<ConsumerOptions>): HttpConsumer {
-  return {
-    name,
-    async read({ connection, dynamodbEndpoint, stream, limited, name: applicationName }, taker) {
-      const consumer = new Consumer({
-        ...{ ...connection, dynamodbEndpoint, stream, applicationName, initialPosition: 'trim-horizon' },
-        ...(!limited && { clock: CLOCK, failoverTimeMs: 10_000 * FASTER, idleTimeBetweenReadsMs: 500 * FASTER }),
-        ...options,
-      })
-      const running = consumer.run(handlers(taker))
-      try {
-        await Promise.race([taker.all, running])
-      } finally {
-        await consumer.stop()
-        await running
-      }
-    },
+export function ours(handlers: (taker: Taker) => RunHandlers): HttpConsumer {
+  return async ({ connection, dynamodbEndpoint, stream, limited, name: applicationName }, taker, options) => {
+    const consumer = new Consumer({
+      ...{ ...connection, dynamodbEndpoint, stream, applicationName, initialPosition: 'trim-horizon' },
+      ...(!limited && { clock: CLOCK, failoverTimeMs: 10_000 * FASTER, idleTimeBetweenReadsMs: 500 * FASTER }),
+      ...options,
+    })
+    const running = consumer.run(handlers(taker))
+    try {
+      await Promise.race([taker.all, running])
+    } finally {
+      await consumer.stop()
+      await running
+    }
   }
 }
 
 /** The loop that the SDK's users write: an iterator for each shard, and GetRecords after GetRecords. All shards at a time. */
-export function sdkLoop(name: string): HttpConsumer {
-  return {
-    name,
-    async read({ connection, stream, limited }, taker) {
-      const client = new KinesisClient(connection)
-      const { Shards: shards = [] } = await client.send(new ListShardsCommand({ StreamName: stream }))
-      const readShard = async (ShardId: string): Promise<void> => {
-        const from = { StreamName: stream, ShardId, ShardIteratorType: 'TRIM_HORIZON' } as const
-        let { ShardIterator: iterator } = await client.send(new GetShardIteratorCommand(from))
-        for (let behind = true; behind && iterator !== undefined; ) {
-          const {
-            Records = [],
-            NextShardIterator,
-            MillisBehindLatest,
-          } = await client.send(new GetRecordsCommand({ ShardIterator: iterator }))
-          deaggregateSdkRecords(Records as readonly { readonly Data: Uint8Array }[], (key, data) => taker.take(key, data))
-          iterator = NextShardIterator
-          behind = MillisBehindLatest !== 0
-          if (limited) await delay(READ_PAUSE_MS)
-        }
-      }
-      try {
-        await Promise.all(shards.map(({ ShardId }) => readShard(ShardId!)))
-        await taker.all
-      } finally {
-        client.destroy()
-      }
-    },
+export const sdkLoop: HttpConsumer = async ({ connection, stream, limited }, taker) => {
+  const client = new KinesisClient(connection)
+  const { Shards: shards = [] } = await client.send(new ListShardsCommand({ StreamName: stream }))
+  const readShard = async (ShardId: string): Promise<void> => {
+    const from = { StreamName: stream, ShardId, ShardIteratorType: 'TRIM_HORIZON' } as const
+    let { ShardIterator: iterator } = await client.send(new GetShardIteratorCommand(from))
+    for (let behind = true; behind && iterator !== undefined; ) {
+      const {
+        Records = [],
+        NextShardIterator,
+        MillisBehindLatest,
+      } = await client.send(new GetRecordsCommand({ ShardIterator: iterator }))
+      deaggregateSdkRecords(Records as readonly { readonly Data: Uint8Array }[], (key, data) => taker.take(key, data))
+      iterator = NextShardIterator
+      behind = MillisBehindLatest !== 0
+      if (limited) await delay(READ_PAUSE_MS)
+    }
+  }
+  try {
+    await Promise.all(shards.map(({ ShardId }) => readShard(ShardId!)))
+    await taker.all
+  } finally {
+    client.destroy()
   }
 }
 
@@ -106,28 +94,26 @@ interface LifionKinesis {
 }
 
 /** As its README says, state in DynamoDB; with no pause between reads, and at once the leases of all shards. It parses data that look like JSON. */
-export function lifionKinesis(name: string): HttpConsumer {
-  return {
-    name,
-    async read({ connection, dynamodbEndpoint, stream, limited, name: consumerGroup }, taker) {
-      const Kinesis = peer<new (options: object) => LifionKinesis>('lifion-kinesis')
-      const consumer = new Kinesis({
-        ...{ ...connection, streamName: stream, consumerGroup, createStreamIfNeeded: false },
-        ...{ initialPositionInStream: 'TRIM_HORIZON', shouldDeaggregate: true, pollDelay: limited ? READ_PAUSE_MS : 0 },
-        dynamoDb: { ...connection, endpoint: dynamodbEndpoint, tableName: `state-${consumerGroup}` },
-      })
-      const failed = new Promise<never>((_, reject) => consumer.on('error', reject))
-      consumer.on('data', ({ records }) => {
-        for (const { partitionKey, data } of records) taker.take(partitionKey, data)
-      })
-      try {
-        await Promise.race([consumer.startConsumer(), failed])
-        await Promise.race([taker.all, failed])
-      } finally {
-        consumer.stopConsumer()
-        // It has no way to wait for its last reads.
-        await delay(100)
-      }
-    },
+export const lifionKinesis: HttpConsumer = async (
+  { connection, dynamodbEndpoint, stream, limited, name: consumerGroup },
+  taker,
+) => {
+  const Kinesis = peer<new (options: object) => LifionKinesis>('lifion-kinesis')
+  const consumer = new Kinesis({
+    ...{ ...connection, streamName: stream, consumerGroup, createStreamIfNeeded: false },
+    ...{ initialPositionInStream: 'TRIM_HORIZON', shouldDeaggregate: true, pollDelay: limited ? READ_PAUSE_MS : 0 },
+    dynamoDb: { ...connection, endpoint: dynamodbEndpoint, tableName: `state-${consumerGroup}` },
+  })
+  const failed = new Promise<never>((_, reject) => consumer.on('error', reject))
+  consumer.on('data', ({ records }) => {
+    for (const { partitionKey, data } of records) taker.take(partitionKey, data)
+  })
+  try {
+    await Promise.race([consumer.startConsumer(), failed])
+    await Promise.race([taker.all, failed])
+  } finally {
+    consumer.stopConsumer()
+    // It has no way to wait for its last reads.
+    await delay(100)
   }
 }

@@ -1,18 +1,21 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { WrongResult } from './rounds.js'
 
-/** What a service of the benchmarks says when it cannot do what it was asked for. */
+/** What a process of the benchmarks says when it cannot do what it was asked for. */
 export interface Refusal {
   readonly type: 'refused'
   readonly message: string
+  /** What it found is not what was to be found. */
+  readonly isWrongResult: boolean
 }
 
 interface Message {
   readonly type: string
 }
 
-/** Our side of a service that runs in a process of its own, so that its work is not that of the process that measures. One question at a time. */
+/** Our side of what runs in a process of its own, so that its work is not that of others. One question at a time. */
 export class ServiceProcess<Question extends Message, Answer extends Message> implements AsyncDisposable {
   readonly #child: ChildProcess
   readonly #exited: Promise<unknown>
@@ -25,13 +28,14 @@ export class ServiceProcess<Question extends Message, Answer extends Message> im
     this.#exited = once(this.#child, 'exit')
   }
 
+  /** Throws what the process threw; a WrongResult stays one. */
   async ask<T extends Answer['type']>(question: Question, answer: T): Promise<Extract<Answer, { type: T }>> {
     const gone = this.#exited.then(() => {
       throw new Error(`The service ended by itself (exit code ${this.#child.exitCode})`)
     })
     this.#child.send(question)
     const [message] = (await Promise.race([once(this.#child, 'message'), gone])) as [Answer | Refusal]
-    if (isRefusal(message)) throw new Error(message.message)
+    if (isRefusal(message)) throw message.isWrongResult ? new WrongResult(message.message) : new Error(message.message)
     if (message.type !== answer) throw new Error(`The service answered '${message.type}' where '${answer}' was asked for`)
     return message as Extract<Answer, { type: T }>
   }
@@ -47,7 +51,7 @@ function isRefusal(message: Message): message is Refusal {
   return message.type === 'refused'
 }
 
-/** The service's side: answers each question, in the order in which they come, and ends with the process that asks. */
+/** Its side: answers each question, in the order in which they come, and ends with the process that asks. */
 export function answerQuestions<Question, Answer extends Message>(
   answer: (question: Question) => Answer | Promise<Answer>,
 ): void {
@@ -58,7 +62,7 @@ export function answerQuestions<Question, Answer extends Message>(
     try {
       tell(await answer(question))
     } catch (error) {
-      tell({ type: 'refused', message: (error as Error).message })
+      tell({ type: 'refused', message: (error as Error).message, isWrongResult: error instanceof WrongResult })
     }
   })
   // Ctrl-C reaches every process of the terminal. When the one that measures is gone, so are we.
