@@ -64,6 +64,8 @@ export class HandlerCalls {
   readonly #halted: AbortFlag
   readonly #lost: AbortFlag
   #blockedAt: RecordPosition | undefined
+  /** When the last call of a handler returned: not when what it has returned resolved. */
+  #returnedAt = 0
 
   constructor(options: HandlerCallsOptions) {
     this.#options = options
@@ -88,33 +90,55 @@ export class HandlerCalls {
   async settle(batch: Batch, from: number, to: number, step: number = to - from, when: When = 'unless-halted'): Promise<boolean> {
     // What is usual comes first, and makes nothing for a call but its context: with `eachRecord` that is most of what a record costs. The clock is looked
     // at once for the lease and for the time that a call takes. Where no promise is returned none is waited for, but once in a while: other shards that
-    // compute, and what is due by promises, have their turn then. Measured on Node 20 with the work of `consumer-http-cbor` without HTTP: a
-    // handler that returns no promise takes a fifth less processor time.
+    // compute, and what is due by promises, have their turn then. What was handled meanwhile completes together, before anybody else could ask for it:
+    // measured on Node 20 by `consumer-http-cbor`, this and the tree before in turns, a fifth less processor time.
     let waitedAt: number | undefined
+    /** When the last call returned, if nobody else has had a turn since. */
+    let returnedAt: number | undefined
+    /** From this one up to the next: handled, and not yet in the completed prefix. */
+    let handled = from
     for (let next = from; next < to; next += step) {
       const end = next + step
-      const at = momentOf(this.#options.clock)
+      const at = this.#momentOf(returnedAt)
       waitedAt ??= at.now
       if (!this.#mayBegin(at)) {
+        this.#complete(batch, handled, next)
         if (!(await this.#settleSpans(batch, [{ from: next, to: end, handed: 0, failures: 0 }], when))) return false
+        handled = end
+        returnedAt = undefined
         continue
       }
       const duplicates = this.#duplicatesIn(batch, next, end)
       try {
         const returned = this.#call(batch, next, end, 1, duplicates, at.now)
-        if (isThenable(returned) || at.now - waitedAt >= LONGEST_UNSHARED_MS || this.#options.isStopping?.() === true) {
-          waitedAt = at.now
+        returnedAt = this.#returnedAt
+        if (isThenable(returned) || returnedAt - waitedAt >= LONGEST_UNSHARED_MS || this.#options.isStopping?.() === true) {
+          this.#complete(batch, handled, next)
+          handled = next
+          waitedAt = returnedAt
+          returnedAt = undefined
           await returned
         }
       } catch (error) {
+        this.#complete(batch, handled, next)
+        handled = end
+        returnedAt = undefined
         const spans: Span[] = []
         if (!(await this.#afterFailure(batch, { from: next, to: end, handed: 0, failures: 0 }, error, duplicates, spans)))
           return false
         if (!(await this.#settleSpans(batch, spans, when))) return false
         continue
       }
-      if (!this.#returned(batch, next, end, duplicates)) return false
+      if (this.#hasGivenUp()) {
+        this.#complete(batch, handled, next)
+        return false
+      }
+      this.#remember(batch, next, end, duplicates)
+      if (returnedAt !== undefined) continue
+      this.#complete(batch, handled, end)
+      handled = end
     }
+    this.#complete(batch, handled, to)
     return true
   }
 
@@ -141,7 +165,8 @@ export class HandlerCalls {
         if (!(await this.#afterFailure(batch, span, error, duplicates, spans))) return false
         continue
       }
-      if (!this.#returned(batch, from, to, duplicates)) return false
+      if (this.#hasGivenUp()) return false
+      this.#handled(batch, from, to, duplicates)
     }
     return true
   }
@@ -155,6 +180,12 @@ export class HandlerCalls {
   async whileBlocked(): Promise<void> {
     const { halt } = this.#options
     if (this.#blockedAt !== undefined) await aborted(halt)
+  }
+
+  /** `now`: if it is known. */
+  #momentOf(now: number | undefined): Moment {
+    const { clock } = this.#options
+    return now === undefined ? momentOf(clock) : { now, wallTime: clock.wallTime() }
   }
 
   /** A call may begin at this moment, with nothing to be done before. */
@@ -198,6 +229,7 @@ export class HandlerCalls {
   ): unknown {
     const { eachRecord, eachBatch } = this.#options.handlers
     const { records } = batch
+    this.#returnedAt = since
     if (duplicates?.size === to - from) return this.#options.lease.passUp?.()
     const last = records[to - 1]!
     this.#options.checkpoints.inHand(last)
@@ -208,7 +240,8 @@ export class HandlerCalls {
       const given = records.slice(from, to)
       return eachBatch(duplicates?.size ? given.filter((_, i) => !duplicates.has(from + i)) : given, context)
     } finally {
-      this.#loop.kept(this.#options.clock.now() - since)
+      this.#returnedAt = this.#options.clock.now()
+      this.#loop.kept(this.#returnedAt - since)
     }
   }
 
@@ -217,24 +250,27 @@ export class HandlerCalls {
     return new CallContext(lease, millisBehindLatest, attempt, checkpoints, last)
   }
 
-  /** False when the handler has given these up: told to, it may have done so by returning. */
-  #returned(batch: Batch, from: number, to: number, duplicates: ReadonlySet<number> | undefined): boolean {
-    if (this.#lost.isSet) {
-      this.#options.checkpoints.inHand(undefined)
-      return false
-    }
-    this.#handled(batch, from, to, duplicates)
+  /** Told to give up what it was called with, the handler may have done so by returning. */
+  #hasGivenUp(): boolean {
+    if (!this.#lost.isSet) return false
+    this.#options.checkpoints.inHand(undefined)
     return true
   }
 
   /** The handler has succeeded with these. */
   #handled(batch: Batch, from: number, to: number, duplicates: ReadonlySet<number> | undefined): void {
+    this.#remember(batch, from, to, duplicates)
+    this.#complete(batch, from, to)
+  }
+
+  /** So that copies of them are known. */
+  #remember(batch: Batch, from: number, to: number, duplicates: ReadonlySet<number> | undefined): void {
     const { recordIds } = this.#options
-    for (let i = from; recordIds !== undefined && i < to; i++) {
+    if (recordIds === undefined) return
+    for (let i = from; i < to; i++) {
       if (duplicates?.has(i)) batch.duplicates++
       else recordIds.completed(batch.records[i]!)
     }
-    this.#complete(batch, from, to)
   }
 
   #complete({ first }: Batch, from: number, to: number): void {

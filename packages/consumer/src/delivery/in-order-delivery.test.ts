@@ -7,6 +7,7 @@ import type { DeliveryEvent } from './delivery-event.js'
 import type { HandlerContext, Handlers } from './handler.js'
 import type { HandlerCallsOptions } from './handler-calls.js'
 import { InOrderDelivery } from './in-order-delivery.js'
+import { RecordIdWindow } from './record-id-window.js'
 import { completions } from './testing/completions.js'
 import { recordOf } from './testing/record-of.js'
 
@@ -119,22 +120,27 @@ describe('a handler that returns no promise', () => {
     },
   ])('returns $what: the next call waits for it ($waits)', async ({ value, waits }) => {
     const delivered = delivery(returning(value)).deliver([recordOf(1), recordOf(2)], 0)
-    const all = ['1/0', 'completed 1/0', '2/0', 'completed 2/0']
-    expect(log).toEqual(waits ? ['1/0'] : all)
+    const atOnce = ['1/0', '2/0', 'completed 2/0']
+    expect(log).toEqual(waits ? ['1/0'] : atOnce)
     expect(await delivered).toBe(true)
-    expect(log).toEqual(all)
+    expect(log).toEqual(waits ? ['1/0', 'completed 1/0', '2/0', 'completed 2/0'] : atOnce)
   })
 
   test.each<{ what: string; act: () => void; expected: string[]; delivered: boolean }>([
-    { what: 'halted in a call: no other begins', act: () => halt.abort(), expected: ['completed 1/0'], delivered: false },
-    { what: 'lease lost in a call: it completes nothing', act: () => lost.abort(), expected: [], delivered: false },
+    { what: 'halted in a call: no other begins', act: () => halt.abort(), expected: ['completed 2/0'], delivered: false },
+    {
+      what: 'lease lost in a call: it completes nothing',
+      act: () => lost.abort(),
+      expected: ['completed 1/0'],
+      delivered: false,
+    },
     {
       what: 'asked to stop: what is due by that comes before the next call',
       act: () => {
         stopping = true
         queueMicrotask(() => halt.abort())
       },
-      expected: ['completed 1/0'],
+      expected: ['completed 1/0', 'completed 2/0'],
       delivered: false,
     },
     {
@@ -146,21 +152,38 @@ describe('a handler that returns no promise', () => {
           return true
         }
       },
-      expected: ['completed 1/0', 'doubt', '2/0', 'completed 2/0'],
+      expected: ['completed 2/0', 'doubt', '3/0', 'completed 3/0'],
       delivered: true,
     },
   ])('$what', async ({ act, expected, delivered }) => {
-    const inOrder = delivery(returning(undefined, { '1/0': act }))
-    expect(await inOrder.deliver([recordOf(1), recordOf(2)], 0)).toBe(delivered)
-    expect(log).toEqual(['1/0', ...expected])
+    const inOrder = delivery(returning(undefined, { '2/0': act }))
+    expect(await inOrder.deliver([recordOf(1), recordOf(2), recordOf(3)], 0)).toBe(delivered)
+    expect(log).toEqual(['1/0', '2/0', ...expected])
   })
 
   test('throws: the same record again after a pause, then the next', async () => {
-    const throwing = returning(undefined, { '1/0': () => log.length === 1 && raise(new Error('not now')) })
-    const delivered = delivery(throwing).deliver([recordOf(1), recordOf(2)], 0)
+    const throwing = returning(undefined, { '2/0': () => log.length === 2 && raise(new Error('not now')) })
+    const delivered = delivery(throwing).deliver([recordOf(1), recordOf(2), recordOf(3)], 0)
+    expect(log).toEqual(['1/0', '2/0', 'completed 1/0'])
     await clock.advanceAsync(50)
     expect(await delivered).toBe(true)
-    expect(log).toEqual(['1/0', '1/0', 'completed 1/0', '2/0', 'completed 2/0'])
+    expect(log.slice(3)).toEqual(['2/0', 'completed 2/0', '3/0', 'completed 3/0'])
+  })
+
+  test('returns a promise for some: what was handled before is completed before it is waited for', async () => {
+    let go = (): void => {}
+    const held = new Promise<void>((resolve) => (go = resolve))
+    const inOrder = delivery({
+      eachRecord: (record) => {
+        log.push(name(record))
+        return name(record) === '3/0' ? held : undefined
+      },
+    })
+    const delivered = inOrder.deliver([recordOf(1), recordOf(2), recordOf(3), recordOf(4)], 0)
+    expect(log).toEqual(['1/0', '2/0', '3/0', 'completed 2/0'])
+    go()
+    expect(await delivered).toBe(true)
+    expect(log.slice(4)).toEqual(['completed 3/0', '4/0', 'completed 4/0'])
   })
 
   test('takes its time: the event loop turns after a spell, and the lease is asked about at the moment of each call', async () => {
@@ -178,6 +201,53 @@ describe('a handler that returns no promise', () => {
     expect(asked).toEqual([0, 20, 40])
     await clock.advanceAsync(0)
     expect(await delivered).toBe(true)
+  })
+
+  test.each<{ what: string; first: () => void; expected: (number | undefined)[] }>([
+    { what: 'a failure', first: () => raise(new Error('not now')), expected: [0, 0, undefined, 50] },
+    { what: 'a doubt', first: () => (ours = false), expected: [0, 0, 0, undefined, undefined, 50] },
+  ])('after $what, which takes time, the lease is asked about at the moment of the next call', async ({ first, expected }) => {
+    const asked: (number | undefined)[] = []
+    revalidate = async () => {
+      clock.advance(50)
+      ours = true
+      return true
+    }
+    let isFirst = true
+    const inOrder = new InOrderDelivery({
+      ...options(
+        returning(undefined, {
+          '2/0': () => {
+            if (!isFirst) return
+            isFirst = false
+            first()
+          },
+        }),
+      ),
+      lease: { shardId: 'shard', signal: lost.signal, isOurs: (at) => asked.push(at?.now) > 0 && ours, revalidate },
+    })
+    const delivered = inOrder.deliver(
+      [1, 2, 3, 4].map((at) => recordOf(at)),
+      0,
+    )
+    await clock.advanceAsync(50)
+    expect(await delivered).toBe(true)
+    expect(asked.slice(0, expected.length)).toEqual(expected)
+  })
+
+  test('a copy of what was handled, which takes no call, makes no moment an older one', async () => {
+    const asked: (number | undefined)[] = []
+    const inOrder = new InOrderDelivery({
+      ...options(returning(undefined, { '1/0': () => clock.advance(20) })),
+      lease: { shardId: 'shard', signal: lost.signal, isOurs: (at) => asked.push(at?.now) > 0, revalidate },
+      recordIds: new RecordIdWindow(10),
+    })
+    const copies = [1, 2, 3].map((at) => ({ ...recordOf(at), recordId: at < 3 ? 'one' : 'another' }))
+    await inOrder.deliver([copies[0]!], 0)
+    clock.advance(100)
+    await inOrder.deliver(copies.slice(1), 0)
+    expect(asked).toEqual([0, 120, 120])
+    expect(log).toEqual(['1/0', 'completed 1/0', '3/0', 'completed 3/0'])
   })
 
   test.each([0.4, 1, 3])('takes %d ms: shards that have much to do share the time', async (ms) => {
@@ -204,14 +274,14 @@ describe('a handler that returns no promise', () => {
       eachRecord: () => {
         calls++
         clock.advance(0.25)
-        if (calls === 1) queueMicrotask(() => seen.push(calls))
+        queueMicrotask(() => seen.push(calls))
       },
     })
     await inOrder.deliver(
       Array.from({ length: 50 }, (_, i) => recordOf(i + 1)),
       0,
     )
-    expect(seen).toEqual([5])
+    expect(seen.slice(0, 8)).toEqual([4, 4, 4, 4, 8, 8, 8, 8])
   })
 })
 

@@ -224,7 +224,7 @@ describe('ShardWorker', () => {
   it('delivers in order, checkpoints what is completed, and ends the shard after its last record', async () => {
     const seen: string[] = []
     const { lease, source, worker, types, events } = setUp({
-      eachRecord: (record) => {
+      eachRecord: async (record) => {
         lease.log.push(`handled ${record.sequenceNumber}/${record.subSequenceNumber}`)
         seen.push(new TextDecoder().decode(record.data))
       },
