@@ -8,7 +8,7 @@ import { collectGarbage, WrongResult } from './rounds.js'
 import { answerQuestions, cpuMs } from './service-process.js'
 
 /** Far above what any of them takes: what has not come by then does not come any more. */
-const PATIENCE_MS = 180_000
+const PATIENCE_MS = 600_000
 
 const VARIANTS: Readonly<Record<ConsumerVariant, HttpConsumer>> = {
   eachBatch: ours((taker) => ({

@@ -99,7 +99,7 @@ async function costOf(each: Case): Promise<Cost> {
       get now() {
         return clock.now()
       },
-    } as never,
+    },
     seededRandom(8),
     ({ before, after }) => {
       counted.writeUnits += Math.ceil(Math.max(bytesOf(before ?? {}), bytesOf(after ?? {})) / 1024)

@@ -1,8 +1,8 @@
 /** One local service in a process of its own: its work is not that of the process that measures, and what lies between them is real HTTP. */
 import { startLocal } from '@shardwise/local'
+import { startLeaseTable } from './lease-table.js'
 import type { FromService, ToService } from './local-service-process.js'
 import { answerQuestions, cpuMs } from './service-process.js'
-import { startLeaseTable } from './stub-lease-table.js'
 
 answerQuestions<ToService, FromService>(async (question) => {
   if (question.type === 'cpu') return { type: 'cpu', ms: cpuMs() }

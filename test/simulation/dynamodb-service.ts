@@ -64,18 +64,18 @@ const READ_BEHIND_MS = 1_500
 const KEPT_MS = Math.max(INDEX_BEHIND_MS, READ_BEHIND_MS)
 
 /**
- * DynamoDB as one pure object on virtual time: the commands and expressions that our lease store sends, and no others. Writes take effect one
+ * DynamoDB as one pure object on the time that it is given: the commands and expressions that our lease store sends, and no others. Writes take effect one
  * after the other; a read that is not consistent may show each row as it was a moment ago, so that no scan is a snapshot.
  */
 export class DynamoDBService {
-  readonly #time: VirtualTime
+  readonly #time: Pick<VirtualTime, 'now'>
   readonly #random: Random
   readonly #landed: (write: LandedWrite) => void
   readonly #tables = new Map<string, Table>()
   /** Of a scan. */
   rowsPerPage: number = Number.POSITIVE_INFINITY
 
-  constructor(time: VirtualTime, random: Random, landed: (write: LandedWrite) => void) {
+  constructor(time: Pick<VirtualTime, 'now'>, random: Random, landed: (write: LandedWrite) => void) {
     this.#time = time
     this.#random = random
     this.#landed = landed
