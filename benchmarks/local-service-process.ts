@@ -1,6 +1,6 @@
 import { ServiceProcess } from './service-process.js'
 
-/** `lease-table`: DynamoDB for the leases of one worker, in a tenth of the time (lease-table.ts). */
+/** `lease-table`: DynamoDB for the leases of one worker, faster than `dynamodb` (lease-table.ts). */
 type Service = 'kinesis' | 'dynamodb' | 'lease-table'
 
 export type ToService = { readonly type: 'start'; readonly service: Service } | { readonly type: 'cpu' }

@@ -46,9 +46,9 @@ export async function outage(
 ): Promise<Outage> {
   const from = machineNow()
   const endTrouble = service === world.dynamodb ? world.tableTrouble.begin(from) : undefined
-  const answers: number[] = []
-  const deaf = world.listen((_, { fact, at }) => {
-    if (fact === (service === world.dynamodb ? 'row' : 'acknowledged')) answers.push(at)
+  const answers: { readonly by: string; readonly at: number }[] = []
+  const deaf = world.listen((by, { fact, at }) => {
+    if (fact === (service === world.dynamodb ? 'row' : 'acknowledged')) answers.push({ by, at })
   })
   const random = seededRandom(world.options.seed)
   const ways = [...WAYS].sort(() => random() - 0.5)
@@ -82,7 +82,9 @@ export async function outage(
   endTrouble?.(to)
   world.say(`${service.name} is back for all`)
   // A process that stands still has answers from before in its sockets; that it stood still it says after it has read them.
-  const answered = answers.filter((at) => at > from + forMs / 10 + world.stoodStillMs(from, at)).length
+  const isUnexplained = ({ by, at }: (typeof answers)[number]): boolean =>
+    at > from + forMs / 10 + world.stoodStillMs(from, at, [by, service.name])
+  const answered = answers.filter(isUnexplained).length
   return { from, endsAt, to, answered, loads, isStorm: loads.some((load) => isStorm(before, load, links.length)) }
 }
 

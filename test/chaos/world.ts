@@ -214,9 +214,13 @@ export class World implements AsyncDisposable {
     if ('dynamodb' in one) await one.dynamodb[Symbol.asyncDispose]()
   }
 
-  /** For how long processes of this run stood still between two times, all added: what takes its time meanwhile is not the library's doing. */
-  stoodStillMs(from: number, to: number): number {
-    return [this.#stood, ...this.apps.map(({ stood }) => stood)].reduce((sum, stood) => sum + stood.msBetween(from, to), 0)
+  /**
+   * For how long processes of this run stood still between two times, all added: what takes its time meanwhile is not the library's doing. `names`: only
+   * these; the network is always among them.
+   */
+  stoodStillMs(from: number, to: number, names?: readonly string[]): number {
+    const apps = this.apps.filter(({ name }) => names === undefined || names.includes(name))
+    return [this.#stood, ...apps.map(({ stood }) => stood)].reduce((sum, stood) => sum + stood.msBetween(from, to), 0)
   }
 
   /** All links as they should be. */

@@ -1,6 +1,3 @@
-// Not the global of that name, which is a getter: to ask it takes a fourth more time, and a consumer asks for each record (Node 20 and 24).
-import { performance } from 'node:perf_hooks'
-
 /**
  * The one source of time. Everything that waits, measures or stamps takes a `Clock`, so that tests and the simulation run without
  * real time. This file is the adapter: the only place (with random.ts) that touches the platform's timers.

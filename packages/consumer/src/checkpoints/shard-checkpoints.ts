@@ -49,6 +49,7 @@ export class ShardCheckpoints {
   #inherited: PendingCheckpoint | undefined
   #confirmed: Position | undefined
   #closed: unknown
+  #report: () => void = () => {}
   #landing = new AbortController()
 
   constructor(options: ShardCheckpointsOptions) {
@@ -66,6 +67,7 @@ export class ShardCheckpoints {
 
   /** What an owner before us has prepared, as long as nothing has overtaken it. */
   get found(): FoundCheckpoint | undefined {
+    if (this.#inherited !== undefined) this.#report()
     const found = this.#inherited
     return found && { ...found, covers: (record) => comparePositions(positionOf(record), found.position) <= 0 }
   }
@@ -74,13 +76,13 @@ export class ShardCheckpoints {
    * As HandlerContext has it, of a call with `last` as its last record: a checkpoint without a record goes no further. Undefined: no such bound.
    */
   async checkpoint(record?: CheckpointTarget, last?: RecordPosition): Promise<void> {
-    this.#refuseWhenClosed()
+    this.#begin()
     await this.#write(positionInRange(this.#range(), record ?? this.#default(last)), undefined)
   }
 
   /** Likewise. */
   async prepareCheckpoint(record?: CheckpointTarget, state?: Uint8Array, last?: RecordPosition): Promise<PreparedCheckpoint> {
-    this.#refuseWhenClosed()
+    this.#begin()
     const position = positionInRange(this.#range(), record ?? this.#default(last))
     const pending = { position, state: checkedState(state) }
     const moot = pending.state === undefined && this.#prepared === undefined && comparePositions(position, this.#last) === 0
@@ -89,6 +91,11 @@ export class ShardCheckpoints {
       await this.#options.lease.checkpointNow(this.#last, pending)
     }
     return { position, commit: () => this.#commit(pending) }
+  }
+
+  /** What is completed may be told late: `report` tells all of it, and is called before a checkpoint of the handler goes by it. */
+  reportedBy(report: () => void): void {
+    this.#report = report
   }
 
   /** A call begins whose last record is this; undefined: it has failed, and will be repeated. */
@@ -161,7 +168,7 @@ export class ShardCheckpoints {
   }
 
   async #commit(pending: PendingCheckpoint): Promise<void> {
-    this.#refuseWhenClosed()
+    this.#begin()
     const { position } = pending
     if (position.kind === 'sequence') positionInRange(this.#range(), position)
     const later = this.#prepared !== undefined && comparePositions(this.#prepared.position, position) > 0
@@ -199,8 +206,10 @@ export class ShardCheckpoints {
     return { stream, shardId: lease.shardId, last: this.#last, delivered, largest }
   }
 
-  #refuseWhenClosed(): void {
+  /** Throws when nothing counts any more. */
+  #begin(): void {
     if (this.#closed !== undefined) throw this.#closed
+    this.#report()
   }
 }
 

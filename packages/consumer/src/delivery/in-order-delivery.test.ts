@@ -2,6 +2,9 @@ import { getEventListeners } from 'node:events'
 import { ManualClock } from '@shardwise/core/clock'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { PendingCheckpoint } from '../checkpoints/pending-checkpoint.js'
+import { type Position, sequencePosition, TRIM_HORIZON } from '../checkpoints/position.js'
+import { ShardCheckpoints } from '../checkpoints/shard-checkpoints.js'
 import type { ConsumedRecord } from './consumed-record.js'
 import type { DeliveryEvent } from './delivery-event.js'
 import type { HandlerContext, Handlers } from './handler.js'
@@ -140,7 +143,7 @@ describe('a handler that returns no promise', () => {
         stopping = true
         queueMicrotask(() => halt.abort())
       },
-      expected: ['completed 1/0', 'completed 2/0'],
+      expected: ['completed 2/0'],
       delivered: false,
     },
     {
@@ -205,7 +208,7 @@ describe('a handler that returns no promise', () => {
 
   test.each<{ what: string; first: () => void; expected: (number | undefined)[] }>([
     { what: 'a failure', first: () => raise(new Error('not now')), expected: [0, 0, undefined, 50] },
-    { what: 'a doubt', first: () => (ours = false), expected: [0, 0, 0, undefined, undefined, 50] },
+    { what: 'a doubt', first: () => (ours = false), expected: [0, 0, 0, 0, undefined, undefined, 50] },
   ])('after $what, which takes time, the lease is asked about at the moment of the next call', async ({ first, expected }) => {
     const asked: (number | undefined)[] = []
     revalidate = async () => {
@@ -233,6 +236,71 @@ describe('a handler that returns no promise', () => {
     await clock.advanceAsync(50)
     expect(await delivered).toBe(true)
     expect(asked.slice(0, expected.length)).toEqual(expected)
+  })
+
+  describe('and makes checkpoints', () => {
+    const told = (position: Position): string =>
+      position.kind === 'sequence' ? `${position.sequenceNumber}/${position.subSequenceNumber}` : position.kind
+    const inOrder = (
+      eachRecord: (record: ConsumedRecord, context: HandlerContext) => unknown,
+      pendingCheckpoint?: PendingCheckpoint,
+    ): InOrderDelivery =>
+      new InOrderDelivery({
+        ...options({
+          eachRecord: (record, context) => {
+            log.push(name(record))
+            return eachRecord(record, context)
+          },
+        }),
+        checkpoints: new ShardCheckpoints({
+          stream: 'orders',
+          lease: {
+            shardId: 'shard',
+            generation: 1,
+            resumeFrom: TRIM_HORIZON,
+            pendingCheckpoint,
+            checkpointNow: async (position, pending) => {
+              log.push(`write ${told(position)}${pending ? ` prepared ${told(pending.position)}` : ''}`)
+            },
+          },
+          automatic: { completed: (position) => log.push(`completed ${told(position)}`) },
+          sideBySide: false,
+        }),
+      })
+    const records = [1, 2, 3].map((at) => recordOf(at))
+
+    test('one that it prepares before it returns a promise stands: what was handled before is completed before', async () => {
+      const prepares = async (context: HandlerContext): Promise<void> => {
+        await context.prepareCheckpoint()
+        log.push('prepared')
+      }
+      await inOrder((record, context) => (name(record) === '3/0' ? prepares(context) : undefined)).deliver(records, 0)
+      expect(log).toEqual([...['1/0', '2/0', '3/0', 'completed 2/0', 'write 2/0 prepared 3/0'], ...['prepared', 'completed 3/0']])
+    })
+
+    test('of each record, without waiting for it: the next call comes all the same', async () => {
+      const delivered = inOrder((_, context) => void context.checkpoint()).deliver(records, 0)
+      expect(log).toEqual([
+        ...['1/0', 'write 1/0', 'completed 1/0', '2/0', 'write 2/0', 'completed 2/0'],
+        ...['3/0', 'write 3/0', 'completed 3/0'],
+      ])
+      await delivered
+    })
+
+    test('not before what was handled', async () => {
+      let refused: Promise<unknown> | undefined
+      await inOrder((record, context) => {
+        if (name(record) === '3/0') refused = context.checkpoint(records[0]).catch(String)
+      }).deliver(records, 0)
+      expect(await refused).toMatch(/^RangeError/)
+    })
+
+    test('is shown one that an owner before has prepared until something is handled', async () => {
+      const shown: boolean[] = []
+      const pending = { position: sequencePosition('9'), state: undefined }
+      await inOrder((_, { pendingCheckpoint }) => void shown.push(pendingCheckpoint !== undefined), pending).deliver(records, 0)
+      expect(shown).toEqual([true, false, false])
+    })
   })
 
   test('a copy of what was handled, which takes no call, makes no moment an older one', async () => {
