@@ -93,7 +93,8 @@ export class HandlerCalls {
   async settle(batch: Batch, from: number, to: number, step: number = to - from, when: When = 'unless-halted'): Promise<boolean> {
     // What is usual comes first, and makes nothing for a call but its context: with `eachRecord` that is most of what a record costs. The clock is looked
     // at once for the lease and for the time that a call takes. Where no promise is returned none is waited for, but once in a while: other shards that
-    // compute, and what is due by promises, have their turn then. What was handled meanwhile completes together, before anybody else could ask for it.
+    // compute, and what is due by promises, have their turn then. What was handled meanwhile completes together, before anybody else could ask for it: measured on
+    // Node 20 by `consumer-http-cbor`, the tree before and this one in turns, an eighth less processor time.
     let sharedAt: number | undefined
     /** When the last call returned, if nobody else has had a turn since. */
     let returnedAt: number | undefined
