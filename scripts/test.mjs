@@ -1,8 +1,8 @@
 // npm test: everything that must hold before a change lands. `npm test -- unit types` runs only the named steps.
-// A failed step does not hide the later ones. The last line is `N passed, N failed`.
+// A failed step does not hide the later ones: what failed is told again at the end. The last line is `N passed, N failed`.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { endChildren, installMissing, refuseOldNode, root, run } from './install.mjs'
 
 const bin = (name) => join(root, 'node_modules', name)
@@ -43,18 +43,22 @@ await installMissing()
 
 const total = { passed: 0, failed: 0 }
 const report = []
+/** What failed in the tests, in the order of the run: a log that is cut, or read from its end, still tells it. */
+const failures = []
 for (const [name, step] of Object.entries(steps)) {
   if (asked.length > 0 && !asked.includes(name)) continue
   console.log(`\n== ${name}`)
   running = name
   const started = Date.now()
-  const { passed, failed } = await step()
+  const { passed, failed, told = [] } = await step()
   // The signal's handler ends this process: nothing may be started or counted meanwhile.
   if (interrupted) await new Promise(() => {})
   total.passed += passed
   total.failed += failed
+  failures.push(...told)
   report.push(`${name}: ${passed} passed, ${failed} failed, ${((Date.now() - started) / 1000).toFixed(1)} s`)
 }
+for (const failure of failures) console.log(`\n${failure}`)
 console.log(`\n${report.join('\n')}`)
 console.log(`${total.passed} passed, ${total.failed} failed`)
 process.exitCode = total.failed > 0 ? 1 : 0
@@ -75,8 +79,8 @@ function tests(project) {
         bin('vitest/vitest.mjs'),
         ...['run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${file}`],
       )
-      const { passed, failed } = counts(file)
-      return { passed, failed: code !== 0 && failed === 0 ? 1 : failed }
+      const { passed, failed, told } = counts(file)
+      return { passed, failed: code !== 0 && failed === 0 ? 1 : failed, told }
     } finally {
       rmSync(folder, { recursive: true, force: true })
     }
@@ -93,5 +97,18 @@ function counts(file) {
   const brokenFiles = report.testResults.filter(
     (x) => x.status === 'failed' && x.assertionResults.every((y) => y.status !== 'failed'),
   )
-  return { passed: report.numPassedTests, failed: report.numFailedTests + brokenFiles.length }
+  const told = report.testResults.flatMap(({ name, assertionResults }) =>
+    assertionResults.filter((x) => x.status === 'failed').map((x) => failureText(name, x.fullName, x.failureMessages.join('\n'))),
+  )
+  told.push(...brokenFiles.map((x) => failureText(x.name, 'the file as a whole', x.message)))
+  return { passed: report.numPassedTests, failed: report.numFailedTests + brokenFiles.length, told }
+}
+
+/** The beginning of what a failed test said, without the runner's part of the stack: the whole of it stands further up. */
+function failureText(file, test, message) {
+  const lines = message
+    .split('\n')
+    .filter((line) => !/^ +at .*node_modules/.test(line))
+    .slice(0, 30)
+  return [`FAILED ${relative(root, file)}: ${test}`, ...lines.map((line) => `  ${line.slice(0, 500)}`)].join('\n')
 }
