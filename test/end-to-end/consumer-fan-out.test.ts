@@ -91,7 +91,7 @@ it('enhanced fan-out: the network falls silent for a while: nothing is lost, rep
   await run
   expectEachOnceInOrder(got.texts, load.put)
   expect(events.filter(({ type }) => type === 'lease-lost')).toEqual([])
-}, 90_000)
+})
 
 it('enhanced fan-out: subscriptions that end early, are reset, fail, are taken over, fall silent or lose their connection', async () => {
   const { promise: others, resolve: breakOff } = deferred()
@@ -145,7 +145,7 @@ it('enhanced fan-out: subscriptions that end early, are reset, fail, are taken o
   expect(faults.map(({ hits }) => hits)).toEqual(interruptions.map(() => 1))
   expectEachOnceInOrder(got.texts, load.put)
   expect(events.filter(({ type }) => type === 'records-repeated' || type === 'lease-lost')).toEqual([])
-}, 120_000)
+})
 
 it('enhanced fan-out: handlers of one shard that hang do not keep the records of others, on the same connection', async () => {
   await using harness = await StreamHarness.start(2, { quotas: false })
@@ -182,7 +182,7 @@ it('enhanced fan-out: handlers of one shard that hang do not keep the records of
   expect(ofHung).toEqual(Array.from({ length: 16 }, (_, i) => i))
   await consumer.stop()
   await run
-}, 60_000)
+})
 
 it('enhanced fan-out: a stream consumer that is missing and may not be registered ends the start, or is done without', async () => {
   await using harness = await StreamHarness.start(1)

@@ -74,7 +74,7 @@ test.each([
   demo!.kill('SIGINT')
   expect(await exit).toBe(130)
   // A bound for a person's patience, far from what it takes: the records on their way live for two minutes.
-  expect(performance.now() - interruptedAt).toBeLessThan(20_000)
+  expect(performance.now() - interruptedAt).toBeLessThan(60_000)
   for (const pid of workers) expect(() => process.kill(pid, 0), `worker process ${pid}`).toThrow('ESRCH')
   await expect(once(connect(Number(endpoint!.port), endpoint!.hostname), 'connect')).rejects.toThrow('ECONNREFUSED')
 })

@@ -12,7 +12,7 @@ export interface Repeat {
 }
 
 /** A wait that lasts longer than this has failed, and says what it waited for and what there was. */
-const PATIENCE_MS = 45_000
+const PATIENCE_MS = 240_000
 
 /** What the workers of a fleet report, in order of arrival; the messages of one worker keep their order. */
 export class FleetLog {

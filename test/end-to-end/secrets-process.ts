@@ -66,6 +66,15 @@ const logger = Object.fromEntries(
   ['trace', 'debug', 'info', 'warn', 'error'].map((level) => [level, (...line: unknown[]) => show(line)]),
 )
 
+/** What has not happened by then counts as not happened: the test says what is missing. */
+const PATIENCE_MS = 120_000
+const LOOK_MS = 20
+
+async function until(holds: () => boolean): Promise<void> {
+  const since = performance.now()
+  while (!holds() && performance.now() - since < PATIENCE_MS) await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+}
+
 async function main(): Promise<void> {
   const right = { accessKeyId: 'AKIAEXAMPLE', secretAccessKey: SECRET_KEY }
   await using local = await startLocal({ credentials: right, transitionMs: { create: 0, delete: 0, update: 0 } })
@@ -84,6 +93,8 @@ async function main(): Promise<void> {
   const bad = { ...good, credentials: { ...right, secretAccessKey: WRONG_KEY, sessionToken: SESSION_TOKEN } }
   const dead = { ...good, endpoint: 'http://127.0.0.1:1' }
   const dynamodbEndpoint = local.dynamodbEndpoint
+  // Where the record is to arrive, however slow the machine.
+  const patient = { recordTtlMs: PATIENCE_MS, requestTimeoutMs: 30_000 }
   const record = { partitionKey: 'k', data: PAYLOAD }
 
   const producerOf = (connection: typeof good, more: object = {}): Producer<string> => {
@@ -112,10 +123,10 @@ async function main(): Promise<void> {
   const throttled = local.faults.on('PutRecords', { times: 1000, fail: { code: 'ProvisionedThroughputExceededException' } })
   await put(producerOf(good), 'throttled')
   throttled.remove()
-  await put(producerOf(good), 'none')
+  await put(producerOf(good, patient), 'none')
   // Encrypted text that is no JSON: JSON.parse would quote it.
   const spoilt = encrypted({ encode: (text: string) => Buffer.from(text), decode: String }, { keys })
-  await put(producerOf(good, { codec: spoilt }), 'none')
+  await put(producerOf(good, { codec: spoilt, ...patient }), 'none')
 
   await failing('option', () => new Producer({ stream: 'flights', credentials: right, secretAccessKey: SECRET_KEY } as never))
   await failing('option', () => new Producer({ stream: 'flights', region: right } as never))
@@ -142,7 +153,7 @@ async function main(): Promise<void> {
   const run = async (
     consumer: Consumer<string>,
     kind: string,
-    forMs: number,
+    happened: () => boolean,
     handler: (data: string) => void = () => {},
   ): Promise<void> => {
     const running = failing(kind, () =>
@@ -153,17 +164,24 @@ async function main(): Promise<void> {
         },
       }),
     )
-    await Promise.race([running, new Promise((resolve) => setTimeout(resolve, forMs))])
+    let isOver = false
+    void running.then(() => {
+      isOver = true
+    })
+    await until(() => isOver || happened())
     show([consumer, consumer.snapshot()])
     await consumer.stop({ timeoutMs: 100 })
     await running
   }
-  await run(consumerOf(bad, dynamodbEndpoint), 'signature', 3000)
-  await run(consumerOf(dead, dynamodbEndpoint), 'none', 1500)
-  await run(consumerOf(good, 'http://127.0.0.1:1'), 'none', 1500)
+  await run(consumerOf(bad, dynamodbEndpoint), 'signature', () => failures.signature! > 1)
+  const refused = failures.refused!
+  await run(consumerOf(dead, dynamodbEndpoint), 'none', () => failures.refused! > refused)
+  await run(consumerOf(good, 'http://127.0.0.1:1'), 'none', () => failures.refused! > refused + 1)
   local.faults.on('GetRecords', { times: 2, fail: { code: 'ProvisionedThroughputExceededException' } })
   const got: string[] = []
-  await run(consumerOf(good, dynamodbEndpoint), 'none', 5000, (data) => {
+  const throttledPuts = failures.throttled!
+  const allHappened = (): boolean => failures.throttled! > throttledPuts && failures.decode! > 0 && got.includes(PAYLOAD)
+  await run(consumerOf(good, dynamodbEndpoint), 'none', allHappened, (data) => {
     got.push(data)
     if (got.length === 1) throw new Error('the handler fails')
   })

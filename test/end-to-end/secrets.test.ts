@@ -9,7 +9,7 @@ it('credentials and keys appear nowhere: not in output, logs, events, errors, sn
   const script = fileURLToPath(new URL('./secrets-process.ts', import.meta.url))
   const { stdout, stderr, status } = spawnSync(process.execPath, ['--import', 'tsx', '-C', 'shardwise-source', script], {
     encoding: 'utf8',
-    timeout: 100_000,
+    timeout: 500_000,
     maxBuffer: 256 * 1024 * 1024,
   })
   expect(status, stderr.slice(-2000)).toBe(0)

@@ -3,7 +3,8 @@ import { seededRandom } from '@shardwise/core/random'
 import { expect, it } from 'vitest'
 import { Fleet, KEYS } from './fleet.js'
 
-const FAILOVER_MS = 3000
+/** Long enough that a starved machine is not taken for a dead worker. */
+const FAILOVER_MS = 6000
 const SHARDS = 4
 const SEED = Number(process.env.SHARDWISE_SEED ?? 1)
 const REFUSAL = {

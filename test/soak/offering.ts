@@ -36,10 +36,10 @@ export class Offering {
     return this.#state
   }
 
-  /** Resolves at this time (performance.now), or when it is ended. */
-  async run(until: number): Promise<void> {
+  /** Resolves once this holds, or when it is ended. */
+  async run(isOver: () => boolean): Promise<void> {
     while (this.#state !== 'over') {
-      if (performance.now() >= until) this.#state = 'over'
+      if (isOver()) this.#state = 'over'
       else if (this.#state === 'paused') await delay(PAUSE_MS)
       else if (await this.#burst()) await turn()
       else {

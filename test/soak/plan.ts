@@ -3,7 +3,9 @@ import { MEAN_RECORD_BYTES } from './workload.js'
 
 /** When what happens in a run, in milliseconds of putting, and how hard it is. */
 export interface SoakPlan {
+  /** At least: it lasts until enough has happened to prove something, but not beyond `longestMs`. */
   readonly durationMs: number
+  readonly longestMs: number
   readonly reshardEveryMs: number
   readonly flushEveryMs: number
   /** The memory that the end is measured against is taken here. */
@@ -28,16 +30,20 @@ export interface SoakPlan {
 const MINUTE_MS = 60_000
 const MIB = 1024 * 1024
 const LONG_MINUTES = 3
+const LATE_MS = 3 * MINUTE_MS
 
 export function planOf({ minutes, shards, ordering, aggregation }: SoakOptions): SoakPlan {
   const durationMs = minutes * MINUTE_MS
+  const longestMs = durationMs + LATE_MS
   const isLong = minutes >= LONG_MINUTES
-  const recordTtlMs = Math.round(Math.min(30_000, durationMs / 8))
+  // Not less, however short the run: a machine that gives processes little time takes seconds for a first answer.
+  const recordTtlMs = Math.round(Math.min(30_000, Math.max(5000, durationMs / 8)))
   // What a reshard may add at a time, and the quota's first second.
-  const shardSeconds = (shards + 2) * (durationMs / 1000 + 10)
+  const shardSeconds = (shards + 2) * (longestMs / 1000 + 10)
   const bytesBound = (shardSeconds * MIB) / MEAN_RECORD_BYTES
   return {
     durationMs,
+    longestMs,
     reshardEveryMs: isLong ? MINUTE_MS : durationMs / 4,
     flushEveryMs: Math.min(7000, durationMs / 12),
     baselineAtMs: isLong ? MINUTE_MS : durationMs / 4,
@@ -46,7 +52,7 @@ export function planOf({ minutes, shards, ordering, aggregation }: SoakOptions):
     recordTtlMs,
     requestTimeoutMs: Math.round(Math.min(3000, recordTtlMs / 4)),
     // Little enough that a record gets its turn long before it expires.
-    maxBufferedBytes: Math.max(MIB, Math.round((shards * MIB * recordTtlMs) / 8000)),
+    maxBufferedBytes: isLong ? Math.max(MIB, Math.round((shards * MIB * recordTtlMs) / 8000)) : MIB,
     maxBufferedRecords: 100_000,
     aggregateMaxBytes: ordering === 'none' ? 51_200 : 4 * 51_200,
     faultDensity: isLong ? 1 : 3,

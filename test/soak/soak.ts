@@ -12,7 +12,7 @@ import { Progress } from './progress.js'
 import { ServiceProcess } from './service-process.js'
 import { commandOf, type SoakOptions } from './soak-options.js'
 import { type ReadRecord, StreamReader } from './stream-reader.js'
-import { checksOf, type SoakResult, verdictText } from './verdict.js'
+import { checksOf, LEAST_ACKNOWLEDGED, type SoakResult, verdictText } from './verdict.js'
 import { KEYS, Workload } from './workload.js'
 
 const STREAM = 'soak'
@@ -25,7 +25,7 @@ const RESUME_AFTER_MS = 50
 const HALF_A_DAY_MS = 13 * 3_600_000
 const PASS_TIME_EVERY_MS = 15_000
 /** What settles or is read later than this after the end never does. */
-const PATIENCE_MS = 30_000
+const PATIENCE_MS = 120_000
 const CLOSE_MS = 5000
 
 /** Runs the soak and gives its account. Whatever happens, it leaves no process, socket or timer behind. */
@@ -209,9 +209,20 @@ class SoakRun {
 
   /** Puts for as long as the run lasts, with all that happens on the way; the memory after the first part of it. */
   async #put(): Promise<ProcessMemory> {
-    const { durationMs, baselineAtMs } = this.#plan
-    const offering = this.#offering!.run(performance.now() + durationMs)
-    const all = [offering, this.#disturbances!.reshards(), this.#disturbances!.outage(), this.#flushNowAndThen()]
+    const { durationMs, longestMs, baselineAtMs } = this.#plan
+    const offering = this.#offering!
+    const disturbances = [this.#disturbances!.reshards(), this.#disturbances!.outage()]
+    let disturbed = false
+    const disturbing = Promise.all(disturbances).then(() => {
+      disturbed = true
+    })
+    const started = performance.now()
+    const offered = offering.run(() => {
+      const lastedMs = performance.now() - started
+      const isProof = disturbed && offering.fullBuffer > 0 && offering.acknowledged >= LEAST_ACKNOWLEDGED
+      return lastedMs >= (isProof ? durationMs : longestMs)
+    })
+    const all = [offered, disturbing, this.#flushNowAndThen()]
     // Whatever fails ends the run, whichever is waited for then.
     for (const part of all) part.catch((error: Error) => this.#break(error))
     await this.#orBroken(this.#wait(baselineAtMs))

@@ -63,6 +63,9 @@ export interface Check {
   readonly text: string
 }
 
+/** It is no proof where little happened. */
+export const LEAST_ACKNOWLEDGED = 1000
+
 /** All promises, each with what was found. */
 export function checksOf(result: SoakResult): readonly Check[] {
   const { memory, options } = result
@@ -71,7 +74,10 @@ export function checksOf(result: SoakResult): readonly Check[] {
     text: count === 0 ? `${text}: 0` : `${text}: ${grouped(count)}, the first: ${examples.join(', ')}`,
   })
   const checks = [
-    { holds: result.acknowledged > 0, text: `records were acknowledged: ${grouped(result.acknowledged)}` },
+    {
+      holds: result.acknowledged >= LEAST_ACKNOWLEDGED,
+      text: `records were acknowledged: ${grouped(result.acknowledged)} of at least ${grouped(LEAST_ACKNOWLEDGED)}`,
+    },
     none(result.lost, 'acknowledged records that no reader gets to see'),
     none(result.misplaced, 'acknowledged records elsewhere than told'),
     none(result.denied, 'stored records that failed as surely not written'),

@@ -201,4 +201,4 @@ test('property: never back, never ahead of what was delivered, and in the end th
   await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 40 }), fc.boolean(), everyRecords, check), { numRuns: 400 })
   // What it is to show has come to pass.
   for (const count of Object.values(seen)) expect(count).toBeGreaterThan(20)
-}, 60_000)
+})
