@@ -5,6 +5,8 @@ import {
   DescribeStreamSummaryCommand,
   KinesisClient,
   ListShardsCommand,
+  type ListShardsCommandInput,
+  type ListShardsCommandOutput,
 } from '@aws-sdk/client-kinesis'
 import type { HashKeyRange } from '@shardwise/core/hash-key'
 import { UsageError } from './usage-error.js'
@@ -121,11 +123,19 @@ export class OwnStream implements AsyncDisposable {
 
   async #becomeActive(): Promise<void> {
     while ((await statusOf(this.client, this.name)) !== 'ACTIVE') await delay(POLL_MS)
-    const { Shards = [] } = await this.client.send(new ListShardsCommand({ StreamName: this.name }))
-    this.#shards = Shards.map(({ ShardId, HashKeyRange: range }) => ({
-      shardId: ShardId!,
-      range: { start: BigInt(range!.StartingHashKey!), end: BigInt(range!.EndingHashKey!) },
-    }))
+    const shards: OwnShard[] = []
+    let from: ListShardsCommandInput | undefined = { StreamName: this.name }
+    while (from !== undefined) {
+      const { Shards = [], NextToken }: ListShardsCommandOutput = await this.client.send(new ListShardsCommand(from))
+      for (const { ShardId, HashKeyRange: range } of Shards) {
+        shards.push({
+          shardId: ShardId!,
+          range: { start: BigInt(range!.StartingHashKey!), end: BigInt(range!.EndingHashKey!) },
+        })
+      }
+      from = NextToken === undefined ? undefined : { NextToken }
+    }
+    this.#shards = shards
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,4 +1,4 @@
-import { CreateStreamCommand, KinesisClient } from '@aws-sdk/client-kinesis'
+import { type Elsewhere, OwnStream } from './elsewhere.js'
 import { FleetLoad } from './fleet-load.js'
 import { FleetWorkerProcess } from './fleet-worker-process.js'
 import { ACCOUNT } from './latency-turn.js'
@@ -45,10 +45,11 @@ export const fleetDepartures: Scenarios = {
 function departures(departure: Departure): Scenario {
   return {
     ofWallClock: true,
-    async run(rounds, progress) {
+    anywhere: true,
+    async run(rounds, progress, elsewhere) {
       const ms: number[][] = []
       const fleets: string[] = []
-      while (ms.length < rounds) fleets.push(await oneFleet(departure, rounds, ms, progress))
+      while (ms.length < rounds) fleets.push(await oneFleet(departure, rounds, ms, progress, elsewhere))
       return outcome(departure, ms, fleets)
     },
   }
@@ -61,15 +62,21 @@ interface Member {
 }
 
 /** Adds to `ms`, for each worker that leaves: for each of its shards how long nobody got its records. */
-async function oneFleet(departure: Departure, rounds: number, ms: number[][], progress: (step: string) => void): Promise<string> {
+async function oneFleet(
+  departure: Departure,
+  rounds: number,
+  ms: number[][],
+  progress: (step: string) => void,
+  elsewhere: Elsewhere | undefined,
+): Promise<string> {
   progress('preparing, local services and workers')
-  await using kinesis = await LocalServiceProcess.start('kinesis')
+  await using kinesis = elsewhere === undefined ? await LocalServiceProcess.start('kinesis') : undefined
   await using dynamodb = await LocalServiceProcess.start('dynamodb')
-  const client = new KinesisClient({ ...ACCOUNT, endpoint: kinesis.endpoint })
-  await client.send(new CreateStreamCommand({ StreamName: STREAM, ShardCount: SHARDS }))
-  const load = await FleetLoad.start(client, STREAM, LOAD_EVERY_MS)
+  const where = elsewhere ?? { connection: { ...ACCOUNT, endpoint: kinesis!.endpoint }, stream: STREAM }
+  await using stream = await OwnStream.make(where, SHARDS)
+  const load = new FleetLoad(stream, LOAD_EVERY_MS)
   const options = {
-    ...{ ...ACCOUNT, endpoint: kinesis.endpoint, dynamodbEndpoint: dynamodb.endpoint, stream: STREAM },
+    ...{ ...where.connection, dynamodbEndpoint: dynamodb.endpoint, stream: where.stream },
     ...{ applicationName: 'fleet', failoverTimeMs: FAILOVER_MS, initialPosition: 'trim-horizon' as const },
   }
   let members = Array.from({ length: WORKERS }, (_, i) => join(`worker-${i + 1}`, load))
@@ -93,7 +100,6 @@ async function oneFleet(departure: Departure, rounds: number, ms: number[][], pr
   } finally {
     load.stop()
     await Promise.all(members.map(({ process }) => process[Symbol.asyncDispose]()))
-    client.destroy()
   }
 }
 

@@ -1,13 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type KinesisClient, ListShardsCommand, PutRecordsCommand } from '@aws-sdk/client-kinesis'
+import { PutRecordsCommand } from '@aws-sdk/client-kinesis'
+import type { OwnStream } from './elsewhere.js'
 import { WrongResult } from './rounds.js'
 
 /** A record to every shard, again and again; who handled which, and when. */
 export class FleetLoad {
   readonly shardIds: readonly string[]
-  readonly #client: KinesisClient
-  readonly #stream: string
-  readonly #hashKeys: readonly string[]
+  readonly #stream: OwnStream
   readonly #everyMs: number
   /** By shard: when the last record came to each worker. */
   readonly #lastAt = new Map<string, Map<string, number>>()
@@ -17,24 +16,15 @@ export class FleetLoad {
   #calls = 0
   #put = 0
   #stopped = false
-  #running: Promise<void> = Promise.resolve()
-
-  private constructor(client: KinesisClient, stream: string, everyMs: number, shards: readonly (readonly [string, string])[]) {
-    this.#client = client
-    this.#stream = stream
-    this.#everyMs = everyMs
-    this.shardIds = shards.map(([shardId]) => shardId)
-    this.#hashKeys = shards.map(([, hashKey]) => hashKey)
-  }
+  readonly #running: Promise<void>
 
   /** Begins to put. At most 500 shards. */
-  static async start(client: KinesisClient, stream: string, everyMs: number): Promise<FleetLoad> {
-    const { Shards = [] } = await client.send(new ListShardsCommand({ StreamName: stream }))
-    const shards = Shards.map(({ ShardId, HashKeyRange }) => [ShardId!, HashKeyRange!.StartingHashKey!] as const)
-    const load = new FleetLoad(client, stream, everyMs, shards)
-    load.#running = load.#run()
-    load.#running.catch(() => {})
-    return load
+  constructor(stream: OwnStream, everyMs: number) {
+    this.#stream = stream
+    this.#everyMs = everyMs
+    this.shardIds = stream.shards.map(({ shardId }) => shardId)
+    this.#running = this.#run()
+    this.#running.catch(() => {})
   }
 
   /** Records handled more than once, each time but the first. */
@@ -86,10 +76,7 @@ export class FleetLoad {
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
-      const Data = Buffer.from(String(this.#put))
-      const Records = this.#hashKeys.map((ExplicitHashKey) => ({ Data, PartitionKey: 'fleet', ExplicitHashKey }))
-      const { FailedRecordCount } = await this.#client.send(new PutRecordsCommand({ StreamName: this.#stream, Records }))
-      if (FailedRecordCount !== 0) throw new Error(`${FailedRecordCount} records were refused`)
+      await putToEach(this.#stream, () => String(this.#put))
       this.#put++
       await delay(this.#everyMs)
     }
@@ -111,5 +98,20 @@ export class FleetLoad {
       this.#waiting.add(check)
       check()
     })
+  }
+}
+
+/** The most of one PutRecords. */
+const PUT_RECORDS = 500
+
+/** One record to every shard, the text by the shard's place among them. What is refused goes again. */
+export async function putToEach({ client, name: StreamName, shards }: OwnStream, text: (shard: number) => string): Promise<void> {
+  let left = shards.map(({ range }, i) => ({
+    ...{ Data: Buffer.from(text(i)), PartitionKey: 'fleet', ExplicitHashKey: String(range.start) },
+  }))
+  while (left.length > 0) {
+    const sent = left.slice(0, PUT_RECORDS)
+    const { Records = [] } = await client.send(new PutRecordsCommand({ StreamName, Records: sent }))
+    left = [...sent.filter((_, i) => Records[i]?.ErrorCode !== undefined), ...left.slice(PUT_RECORDS)]
   }
 }

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { CreateStreamCommand, KinesisClient, ListShardsCommand, PutRecordsCommand } from '@aws-sdk/client-kinesis'
 import type { ConsumerOptions } from '@shardwise/consumer'
+import { type Connection, type Elsewhere, OwnStream } from './elsewhere.js'
+import { putToEach } from './fleet-load.js'
 import { type FleetSample, FleetWorkerProcess } from './fleet-worker-process.js'
 import { ACCOUNT } from './latency-turn.js'
 import { LocalServiceProcess } from './local-service-process.js'
@@ -10,6 +11,8 @@ import type { Outcome, Scenarios } from './scenario.js'
 
 const STREAM = 'idle'
 const SHARDS = 1000
+/** A new account has no more than 200, and each is paid for. */
+const SHARDS_ELSEWHERE = 64
 const FAILOVER_MS = 10_000
 const POLL_MS = 1500
 /** One window of measurement. */
@@ -20,14 +23,13 @@ const PROFILE_MS = 5000
 const PATIENCE_MS = 600_000
 /** Of the reads of a window. Kept connections break now and then; where services cannot keep up it is more than a tenth. */
 const MOST_FAILED = 0.01
-const PUT_RECORDS = 500
 
 const PERCENT: Unit = { name: '% of a core', of: (share) => share * 100 }
 const KILOBYTES: Unit = { name: 'KB/shard', of: (bytes) => bytes / 1000 }
 const SECONDS: Unit = { name: 's', of: (ms) => ms / 1000 }
 
 /** One worker with a thousand shards to which nobody writes: what it takes to hold them. Services are in processes of their own. */
-export const idleShards: Scenarios = { 'idle-shards': { ofWallClock: false, run } }
+export const idleShards: Scenarios = { 'idle-shards': { ofWallClock: false, anywhere: true, run } }
 
 interface Variant {
   readonly name: string
@@ -57,51 +59,52 @@ interface Idling {
   readonly shares: ProcessorShares
 }
 
-async function run(rounds: number, progress: (step: string) => void): Promise<Outcome> {
+async function run(rounds: number, progress: (step: string) => void, elsewhere?: Elsewhere): Promise<Outcome> {
+  const shards = elsewhere === undefined ? SHARDS : SHARDS_ELSEWHERE
   const idled: Idling[] = []
   for (const variant of VARIANTS) {
-    progress(`${variant.name}, preparing ${SHARDS} shards`)
-    await using kinesis = await LocalServiceProcess.start('kinesis')
+    progress(`${variant.name}, preparing ${shards} shards`)
+    await using kinesis = elsewhere === undefined ? await LocalServiceProcess.start('kinesis') : undefined
     await using dynamodb = await LocalServiceProcess.start('lease-table')
-    const client = new KinesisClient({ ...ACCOUNT, endpoint: kinesis.endpoint })
-    try {
-      await client.send(new CreateStreamCommand({ StreamName: STREAM, ShardCount: SHARDS }))
-      idled.push(await idle(variant, { kinesis, dynamodb, client }, rounds, progress))
-    } finally {
-      client.destroy()
-    }
+    const where = elsewhere ?? { connection: { ...ACCOUNT, endpoint: kinesis!.endpoint }, stream: STREAM }
+    await using stream = await OwnStream.make(where, shards)
+    idled.push(await idle(variant, { connection: where.connection, stream, kinesis, dynamodb }, rounds, progress))
   }
+  // Other shards, other names: no goal is for them.
+  const name = shards === SHARDS ? 'idle-shards' : `idle-shards-${shards}`
   const each = (values: (idling: Idling) => readonly number[]) =>
     idled.map((idling) => ({ name: idling.name, ns: values(idling) }))
   const measurements: Measurement[] = [
     compared(
-      'idle-shards',
+      name,
       PERCENT,
       each(({ cores }) => cores),
     ),
     compared(
-      'idle-shards-heap',
+      `${name}-heap`,
       KILOBYTES,
-      each(({ heapBytes }) => heapBytes.map((bytes) => bytes / SHARDS)),
+      each(({ heapBytes }) => heapBytes.map((bytes) => bytes / shards)),
     ),
     compared(
-      'idle-shards-start',
+      `${name}-start`,
       SECONDS,
       each(({ startMs }) => [startMs]),
     ),
     compared(
-      'idle-shards-first-start',
+      `${name}-first-start`,
       SECONDS,
       each(({ firstStartMs }) => [firstStartMs]),
     ),
   ]
-  return { measurements, report: report(idled) }
+  return { measurements, report: report(idled, shards) }
 }
 
 interface Place {
-  readonly kinesis: LocalServiceProcess
+  readonly connection: Connection
+  readonly stream: OwnStream
+  /** Undefined where it is none of ours. */
+  readonly kinesis: LocalServiceProcess | undefined
   readonly dynamodb: LocalServiceProcess
-  readonly client: KinesisClient
 }
 
 async function idle(
@@ -110,18 +113,19 @@ async function idle(
   rounds: number,
   progress: (step: string) => void,
 ): Promise<Idling> {
-  const { kinesis, dynamodb } = place
+  const { connection, stream, kinesis, dynamodb } = place
+  const shards = stream.shards.length
   const consumer: ConsumerOptions = {
-    ...{ ...ACCOUNT, endpoint: kinesis.endpoint, dynamodbEndpoint: dynamodb.endpoint, stream: STREAM },
+    ...{ ...connection, dynamodbEndpoint: dynamodb.endpoint, stream: stream.name },
     ...{ applicationName: `idle-${name}`, failoverTimeMs: FAILOVER_MS, initialPosition: 'trim-horizon', ...options },
   }
   progress(`${name}, first start`)
-  const first = await started(consumer)
+  const first = await started(consumer, shards)
   await first.worker.stop()
   await first.worker[Symbol.asyncDispose]()
 
   progress(`${name}, start`)
-  const { worker, held, handled, startMs, startCpuMs, before } = await started(consumer)
+  const { worker, held, handled, startMs, startCpuMs, before } = await started(consumer, shards)
   await using _ = worker
   await delay(SETTLE_MS)
   const cores: number[] = []
@@ -129,7 +133,7 @@ async function idle(
   const heapBytes: number[] = []
   let reads = 0
   let sample = await worker.sample(true)
-  const serviceMs = async (): Promise<number> => (await kinesis.cpuMs()) + (await dynamodb.cpuMs())
+  const serviceMs = async (): Promise<number> => ((await kinesis?.cpuMs()) ?? 0) + (await dynamodb.cpuMs())
   for (let round = 0; round < rounds; round++) {
     progress(`${name}, window ${round + 1} of ${rounds}`)
     // Collecting the garbage is the measurement's, and lies before the window.
@@ -146,18 +150,18 @@ async function idle(
     if (sample.failures - from.failures > (sample.reads - from.reads) * MOST_FAILED) {
       throw new WrongResult(`${sample.failures - from.failures} calls have failed in a window: the services cannot keep up`)
     }
-    if (held.size !== SHARDS) throw new WrongResult(`${held.size} of ${SHARDS} shards are held in a window`)
-    if (sample.reads - from.reads < leastReads * SHARDS) {
-      throw new WrongResult(`${sample.reads - from.reads} reads in ${tookMs.toFixed(0)} ms are not those of ${SHARDS} shards`)
+    if (held.size !== shards) throw new WrongResult(`${held.size} of ${shards} shards are held in a window`)
+    if (sample.reads - from.reads < leastReads * shards) {
+      throw new WrongResult(`${sample.reads - from.reads} reads in ${tookMs.toFixed(0)} ms are not those of ${shards} shards`)
     }
   }
   progress(`${name}, profile`)
   const shares = await worker.profile(PROFILE_MS)
   progress(`${name}, a record to each shard`)
-  await putToEach(place.client)
+  await putToEach(stream, String)
   await within(
-    () => handled.size === SHARDS,
-    () => `${handled.size} of ${SHARDS} records came`,
+    () => handled.size === shards,
+    () => `${handled.size} of ${shards} records came`,
   )
   if ([...handled.values()].some((times) => times !== 1)) throw new WrongResult('a record was handled twice')
   await worker.stop()
@@ -177,7 +181,7 @@ interface Started {
 }
 
 /** A worker that reads every shard, or has subscribed to it. */
-async function started(options: ConsumerOptions): Promise<Started> {
+async function started(options: ConsumerOptions, shards: number): Promise<Started> {
   const worker = new FleetWorkerProcess()
   const held = new Set<string>()
   const reading = new Set<string>()
@@ -194,8 +198,8 @@ async function started(options: ConsumerOptions): Promise<Started> {
     const startedAt = performance.now()
     worker.run(options)
     await within(
-      () => reading.size === SHARDS,
-      () => `${reading.size} of ${SHARDS} shards are read`,
+      () => reading.size === shards,
+      () => `${reading.size} of ${shards} shards are read`,
     )
     const startMs = performance.now() - startedAt
     const { cpuMs } = await worker.sample(false)
@@ -212,30 +216,13 @@ async function within(holds: () => boolean, otherwise: () => string): Promise<vo
   }
 }
 
-async function putToEach(client: KinesisClient): Promise<void> {
-  const hashKeys: string[] = []
-  for (let NextToken: string | undefined; ; ) {
-    const page = await client.send(new ListShardsCommand(NextToken === undefined ? { StreamName: STREAM } : { NextToken }))
-    for (const { HashKeyRange } of page.Shards ?? []) hashKeys.push(HashKeyRange!.StartingHashKey!)
-    NextToken = page.NextToken
-    if (NextToken === undefined) break
-  }
-  for (let start = 0; start < hashKeys.length; start += PUT_RECORDS) {
-    const Records = hashKeys.slice(start, start + PUT_RECORDS).map((ExplicitHashKey, i) => ({
-      ...{ ExplicitHashKey, PartitionKey: 'idle', Data: Buffer.from(String(start + i)) },
-    }))
-    const { FailedRecordCount } = await client.send(new PutRecordsCommand({ StreamName: STREAM, Records }))
-    if (FailedRecordCount !== 0) throw new Error(`${FailedRecordCount} records were refused`)
-  }
-}
-
-function report(idled: readonly Idling[]): string {
+function report(idled: readonly Idling[], shards: number): string {
   const lines = idled.map((idling) => {
     const { name, cores, serviceCores, heapBytes, rssBytes, readsPerSecond, firstStartMs, startMs, startCpuMs, shares } = idling
-    return `  ${name}: ${(median(cores) * 100).toFixed(1)} % of a core (the services ${(median(serviceCores) * 100).toFixed(0)} %), ${readsPerSecond.toFixed(0)} ${name === 'polling' ? 'reads' : 'events'} a second, heap ${(median(heapBytes) / SHARDS / 1000).toFixed(1)} KB a shard, resident ${(rssBytes / 1e6).toFixed(0)} MB in all
+    return `  ${name}: ${(median(cores) * 100).toFixed(1)} % of a core (${shards === SHARDS ? 'the services' : 'the lease table'} ${(median(serviceCores) * 100).toFixed(0)} %), ${readsPerSecond.toFixed(0)} ${name === 'polling' ? 'reads' : 'events'} a second, heap ${(median(heapBytes) / shards / 1000).toFixed(1)} KB a shard, resident ${(rssBytes / 1e6).toFixed(0)} MB in all
     started in ${(startMs / 1000).toFixed(1)} s (${(startCpuMs / 1000).toFixed(1)} s of processor time), the first time, with table and leases to be made, in ${(firstStartMs / 1000).toFixed(1)} s
     where the time goes: ${sharesLine(shares, 4)}
 `
   })
-  return `idle-shards: ${SHARDS} shards, one worker, failoverTimeMs ${FAILOVER_MS}, idleTimeBetweenReadsMs ${POLL_MS}; windows of ${WINDOW_MS / 1000} s\n${lines.join('')}`
+  return `idle-shards: ${shards} shards, one worker, failoverTimeMs ${FAILOVER_MS}, idleTimeBetweenReadsMs ${POLL_MS}; windows of ${WINDOW_MS / 1000} s\n${lines.join('')}`
 }
