@@ -96,7 +96,7 @@ async function oneFleet(
       await leaver.process[Symbol.asyncDispose]()
     }
     await load.verified(PATIENCE_MS)
-    return `${load.put} records were put and handled, ${load.repeated} of them again`
+    return `${load.put} records were put and handled, ${load.repeated} of them again, ${load.refusals} refused at first`
   } finally {
     load.stop()
     await Promise.all(members.map(({ process }) => process[Symbol.asyncDispose]()))

@@ -13,12 +13,14 @@ export class FleetLoad {
   readonly #firstCalls = new Map<string, number[]>()
   readonly #handled = new Set<string>()
   readonly #waiting = new Set<() => void>()
+  /** Requests of which the stream did not take all at once: it waited, and so did the others' records. */
+  refusals = 0
   #calls = 0
   #put = 0
   #stopped = false
   readonly #running: Promise<void>
 
-  /** Begins to put. At most 500 shards. */
+  /** Begins to put. */
   constructor(stream: OwnStream, everyMs: number) {
     this.#stream = stream
     this.#everyMs = everyMs
@@ -76,7 +78,7 @@ export class FleetLoad {
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
-      await putToEach(this.#stream, () => String(this.#put))
+      this.refusals += await putToEach(this.#stream, () => String(this.#put))
       this.#put++
       await delay(this.#everyMs)
     }
@@ -103,15 +105,29 @@ export class FleetLoad {
 
 /** The most of one PutRecords. */
 const PUT_RECORDS = 500
+const REFUSED_PAUSE_MS = 100
+const MOST_REFUSALS = 50
 
-/** One record to every shard, the text by the shard's place among them. What is refused goes again. */
-export async function putToEach({ client, name: StreamName, shards }: OwnStream, text: (shard: number) => string): Promise<void> {
+/** One record to every shard, the text by the shard's place among them. What is refused goes again; resolves to how often that was. */
+export async function putToEach(
+  { client, name: StreamName, shards }: OwnStream,
+  text: (shard: number) => string,
+): Promise<number> {
+  let refusals = 0
   let left = shards.map(({ range }, i) => ({
     ...{ Data: Buffer.from(text(i)), PartitionKey: 'fleet', ExplicitHashKey: String(range.start) },
   }))
   while (left.length > 0) {
     const sent = left.slice(0, PUT_RECORDS)
     const { Records = [] } = await client.send(new PutRecordsCommand({ StreamName, Records: sent }))
-    left = [...sent.filter((_, i) => Records[i]?.ErrorCode !== undefined), ...left.slice(PUT_RECORDS)]
+    const refused = sent.filter((_, i) => Records[i]?.ErrorCode !== undefined)
+    left = [...refused, ...left.slice(PUT_RECORDS)]
+    if (refused.length === 0) continue
+    if (++refusals > MOST_REFUSALS) {
+      const why = Records.find(({ ErrorCode }) => ErrorCode !== undefined)
+      throw new Error(`${StreamName} refused records ${refusals} times: ${why?.ErrorCode}: ${why?.ErrorMessage}`)
+    }
+    await delay(REFUSED_PAUSE_MS)
   }
+  return refusals
 }

@@ -141,10 +141,11 @@ async function idle(
     const servicesFrom = await serviceMs()
     const fromAt = performance.now()
     await delay(WINDOW_MS)
-    sample = await worker.sample(true)
+    sample = await worker.sample(false)
     const tookMs = performance.now() - fromAt
     cores.push((sample.cpuMs - from.cpuMs) / tookMs)
     serviceCores.push(((await serviceMs()) - servicesFrom) / tookMs)
+    sample = { ...(await worker.sample(true)), reads: sample.reads, failures: sample.failures }
     heapBytes.push(sample.heapBytes - before.heapBytes)
     reads += sample.reads - from.reads
     if (sample.failures - from.failures > (sample.reads - from.reads) * MOST_FAILED) {
@@ -163,7 +164,9 @@ async function idle(
     () => handled.size === shards,
     () => `${handled.size} of ${shards} records came`,
   )
-  if ([...handled.values()].some((times) => times !== 1)) throw new WrongResult('a record was handled twice')
+  // Elsewhere an answer may be lost, and its records put again.
+  if (kinesis !== undefined && [...handled.values()].some((times) => times !== 1))
+    throw new WrongResult('a record was handled twice')
   await worker.stop()
   return {
     ...{ name, firstStartMs: first.startMs, startMs, startCpuMs, cores, serviceCores, heapBytes, shares },

@@ -55,7 +55,7 @@ for (const [name, step] of Object.entries(steps)) {
   if (interrupted) await new Promise(() => {})
   total.passed += passed
   total.failed += failed
-  failures.push(...told)
+  failures.push(...(failed > 0 && told.length === 0 ? [`FAILED ${name}: its output above says why`] : told))
   report.push(`${name}: ${passed} passed, ${failed} failed, ${((Date.now() - started) / 1000).toFixed(1)} s`)
 }
 for (const failure of failures) console.log(`\n${failure}`)
@@ -100,7 +100,7 @@ function counts(file) {
   const told = report.testResults.flatMap(({ name, assertionResults }) =>
     assertionResults.filter((x) => x.status === 'failed').map((x) => failureText(name, x.fullName, x.failureMessages.join('\n'))),
   )
-  told.push(...brokenFiles.map((x) => failureText(x.name, 'the file as a whole', x.message)))
+  told.push(...brokenFiles.map((x) => failureText(x.name, 'the file as a whole', x.message || 'its output above says why')))
   return { passed: report.numPassedTests, failed: report.numFailedTests + brokenFiles.length, told }
 }
 

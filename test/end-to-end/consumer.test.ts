@@ -100,8 +100,8 @@ describe('a consumer over the local service', () => {
     await one.stop()
     expect(heldByOne.size).toBe(0)
     await eventually(both, () => heldByTwo.size === 4)
-    // By hand-over, then, and not by expiry.
-    expect(performance.now() - stopped).toBeLessThan(failoverTimeMs)
+    // By hand-over, then: an owned lease expires two thirds of the failover time later, at the earliest.
+    expect(performance.now() - stopped).toBeLessThan(failoverTimeMs / 2)
     for (let n = 5; n < 8; n++) for (const key of KEYS) await harness.put(key, `${key}:${n}`)
     await got.until((all) => all.length >= KEYS.length * 8)
     await two.stop()

@@ -91,9 +91,11 @@ test('requestTimeoutMs: when none is ever answered the record fails after record
   local.faults.on('PutRecords', { hold: promise, phase: 'before-work', times: Number.POSITIVE_INFINITY })
   const producer = producerAt(local.kinesisEndpoint, { requestTimeoutMs: 300, recordTtlMs: 700, retry: { baseMs: 1, maxMs: 2 } })
   await producer.start()
+  const began = performance.now()
   const error = await producer.put(record).catch((thrown: unknown) => thrown)
   expect(error).toBeInstanceOf(DeliveryFailedError)
   expect(error).toMatchObject({ written: 'unknown', reason: 'expired' })
+  expect(performance.now() - began).toBeGreaterThan(695)
   const { attempts } = error as DeliveryFailedError
   // Three, unless the machine gave this process no time.
   expect([1, 2, 3]).toContain(attempts)

@@ -10,7 +10,7 @@ const [endpoint, way] = process.argv.slice(2)
 const producer = new Producer({
   ...{ stream: 'flights', endpoint, region: REGION, credentials: CREDENTIALS, aggregation: 'off' },
   // Longer than any test: what is delivered at all was hurried by a flush.
-  ...{ lingerMs: 60_000, recordTtlMs: 120_000, requestTimeoutMs: 4000 },
+  ...{ lingerMs: 60_000, recordTtlMs: 120_000, connectTimeoutMs: 60_000, requestTimeoutMs: way === 'handler' ? 4000 : 60_000 },
 })
 const failures: string[] = []
 producer.events.on('record-failed', ({ error }) => void failures.push(error.message))

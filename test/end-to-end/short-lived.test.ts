@@ -57,7 +57,7 @@ function stored(): string[] {
   })
 }
 
-/** Much less than any wait that could be left over: the linger, the time to live. */
+/** Much less than any wait that could be left over: the linger, the time to live, a connection's and a script's request. */
 const MOMENTS_MS = 30_000
 
 test.each([

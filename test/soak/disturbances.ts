@@ -14,6 +14,8 @@ interface Surroundings {
   readonly say: (text: string) => void
   /** Waits so many milliseconds, or less when the run ends; false when it has ended. */
   readonly wait: (ms: number) => Promise<boolean>
+  /** Nothing is put any more. */
+  readonly isOver: () => boolean
 }
 
 const ASK_AGAIN_MS = 50
@@ -46,14 +48,16 @@ export class Disturbances {
   }
 
   async outage(): Promise<void> {
-    const { service, plan, say, wait } = this.#around
+    const { service, plan, say, wait, isOver } = this.#around
     if (!(await wait(plan.outageAtMs))) return
     this.inOutage = true
     say(`an outage of ${Math.round(plan.outageMs / 100) / 10} s, longer than records live`)
     await service.ask('outage', true)
     if (!(await wait(plan.outageMs))) return
     // On a machine that gives processes no time no call may have come meanwhile: then it was no outage yet.
-    while ((await service.ask('report', undefined)).faults.outage === 0) if (!(await wait(ASK_AGAIN_MS))) return
+    while (!isOver() && (await service.ask('report', undefined)).faults.outage === 0) {
+      if (!(await wait(ASK_AGAIN_MS))) return
+    }
     await service.ask('outage', false)
     this.inOutage = false
     say('the outage is over')

@@ -36,8 +36,9 @@ export function planOf({ minutes, shards, ordering, aggregation }: SoakOptions):
   const durationMs = minutes * MINUTE_MS
   const longestMs = durationMs + LATE_MS
   const isLong = minutes >= LONG_MINUTES
+  const partMs = Math.round(Math.min(30_000, durationMs / 8))
   // Not less, however short the run: a machine that gives processes little time takes seconds for a first answer.
-  const recordTtlMs = Math.round(Math.min(30_000, Math.max(5000, durationMs / 8)))
+  const recordTtlMs = Math.max(5000, partMs)
   // What a reshard may add at a time, and the quota's first second.
   const shardSeconds = (shards + 2) * (longestMs / 1000 + 10)
   const bytesBound = (shardSeconds * MIB) / MEAN_RECORD_BYTES
@@ -52,7 +53,7 @@ export function planOf({ minutes, shards, ordering, aggregation }: SoakOptions):
     recordTtlMs,
     requestTimeoutMs: Math.round(Math.min(3000, recordTtlMs / 4)),
     // Little enough that a record gets its turn long before it expires.
-    maxBufferedBytes: isLong ? Math.max(MIB, Math.round((shards * MIB * recordTtlMs) / 8000)) : MIB,
+    maxBufferedBytes: Math.max(MIB, Math.round((shards * MIB * partMs) / 8000)),
     maxBufferedRecords: 100_000,
     aggregateMaxBytes: ordering === 'none' ? 51_200 : 4 * 51_200,
     faultDensity: isLong ? 1 : 3,

@@ -15,7 +15,7 @@ export interface SoakOptions {
 
 export const USAGE: string = `npm run soak -- [--minutes N] [--shards N] [--seed N] [--ordering O] [--aggregation A] [--json]
 
-  --minutes N      how long to put records, from 0.25 to 240 (default 10)
+  --minutes N      how long to put records at least, from 0.25 to 240 (default 10)
   --shards N       shards at the start, from 1 to 16 (default 3)
   --seed N         decides faults, reshards and records; a run tells its own (default: by the time of day)
   --ordering O     none, perShard or perKey (default none)

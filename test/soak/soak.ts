@@ -102,6 +102,7 @@ class SoakRun {
       onOpened: (opened) => this.#workload.spread(opened),
       say: (text) => this.#progress.say(text),
       wait: (ms) => this.#wait(ms),
+      isOver: () => this.#offering?.state === 'over',
     })
     this.#producer = this.#makeProducer(endpoint)
     this.#offering = new Offering(this.#producer, this.#workload, this.#ledger)
