@@ -96,7 +96,7 @@ async function verify(task: ReadTask, read: HttpConsumer): Promise<number> {
 }
 
 async function measure(task: ReadTask, read: HttpConsumer, expected: number): Promise<{ cpuNs: number; wallNs: number }> {
-  collectGarbage('major')
+  collectGarbage('minor')
   const found = new Found(task.records)
   const cpuBefore = cpuMs()
   await readAll(task, read, found)

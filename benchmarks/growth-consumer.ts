@@ -212,7 +212,7 @@ export async function consumerPoint(load: ConsumerLoad): Promise<GrowthPoint> {
         shard.due = perShard
         expected += perShard * load.kinesisRecords * shard.content.userRecords
       }
-      collectGarbage('major')
+      collectGarbage('minor')
       const from = cpuMs()
       await clock.until(done, LIMIT_MS)
       const tookMs = cpuMs() - from

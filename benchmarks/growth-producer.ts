@@ -77,7 +77,7 @@ export async function producerPoint(load: ProducerLoad): Promise<GrowthPoint> {
         }
         await Promise.all(producers.map((producer) => producer.flush()))
       }
-      collectGarbage('major')
+      collectGarbage('minor')
       const from = cpuMs()
       await clock.until(work(), LIMIT_MS)
       const tookMs = cpuMs() - from

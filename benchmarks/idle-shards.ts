@@ -52,7 +52,7 @@ interface Idling {
   /** Parts of one core, window by window. */
   readonly cores: readonly number[]
   readonly serviceCores: readonly number[]
-  /** More than before the start, window by window. */
+  /** More than before the start, after the windows, as often. */
   readonly heapBytes: readonly number[]
   readonly rssBytes: number
   readonly readsPerSecond: number
@@ -132,11 +132,10 @@ async function idle(
   const serviceCores: number[] = []
   const heapBytes: number[] = []
   let reads = 0
-  let sample = await worker.sample(true)
+  let sample = await worker.sample(false)
   const serviceMs = async (): Promise<number> => ((await kinesis?.cpuMs()) ?? 0) + (await dynamodb.cpuMs())
   for (let round = 0; round < rounds; round++) {
     progress(`${name}, window ${round + 1} of ${rounds}`)
-    // Collecting the garbage is the measurement's, and lies before the window.
     const from = await worker.sample(false)
     const servicesFrom = await serviceMs()
     const fromAt = performance.now()
@@ -145,8 +144,6 @@ async function idle(
     const tookMs = performance.now() - fromAt
     cores.push((sample.cpuMs - from.cpuMs) / tookMs)
     serviceCores.push(((await serviceMs()) - servicesFrom) / tookMs)
-    sample = { ...(await worker.sample(true)), reads: sample.reads, failures: sample.failures }
-    heapBytes.push(sample.heapBytes - before.heapBytes)
     reads += sample.reads - from.reads
     if (sample.failures - from.failures > (sample.reads - from.reads) * MOST_FAILED) {
       throw new WrongResult(`${sample.failures - from.failures} calls have failed in a window: the services cannot keep up`)
@@ -158,6 +155,11 @@ async function idle(
   }
   progress(`${name}, profile`)
   const shares = await worker.profile(PROFILE_MS)
+  for (let round = 0; round < rounds; round++) {
+    progress(`${name}, heap ${round + 1} of ${rounds}`)
+    await delay(POLL_MS)
+    heapBytes.push((await worker.sample(true)).heapBytes - before.heapBytes)
+  }
   progress(`${name}, a record to each shard`)
   await putToEach(stream, String)
   await within(

@@ -91,7 +91,7 @@ export async function latencyTurn(
   try {
     for (let shard = 0; shard < shards; shard++) put(shard, shard)
     await handledAll(shards)
-    collectGarbage('major')
+    collectGarbage('minor')
     const cpu = process.cpuUsage()
     const [kinesisBefore, dynamodbBefore] = [await kinesisCpuMs(), await dynamodb.cpuMs()]
     const startedAt = performance.now()

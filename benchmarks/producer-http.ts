@@ -123,7 +123,7 @@ async function measureTurn(turn: number, place: PutPlace, producer: HttpProducer
   const records = markedRecords(turn, producer.records / place.fewer)
   await place.expect(turn, records.length)
   const client = await producer.open(place, records)
-  collectGarbage('major')
+  collectGarbage('minor')
   const cpuBefore = cpuMs()
   const startedAt = performance.now()
   const delivered = await client.putAll()

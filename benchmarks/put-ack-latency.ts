@@ -131,7 +131,7 @@ async function measureTurn(
     failure ??= error
     ackAt[index] = readings.now()
   }
-  collectGarbage('major')
+  collectGarbage('minor')
   const cpuBefore = cpuMs()
   let startedAt = 0
   const offerLate = async (record: ReturnType<MarkedLoad['record']>): Promise<void> => {
