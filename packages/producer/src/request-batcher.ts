@@ -15,8 +15,8 @@ export interface BatchLimits {
  * 500 records, 5 MiB and 256 KiB of one shard, as in the KPL (CollectionMaxCount, CollectionMaxSize, aws/kinesis/core/collector.h). The KPL has no
  * `enoughBytes`. Measured (`npm run bench -- producer-http`, and `put-ack-latency` with its load set to 300,000 records a second): without it half of the
  * records are acknowledged within 66 and 69 ms (two runs), with it 57 and 59 where 1 MiB was always enough, which took 100 requests a million
- * records at full load; now it takes 30, as without it. At 220,000 records a second, half of what went through, the three do not differ
- * (in turns of one process, six rounds each in which the machine took nothing: p50 60 to 68 ms, p99 110 to 152).
+ * records at full load; now it takes 30, as without it. At the half load of `put-ack-latency` no
+ * difference was seen.
  */
 export const BATCH_LIMITS: BatchLimits = {
   maxRecords: MAX_RECORDS_PER_PUT,
