@@ -33,8 +33,8 @@ it.each([
 
 it('what was hardly asked before may still be asked by each client now and then', () => {
   const before = load([3, 5], [1, 1])
-  expect(isStorm(before, load([24, 48], [0, 0]), 6)).toBe(false)
-  expect(isStorm(before, load([25, 48], [0, 0]), 6)).toBe(true)
+  expect(isStorm(before, load([36, 72], [0, 0]), 6)).toBe(false)
+  expect(isStorm(before, load([37, 72], [0, 0]), 6)).toBe(true)
 })
 
 it.each([

@@ -7,7 +7,7 @@ import type { Lease } from './lease.js'
 import type { LeaseEvent } from './lease-event.js'
 import { LeaseTenure } from './lease-tenure.js'
 import { MemoryLeaseStore } from './memory-lease-store.js'
-import { FaultyLeaseStore } from './testing/faulty-lease-store.js'
+import { type Fault, FaultyLeaseStore } from './testing/faulty-lease-store.js'
 import { momentOf } from './trust-window.js'
 
 const FAILOVER = 9_000
@@ -203,6 +203,13 @@ describe('unknown outcomes', () => {
       Array(3).fill({ type: 'lease-store-failed', operation: 'renew', failure: { kind: 'throttled' } }),
     )
   })
+})
+
+test('a table that refuses the renewal eleven times has not cost the lease: attempts do not grow rare while it is trusted', async () => {
+  network.next('renew', ...Array<Fault>(11).fill('throttled'))
+  await clock.advanceAsync(FAILOVER * 0.9 - 1)
+  expect(events.map(({ type }) => type)).toEqual(Array(11).fill('lease-store-failed'))
+  expect([network.sent.length, (await row()).leaseCounter]).toEqual([12, 2])
 })
 
 describe('prepare and commit', () => {

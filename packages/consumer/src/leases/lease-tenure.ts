@@ -322,12 +322,13 @@ export class LeaseTenure implements HeldLease {
 
   #failed(operation: LeaseOperation, failure: ServiceFailure): void {
     const { clock, random, emit } = this.#options
-    this.#schedule.failed(clock.now(), random)
+    const isTrusted = this.#owned.isTrusted()
+    this.#schedule.failed(clock.now(), random, isTrusted)
     emit({ type: 'lease-store-failed', operation, leaseKey: this.leaseKey, failure })
     // Who waits for a checkpoint holds up the release, and that is not to wait for the table: the lease has expired by now.
     if (this.#drain.signal.aborted && clock.now() - this.#owned.confirmedAt > this.#options.failoverTimeMs)
       this.#waiters.giveUpLanding(this.#lossBecause('it has expired, and could not be renewed before it was to be given up'))
-    if (this.#inDoubt || this.#owned.isTrusted()) return
+    if (this.#inDoubt || isTrusted) return
     this.#inDoubt = true
     emit({ type: 'lease-in-doubt', leaseKey: this.leaseKey })
   }

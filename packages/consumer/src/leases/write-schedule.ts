@@ -5,6 +5,8 @@ import { momentBefore } from '../shared-moments.js'
 /** Renewals a failover time. Three leave room for two that fail. */
 const TICKS = 3
 const FIRST_PAUSE_MS = 50
+/** The longest pause, in ticks, of a lease that may still be saved: ten attempts at least before trust ends, by the default failover time and where calls fail at once. */
+const LONGEST_WHILE_TRUSTED = 1 / 4
 
 /** When the next write of a lease is due. Pure: `now` is monotonic. */
 export class WriteSchedule {
@@ -33,10 +35,14 @@ export class WriteSchedule {
     this.#failures = 0
   }
 
-  /** It was not: it goes again soon, and ever less soon, but never later than at the next tick. */
-  failed(now: number, random: Random): void {
+  /**
+   * It was not: it goes again soon, and ever less soon. `isTrusted`: the lease still is. Then pauses stay short, for a table that refuses most calls
+   * must not cost leases; when nothing is left to save, the table has a tick's rest.
+   */
+  failed(now: number, random: Random, isTrusted: boolean): void {
     this.#failures++
-    this.#dueAt = now + backoffDelay(this.#failures, { baseMs: FIRST_PAUSE_MS, maxMs: this.tickMs }, random)
+    const maxMs = isTrusted ? this.tickMs * LONGEST_WHILE_TRUSTED : this.tickMs
+    this.#dueAt = now + backoffDelay(this.#failures, { baseMs: FIRST_PAUSE_MS, maxMs }, random)
   }
 
   /** There is something to write. While a failing write waits for its next attempt, more callers do not shorten the pause. */
