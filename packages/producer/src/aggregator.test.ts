@@ -17,14 +17,32 @@ describe('Aggregator', () => {
     const aggregator = new Aggregator(options, new LoneRecords())
     const out: Entry[] = []
     aggregator.add(recordOf('a'), 0, s0, 0, out)
-    aggregator.add(recordOf('b'), 1, s1, 30, out)
+    aggregator.add(recordOf('b'), 1, s1, 50, out)
     aggregator.add(recordOf('c'), 0, s0, 60, out)
     aggregator.closeDue(99, out)
     expect([out, aggregator.nextDue, aggregator.openAggregates]).toEqual([[], 100, 2])
     aggregator.closeDue(100, out)
-    expect([sizes(out), out[0]!.shardId, out[0]!.deadline, aggregator.nextDue]).toEqual([[2], 's0', 100, 130])
-    aggregator.closeDue(130, out)
+    expect([sizes(out), out[0]!.shardId, out[0]!.deadline, aggregator.nextDue]).toEqual([[2], 's0', 100, 150])
+    aggregator.closeDue(149, out)
+    expect(sizes(out)).toEqual([2])
+    aggregator.closeDue(150, out)
     expect([sizes(out), aggregator.nextDue]).toEqual([[2, 1], undefined])
+  })
+
+  test('what is due takes along what is due within a third of the linger, with its own deadline', () => {
+    const aggregator = new Aggregator(options, new LoneRecords())
+    const out: Entry[] = []
+    for (const [i, at] of [0, 33, 34].entries()) aggregator.add(recordOf('a'), i, shardOf(`s${i}`), at, out)
+    aggregator.closeDue(99, out)
+    expect(out).toEqual([])
+    aggregator.closeDue(100, out)
+    expect([out.map(({ shardId, deadline }) => [shardId, deadline]), aggregator.nextDue]).toEqual([
+      [
+        ['s0', 100],
+        ['s1', 133],
+      ],
+      134,
+    ])
   })
 
   test.each<[string, number[], number[]]>([

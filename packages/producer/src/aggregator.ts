@@ -98,8 +98,10 @@ export class Aggregator {
     return slot!.builder.tryAdd(partitionKey, data) ? members : undefined
   }
 
+  /** Closes what is due, and what goes along with it. */
   closeDue(now: number, out: Entry[]): void {
-    for (let slot = this.#open.first; slot !== undefined && slot.deadline <= now; slot = this.#open.first) {
+    const until = closesUntil(this.nextDue, now, this.#options.lingerMs)
+    for (let slot = this.#open.first; slot !== undefined && slot.deadline <= until; slot = this.#open.first) {
       out.push(this.#close(slot, slot.members!))
     }
   }
@@ -168,6 +170,17 @@ export class Aggregator {
     }
     return Entry.aggregate(members, shard, fitted(builder.seal(), this.#options.maxBytes), deadline)
   }
+}
+
+/** Of the linger: what is due within so much of it goes along with what is due now. */
+const EARLY = 1 / 3
+
+/**
+ * Up to which deadline aggregates close at `now`. Shards open theirs at any time, and each would leave when its own time has come, alone: so many
+ * requests, where there are many shards and not much comes to each. With a greater part aggregates become smaller, and Kinesis records more, for hardly fewer requests.
+ */
+function closesUntil(nextDue: number | undefined, now: number, lingerMs: number): number {
+  return nextDue !== undefined && nextDue <= now ? now + lingerMs * EARLY : now
 }
 
 /**

@@ -22,7 +22,7 @@ function sent(dispatcher: Dispatcher, now: number): Entry[] {
   dispatcher.hurry(now)
   dispatcher.releaseAll(now)
   dispatcher.hurry(now)
-  return dispatcher.takeDue(now, false) ?? []
+  return dispatcher.takeDue(now) ?? []
 }
 
 describe('Dispatcher', () => {
@@ -30,8 +30,8 @@ describe('Dispatcher', () => {
     const dispatcher = new Dispatcher({ ordering: 'none', meter })
     const entries = [entryOf(left, { deadline: 100 }), entryOf(right, { deadline: 80 }), entryOf(left, { deadline: 120 })]
     for (const entry of entries) dispatcher.release(dispatcher.enqueue(entry), 0)
-    expect([dispatcher.dueAt, dispatcher.takeDue(79, false), dispatcher.queued]).toEqual([80, undefined, 3])
-    expect([dispatcher.takeDue(80, false), dispatcher.dueAt, dispatcher.queued]).toEqual([entries, NEVER, 0])
+    expect([dispatcher.dueAt, dispatcher.takeDue(79), dispatcher.queued]).toEqual([80, undefined, 3])
+    expect([dispatcher.takeDue(80), dispatcher.dueAt, dispatcher.queued]).toEqual([entries, NEVER, 0])
   })
 
   test('what a shard takes goes; the next waits for its limit, counts once, and holds up no other shard', () => {
@@ -110,7 +110,7 @@ describe('Dispatcher', () => {
     for (let i = 0; i < 600; i++) dispatcher.enqueue(entryOf(left))
     dispatcher.enqueue(entryOf(right))
     dispatcher.releaseAll(0)
-    expect([dispatcher.dueAt, dispatcher.takeDue(0, false)]).toMatchObject([AT_ONCE, { length: 500 }])
+    expect([dispatcher.dueAt, dispatcher.takeDue(0)]).toMatchObject([AT_ONCE, { length: 500 }])
     expect(sent(dispatcher, 0).map((entry) => entry.shardId)).toEqual(['right', ...new Array(100).fill('left')])
   })
 
@@ -120,7 +120,7 @@ describe('Dispatcher', () => {
     dispatcher.release(dispatcher.enqueue(one), 0)
     expect(dispatcher.dueAt).toBe(100)
     dispatcher.release(dispatcher.enqueue(two), 0)
-    expect([dispatcher.dueAt, dispatcher.takeDue(0, false)]).toEqual([AT_ONCE, [one]])
+    expect([dispatcher.dueAt, dispatcher.takeDue(0)]).toEqual([AT_ONCE, [one]])
     expect(sent(dispatcher, 1)).toEqual([])
     dispatcher.settled(one)
     expect(sent(dispatcher, 1)).toEqual([two])
@@ -177,13 +177,13 @@ describe('Dispatcher', () => {
     ]
     for (const entry of [first, second]) dispatcher.enqueue(entry)
     dispatcher.releaseAll(0)
-    expect([dispatcher.dueAt, dispatcher.takeDue(0, false)]).toEqual([AT_ONCE, [first]])
+    expect([dispatcher.dueAt, dispatcher.takeDue(0)]).toEqual([AT_ONCE, [first]])
     dispatcher.settled(first)
     dispatcher.enqueue(alone)
     dispatcher.releaseAll(1)
     expect(dispatcher.dueAt).toBe(100)
     dispatcher.enqueue(entryOf(left, { deadline: 100, key: 'alone' }))
-    expect([dispatcher.dueAt, dispatcher.takeDue(1, false)]).toEqual([AT_ONCE, [second, alone]])
+    expect([dispatcher.dueAt, dispatcher.takeDue(1)]).toEqual([AT_ONCE, [second, alone]])
   })
 
   test('what expires in a request that waits for its turn is taken out of it, and the rest keeps its order', () => {

@@ -219,13 +219,9 @@ export class Dispatcher implements ShardsNow {
     return Math.min(head, this.#lanes.firstBlocked(lane)?.expiresAt ?? Number.POSITIVE_INFINITY)
   }
 
-  /** The entries of a request that is due, or undefined. They are in flight from here on. `isIdle`: no other one is under way. */
-  takeDue(now: number, isIdle: boolean): Entry[] | undefined {
-    return this.isDue(now, isIdle) ? this.#batcher.take() : undefined
-  }
-
-  isDue(now: number, isIdle: boolean): boolean {
-    return this.#batcher.dueAt <= now || (isIdle && this.#batcher.hasEnough)
+  /** The entries of a request that is due, or undefined. They are in flight from here on. */
+  takeDue(now: number): Entry[] | undefined {
+    return this.#batcher.dueAt <= now ? this.#batcher.take() : undefined
   }
 
   /** Whether a lane was stopped for `takeExpired`. */

@@ -41,7 +41,7 @@ export const KPL_OPTIONS: readonly KplOption[] = [
   ),
   {
     ...{ name: 'RecordMaxBufferedTime', default: '100', rule: integer(0n, LONG), here: '`lingerMs`' },
-    about: 'At most 60000, and at most `recordTtlMs`',
+    about: 'At most 60000, and at most `recordTtlMs`. An aggregate leaves up to a third earlier, with that of another shard',
     map(value, other) {
       const ttl = other('RecordTtl') as bigint
       return atMost('lingerMs', value as bigint, ttl < 60_000n ? Number(ttl) : 60_000)
@@ -73,14 +73,7 @@ export const KPL_OPTIONS: readonly KplOption[] = [
     map: (value, other) => (other('KinesisEndpoint') === '' && value !== 443n ? { note: PORT_ALONE } : {}),
   },
   number('CollectionMaxCount', '500', integer(1n, 500n), 'requestMaxRecords', MAX_RECORDS_PER_PUT, 'The same'),
-  number(
-    'CollectionMaxSize',
-    '5242880',
-    integer(52_224n, LONG),
-    'requestMaxBytes',
-    MAX_PUT_REQUEST_BYTES,
-    'At most 10485760; while no request is under way 1 MiB is enough for one',
-  ),
+  number('CollectionMaxSize', '5242880', integer(52_224n, LONG), 'requestMaxBytes', MAX_PUT_REQUEST_BYTES, 'At most 10485760'),
   number(
     ...(['RateLimit', '150', integer(1n, LONG), 'shardRatePercent', 1000] as const),
     'At most 1000. Our default is 100, and the rate adapts to what the shard takes',

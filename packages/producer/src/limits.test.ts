@@ -147,18 +147,6 @@ describe('collection', () => {
     await bench.clock.advanceAsync(5000)
   })
 
-  test('a request goes with 1 MiB where none is under way, and with all that there is when that one has been answered', async () => {
-    const bench = await startedBench({ aggregation: 'off', lingerMs: 10_000, maxBufferedBytes: 64 * 1024 * KIB }, 16)
-    const sent = requests(bench)
-    const shard = 2n ** 124n
-    const offer = (i: number) =>
-      bench.producer.offer({ partitionKey: `${i}`, explicitHashKey: `${BigInt(i % 16) * shard}`, data: Buffer.alloc(128 * KIB) })
-    for (let i = 0; i < 24; i++) offer(i)
-    expect(sent.map(([, records]) => records)).toEqual([8])
-    await bench.clock.advanceAsync(bench.kinesis.latencyMs)
-    expect(sent.map(([, records]) => records)).toEqual([8, 16])
-  })
-
   test('a busy shard does not keep the others out of the requests', async () => {
     const bench = await startedBench({ aggregation: 'off', requestMaxRecords: 20, maxRequestsInFlight: 1 }, 3)
     const { kinesis, put, clock } = bench

@@ -64,7 +64,7 @@ test('lanes that wait for their limit, for order or for their time are not asked
 
   let sent = 0
   dispatcher.releaseAll(5000)
-  for (let request = dispatcher.takeDue(5000, false); request !== undefined; request = dispatcher.takeDue(5000, false)) {
+  for (let request = dispatcher.takeDue(5000); request !== undefined; request = dispatcher.takeDue(5000)) {
     sent += request.length
     dispatcher.releaseAll(5000)
   }

@@ -104,10 +104,10 @@ describe('Packer', () => {
     const packer = packerOf()
     const out: Entry[] = []
     packer.add(at('a', 0n), 0, out)
-    packer.add(at('b', HALF), 30, out)
+    packer.add(at('b', HALF), 50, out)
     expect([packer.nextDue, packer.openAggregates]).toEqual([100, 2])
     packer.closeDue(100, out)
-    expect([told(out), packer.nextDue, packer.openAggregates]).toEqual([['left: a'], 130, 1])
+    expect([told(out), packer.nextDue, packer.openAggregates]).toEqual([['left: a'], 150, 1])
   })
 
   test.each<[ProducerOptions['aggregation'], string[], string[]]>([

@@ -267,7 +267,7 @@ export class Pipeline implements AccountHolder {
     if (this.#turning !== 'no') return
     this.#dispatcher.release(lane, now)
     this.#alarm.wakeBy(this.#dispatcher.wakeAt)
-    if (this.#dispatcher.isDue(now, this.#sender.underWay === 0) || this.#dispatcher.hasExpired) this.turn(now)
+    if (this.#dispatcher.dueAt <= now || this.#dispatcher.hasExpired) this.turn(now)
     else this.#wakeForRequest()
   }
 
@@ -292,7 +292,7 @@ export class Pipeline implements AccountHolder {
 
   #sendDue(now: number): boolean {
     if (this.#sender.underWay >= this.#settings.maxRequestsInFlight || this.#stopped) return false
-    const entries = this.#dispatcher.takeDue(now, this.#sender.underWay === 0)
+    const entries = this.#dispatcher.takeDue(now)
     if (entries === undefined) return false
     let bytes = 0
     let userRecords = 0

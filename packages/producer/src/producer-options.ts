@@ -65,9 +65,9 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
   readonly connectTimeoutMs?: number | undefined
   /**
    * Milliseconds a record may wait for company, from `put` to ready-to-send. Default 100, as the KPL's RecordMaxBufferedTime; 0 to 60000,
-   * at most `recordTtlMs`. Less where a request fills, or has 1 MiB and no other is under way, and where more is put than the buffer has room for
-   * while, of all streams, nothing is under way or waits for a limit, for order or for a retry: no company can come then. Waits for shard
-   * limits, for order and for retries come on top.
+   * at most `recordTtlMs`. Less where a request fills; by up to a third where another shard's aggregate is due, with which it leaves; and where more
+   * is put than the buffer has room for while, of all streams, nothing is under way or waits for a limit, for order or for a retry: no
+   * company can come then. Waits for shard limits, for order and for retries come on top.
    */
   readonly lingerMs?: number | undefined
   /**
@@ -102,8 +102,7 @@ export interface ProducerOptions<T = Uint8Array> extends AwsConnection {
   readonly recordTtlMs?: number | undefined
   /**
    * Bytes (data and keys) of a PutRecords request. Default 5242880 (5 MiB), as the KPL's CollectionMaxSize; 1024 to 10485760, what the
-   * service takes. A single Kinesis record that is larger still goes, alone. While no other request is under way 1 MiB is enough
-   * for one to leave before the linger is over.
+   * service takes. A single Kinesis record that is larger still goes, alone.
    * https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
    */
   readonly requestMaxBytes?: number | undefined

@@ -3,7 +3,7 @@ import type { Entry } from './entry.js'
 import { RequestBatcher } from './request-batcher.js'
 import { entryOf } from './testing/records.js'
 
-const limits = { maxRecords: 4, targetBytes: 1000, enoughBytes: 600, shardBytes: 300 }
+const limits = { maxRecords: 4, targetBytes: 1000, shardBytes: 300 }
 const NOW = Number.NEGATIVE_INFINITY
 
 describe('RequestBatcher', () => {
@@ -38,7 +38,7 @@ describe('RequestBatcher', () => {
       50,
     ],
     [
-      'waits with enough for one that finds no other under way',
+      'waits while it is not full',
       [
         { shardId: 'a', size: 289, deadline: 50 },
         { shardId: 'b', size: 289, deadline: 50 },
@@ -66,17 +66,6 @@ describe('RequestBatcher', () => {
     }
     expect(batcher.dueAt).toBe(dueAt)
     expect([batcher.take().length, batcher.count, batcher.dueAt]).toEqual([entries.length, 0, Number.POSITIVE_INFINITY])
-  })
-
-  test('says whether it is worth a request that finds no other under way', () => {
-    const batcher = new RequestBatcher(limits)
-    const seen = [batcher.hasEnough]
-    for (const shardId of ['a', 'b', 'c']) {
-      batcher.add(entryOf(shardId, { size: 289, deadline: 50 }))
-      seen.push(batcher.hasEnough)
-    }
-    batcher.take()
-    expect([...seen, batcher.hasEnough]).toEqual([false, false, false, true, false])
   })
 
   test('that is due takes more, up to the target, until it leaves', () => {

@@ -5,23 +5,14 @@ export interface BatchLimits {
   readonly maxRecords: number
   /** A request takes no more than this. A single entry may be larger, up to the service's limit. */
   readonly targetBytes: number
-  /** With this much it is worth a request that finds no other one under way. Who has one under way goes on collecting meanwhile. */
-  readonly enoughBytes: number
   /** A request is sent early when one shard has this much in it: waiting would not fill it, and holds that shard up. */
   readonly shardBytes: number
 }
 
-/**
- * 500 records, 5 MiB and 256 KiB of one shard, as in the KPL (CollectionMaxCount, CollectionMaxSize, aws/kinesis/core/collector.h). The KPL has no
- * `enoughBytes`. Measured (`npm run bench -- producer-http`, and `put-ack-latency` with its load set to 300,000 records a second): without it half of the
- * records are acknowledged within 66 and 69 ms (two runs), with it 57 and 59 where 1 MiB was always enough, which took 100 requests a million
- * records at full load; now it takes 30, as without it. At the half load of `put-ack-latency` no
- * difference was seen.
- */
+/** 500 records, 5 MiB and 256 KiB of one shard, as in the KPL (CollectionMaxCount, CollectionMaxSize, aws/kinesis/core/collector.h). */
 export const BATCH_LIMITS: BatchLimits = {
   maxRecords: MAX_RECORDS_PER_PUT,
   targetBytes: MAX_PUT_REQUEST_BYTES / 2,
-  enoughBytes: 1024 * 1024,
   shardBytes: 256 * 1024,
 }
 
@@ -52,11 +43,6 @@ export class RequestBatcher {
   /** When the request must go; -Infinity when at once, Infinity while it is empty. */
   get dueAt(): number {
     return this.#dueAt
-  }
-
-  /** Whether it is worth a request while no other is under way. */
-  get hasEnough(): boolean {
-    return this.#bytes >= this.#limits.enoughBytes
   }
 
   /** When the first member of an entry in it expires. */

@@ -92,7 +92,7 @@ class Bench {
   send(now = 0): Entry[] {
     this.dispatcher.releaseAll(now)
     this.dispatcher.hurry(now)
-    const entries = this.dispatcher.takeDue(now, false) ?? []
+    const entries = this.dispatcher.takeDue(now) ?? []
     for (const entry of entries) entry.attempts++
     return entries
   }
