@@ -19,8 +19,8 @@ const BYTES_A_TURN = 64 * MIB
 const LEAST_RECORDS = 8
 const LEAST_RECORDS_READ = 100
 
-/** With fewer shards heap and start are mostly what is needed once, and chance. */
-const LEAST_FOR_ONE = 100
+/** With fewer shards heap and start are mostly what is needed once, and chance: the heap of a producer of 100 has come out below nothing. */
+const LEAST_FOR_ONE = 1000
 
 interface Curve {
   readonly axis: 'shards' | 'streams' | 'bytes'

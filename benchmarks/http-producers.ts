@@ -1,18 +1,13 @@
-import type { Writable } from 'node:stream'
-import { setTimeout as delay } from 'node:timers/promises'
-import { KinesisClient, PutRecordsCommand, type PutRecordsRequestEntry } from '@aws-sdk/client-kinesis'
+import type { KinesisClient, PutRecordsRequestEntry } from '@aws-sdk/client-kinesis'
 import { Producer, type ProducerOptions } from '@shardwise/producer'
-import { NodeHttpHandler } from '@smithy/node-http-handler'
 import { AGGREGATE_BYTES, type KeyedRecord } from './aggregate-codec.js'
 import type { PutPlace } from './http-place.js'
-import { peer } from './peers.js'
-import { byOffers, hashKeyOf, type PeerAggregate, PeerAggregates, PeerRouter, REQUEST_BYTES } from './producer.js'
+import { KinesisWritable } from './kinesis-writable.js'
+import { byOffers, type PeerAggregate, PeerAggregates, PeerRouter, REQUEST_BYTES } from './producer.js'
+import { deliver, entryOf, IN_FLIGHT, MAX_BATCH, sdkClient } from './sdk-peer.js'
 
-/** Requests that each peer has under way at a time. */
-const IN_FLIGHT = 8
-const MAX_BATCH = 500
-/** Before what a shard refused goes again. The stub refuses nothing. */
-const REFUSED_PAUSE_MS = 100
+/** Of `aws-kinesis-writable`: its default, with which an unfilled batch waits. */
+const WRITABLE_PATIENCE_S = 5
 
 /** One way to bring records to Kinesis. */
 export interface HttpProducer {
@@ -77,59 +72,30 @@ export function aggregatesBySdk(name: string, records: number): HttpProducer {
   }
 }
 
-/** Of version 2 of the SDK, as far as the writable calls it. */
-interface KinesisV2 {
-  putRecords(input: object, done: (error: Error | null, output: { Records: { SequenceNumber?: string }[] }) => void): void
-}
-
-/**
- * `aws-kinesis-writable` as its README says, but with batches of 500 in place of ten. It tells nobody what was acknowledged and has no
- * backpressure: both are taken from the client that it is given, the one that it would make itself.
- */
+/** `aws-kinesis-writable`, as fast as it goes. */
 export function kinesisWritable(name: string, records: number): HttpProducer {
   return {
     name,
     records,
-    async open({ connection, stream: streamName }, all) {
-      const KinesisStream = peer<new (options: object) => Writable>('aws-kinesis-writable')
-      const { Kinesis } = peer<{ readonly Kinesis: new (options: object) => KinesisV2 }>('aws-sdk')
-      const client = new Kinesis({ region: connection.region, endpoint: connection.endpoint, ...connection.credentials })
+    async open(place, all) {
       const parsed = all.map(({ partitionKey, data }) => ({ partitionKey, value: JSON.parse(data.toString()) as object }))
       const keys = new Map(parsed.map(({ partitionKey, value }) => [value, partitionKey]))
       let delivered = 0
-      let inFlight = 0
-      let answered: () => void = () => {}
-      const kinesis: KinesisV2 = {
-        putRecords(input, done) {
-          inFlight++
-          client.putRecords(input, (error, output) => {
-            inFlight--
-            if (error === null) for (const { SequenceNumber } of output.Records) if (SequenceNumber !== undefined) delivered++
-            done(error, output)
-            answered()
-          })
-        },
-      }
-      const stream = new KinesisStream({
-        ...{ streamName, objectMode: true, partitionKey: (value: object) => keys.get(value), kinesis },
-        buffer: { length: MAX_BATCH },
+      const writable = new KinesisWritable(place, WRITABLE_PATIENCE_S, {
+        keyOf: (value) => keys.get(value)!,
+        accepted: () => delivered++,
+        // What is missing shows in the count.
+        failed: () => {},
       })
-      const below = async (most: number): Promise<void> => {
-        while (inFlight > most) {
-          await new Promise<void>((resolve) => {
-            answered = resolve
-          })
-        }
-      }
       const putAll = async (): Promise<number> => {
         for (const { value } of parsed) {
-          stream.write(value)
-          if (inFlight >= IN_FLIGHT) await below(IN_FLIGHT - 1)
+          const held = writable.write(value)
+          if (held !== undefined) await held
         }
-        await below(0)
+        await writable.flush()
         return delivered
       }
-      return { putAll, close: async () => void stream.destroy() }
+      return { putAll, close: async () => writable.close() }
     },
   }
 }
@@ -138,21 +104,20 @@ function* aggregateBatches(records: readonly KeyedRecord[], router: PeerRouter):
   const aggregates = new PeerAggregates(router)
   let entries: PutRecordsRequestEntry[] = []
   let counts: number[] = []
-  const add = ({ aggregator, first, count }: PeerAggregate): void => {
-    // The peer's own key is a constant, which may lie in any shard.
-    entries.push({ Data: aggregator.build().data, PartitionKey: 'a', ExplicitHashKey: hashKeyOf(first).toString() })
-    counts.push(count)
+  const add = (aggregate: PeerAggregate): void => {
+    entries.push(entryOf(aggregate))
+    counts.push(aggregate.count)
   }
   for (const record of records) {
-    const full = aggregates.add(record)
-    if (full === undefined) continue
-    add(full)
+    const aggregate = aggregates.add(record)
+    if (!aggregate.isFull) continue
+    add(aggregate)
     if ((entries.length + 1) * AGGREGATE_BYTES <= REQUEST_BYTES) continue
     yield { entries, counts }
     entries = []
     counts = []
   }
-  for (const open of aggregates.rest()) add(open)
+  for (const open of aggregates.takeOpen()) add(open)
   yield { entries, counts }
 }
 
@@ -162,39 +127,18 @@ interface Batch {
   readonly counts: readonly number[] | undefined
 }
 
-function sdkClient({ connection }: PutPlace, keepAlive: boolean): KinesisClient {
-  if (!keepAlive) return new KinesisClient(connection)
-  const agent = { keepAlive: true, maxSockets: 64 }
-  return new KinesisClient({ ...connection, requestHandler: new NodeHttpHandler({ httpAgent: agent, httpsAgent: agent }) })
-}
-
-/** So many requests at a time; entries that were refused go again. */
+/** So many requests at a time. */
 async function sendAll(client: KinesisClient, stream: string, batches: Iterable<Batch>): Promise<number> {
   const waiting = batches[Symbol.iterator]()
   let delivered = 0
   const sendOneByOne = async (): Promise<void> => {
     for (let next = waiting.next(); next.done !== true; next = waiting.next()) {
-      const count = await deliver(client, stream, next.value)
-      delivered += count
+      const { entries, counts } = next.value
+      await deliver(client, stream, entries, (position) => {
+        delivered += counts?.[position] ?? 1
+      })
     }
   }
   await Promise.all(Array.from({ length: IN_FLIGHT }, sendOneByOne))
-  return delivered
-}
-
-async function deliver(client: KinesisClient, stream: string, batch: Batch): Promise<number> {
-  let delivered = 0
-  let { entries, counts } = batch
-  while (entries.length > 0) {
-    const { Records: results = [] } = await client.send(new PutRecordsCommand({ StreamName: stream, Records: [...entries] }))
-    const refused = new Set<number>()
-    for (const [i, { SequenceNumber }] of results.entries()) {
-      if (SequenceNumber === undefined) refused.add(i)
-      else delivered += counts?.[i] ?? 1
-    }
-    if (refused.size > 0) await delay(REFUSED_PAUSE_MS)
-    entries = entries.filter((_, i) => refused.has(i))
-    counts = counts?.filter((_, i) => refused.has(i))
-  }
   return delivered
 }

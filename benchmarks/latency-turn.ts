@@ -10,6 +10,8 @@ import { collectGarbage, WrongResult } from './rounds.js'
 
 export const RECORD_BYTES = 1000
 const WARM_UP_MS = 1000
+/** At most, ours and the service's. */
+const CLOCKS_APART_MS = 1000
 /** Far above any latency: what takes longer does not come any more. */
 const PATIENCE_MS = 60_000
 export const ACCOUNT = { region: 'us-east-1', credentials: { accessKeyId: 'key', secretAccessKey: 'secret' } }
@@ -51,12 +53,15 @@ export function quantileOf(ascending: Float64Array, quantile: number): number {
   return ascending[Math.max(0, Math.ceil(ascending.length * quantile) - 1)]!
 }
 
-/** A consumer of its own reads what a producer of its own puts, and everything is verified before a figure comes out. */
+/**
+ * A consumer of its own reads what a producer of its own puts, and everything is verified before a figure comes out. An application of its
+ * own, too, which begins where the stream ends, or a second before: with the records of other turns before it, polling would have used up the 2 MiB that a
+ * shard gives in a second, and the first records of this one would wait for that.
+ */
 export async function latencyTurn(
   turn: number,
   { connection, kinesisCpuMs, dynamodb, stream, hashKeys }: LatencyPlace,
   { shards, perSecond, lastsMs, lingerMs }: LatencyLoad,
-  applicationName: string,
   options: Partial<ConsumerOptions>,
 ): Promise<LatencyTurn> {
   const load = OpenLoop.draw(shards, perSecond, WARM_UP_MS + lastsMs, seededRandom(turn))
@@ -65,8 +70,8 @@ export async function latencyTurn(
   const tally = new LatencyTally(contents, shards + load.length)
   const producer = new Producer({ ...connection, stream, lingerMs })
   const consumer = new Consumer({
-    ...{ ...connection, dynamodbEndpoint: dynamodb.endpoint, stream, applicationName },
-    ...{ initialPosition: 'trim-horizon', ...options },
+    ...{ ...connection, dynamodbEndpoint: dynamodb.endpoint, stream },
+    ...{ applicationName: `latency-${turn}`, initialPosition: { at: new Date(Date.now() - CLOCKS_APART_MS) }, ...options },
   })
   let fail: (error: Error) => void = () => {}
   const failed = new Promise<never>((_, reject) => {

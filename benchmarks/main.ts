@@ -42,7 +42,7 @@ const allNames = [...Object.keys(benchmarks), ...Object.keys(scenarios)]
 
 const USAGE = `npm run bench -- [NAME...] [--rounds N] [--cpu] [--json] [--profile] [--endpoint URL --region R --stream NAME]
 
-  NAME        which benchmarks to run, by name or by what names begin with, as in 'producer' (default: all):
+  NAME        which benchmarks to run, those of this name and those whose names begin so, as far as they take the options; 'producer' is all of producers (default: all):
               ${allNames.join('\n              ')}
   --rounds N  how often each variant takes its turn, from ${LEAST_ROUNDS} to ${MOST_ROUNDS} (default ${LEAST_ROUNDS})
   --cpu       measure processor time (of all threads of this process) in place of the wall clock: for a machine that does other work
@@ -81,11 +81,6 @@ async function parseChoice(args: readonly string[]): Promise<Choice | 'help'> {
   }
   const { values, positionals } = parsed
   if (values.help === true) return 'help'
-  const chosen = positionals.flatMap((name) => {
-    const matching = allNames.includes(name) ? [name] : allNames.filter((all) => all.startsWith(`${name}-`))
-    if (matching.length === 0) throw new UsageError(`NAME must be one of the benchmarks listed below, got '${name}'`)
-    return matching
-  })
   const rounds = values.rounds === undefined ? LEAST_ROUNDS : Number(values.rounds)
   if (!Number.isInteger(rounds) || rounds < LEAST_ROUNDS || rounds > MOST_ROUNDS) {
     throw new UsageError(`--rounds must be a whole number from ${LEAST_ROUNDS} to ${MOST_ROUNDS}, got '${values.rounds}'`)
@@ -99,14 +94,17 @@ async function parseChoice(args: readonly string[]): Promise<Choice | 'help'> {
     if (values.cpu === true && scenario.ofWallClock) return '--cpu'
     return elsewhere !== undefined && scenario.anywhere !== true ? '--endpoint' : undefined
   }
-  const all = allNames.filter((name) => unsuitedTo(name) === undefined)
-  const names = positionals.length === 0 ? all : [...new Set(chosen)]
+  const suited = (names: readonly string[]): string[] => names.filter((name) => unsuitedTo(name) === undefined)
+  const chosen = positionals.flatMap((name) => {
+    const matching = allNames.filter((each) => each === name || each.startsWith(`${name}-`))
+    if (matching.length === 0) throw new UsageError(`NAME must be one of the benchmarks listed below, got '${name}'`)
+    const [first] = matching
+    if (suited(matching).length === 0) throw new UsageError(`${unsuitedTo(first!)} is not for '${first}'`)
+    return suited(matching)
+  })
+  const names = positionals.length === 0 ? suited(allNames) : [...new Set(chosen)]
   if (values.profile === true && (values.json === true || values.cpu === true || values.rounds !== undefined)) {
     throw new UsageError('--profile takes none of --rounds, --cpu and --json: its figures are no measurement of speed')
-  }
-  for (const name of names) {
-    const option = unsuitedTo(name)
-    if (option !== undefined) throw new UsageError(`${option} is not for '${name}'`)
   }
   const timer = values.cpu === true ? 'cpu' : 'wall'
   return { names, rounds, timer, json: values.json === true, profile: values.profile === true, elsewhere }

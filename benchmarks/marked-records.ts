@@ -21,6 +21,10 @@ export function markedRecords(turn: number, count: number): KeyedRecord[] {
   return freshKeys(count, DIFFERENT_KEYS).map((partitionKey, index) => ({ partitionKey, data: dataIn(bytes, index) }))
 }
 
+export interface MarkedRecord extends KeyedRecord {
+  readonly index: number
+}
+
 /** The same records, each made when it is asked for, its key too, as a service makes them: millions of objects that wait for their turn would be what is measured. */
 export class MarkedLoad {
   readonly #bytes: Buffer
@@ -30,7 +34,7 @@ export class MarkedLoad {
     this.#bytes = markedBytes(turn, count)
   }
 
-  record(index: number): KeyedRecord & { readonly index: number } {
+  record(index: number): MarkedRecord {
     const at = (index % DIFFERENT_KEYS) * KEY_CHARACTERS
     return { partitionKey: this.#keys.toString('latin1', at, at + KEY_CHARACTERS), data: dataIn(this.#bytes, index), index }
   }
@@ -83,6 +87,12 @@ export function printOf(partitionKey: string, data: MarkedData): number {
 }
 
 const INDEX_AT = HEAD.length + DIGITS + SECOND.length
+
+/** Of a record's text. */
+export function indexIn(text: string): number {
+  return Number(text.slice(INDEX_AT, INDEX_AT + DIGITS))
+}
+
 const MAGIC = Buffer.from('f3899ac2', 'hex')
 
 /** Looks at what arrived of a turn: each record once, key and bytes, and nothing else. */
@@ -107,7 +117,7 @@ export class MarkedRecordsCheck {
   /** Throws WrongResult. */
   take(partitionKey: string, data: MarkedData): void {
     const text = textIn(data)
-    const index = Number(text.slice(INDEX_AT, INDEX_AT + DIGITS))
+    const index = indexIn(text)
     if (text !== textOf(this.#turn, index)) throw new WrongResult(`something came that nobody put: ${text.slice(0, 200)}`)
     if (partitionKey !== this.#keys[index % DIFFERENT_KEYS]) {
       throw new WrongResult(`record ${index} came with the key '${partitionKey}'`)

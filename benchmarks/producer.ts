@@ -115,13 +115,7 @@ function putPath(load: Load): Benchmark {
     return input.data.length
   }
   const router = new PeerRouter(load.shards)
-  let counted = 0
-  const add = (): number => {
-    const pipeline = new PeerAggregates(router)
-    for (const [i, data] of input.data.entries()) pipeline.add({ partitionKey: input.keys[i]!, data })
-    counted = pipeline.count
-    return counted
-  }
+  const add = (): number => new HungPeer(router, input).count
   return {
     unit: MILLION_RECORDS,
     operations: records,
@@ -150,10 +144,9 @@ function pendingHeap(call: 'offer' | 'put'): Benchmark {
     await Promise.all(puts)
     puts = []
   }
-  let kept: PeerAggregates | undefined
+  let kept: HungPeer | undefined
   const keep = (): number => {
-    kept = new PeerAggregates(new PeerRouter(load.shards))
-    for (const [i, data] of input.data.entries()) kept.add({ partitionKey: input.keys[i]!, data })
+    kept = new HungPeer(new PeerRouter(load.shards), input)
     return kept.count
   }
   const forget = async (): Promise<void> => {
@@ -311,40 +304,49 @@ export interface PeerAggregate {
   readonly aggregator: RecordAggregator
   readonly first: string
   count: number
+  /** Of the usual size: the next record of its shard opens another. */
+  isFull: boolean
 }
 
 /** The peer's open aggregates, one a shard. */
 export class PeerAggregates {
-  count = 0
   readonly #router: PeerRouter
   readonly #open: (PeerAggregate | undefined)[] = []
-  /** Full ones, too: the service hangs. */
-  readonly #full: PeerAggregate[] = []
   readonly #mostRecords: number = Math.floor(AGGREGATE_BYTES / (RECORD_BYTES + KEY_CHARACTERS))
 
   constructor(router: PeerRouter) {
     this.#router = router
   }
 
-  /** The aggregate that this fills, if it does. */
-  add(record: KeyedRecord): PeerAggregate | undefined {
+  /** The aggregate that it is now in. */
+  add(record: KeyedRecord): PeerAggregate {
     const shard = this.#router.shardOf(record.partitionKey)
-    let open = this.#open[shard]
-    if (open === undefined) {
-      open = { aggregator: recordAggregator(), first: record.partitionKey, count: 0 }
-      this.#open[shard] = open
-    }
+    const open = this.#open[shard] ?? { aggregator: recordAggregator(), first: record.partitionKey, count: 0, isFull: false }
     open.aggregator.addUserRecord(record)
-    open.count++
-    this.count++
-    if (open.count < this.#mostRecords) return undefined
-    this.#open[shard] = undefined
-    this.#full.push(open)
+    open.isFull = ++open.count === this.#mostRecords
+    this.#open[shard] = open.isFull ? undefined : open
     return open
   }
 
-  rest(): PeerAggregate[] {
-    return this.#open.filter((open) => open !== undefined)
+  /** Leaves none open. */
+  takeOpen(): PeerAggregate[] {
+    return this.#open.splice(0).filter((open) => open !== undefined)
+  }
+}
+
+/** All records of the input in the peer's aggregates, full ones too: the service hangs. */
+class HungPeer {
+  count = 0
+  readonly #full: PeerAggregate[] = []
+  readonly #aggregates: PeerAggregates
+
+  constructor(router: PeerRouter, { data: all, keys }: Input) {
+    this.#aggregates = new PeerAggregates(router)
+    for (const [i, data] of all.entries()) {
+      const aggregate = this.#aggregates.add({ partitionKey: keys[i]!, data })
+      if (aggregate.isFull) this.#full.push(aggregate)
+      this.count++
+    }
   }
 }
 
@@ -373,12 +375,12 @@ function peer(input: Input): Variant {
       for (const [i, { SequenceNumber }] of results.entries()) if (SequenceNumber !== undefined) delivered += sent[i]!.count
     }
     for (const record of records) {
-      const full = aggregates.add(record)
-      if (full === undefined) continue
-      pack(full)
+      const aggregate = aggregates.add(record)
+      if (!aggregate.isFull) continue
+      pack(aggregate)
       if ((batch.length + 1) * AGGREGATE_BYTES > REQUEST_BYTES) await send()
     }
-    for (const open of aggregates.rest()) pack(open)
+    for (const open of aggregates.takeOpen()) pack(open)
     await send()
     return delivered
   }

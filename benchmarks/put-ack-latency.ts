@@ -1,16 +1,24 @@
 import { seededRandom } from '@shardwise/core/random'
 import { connectKinesis } from '@shardwise/core/transport'
-import { Producer } from '@shardwise/producer'
 import type { Elsewhere } from './elsewhere.js'
 import { type PutPlace, placeElsewhere, stubPlace } from './http-place.js'
-import { ours } from './http-producers.js'
+import { type HttpProducer, ours, stockSdk } from './http-producers.js'
 import { quantileOf } from './latency-turn.js'
 import { MarkedLoad, markedRecords } from './marked-records.js'
 import { OpenLoop } from './open-loop.js'
+import { installPeers } from './peers.js'
 import { type ProcessorShares, processorShares, sharesLine } from './processor-shares.js'
-import { collectGarbage, compared, type Measurement, median, type Unit, WrongResult } from './rounds.js'
+import { collectGarbage, compared, inTurns, type Measurement, median, type Unit, WrongResult } from './rounds.js'
 import type { Outcome, Scenarios } from './scenario.js'
 import { cpuMs } from './service-process.js'
+import {
+  aggregatesStreaming,
+  LINGER_MS,
+  oursStreaming,
+  type StreamingProducer,
+  stockSdkStreaming,
+  writableStreaming,
+} from './streaming-producers.js'
 
 const LASTS_MS = 3000
 const WARM_UP_MS = 1000
@@ -20,13 +28,22 @@ const OUTCOMES_A_READING = 64
 const SERVICE_MS = 5
 /** On top of linger and round trip. */
 const GOAL_MS = 10
-/** The producer's default. */
-const LINGER_MS = 100
-const FULL_LOAD_RECORDS = 400_000
+const STOCK = 'stock SDK PutRecords'
+const SHORT_LINGER_MS = 10
+const FULL_LOADS = [ours('offer', 400_000), stockSdk(STOCK, 50_000, false)] as const
 const FULL_LOAD_TURNS = 3
 const ROUND_TRIPS = 50
 
-/** From when a record was to be put to its acknowledgement, at half of what `producer-http` reaches. */
+const producers = (withWritable: boolean): readonly StreamingProducer[] => [
+  oursStreaming('offer'),
+  stockSdkStreaming(STOCK, false),
+  stockSdkStreaming('stock SDK, HTTP/1.1 keep-alive', true),
+  aggregatesStreaming('aws-kinesis-agg + SDK keep-alive'),
+  ...(withWritable ? [writableStreaming('aws-kinesis-writable')] : []),
+  oursStreaming(`ours, lingerMs ${SHORT_LINGER_MS}`, { lingerMs: SHORT_LINGER_MS }),
+]
+
+/** From when a record was to be put to its acknowledgement: at half of what goes through, and beside others at half of what goes through the stock SDK. */
 export const putAckLatency: Scenarios = {
   'put-ack-latency': { ofWallClock: true, anywhere: true, run: measurePutAck },
 }
@@ -36,61 +53,103 @@ interface Turn {
   readonly ackMs: Float64Array
   readonly lateMs: Float64Array
   readonly cores: number
+  /** A second; NaN where nobody counts. */
+  readonly requests: number
 }
 
 async function measurePutAck(rounds: number, progress: (step: string) => void, elsewhere?: Elsewhere): Promise<Outcome> {
+  // Elsewhere a shard refuses something now and then: then `aws-kinesis-writable` loses records, and no figure of the run would count.
+  const withoutWritable = elsewhere === undefined ? await installPeers(progress) : 'it loses what a shard refuses'
   progress('preparing, service')
   await using place =
     elsewhere === undefined ? await stubPlace({ tls: false, delayMs: SERVICE_MS }) : await placeElsewhere(elsewhere)
   let turn = 0
-  const fullLoads: number[] = []
-  for (let i = 0; i < FULL_LOAD_TURNS; i++) {
-    progress(`full load, turn ${i + 1} of ${FULL_LOAD_TURNS}`)
-    fullLoads.push(await fullLoad(++turn, place))
+  const halfLoad = async (producer: HttpProducer): Promise<number> => {
+    const perSecond: number[] = []
+    for (let i = 0; i < FULL_LOAD_TURNS; i++) {
+      progress(`full load, ${producer.name}, turn ${i + 1} of ${FULL_LOAD_TURNS}`)
+      perSecond.push(await fullLoad(++turn, place, producer))
+    }
+    return median(perSecond) / 2
   }
-  const perSecond = median(fullLoads) / 2
+  const [ofOurs, ofStock] = [await halfLoad(FULL_LOADS[0]), await halfLoad(FULL_LOADS[1])]
   const roundTripMs = await roundTrip(++turn, place)
+  const alone = oursStreaming('offer')
   const turns: Turn[] = []
   for (let round = 0; round < rounds; round++) {
     progress(`round ${round + 1} of ${rounds}`)
-    turns.push(await measureTurn(++turn, place, perSecond))
+    turns.push(await measureTurn(++turn, place, ofOurs, alone))
   }
   progress('where the time goes')
   let shares: ProcessorShares = []
-  await measureTurn(++turn, place, perSecond, async (act) => {
+  await measureTurn(++turn, place, ofOurs, alone, async (act) => {
     shares = await processorShares(act)
   })
-  const unit: Unit = { name: 'ms', of: (ns) => ns / 1e6 }
-  const measurement = (figure: string, quantile: number, over?: (ns: readonly number[]) => number): Measurement => {
-    const ns = turns.map(({ ackMs }) => quantileOf(ackMs, quantile) * 1e6)
-    return compared(`put-ack-latency${figure}`, unit, [{ name: 'offer', ns }], over)
+  const contestants = producers(withoutWritable === undefined).map((producer) => ({ producer, turns: [] as Turn[] }))
+  for (const { producer } of contestants) {
+    progress(`beside others, warming up ${producer.name}`)
+    await measureTurn(++turn, place, ofStock, producer)
   }
+  await inTurns(contestants, rounds, async ({ producer, turns }, round) => {
+    progress(`beside others, round ${round + 1} of ${rounds}, ${producer.name}`)
+    turns.push(await measureTurn(++turn, place, ofStock, producer))
+  })
   const within = LINGER_MS + roundTripMs + GOAL_MS
-  const part = (values: (turn: Turn) => Float64Array, quantile: number): string =>
-    median(turns.map((each) => quantileOf(values(each), quantile))).toFixed(1)
+  const own = [{ name: 'offer', turns }]
+  const all = contestants.map(({ producer: { name }, turns }) => ({ name, turns }))
   return {
     measurements: [
-      { ...measurement('', 0.99), goal: { atMost: Number(within.toPrecision(3)) } },
-      measurement('-p50', 0.5),
-      measurement('-max', 1, (ns) => Math.max(...ns)),
+      { ...latency('put-ack-latency', own, 0.99), goal: { atMost: Number(within.toPrecision(3)) } },
+      latency('put-ack-latency-p50', own, 0.5),
+      latency('put-ack-latency-max', own, 1, (ns) => Math.max(...ns)),
+      latency('put-ack-latency-peers', all, 0.99),
+      latency('put-ack-latency-peers-p50', all, 0.5),
     ],
-    report: `put-ack-latency: ${Math.round(perSecond).toLocaleString('en-US')} records of 100 bytes a second, half of what went through; open loop, ${LASTS_MS / 1000} s a round
+    report: `put-ack-latency: ${inWords(ofOurs)} records of 100 bytes a second, half of what went through; open loop, ${LASTS_MS / 1000} s a round
   goal: p99 within linger (${LINGER_MS}) + round trip (${roundTripMs.toFixed(1)}${elsewhere === undefined ? `, of it ${SERVICE_MS} the stub's` : ''}) + ${GOAL_MS} = ${within.toFixed(1)} ms
-  until put, so late was this process: p50 ${part(({ lateMs }) => lateMs, 0.5)}, p99 ${part(({ lateMs }) => lateMs, 0.99)} ms; cores in use: ${median(turns.map(({ cores }) => cores)).toFixed(2)}
+  ${conduct(turns)}
   where its time goes, in a round of its own: ${sharesLine(shares, 3)}
-`,
+put-ack-latency-peers: ${inWords(ofStock)} records of 100 bytes a second, half of what the stock SDK put through
+${all.map(({ name, turns }) => `  ${name}: ${conduct(turns)}\n`).join('')}${withoutWritable === undefined ? '' : `  without aws-kinesis-writable: ${withoutWritable}\n`}`,
   }
 }
 
+interface Streamed {
+  readonly name: string
+  readonly turns: readonly Turn[]
+}
+
+const MS: Unit = { name: 'ms', of: (ns) => ns / 1e6 }
+
+function latency(
+  name: string,
+  all: readonly Streamed[],
+  quantile: number,
+  over?: (ns: readonly number[]) => number,
+): Measurement {
+  const contestants = all.map(({ name, turns }) => ({ name, ns: turns.map(({ ackMs }) => quantileOf(ackMs, quantile) * 1e6) }))
+  return compared(name, MS, contestants, over)
+}
+
+function conduct(turns: readonly Turn[]): string {
+  const requests = median(turns.map((turn) => turn.requests))
+  const late = (quantile: number): string => median(turns.map(({ lateMs }) => quantileOf(lateMs, quantile))).toFixed(1)
+  return `until put, so late was this process: p50 ${late(0.5)}, p99 ${late(0.99)} ms; cores in use: ${median(turns.map(({ cores }) => cores)).toFixed(2)}${Number.isNaN(requests) ? '' : `; ${requests.toFixed(0)} requests a second`}`
+}
+
+function inWords(perSecond: number): string {
+  return Math.round(perSecond).toLocaleString('en-US')
+}
+
 /** Records a second, as many as go through. */
-async function fullLoad(turn: number, place: PutPlace): Promise<number> {
-  const records = markedRecords(turn, FULL_LOAD_RECORDS / place.fewer)
+async function fullLoad(turn: number, place: PutPlace, producer: HttpProducer): Promise<number> {
+  const records = markedRecords(turn, producer.records / place.fewer)
   await place.expect(turn, records.length)
-  const producer = await ours('offer', FULL_LOAD_RECORDS).open(place, records)
+  const client = await producer.open(place, records)
   const startedAt = performance.now()
-  const delivered = await producer.putAll()
+  const delivered = await client.putAll()
   const tookMs = performance.now() - startedAt
-  await producer.close()
+  await client.close()
   await place.examine()
   return (delivered * 1000) / tookMs
 }
@@ -116,48 +175,52 @@ async function measureTurn(
   turn: number,
   place: PutPlace,
   perSecond: number,
+  producer: StreamingProducer,
   around: (act: () => Promise<void>) => Promise<void> = (act) => act(),
 ): Promise<Turn> {
   const load = OpenLoop.draw(1, perSecond, WARM_UP_MS + LASTS_MS, seededRandom(turn))
   const records = new MarkedLoad(turn, load.length)
   const putAt = new Float64Array(load.length)
-  const ackAt = new Float64Array(load.length)
+  const ackAt = new Float64Array(load.length).fill(Number.NaN)
   await place.expect(turn, load.length)
-  const producer = new Producer({ ...place.connection, stream: place.stream, shardRatePercent: place.shardRatePercent })
-  await producer.start()
   let failure: Error | undefined
   const readings = new SharedReadings()
-  const outcome = (error: Error | undefined, _: unknown, { index }: { readonly index: number }): void => {
-    failure ??= error
-    ackAt[index] = readings.now()
-  }
+  const client = await producer.open(place, {
+    acknowledged(index) {
+      ackAt[index] = readings.now()
+    },
+    failed(error) {
+      failure ??= error
+    },
+  })
   collectGarbage('minor')
   const cpuBefore = cpuMs()
   let startedAt = 0
-  const offerLate = async (record: ReturnType<MarkedLoad['record']>): Promise<void> => {
-    do await producer.ready()
-    while (!producer.offer(record, outcome))
-    putAt[record.index] = performance.now()
-  }
   await around(async () => {
     startedAt = performance.now()
     await load.run(startedAt, (index, now) => {
       putAt[index] = now
-      const record = records.record(index)
-      return producer.offer(record, outcome) ? undefined : offerLate(record)
+      return client.put(records.record(index))
     })
-    await producer.flush()
+    await client.flush()
   })
   const cores = (cpuMs() - cpuBefore) / (performance.now() - startedAt)
-  await producer.close()
-  await place.examine()
-  if (failure !== undefined) throw new WrongResult(`a record was not delivered: ${failure.message}`)
+  await client.close()
+  const counts = await place.examine()
+  if (failure !== undefined) throw new WrongResult(`${producer.name}: a record was not delivered: ${failure.message}`)
+  const unknown = ackAt.findIndex(Number.isNaN)
+  if (unknown !== -1) throw new WrongResult(`${producer.name}: nobody has heard of record ${unknown} that it was acknowledged`)
   const since = (at: Float64Array): Float64Array =>
     at
       .map((time, i) => time - startedAt - load.dueMs[i]!)
       .filter((_, i) => load.dueMs[i]! >= WARM_UP_MS)
       .sort()
-  return { ackMs: since(ackAt), lateMs: since(putAt), cores }
+  return {
+    ackMs: since(ackAt),
+    lateMs: since(putAt),
+    cores,
+    requests: ((counts?.requests ?? Number.NaN) * 1000) / (WARM_UP_MS + LASTS_MS),
+  }
 }
 
 /** The time, read once for many calls of one synchronous run: else the reading would be a good part of what a record costs. */

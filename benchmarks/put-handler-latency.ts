@@ -23,7 +23,7 @@ export interface LatencyVariant {
 
 /** Ours first: what a measurement calls ours is fan-out. */
 const VARIANTS: readonly LatencyVariant[] = [
-  { name: 'fan-out', options: { retrieval: { fanOut: { fallbackToPolling: false } } } },
+  { name: 'fan-out', options: { retrieval: { fanOut: { consumerName: 'latency', fallbackToPolling: false } } } },
   { name: 'polling', options: {} },
 ]
 
@@ -70,7 +70,7 @@ async function measureLatency(
   await inTurns(contestants, rounds, async ({ variant, turns }, round) => {
     progress(`round ${round + 1} of ${rounds}, ${variant.name}`)
     try {
-      turns.push(await latencyTurn(++turn, place, load, `latency-${variant.name}`, variant.options))
+      turns.push(await latencyTurn(++turn, place, load, variant.options))
     } catch (error) {
       throw error instanceof WrongResult ? new WrongResult(`${name}, ${variant.name}: ${error.message}`) : error
     }

@@ -183,8 +183,7 @@ function heapBytes(): number {
 }
 
 /**
- * `major`: all of it, for a heap that is looked at. Not before something is timed: V8 drops code with it, and a worker with a thousand idle shards took 55 %
- * of a core where each window came after one, 30 % where none did.
+ * `major`: all of it, for a heap that is looked at. Not before something is timed, which is slower after one.
  */
 export function collectGarbage(type: 'major' | 'minor'): void {
   if (globalThis.gc === undefined) throw new Error('Benchmarks need `node --expose-gc`: start them with `npm run bench`')
