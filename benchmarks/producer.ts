@@ -17,6 +17,8 @@ const MILLION_RECORDS: Unit = { name: 'M records/s', of: (ns) => 1000 / ns }
 /** Whole producers, all their stages, on a stream that answers at once: what a record costs this process apart from the network. */
 export const producer: Benchmarks = {
   'producer-noop-batch': () => benchmark('offer', byOffers, USUAL),
+  'producer-noop-batch-200k': () => benchmark('offer', byOffers, { ...USUAL, records: 200_000, inFlight: 200_000 }),
+  'producer-noop-put-all': () => benchmark('putAll', byPutAll, USUAL),
   'producer-noop-promise': () => benchmark('put', byPuts, USUAL),
   'producer-noop-batch-unique': () => benchmark('offer', byOffers, UNIQUE),
   // All at a time: a fifth of them fills no aggregate of a hundred shards, and who awaits the oldest would wait for the linger.
@@ -51,6 +53,15 @@ export async function byOffers<T>(target: Producer<T>, records: readonly PutInpu
   for (let i = 0; i < records.length; i++) while (!target.offer(records[i]!, outcome)) await target.ready()
   await target.flush()
   if (failure !== undefined) throw new WrongResult(`a record was not delivered: ${failure.message}`)
+  return delivered
+}
+
+async function byPutAll<T>(target: Producer<T>, records: readonly PutInput<T>[]): Promise<number> {
+  let delivered = 0
+  for await (const result of target.putAll(records)) {
+    if (result.status === 'rejected') throw new WrongResult(`a record was not delivered: ${result.reason.message}`)
+    delivered++
+  }
   return delivered
 }
 
