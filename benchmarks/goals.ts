@@ -23,6 +23,11 @@ const goals: Readonly<Record<string, Goal>> = {
   'producer-noop-batch': { ratio: 12, atLeast: 3.5 },
   'producer-noop-promise': { ratio: 6, atLeast: 2 },
   'producer-http': { ratio: 10 },
+  // Fan-out: linger (20 ms) and 10 ms, and 40 ms.
+  'put-handler-latency-64-shards-1-p50': { atMost: 30 },
+  'put-handler-latency-64-shards-1-p99': { atMost: 60 },
+  'put-handler-latency-64-shards-10-p50': { atMost: 30 },
+  'put-handler-latency-64-shards-10-p99': { atMost: 60 },
   'consumer-http-cbor': { ratio: 6 },
   'consumer-http-json': { ratio: 3 },
   'pending-record-heap': { atMost: 8 },

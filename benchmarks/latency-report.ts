@@ -1,8 +1,6 @@
 import { type LatencyLoad, type LatencyTurn, quantileOf, RECORD_BYTES } from './latency-turn.js'
 import { median } from './rounds.js'
 
-/** For fan-out with so many shards, on top of the linger. */
-const GOAL = { shards: 64, p50Ms: 10, p99Ms: 40 }
 /** Upper edges of the histogram's bars, in milliseconds. */
 const EDGES = [2, 5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300, 500, 1000]
 const BAR_WIDTH = 30
@@ -12,11 +10,11 @@ interface Contestant {
   readonly turns: readonly LatencyTurn[]
 }
 
-/** Where the time went, the goal, and a histogram of all rounds. Fan-out first. */
+/** Where the time went, and a histogram of all rounds. Fan-out first. */
 export function latencyReport(name: string, load: LatencyLoad, contestants: readonly Contestant[]): string {
   const { shards, perSecond, lastsMs, lingerMs } = load
   return `${name}: ${shards} ${shards === 1 ? 'shard' : 'shards'}, each with ${perSecond} records of ${RECORD_BYTES.toLocaleString('en-US')} bytes a second, lingerMs ${lingerMs}, ${(lastsMs / 1000).toFixed(0)} s a round
-${parts(contestants)}${goal(load, contestants[0]!)}
+${parts(contestants)}
 ${histogram(contestants)}`
 }
 
@@ -47,17 +45,6 @@ function parts(contestants: readonly Contestant[]): string {
   return lines
     .map((line) => `  ${line.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ')}\n`)
     .join('')
-}
-
-function goal({ shards, lingerMs }: LatencyLoad, { turns }: Contestant): string {
-  if (shards !== GOAL.shards) return ''
-  const line = (figure: string, quantile: number, boundMs: number): string => {
-    const rounds = turns.map(({ totalMs }) => quantileOf(totalMs, quantile))
-    const measured = median(rounds)
-    const reached = measured <= lingerMs + boundMs ? 'reached' : 'missed'
-    return `  goal: ${figure} of fan-out within linger + ${boundMs} = ${lingerMs + boundMs} ms; ${reached} with ${measured.toFixed(1)} ms, in the best round ${Math.min(...rounds).toFixed(1)} ms\n`
-  }
-  return line('p50', 0.5, GOAL.p50Ms) + line('p99', 0.99, GOAL.p99Ms)
 }
 
 function histogram(contestants: readonly Contestant[]): string {

@@ -3,6 +3,7 @@ import { type Counts, type PutPlace, placeElsewhere, stubPlace } from './http-pl
 import { aggregatesBySdk, type HttpProducer, kinesisWritable, ours, stockSdk } from './http-producers.js'
 import { markedRecords } from './marked-records.js'
 import { installPeers } from './peers.js'
+import { type ProcessorShares, processorShares, sharesLine } from './processor-shares.js'
 import { collectGarbage, compared, inTurns, type Measurement, median, type Unit, WrongResult } from './rounds.js'
 import type { Outcome, Scenarios } from './scenario.js'
 import { cpuMs } from './service-process.js'
@@ -72,6 +73,11 @@ async function measureProducers(
   await inTurns(contestants, rounds, async ({ producer, turns }, round) => {
     turns.push(await act(`round ${round + 1} of ${rounds}`, producer))
   })
+  progress('where the time goes')
+  let shares: ProcessorShares = []
+  await measureTurn(++turn, place, contestants[0]!.producer, async (act) => {
+    shares = await processorShares(act)
+  })
   const measurement = (figure: string, unit: Unit, of: (turn: Turn) => number): Measurement => {
     const each = contestants.map(({ producer, turns }) => ({ name: producer.name, ns: turns.map(of) }))
     return compared(`${name}${figure}`, unit, each)
@@ -87,7 +93,8 @@ async function measureProducers(
           ]
         : []),
     ],
-    report: `${coresReport(name, contestants)}${withoutPeers === undefined ? '' : `  without aws-kinesis-writable: ${withoutPeers}\n`}`,
+    report: `${coresReport(name, contestants)}  where the time of ours goes, in a turn of its own: ${sharesLine(shares, 3)}
+${withoutPeers === undefined ? '' : `  without aws-kinesis-writable: ${withoutPeers}\n`}`,
   }
 }
 
@@ -118,15 +125,23 @@ function trustAnyCertificate(): Disposable {
   }
 }
 
-/** A client of its own, whose connections are counted from its making; what came is examined record by record in every turn. */
-async function measureTurn(turn: number, place: PutPlace, producer: HttpProducer): Promise<Turn> {
+/** A client of its own, whose connections are counted from its making; what came is examined record by record in every turn. `around` is given the part that is measured. */
+async function measureTurn(
+  turn: number,
+  place: PutPlace,
+  producer: HttpProducer,
+  around: (act: () => Promise<void>) => Promise<void> = (act) => act(),
+): Promise<Turn> {
   const records = markedRecords(turn, producer.records / place.fewer)
   await place.expect(turn, records.length)
   const client = await producer.open(place, records)
   collectGarbage('minor')
   const cpuBefore = cpuMs()
   const startedAt = performance.now()
-  const delivered = await client.putAll()
+  let delivered = 0
+  await around(async () => {
+    delivered = await client.putAll()
+  })
   const wallMs = performance.now() - startedAt
   const cpu = cpuMs() - cpuBefore
   await client.close()

@@ -133,7 +133,7 @@ function putPath(load: Load): Benchmark {
     prepare: () => input.renew(),
     variants: [
       { name: 'offer', run: offer, before: hung.occupy, after: hung.settle, verify: () => hung.verified(offer) },
-      { name: 'aws-kinesis-agg', run: add, verify: add },
+      { name: 'aws-kinesis-agg', run: add, verify: () => new HungPeer(router, input).verified(input) },
     ],
   }
 }
@@ -155,9 +155,10 @@ function pendingHeap(call: 'offer' | 'put'): Benchmark {
     await Promise.all(puts)
     puts = []
   }
+  const router = new PeerRouter(load.shards)
   let kept: HungPeer | undefined
   const keep = (): number => {
-    kept = new HungPeer(new PeerRouter(load.shards), input)
+    kept = new HungPeer(router, input)
     return kept.count
   }
   const forget = async (): Promise<void> => {
@@ -170,7 +171,7 @@ function pendingHeap(call: 'offer' | 'put'): Benchmark {
     prepare: () => input.renew(),
     variants: [
       { name: call, run, before: hung.occupy, after, verify: () => hung.verified(run) },
-      { name: 'aws-kinesis-agg', run: keep, after: forget, verify: keep },
+      { name: 'aws-kinesis-agg', run: keep, after: forget, verify: () => new HungPeer(router, input).verified(input) },
     ],
   }
 }
@@ -359,6 +360,16 @@ class HungPeer {
       this.count++
     }
   }
+
+  /** Builds what it holds. Throws WrongResult unless that is the input, each record once, key and data. */
+  verified({ data: all, keys }: Input): number {
+    const { found, finish } = expecting(all.map((data, i) => ({ partitionKey: keys[i]!, data })))
+    for (const { aggregator } of [...this.#full, ...this.#aggregates.takeOpen()]) {
+      awsKinesisAgg.decoder([Buffer.from(aggregator.build().data)])(found)
+    }
+    finish()
+    return this.count
+  }
 }
 
 /** The same job with what there is: an aggregate for each shard, of the usual size, in requests as large as ours. */
@@ -404,12 +415,7 @@ async function verified(
   expected: readonly { readonly partitionKey: string; readonly data: Uint8Array }[],
   run: () => Promise<number>,
 ): Promise<number> {
-  const missing = new Set(expected.map(({ partitionKey, data }) => `${partitionKey} ${Buffer.from(data).toString('base64')}`))
-  if (missing.size !== expected.length) throw new WrongResult('the input has a record twice')
-  const found = (partitionKey: string, data: Uint8Array | string): void => {
-    const record = `${partitionKey} ${typeof data === 'string' ? data : Buffer.from(data).toString('base64')}`
-    if (!missing.delete(record)) throw new WrongResult(`the stream got a record twice, or one that nobody put: ${record}`)
-  }
+  const { found, finish } = expecting(expected)
   const entries: PutRecordsEntry[] = []
   kinesis.inspect = ({ Data, ...others }) => entries.push({ ...others, Data: Buffer.from(Data) })
   const delivered = await run()
@@ -418,8 +424,29 @@ async function verified(
     if (isAggregate(Data)) awsKinesisAgg.decoder([Data])(found)
     else found(PartitionKey, Data)
   }
-  if (missing.size > 0) throw new WrongResult(`${missing.size} of ${expected.length} records did not reach the stream`)
+  finish()
   return delivered
+}
+
+interface Expecting {
+  /** Throws WrongResult for a record that is none of those, or came before. */
+  readonly found: (partitionKey: string, data: Uint8Array | string) => void
+  /** Throws WrongResult unless all have come. */
+  readonly finish: () => void
+}
+
+function expecting(expected: readonly { readonly partitionKey: string; readonly data: Uint8Array }[]): Expecting {
+  const missing = new Set(expected.map(({ partitionKey, data }) => `${partitionKey} ${Buffer.from(data).toString('base64')}`))
+  if (missing.size !== expected.length) throw new WrongResult('the input has a record twice')
+  return {
+    found(partitionKey, data) {
+      const record = `${partitionKey} ${typeof data === 'string' ? data : Buffer.from(data).toString('base64')}`
+      if (!missing.delete(record)) throw new WrongResult(`a record came twice, or one that nobody put: ${record}`)
+    },
+    finish() {
+      if (missing.size > 0) throw new WrongResult(`${missing.size} of ${expected.length} records are missing`)
+    },
+  }
 }
 
 const MAGIC = Buffer.from('f3899ac2', 'hex')
