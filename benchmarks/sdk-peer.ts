@@ -7,7 +7,7 @@ import { hashKeyOf, type PeerAggregate } from './producer.js'
 /** Requests that each peer has under way at a time. */
 export const IN_FLIGHT = 8
 export const MAX_BATCH = 500
-/** Before what a shard refused goes again. The stub refuses nothing. */
+/** Before what a shard refused goes again. */
 const REFUSED_PAUSE_MS = 100
 
 export function sdkClient({ connection }: PutPlace, keepAlive: boolean): KinesisClient {

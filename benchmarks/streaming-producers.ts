@@ -176,6 +176,7 @@ class Linger {
   }
 }
 
+/** Requests under way, of which a peer may have so many. */
 class Requests {
   readonly #underWay = new Set<Promise<void>>()
   readonly #hooks: AckHooks

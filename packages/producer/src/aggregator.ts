@@ -172,7 +172,7 @@ export class Aggregator {
   }
 }
 
-/** Of the linger: what is due within so much of it goes along with what is due now. */
+/** Of the linger: what is due within so much of it goes along with what is due now. What it saves in requests: benchmarks/README.md, `put-ack-latency-peers`. */
 const EARLY = 1 / 3
 
 /**
