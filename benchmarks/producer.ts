@@ -58,7 +58,11 @@ export async function byOffers<T>(target: Producer<T>, records: readonly PutInpu
 
 async function byPutAll<T>(target: Producer<T>, records: readonly PutInput<T>[]): Promise<number> {
   let delivered = 0
-  for await (const result of target.putAll(records)) {
+  const flushed = function* (): Generator<PutInput<T>> {
+    yield* records
+    void target.flush()
+  }
+  for await (const result of target.putAll(flushed())) {
     if (result.status === 'rejected') throw new WrongResult(`a record was not delivered: ${result.reason.message}`)
     delivered++
   }

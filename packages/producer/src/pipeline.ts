@@ -146,8 +146,8 @@ export class Pipeline implements AccountHolder {
   }
 
   /** See `ShortWay.take`. */
-  join(partitionKey: string, data: Uint8Array, outcome: PutOutcome<never> | undefined, subject: unknown): boolean {
-    return this.#turning === 'no' && this.#shortWay.take(partitionKey, data, outcome, subject)
+  join(partitionKey: string, data: Uint8Array, outcome: PutOutcome<never> | undefined, subject: unknown): number {
+    return this.#turning === 'no' ? this.#shortWay.take(partitionKey, data, outcome, subject) : 0
   }
 
   /** Resolves when the stream is known; rejects with StreamUnusableError. */

@@ -79,7 +79,8 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
   readonly #ledger: Ledger
   readonly #undelivered: Undelivered | undefined
   readonly #intake: Intake<T> = {
-    whenReady: (run) => (this.#line?.holds === true ? this.#line.after(run) : undefined),
+    whenReady: (run, given) => (this.#line?.holds === true ? this.#line.after(() => run(given)) : undefined),
+    join: (input, outcome, subject) => this.#join(input, outcome, subject),
     make: (input) => this.#make(input),
     put: (record, admitted) => record.account!.holder.put(record, admitted),
     hurry: () => {
@@ -136,7 +137,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
     const promise = new Promise<PutResult>(capture)
     const resolve = captured
     try {
-      if (this.#join(input, settlePut, resolve)) return promise
+      if (this.#join(input, settlePut, resolve) > 0) return promise
       const record = this.#make(input)
       record.notify(settlePut, resolve)
       record.account!.holder.put(record)
@@ -157,7 +158,7 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
       this.#streams()
       return false
     }
-    if ((outcome === undefined || typeof outcome === 'function') && this.#join(input, outcome, input)) return true
+    if ((outcome === undefined || typeof outcome === 'function') && this.#join(input, outcome, input) > 0) return true
     const record = this.#make(input)
     if (outcome !== undefined) {
       if (typeof outcome !== 'function') throw new InvalidOptionError('outcome', 'a function', outcome)
@@ -260,9 +261,9 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
   }
 
   /** See `ShortWay`. Throws RecordRejectedError for the stream. */
-  #join(input: PutInput<T>, outcome: PutOutcome<never> | undefined, subject: unknown): boolean {
-    if (!this.#isPlain || this.#state.kind !== 'running' || typeof input !== 'object' || input === null) return false
-    if (input.headers !== undefined || input.recordId !== undefined || input.explicitHashKey !== undefined) return false
+  #join(input: PutInput<T>, outcome: PutOutcome<never> | undefined, subject: unknown): number {
+    if (!this.#isPlain || this.#state.kind !== 'running' || typeof input !== 'object' || input === null) return 0
+    if (input.headers !== undefined || input.recordId !== undefined || input.explicitHashKey !== undefined) return 0
     const pipeline = this.#state.streams.of(input.stream)
     return pipeline.join(input.partitionKey, input.data as Uint8Array, outcome, subject)
   }

@@ -105,6 +105,46 @@ describe('results', () => {
     ])
   })
 
+  test('come in order to who asks for several at a time, whether they are there or not', async () => {
+    const { clock, producer } = bench({ aggregation: 'off', maxBufferedRecords: 4 })
+    const results = producer.putAll(recordsOf(...'abcdef'))
+    const first = results.next()
+    await clock.advanceAsync(1000)
+    await first
+    // b, c and d are there; e and f are not read before some of them are taken.
+    const asked = Array.from({ length: 7 }, () => results.next())
+    await clock.advanceAsync(3000)
+    const told = (await Promise.all(asked)).map(({ done, value }) => (done === true ? 'done' : value.record.partitionKey))
+    expect(told).toEqual([...'bcdef', 'done', 'done'])
+  })
+
+  test('that are there are told to nobody after the end that was asked for', async () => {
+    for (const end of ['return', 'throw'] as const) {
+      const { clock, producer } = bench()
+      const results = producer.putAll(recordsOf(...'abc'))
+      const first = results.next()
+      await clock.advanceAsync(1000)
+      await first
+      const ended = results[end]!(broken).catch((thrown: unknown) => thrown)
+      const after = results.next()
+      await clock.advanceAsync(1000)
+      expect(await ended).toEqual(end === 'throw' ? broken : { done: true, value: broken })
+      expect([await after, await results.next()]).toEqual(Array(2).fill({ done: true, value: undefined }))
+    }
+  })
+
+  test('that are there are not told after an abort', async () => {
+    const { clock, producer } = bench()
+    const abort = new AbortController()
+    const results = producer.putAll(recordsOf(...'abc'), { signal: abort.signal })
+    const first = results.next()
+    await clock.advanceAsync(1000)
+    await first
+    abort.abort(broken)
+    await expect(results.next()).rejects.toBe(broken)
+    expect(await results.next()).toEqual({ done: true, value: undefined })
+  })
+
   test('tell of a record that is not delivered, and go on', async () => {
     const { clock, kinesis, producer } = bench({ maxBufferedRecords: 1, recordTtlMs: 200 })
     kinesis.putFaults.push({ kind: 'reject', name: 'KMSDisabledException' })
@@ -139,6 +179,24 @@ describe('reading', () => {
       expect(await next).toMatchObject({ done: false, value: { status: 'fulfilled', record: { partitionKey: `${taken}` } } })
       expect(input.read).toBeLessThanOrEqual(taken + 1 + 5)
     }
+    expect((await results.next()).done).toBe(true)
+  })
+
+  test('goes on by portions of a sixteenth', async () => {
+    const { clock, producer } = bench({ maxBufferedRecords: 64 })
+    const input = watched(recordsOf(...Array.from({ length: 500 }, (_, i) => `${i}`)), 'done')
+    const results = producer.putAll(input)
+    const reads: number[] = []
+    for (let taken = 1; taken <= 500; taken++) {
+      const next = results.next()
+      await clock.advanceAsync(taken === 1 ? 1000 : 0)
+      // Only where nothing is left does time have to pass.
+      if (taken % 64 === 1 && taken > 1) await clock.advanceAsync(1000)
+      expect(await next).toMatchObject({ done: false, value: { status: 'fulfilled', record: { partitionKey: `${taken - 1}` } } })
+      await clock.advanceAsync(0)
+      reads.push(input.read)
+    }
+    expect(reads.slice(0, 9)).toEqual([64, 64, 64, 68, 68, 68, 68, 72, 72])
     expect((await results.next()).done).toBe(true)
   })
 

@@ -35,6 +35,10 @@ type Reading =
   | { readonly kind: 'ended'; readonly failure: { readonly thrown: unknown } | undefined }
 
 const PAUSED: Reading = { kind: 'paused', wake: undefined }
+const READING: Reading = { kind: 'reading' }
+
+/** Of what may be read and not taken: where the reading has stopped, so much must be free before it goes on. */
+const PORTION = 1 / 16
 
 /**
  * Puts what it reads, ahead of whoever takes the results. Read and not yet taken is at most what the producer's buffer may hold (and one
@@ -61,7 +65,30 @@ class PutAll<T, R extends PutInput<T>> {
     this.#signal = signal
   }
 
-  async *results(): AsyncGenerator<PutAllResult<R>, void, void> {
+  /** A result that is there is handed out without a turn of the generator, which would be several of promises. */
+  results(): AsyncIterableIterator<PutAllResult<R>> {
+    const results = this.#results()
+    let underWay = 0
+    const counted =
+      <A extends unknown[]>(call: (...given: A) => Promise<IteratorResult<PutAllResult<R>, void>>) =>
+      async (...given: A) => {
+        underWay++
+        try {
+          return await call.apply(results, given)
+        } finally {
+          underWay--
+        }
+      }
+    const later = counted(results.next)
+    const next = (): Promise<IteratorResult<PutAllResult<R>, void>> => {
+      // What was asked for before is told before; and an abort comes before what is there.
+      const value = underWay === 0 && this.#signal?.aborted !== true ? this.#take() : undefined
+      return value === undefined ? later() : Promise.resolve({ done: false, value })
+    }
+    return Object.assign(results, { next, return: counted(results.return), throw: counted(results.throw) })
+  }
+
+  async *#results(): AsyncGenerator<PutAllResult<R>, void, void> {
     const abort = (): void => {
       // At once, and not when the next result is asked for: that may be long.
       this.#stop(undefined).catch(() => {})
@@ -90,6 +117,8 @@ class PutAll<T, R extends PutInput<T>> {
       throw error
     } finally {
       this.#signal?.removeEventListener('abort', abort)
+      // Nobody takes what is there.
+      this.#head = undefined
       await this.#stop(undefined)
     }
   }
@@ -102,7 +131,8 @@ class PutAll<T, R extends PutInput<T>> {
     if (this.#head === undefined) this.#tail = undefined
     this.#records--
     this.#bytes -= slot.bytes
-    this.#wakeReader()
+    // By portions: to be woken for each would be a turn of promises, and a reading of the clock, for each.
+    if (this.#hasRoomForPortion) this.#wakeReader()
     return slot.result
   }
 
@@ -112,7 +142,7 @@ class PutAll<T, R extends PutInput<T>> {
       for (;;) {
         while (!this.#mayRead) await this.#pause()
         if (this.#hasEnded) return
-        this.#reading = { kind: 'reading' }
+        this.#reading = READING
         const read = this.#input.next()
         // Not awaited when it is there already: a turn of promises for each record would be dear.
         const { done, value } = 'then' in read ? await read : read
@@ -122,7 +152,7 @@ class PutAll<T, R extends PutInput<T>> {
           return
         }
         this.#reading = PAUSED
-        const waiting = this.#intake.whenReady(() => this.#put(value))
+        const waiting = this.#intake.whenReady(this.#put, value)
         if (waiting === undefined) this.#put(value)
         else await waiting.catch((error: Error) => this.#put(value, error))
       }
@@ -132,7 +162,7 @@ class PutAll<T, R extends PutInput<T>> {
   }
 
   /** `refusal`: of the codec, which cannot have what it needs. */
-  #put(input: R, refusal?: Error): void {
+  readonly #put = (input: R, refusal?: Error): void => {
     if (this.#hasEnded) return
     const slot = new Slot(input)
     if (this.#tail === undefined) this.#head = slot
@@ -141,11 +171,15 @@ class PutAll<T, R extends PutInput<T>> {
     this.#records++
     try {
       if (refusal !== undefined) throw refusal
-      const record = this.#intake.make(input)
-      slot.bytes = record.bytes
-      this.#bytes += record.bytes
-      record.notify(this.#settled, slot)
-      this.#inLine = !this.#intake.put(record, this.#admitted)
+      slot.bytes = this.#intake.join(input, this.#settled, slot)
+      if (slot.bytes > 0) this.#bytes += slot.bytes
+      else {
+        const record = this.#intake.make(input)
+        slot.bytes = record.bytes
+        this.#bytes += record.bytes
+        record.notify(this.#settled, slot)
+        this.#inLine = !this.#intake.put(record, this.#admitted)
+      }
     } catch (error) {
       this.#settled(error as Error, undefined, slot)
       // The rest would fare no better.
@@ -157,6 +191,11 @@ class PutAll<T, R extends PutInput<T>> {
     if (this.#hasEnded) return true
     const { maxBufferedRecords, maxBufferedBytes } = this.#limits
     return !this.#inLine && this.#records < maxBufferedRecords && this.#bytes < maxBufferedBytes
+  }
+
+  get #hasRoomForPortion(): boolean {
+    const { maxBufferedRecords, maxBufferedBytes } = this.#limits
+    return this.#records <= maxBufferedRecords * (1 - PORTION) && this.#bytes <= maxBufferedBytes * (1 - PORTION)
   }
 
   get #hasEnded(): boolean {

@@ -1,10 +1,12 @@
-import type { PutInput, UserRecord } from './user-record.js'
+import type { PutInput, PutOutcome, UserRecord } from './user-record.js'
 import { signalOf, type WaitOptions } from './wait.js'
 
 /** The way into the producer for whatever feeds it many records. */
 export interface Intake<T> {
   /** Undefined: `make` can be called at once. Else runs it when it can, in the order of the calls. Rejects with RecordRejectedError. */
-  whenReady<R>(run: () => R | Promise<R>): Promise<R> | undefined
+  whenReady<G, R>(run: (given: G) => R | Promise<R>, given: G): Promise<R> | undefined
+  /** See `ShortWay.take`: 0 if the record must be made. Throws RecordRejectedError for its stream. */
+  join<S>(input: PutInput<T>, outcome: PutOutcome<S>, subject: S): number
   /** The record of what a caller put. Throws RecordRejectedError. */
   make(input: PutInput<T>): UserRecord
   /** Whether the record is in; otherwise it waits in line and `admitted` tells when it is. Throws for what can never go. */
@@ -53,10 +55,7 @@ export class RecordSink<T> {
 
   /** Undefined when the record is in; otherwise resolves when it is. Throws, and ends, when the record is refused. */
   write(input: PutInput<T>): Promise<void> | undefined {
-    const waiting = this.#intake.whenReady(() => {
-      if (this.#state.kind === 'ended') throw this.#state.reason
-      return this.#write(input)
-    })
+    const waiting = this.#intake.whenReady(this.#writeLate, input)
     return (
       waiting?.catch((error: unknown) => {
         if (this.#state.kind !== 'ended') this.stop(error)
@@ -65,9 +64,15 @@ export class RecordSink<T> {
     )
   }
 
+  readonly #writeLate = (input: PutInput<T>): Promise<void> | undefined => {
+    if (this.#state.kind === 'ended') throw this.#state.reason
+    return this.#write(input)
+  }
+
   #write(input: PutInput<T>): Promise<void> | undefined {
     this.#unsettled++
     try {
+      if (this.#intake.join(input, this.#settled, input) > 0) return undefined
       const record = this.#intake.make(input)
       record.notify(this.#settled, input)
       if (this.#intake.put(record, this.#admitted)) return undefined

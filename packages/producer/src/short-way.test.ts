@@ -17,7 +17,7 @@ type Step =
   | { readonly kind: 'recreate' }
   | { readonly kind: 'fault'; readonly fault: PutFault }
 /** `offer again`: whose outcome offers another record. */
-type Call = 'put' | 'offer' | 'bare offer' | 'offer again'
+type Call = 'put' | 'offer' | 'bare offer' | 'offer again' | 'putAll' | 'write'
 /** What some of the records are. */
 const RARITIES = [
   ...['nothing', 'nothing', 'explicit hash key', 'header', 'large', 'wrong key', 'longest key', 'no data', 'handed over'],
@@ -31,7 +31,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant('records' as const),
       count: fc.integer({ min: 1, max: 60 }),
-      call: fc.constantFrom<Call[]>('put', 'offer', 'bare offer', 'offer again'),
+      call: fc.constantFrom<Call[]>('put', 'offer', 'bare offer', 'offer again', 'putAll', 'write'),
       every: fc.constantFrom(...RARITIES),
     }),
   },
@@ -77,7 +77,7 @@ async function seen(steps: readonly Step[], options: Partial<ProducerOptions>): 
     log.push([id, error instanceof Error ? `${error.name}: ${error.message}` : undefined, result])
   }
   let count = 0
-  const take = (call: Call, every: Rarity): void => {
+  const next = (every: Rarity): { id: string; input: PutInput } => {
     const id = `record ${count++}`
     const isOne = count % 5 === 0
     const data = Uint8Array.from(
@@ -93,6 +93,27 @@ async function seen(steps: readonly Step[], options: Partial<ProducerOptions>): 
       ...(isOne && every === 'explicit hash key' ? { explicitHashKey: `${2n ** BigInt(count % 128)}` } : {}),
       ...(isOne && every === 'header' ? { headers: { n: id } } : {}),
     }
+    return { id, input }
+  }
+  const putAll = async (given: readonly { id: string; input: PutInput }[]): Promise<void> => {
+    let i = 0
+    for await (const result of producer.putAll(given.map(({ input }) => input))) {
+      if (result.status === 'fulfilled') settled(given[i++]!.id, undefined, result.value)
+      else settled(given[i++]!.id, result.reason, undefined)
+    }
+  }
+  const write = async (given: readonly { id: string; input: PutInput }[]): Promise<void> => {
+    const writer = producer.writable().getWriter()
+    const log = (id: string, end: Promise<void>): Promise<void> =>
+      end.then(
+        () => settled(id, undefined, undefined),
+        (error) => settled(id, error, undefined),
+      )
+    const written = given.map(({ id, input }) => log(id, writer.write(input)))
+    await Promise.all([...written, log('the stream', writer.close()), log('the end', writer.closed)])
+  }
+  const take = (call: 'put' | 'offer' | 'bare offer' | 'offer again', every: Rarity): void => {
+    const { id, input } = next(every)
     if (call === 'put') {
       producer.put(input).then(
         (result) => settled(id, undefined, result),
@@ -114,8 +135,15 @@ async function seen(steps: readonly Step[], options: Partial<ProducerOptions>): 
   const started = producer.start()
   await clock.advanceAsync(100)
   await started
+  const streams: Promise<void>[] = []
   for (const now of steps) {
-    if (now.kind === 'records') for (let i = 0; i < now.count; i++) take(now.call, now.every)
+    if (now.kind === 'records') {
+      const { count, call, every } = now
+      if (call === 'putAll' || call === 'write') {
+        const given = Array.from({ length: count }, () => next(every))
+        streams.push((call === 'putAll' ? putAll(given) : write(given)).catch((error) => settled(call, error, undefined)))
+      } else for (let i = 0; i < count; i++) take(call, every)
+    }
     else if (now.kind === 'wait') await clock.advanceAsync(now.ms)
     else if (now.kind === 'flush') void producer.flush()
     else if (now.kind === 'split') kinesis.split(0)
@@ -126,6 +154,7 @@ async function seen(steps: readonly Step[], options: Partial<ProducerOptions>): 
   const closed = producer.close()
   await clock.advanceAsync(100_000)
   await closed
+  await Promise.all(streams)
   expect(clock.pendingTimers).toBe(0)
   const bytes = kinesis.requests.map(({ Records }) =>
     Records.map((entry) => ({ ...entry, Data: Buffer.from(entry.Data).toString('hex') })),

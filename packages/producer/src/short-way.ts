@@ -42,33 +42,33 @@ export class ShortWay {
   }
 
   /**
-   * Whether it is in. If not, nothing has happened.
+   * What it counts in the buffer, if it is in; 0 if not, and then nothing has happened.
    *
    * That the stream takes a record of its size follows from its being in the aggregate, and so does that there is a timer: the aggregate's. Nothing
    * halts where members are columns: they are so only where no order is promised.
    */
-  take(partitionKey: string, data: Uint8Array, outcome: PutOutcome<never> | undefined, subject: unknown): boolean {
-    if (typeof partitionKey !== 'string' || !isUint8Array(data) || !(data instanceof Uint8Array)) return false
+  take(partitionKey: string, data: Uint8Array, outcome: PutOutcome<never> | undefined, subject: unknown): number {
+    if (typeof partitionKey !== 'string' || !isUint8Array(data) || !(data instanceof Uint8Array)) return 0
     const { router } = this.#packer
-    if (router === undefined) return false
+    if (router === undefined) return 0
     const { keys } = router
     const index = keys.indexOf(partitionKey)
     const { keyBytes } = keys
     const dataBytes = data.length
     // Without data it may have been in a buffer that was handed over.
-    if (keyBytes === 0 || dataBytes === 0) return false
+    if (keyBytes === 0 || dataBytes === 0) return 0
     const bytes = keyBytes + dataBytes
     const account = this.#account
-    if (!account.hasRoomFor(bytes)) return false
+    if (!account.hasRoomFor(bytes)) return 0
     const { moment } = this.#burstClock
     const { now } = moment
-    if (!this.#gate.isOpenAt(now)) return false
+    if (!this.#gate.isOpenAt(now)) return 0
     const members = router.joined!.join(index, keys.key, data)
-    if (members === undefined) return false
+    if (members === undefined) return 0
     const epoch = account.enter(bytes)
     const cohort = account.cohortAt(now)
     if (this.#meter.counts()) this.#meter.samples(partitionKey, now)
     members.push(moment, this.#counters.accepted++, cohort, epoch, outcome, subject, bytes, dataBytes)
-    return true
+    return bytes
   }
 }
