@@ -43,6 +43,9 @@ const PORTION = 1 / 16
 /**
  * Puts what it reads, ahead of whoever takes the results. Read and not yet taken is at most what the producer's buffer may hold (and one
  * record): without that limit all the results behind a record that is tried again for long would pile up, for they free the buffer.
+ *
+ * Measured (`npm run bench -- producer-noop-put-all`, each with and without, twice): 1.25 and 1.5 times as many records by the short way, 1.15 and 1.4 times
+ * by results that are handed out without a turn of the generator, 1.3 and 1.6 times by reading in portions.
  */
 class PutAll<T, R extends PutInput<T>> {
   readonly #input: Iterator<R> | AsyncIterator<R>
