@@ -18,6 +18,8 @@ const RECORDS = 100_000
 const BYTES_A_TURN = 64 * MIB
 const LEAST_RECORDS = 8
 const LEAST_RECORDS_READ = 100
+/** Before those that are timed: of the first few of a point with few shards V8 compiles much, and each takes several times as long. */
+const WARM_UP_ROUNDS = 4
 
 /** With fewer shards heap and start are mostly what is needed once, and chance: the heap of a producer of 100 has come out below nothing. */
 const LEAST_FOR_ONE = 1000
@@ -102,9 +104,11 @@ function scenario(name: string, curve: Curve): Scenario {
         progress(`verifying, ${label(at)}`)
         await point.turn(true)
       }
-      await inTurns(points, rounds, async ({ at, point, turns }, round) => {
-        progress(`round ${round + 1} of ${rounds}, ${label(at)}`)
-        turns.push(await point.turn(false))
+      await inTurns(points, WARM_UP_ROUNDS + rounds, async ({ at, point, turns }, round) => {
+        const timed = round - WARM_UP_ROUNDS
+        progress(timed < 0 ? `warming up, ${label(at)}` : `round ${timed + 1} of ${rounds}, ${label(at)}`)
+        const turn = await point.turn(false)
+        if (timed >= 0) turns.push(turn)
       })
       for (const { point } of points) await point.close()
       return outcome(name, curve, points, label)

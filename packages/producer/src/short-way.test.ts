@@ -143,8 +143,7 @@ async function seen(steps: readonly Step[], options: Partial<ProducerOptions>): 
         const given = Array.from({ length: count }, () => next(every))
         streams.push((call === 'putAll' ? putAll(given) : write(given)).catch((error) => settled(call, error, undefined)))
       } else for (let i = 0; i < count; i++) take(call, every)
-    }
-    else if (now.kind === 'wait') await clock.advanceAsync(now.ms)
+    } else if (now.kind === 'wait') await clock.advanceAsync(now.ms)
     else if (now.kind === 'flush') void producer.flush()
     else if (now.kind === 'split') kinesis.split(0)
     else if (now.kind === 'recreate') kinesis.recreate(2)
