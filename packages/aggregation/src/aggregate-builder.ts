@@ -36,7 +36,7 @@ const MIN_MAX_BYTES = 64
 const MAX_MAX_BYTES = 10_485_760
 /** Enough for one aggregate being sent while the next one is filled, for a builder that shares no pool. */
 const OWN_POOL_IDLE = 4
-/** Of a buffer that may grow. */
+/** Of a builder's first buffer, which may grow. */
 const FIRST_BYTES = 512
 
 /**
@@ -53,6 +53,8 @@ export class AggregateBuilder {
   readonly #partitionKeys: KeyTable = new KeyTable(PARTITION_KEY_ENTRY)
   readonly #explicitHashKeys: KeyTable = new KeyTable(EXPLICIT_HASH_KEY_ENTRY)
   #buffer: Uint8Array | undefined
+  /** What a buffer begins with: a little more than the last aggregate took. */
+  #firstBytes = FIRST_BYTES
   #recordsEnd = MAGIC_BYTES
   #count = 0
   /** Body size of the record measured last. */
@@ -181,12 +183,12 @@ export class AggregateBuilder {
   }
 
   /**
-   * A buffer of at least this size that holds what there is. Without one at hand it begins small and grows: of ten thousand builders that have a
-   * record each, none may hold a buffer for thousands.
+   * A buffer of at least this size that holds what there is. Without one at hand it begins as large as the builder's last aggregate was, or small, and grows:
+   * of ten thousand builders that have a record each, none may hold a buffer for thousands, or not for long.
    */
   #room(size: number): Uint8Array {
     const isFirst = this.#buffer === undefined
-    const small = isFirst ? Math.max(size, FIRST_BYTES) : size * 2
+    const small = isFirst ? Math.max(size, this.#firstBytes) : size * 2
     const takesPooled = (isFirst && this.#pool.idle > 0) || small * 4 > this.#pool.bufferBytes
     const buffer = takesPooled ? this.#pool.acquire() : new Uint8Array(small)
     if (!isFirst) buffer.set(this.#buffer!.subarray(0, this.#recordsEnd))
@@ -199,6 +201,7 @@ export class AggregateBuilder {
   }
 
   #clear(): void {
+    this.#firstBytes = Math.max(FIRST_BYTES, Math.min(this.#encodedBytes() * 1.25, this.#pool.bufferBytes / 4)) | 0
     this.#buffer = undefined
     this.#recordsEnd = MAGIC_BYTES
     this.#count = 0

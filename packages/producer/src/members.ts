@@ -65,8 +65,13 @@ export class MemberRecords implements Members {
       attempts += record.attempts
     }
     return {
-      ...{ expiresAt: first, lastExpiresAt: last, expirySpread: sum + this.count * (base - first) },
-      ...{ dataBytes: bytes, leastDataBytes: least, mostDataBytes: most, isFresh: attempts === 0 },
+      expiresAt: first,
+      lastExpiresAt: last,
+      expirySpread: sum + this.count * (base - first),
+      dataBytes: bytes,
+      leastDataBytes: least,
+      mostDataBytes: most,
+      isFresh: attempts === 0,
     }
   }
 

@@ -58,8 +58,13 @@ export class RecordColumns implements Members {
       isFresh &&= record === undefined || record.attempts === 0
     }
     return {
-      ...{ expiresAt: first, lastExpiresAt: last, expirySpread: sum + this.count * (base - first) },
-      ...{ dataBytes: this.#dataBytes, leastDataBytes: this.#leastDataBytes, mostDataBytes: this.#mostDataBytes, isFresh },
+      expiresAt: first,
+      lastExpiresAt: last,
+      expirySpread: sum + this.count * (base - first),
+      dataBytes: this.#dataBytes,
+      leastDataBytes: this.#leastDataBytes,
+      mostDataBytes: this.#mostDataBytes,
+      isFresh,
     }
   }
 
