@@ -52,6 +52,8 @@ export async function producerPoint(load: ProducerLoad): Promise<GrowthPoint> {
         ...{ stream: STREAM, kinesis: port, clock, shardRatePercent: 1000, recordTtlMs: LIMIT_MS, requestTimeoutMs: 600_000 },
         ...{ maxBufferedRecords: Math.ceil(inFlight / streams), maxBufferedBytes: Math.max(64 * MIB, inFlight * 200) },
         ...{ aggregateMaxRecords: RECORDS_AN_AGGREGATE, hottestKeys: 0 },
+        // Virtual time leaps: in each turn the map would be old, and all that is put before the next event wait for a newer one.
+        shardMapRefreshMs: 0,
       }),
   )
   await clock.until(Promise.all(producers.map((producer) => producer.start())), LIMIT_MS)
