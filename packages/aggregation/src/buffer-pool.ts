@@ -11,8 +11,10 @@ const DEFAULT_MAX_IDLE = 64
 const MAX_BUFFER_BYTES = 1024 ** 3
 
 /**
- * Buffers of one size for many builders, because allocating 50 KB for each aggregate costs more than filling it. Memory held is at
- * most `bufferBytes` times (`maxIdle` + buffers in use). The most recently released buffer is handed out first: it is warm.
+ * Buffers of one size for many builders. Memory held is at most `bufferBytes` times (`maxIdle` + buffers in use). The most recently
+ * released buffer is handed out first: it is warm.
+ *
+ * Measured on Node 20: with a buffer of its own for each aggregate encode-100b-repeated takes 17 % more time, encode-100b-unique 5 %.
  */
 export class BufferPool {
   readonly bufferBytes: number

