@@ -4,7 +4,7 @@ import type { Clock, Scheduled } from '@shardwise/core/clock'
  * Waits for one thing after the other, for each no longer than its limit, and no longer than the signal allows. One timer and one listener
  * serve all of them.
  *
- * Measured (`npm run bench -- put-handler-latency-64-shards-10`, 6,400 events a second, with and without, twice): with a timer and a listener for each event the handler
+ * Measured (`npm run bench -- put-handler-latency-64-shards-10`, 6,400 records a second, with and without, twice): with a timer and a listener for each event the handler
  * has half of the records 3.9 and 3.7 ms after they were stored in place of 3.1.
  */
 export class PatientWait {
