@@ -6,7 +6,7 @@ import { type FleetSample, FleetWorkerProcess } from './fleet-worker-process.js'
 import { ACCOUNT } from './latency-turn.js'
 import { LocalServiceProcess } from './local-service-process.js'
 import { type ProcessorShares, sharesLine } from './processor-shares.js'
-import { compared, type Measurement, median, type Unit, WrongResult } from './rounds.js'
+import { compared, inTurns, type Measurement, median, type Unit, WrongResult } from './rounds.js'
 import type { Outcome, Scenarios } from './scenario.js'
 
 const STREAM = 'idle'
@@ -17,8 +17,8 @@ const FAILOVER_MS = 10_000
 const POLL_MS = 1500
 /** One window of measurement. */
 const WINDOW_MS = 5000
-/** From the last shard's start: everybody has read, and renewed, more than once. */
-const SETTLE_MS = 5000
+/** From the last shard's start: everybody has read, and renewed, more than once, and V8 has compiled what is called all the time. */
+const SETTLE_MS = 10_000
 const PROFILE_MS = 5000
 const PATIENCE_MS = 600_000
 /** Of the reads of a window. Kept connections break now and then; where services cannot keep up it is more than a tenth. */
@@ -43,60 +43,38 @@ const VARIANTS: readonly Variant[] = [
   { name: 'fan-out', options: { retrieval: { fanOut: { fallbackToPolling: false } } }, leastReads: 0 },
 ]
 
-interface Idling {
-  readonly name: string
-  /** Milliseconds until the last shard was being read: with a lease table to be made, and with what was left by the last stop. */
-  readonly firstStartMs: number
+/** One round of one variant: a worker is started, watched for a window, and stopped. */
+interface Turn {
+  /** Until the last shard was being read, with the leases of the last stop. */
   readonly startMs: number
   readonly startCpuMs: number
-  /** Parts of one core, window by window. */
-  readonly cores: readonly number[]
-  readonly serviceCores: readonly number[]
-  /** More than before the start, after the windows, as often. */
-  readonly heapBytes: readonly number[]
+  /** Parts of one core, of the worker and of the services. */
+  readonly cores: number
+  readonly serviceCores: number
+  /** More than before the start, after the window. */
+  readonly heapBytes: number
   readonly rssBytes: number
   readonly readsPerSecond: number
-  readonly shares: ProcessorShares
 }
 
 async function run(rounds: number, progress: (step: string) => void, elsewhere?: Elsewhere): Promise<Outcome> {
   const shards = elsewhere === undefined ? SHARDS : SHARDS_ELSEWHERE
-  const idled: Idling[] = []
-  for (const variant of VARIANTS) {
-    progress(`${variant.name}, preparing ${shards} shards`)
-    await using kinesis = elsewhere === undefined ? await LocalServiceProcess.start('kinesis') : undefined
-    await using dynamodb = await LocalServiceProcess.start('lease-table')
-    const where = elsewhere ?? { connection: { ...ACCOUNT, endpoint: kinesis!.endpoint }, stream: STREAM }
-    await using stream = await OwnStream.make(where, shards)
-    idled.push(await idle(variant, { connection: where.connection, stream, kinesis, dynamodb }, rounds, progress))
+  progress(`preparing ${shards} shards`)
+  await using kinesis = elsewhere === undefined ? await LocalServiceProcess.start('kinesis') : undefined
+  await using dynamodb = await LocalServiceProcess.start('lease-table')
+  const where = elsewhere ?? { connection: { ...ACCOUNT, endpoint: kinesis!.endpoint }, stream: STREAM }
+  await using stream = await OwnStream.make(where, shards)
+  const place = { connection: where.connection, stream, kinesis, dynamodb }
+  const contestants = VARIANTS.map((variant) => new Contestant(variant, place))
+  for (const contestant of contestants) {
+    progress(`${contestant.name}, first start`)
+    await contestant.startFirst()
   }
-  // Other shards, other names: no goal is for them.
-  const name = shards === SHARDS ? 'idle-shards' : `idle-shards-${shards}`
-  const each = (values: (idling: Idling) => readonly number[]) =>
-    idled.map((idling) => ({ name: idling.name, ns: values(idling) }))
-  const measurements: Measurement[] = [
-    compared(
-      name,
-      PERCENT,
-      each(({ cores }) => cores),
-    ),
-    compared(
-      `${name}-heap`,
-      KILOBYTES,
-      each(({ heapBytes }) => heapBytes.map((bytes) => bytes / shards)),
-    ),
-    compared(
-      `${name}-start`,
-      SECONDS,
-      each(({ startMs }) => [startMs]),
-    ),
-    compared(
-      `${name}-first-start`,
-      SECONDS,
-      each(({ firstStartMs }) => [firstStartMs]),
-    ),
-  ]
-  return { measurements, report: report(idled, shards) }
+  await inTurns(contestants, rounds, async (contestant, round) => {
+    progress(`round ${round + 1} of ${rounds}, ${contestant.name}`)
+    await contestant.turn(round === rounds - 1)
+  })
+  return outcome(contestants, shards)
 }
 
 interface Place {
@@ -107,73 +85,114 @@ interface Place {
   readonly dynamodb: LocalServiceProcess
 }
 
-async function idle(
-  { name, options, leastReads }: Variant,
-  place: Place,
-  rounds: number,
-  progress: (step: string) => void,
-): Promise<Idling> {
-  const { connection, stream, kinesis, dynamodb } = place
-  const shards = stream.shards.length
-  const consumer: ConsumerOptions = {
-    ...{ ...connection, dynamodbEndpoint: dynamodb.endpoint, stream: stream.name },
-    ...{ applicationName: `idle-${name}`, failoverTimeMs: FAILOVER_MS, initialPosition: 'trim-horizon', ...options },
-  }
-  progress(`${name}, first start`)
-  const first = await started(consumer, shards)
-  await first.worker.stop()
-  await first.worker[Symbol.asyncDispose]()
+/** A variant with its application. While it is not its turn there is nobody of it. */
+class Contestant {
+  readonly name: string
+  readonly turns: Turn[] = []
+  /** Milliseconds until the last shard was being read, with a lease table and its leases to be made. */
+  firstStartMs = 0
+  /** Of the last turn. */
+  shares: ProcessorShares | undefined
+  readonly #place: Place
+  readonly #leastReads: number
+  readonly #options: ConsumerOptions
 
-  progress(`${name}, start`)
-  const { worker, held, handled, startMs, startCpuMs, before } = await started(consumer, shards)
-  await using _ = worker
-  await delay(SETTLE_MS)
-  const cores: number[] = []
-  const serviceCores: number[] = []
-  const heapBytes: number[] = []
-  let reads = 0
-  let sample = await worker.sample(false)
-  const serviceMs = async (): Promise<number> => ((await kinesis?.cpuMs()) ?? 0) + (await dynamodb.cpuMs())
-  for (let round = 0; round < rounds; round++) {
-    progress(`${name}, window ${round + 1} of ${rounds}`)
+  constructor({ name, options, leastReads }: Variant, place: Place) {
+    const { connection, stream, dynamodb } = place
+    this.name = name
+    this.#place = place
+    this.#leastReads = leastReads
+    this.#options = {
+      ...{ ...connection, dynamodbEndpoint: dynamodb.endpoint, stream: stream.name },
+      ...{ applicationName: `idle-${name}`, failoverTimeMs: FAILOVER_MS, initialPosition: 'trim-horizon', ...options },
+    }
+  }
+
+  async startFirst(): Promise<void> {
+    const { worker, startMs } = await started(this.#options, this.#shards)
+    await using _ = worker
+    await worker.stop()
+    this.firstStartMs = startMs
+  }
+
+  /** `last`: whose code takes the time is found out as well, and whether a record that is put to each shard comes. */
+  async turn(last: boolean): Promise<void> {
+    const { kinesis } = this.#place
+    const { worker, held, handled, startMs, startCpuMs, before } = await started(this.#options, this.#shards)
+    await using _ = worker
+    await delay(SETTLE_MS)
     const from = await worker.sample(false)
-    const servicesFrom = await serviceMs()
+    const servicesFrom = await this.#serviceMs()
     const fromAt = performance.now()
     await delay(WINDOW_MS)
-    sample = await worker.sample(false)
+    const sample = await worker.sample(false)
     const tookMs = performance.now() - fromAt
-    cores.push((sample.cpuMs - from.cpuMs) / tookMs)
-    serviceCores.push(((await serviceMs()) - servicesFrom) / tookMs)
-    reads += sample.reads - from.reads
-    if (sample.failures - from.failures > (sample.reads - from.reads) * MOST_FAILED) {
-      throw new WrongResult(`${sample.failures - from.failures} calls have failed in a window: the services cannot keep up`)
+    const serviceCores = ((await this.#serviceMs()) - servicesFrom) / tookMs
+    const reads = sample.reads - from.reads
+    const failures = sample.failures - from.failures
+    if (failures > reads * MOST_FAILED)
+      throw new WrongResult(`${failures} calls have failed in a window: the services cannot keep up`)
+    if (held.size !== this.#shards) throw new WrongResult(`${held.size} of ${this.#shards} shards are held in a window`)
+    if (reads < this.#leastReads * this.#shards) {
+      throw new WrongResult(`${reads} reads in ${tookMs.toFixed(0)} ms are not those of ${this.#shards} shards`)
     }
-    if (held.size !== shards) throw new WrongResult(`${held.size} of ${shards} shards are held in a window`)
-    if (sample.reads - from.reads < leastReads * shards) {
-      throw new WrongResult(`${sample.reads - from.reads} reads in ${tookMs.toFixed(0)} ms are not those of ${shards} shards`)
+    const { heapBytes } = await worker.sample(true)
+    this.turns.push({
+      ...{ startMs, startCpuMs, cores: (sample.cpuMs - from.cpuMs) / tookMs, serviceCores },
+      ...{ heapBytes: heapBytes - before.heapBytes, rssBytes: sample.rssBytes, readsPerSecond: (reads / tookMs) * 1000 },
+    })
+    if (last) {
+      this.shares = await worker.profile(PROFILE_MS)
+      const own = (): number[] => [...handled].filter(([text]) => text.startsWith(`${this.name} `)).map(([, times]) => times)
+      await putToEach(this.#place.stream, (shard) => `${this.name} ${shard}`)
+      await within(
+        () => own().length === this.#shards,
+        () => `${own().length} of ${this.#shards} records came`,
+      )
+      // Elsewhere an answer may be lost, and its records put again.
+      if (kinesis !== undefined && own().some((times) => times !== 1)) throw new WrongResult('a record was handled twice')
     }
+    await worker.stop()
   }
-  progress(`${name}, profile`)
-  const shares = await worker.profile(PROFILE_MS)
-  for (let round = 0; round < rounds; round++) {
-    progress(`${name}, heap ${round + 1} of ${rounds}`)
-    await delay(POLL_MS)
-    heapBytes.push((await worker.sample(true)).heapBytes - before.heapBytes)
+
+  get #shards(): number {
+    return this.#place.stream.shards.length
   }
-  progress(`${name}, a record to each shard`)
-  await putToEach(stream, String)
-  await within(
-    () => handled.size === shards,
-    () => `${handled.size} of ${shards} records came`,
-  )
-  // Elsewhere an answer may be lost, and its records put again.
-  if (kinesis !== undefined && [...handled.values()].some((times) => times !== 1))
-    throw new WrongResult('a record was handled twice')
-  await worker.stop()
-  return {
-    ...{ name, firstStartMs: first.startMs, startMs, startCpuMs, cores, serviceCores, heapBytes, shares },
-    ...{ rssBytes: sample.rssBytes, readsPerSecond: reads / ((rounds * WINDOW_MS) / 1000) },
+
+  async #serviceMs(): Promise<number> {
+    const { kinesis, dynamodb } = this.#place
+    return ((await kinesis?.cpuMs()) ?? 0) + (await dynamodb.cpuMs())
   }
+}
+
+function outcome(contestants: readonly Contestant[], shards: number): Outcome {
+  // Other shards, other names: no goal is for them.
+  const name = shards === SHARDS ? 'idle-shards' : `idle-shards-${shards}`
+  const each = (value: (turn: Turn) => number) =>
+    contestants.map((contestant) => ({ name: contestant.name, ns: contestant.turns.map(value) }))
+  const measurements: Measurement[] = [
+    compared(
+      name,
+      PERCENT,
+      each(({ cores }) => cores),
+    ),
+    compared(
+      `${name}-heap`,
+      KILOBYTES,
+      each(({ heapBytes }) => heapBytes / shards),
+    ),
+    compared(
+      `${name}-start`,
+      SECONDS,
+      each(({ startMs }) => startMs),
+    ),
+    compared(
+      `${name}-first-start`,
+      SECONDS,
+      contestants.map((contestant) => ({ name: contestant.name, ns: [contestant.firstStartMs] })),
+    ),
+  ]
+  return { measurements, report: report(contestants, shards) }
 }
 
 interface Started {
@@ -221,13 +240,17 @@ async function within(holds: () => boolean, otherwise: () => string): Promise<vo
   }
 }
 
-function report(idled: readonly Idling[], shards: number): string {
-  const lines = idled.map((idling) => {
-    const { name, cores, serviceCores, heapBytes, rssBytes, readsPerSecond, firstStartMs, startMs, startCpuMs, shares } = idling
-    return `  ${name}: ${(median(cores) * 100).toFixed(1)} % of a core (${shards === SHARDS ? 'the services' : 'the lease table'} ${(median(serviceCores) * 100).toFixed(0)} %), ${readsPerSecond.toFixed(0)} ${name === 'polling' ? 'reads' : 'events'} a second, heap ${(median(heapBytes) / shards / 1000).toFixed(1)} KB a shard, resident ${(rssBytes / 1e6).toFixed(0)} MB in all
+function report(contestants: readonly Contestant[], shards: number): string {
+  const lines = contestants.map(({ name, turns, firstStartMs, shares }) => {
+    const of = (value: (turn: Turn) => number): number => median(turns.map(value))
+    const [cores, serviceCores] = [of((turn) => turn.cores), of((turn) => turn.serviceCores)]
+    const reads = of(({ readsPerSecond }) => readsPerSecond)
+    const heapBytes = of((turn) => turn.heapBytes)
+    const [startMs, startCpuMs] = [of((turn) => turn.startMs), of((turn) => turn.startCpuMs)]
+    return `  ${name}: ${(cores * 100).toFixed(1)} % of a core (${shards === SHARDS ? 'the services' : 'the lease table'} ${(serviceCores * 100).toFixed(0)} %), ${reads.toFixed(0)} ${name === 'polling' ? 'reads' : 'events'} a second, heap ${(heapBytes / shards / 1000).toFixed(1)} KB a shard, resident ${(of(({ rssBytes }) => rssBytes) / 1e6).toFixed(0)} MB in all
     started in ${(startMs / 1000).toFixed(1)} s (${(startCpuMs / 1000).toFixed(1)} s of processor time), the first time, with table and leases to be made, in ${(firstStartMs / 1000).toFixed(1)} s
-    where the time goes: ${sharesLine(shares, 4)}
+    where the time goes: ${sharesLine(shares!, 4)}
 `
   })
-  return `idle-shards: ${shards} shards, one worker, failoverTimeMs ${FAILOVER_MS}, idleTimeBetweenReadsMs ${POLL_MS}; windows of ${WINDOW_MS / 1000} s\n${lines.join('')}`
+  return `idle-shards: ${shards} shards, one worker, failoverTimeMs ${FAILOVER_MS}, idleTimeBetweenReadsMs ${POLL_MS}; windows of ${WINDOW_MS / 1000} s, each of a worker that was just started\n${lines.join('')}`
 }

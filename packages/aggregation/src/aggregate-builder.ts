@@ -38,6 +38,8 @@ const MAX_MAX_BYTES = 10_485_760
 const OWN_POOL_IDLE = 4
 /** Of a builder's first buffer, which may grow. */
 const FIRST_BYTES = 512
+/** As much as it may have for its last aggregate's sake: ten thousand builders that were busy hold 40 MB when each has a record again. */
+const MOST_FIRST_BYTES = 4096
 
 /**
  * Collects user records into one Kinesis record in the KPL's format, byte for byte as the KPL writes it. A builder is empty again after
@@ -204,7 +206,7 @@ export class AggregateBuilder {
   }
 
   #clear(): void {
-    this.#firstBytes = Math.max(FIRST_BYTES, Math.min(this.#encodedBytes() * 1.25, this.#pool.bufferBytes / 4)) | 0
+    this.#firstBytes = Math.max(FIRST_BYTES, Math.min(this.#encodedBytes() * 1.25, MOST_FIRST_BYTES)) | 0
     this.#buffer = undefined
     this.#recordsEnd = MAGIC_BYTES
     this.#count = 0

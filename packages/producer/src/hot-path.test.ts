@@ -92,6 +92,21 @@ it('keeps no object of a record that is offered, and no function', async () => {
   expect(objects).toBeLessThan(RECORDS * 0.05)
 })
 
+it('keeps of a record of putAll its place among the results, and no function', async () => {
+  const { producer, clock } = await started()
+  const results = producer.putAll(records())
+  let first: Promise<unknown> | undefined
+  const { functions, objects } = left(() => {
+    first = results.next()
+  })
+  expect(producer.stats().bufferedRecords).toBe(RECORDS)
+  expect(functions).toBeLessThan(A_FEW)
+  expect(objects).toBeLessThan(RECORDS * 1.05)
+  const flushed = producer.flush()
+  await clock.inner.advanceAsync(30_000)
+  await Promise.all([flushed, first])
+})
+
 it('keeps of a put its promise and the one function that settles it', async () => {
   const { producer } = await started()
   const given = records()

@@ -170,7 +170,8 @@ export class Producer<T = Uint8Array> implements AsyncDisposable {
   /**
    * Puts all records of an iterable, read as the buffer has room, and yields what became of each, in the order of the input. A record that
    * fails or is refused yields its error, and the next ones are put all the same. Nothing is read before the first result is asked for.
-   * Records read and not yet yielded are at most `maxBufferedRecords`, and by one record more than `maxBufferedBytes`.
+   * Records read and not yet yielded are at most `maxBufferedRecords`, and by one record more than `maxBufferedBytes`. Where these limits have stopped the reading
+   * it goes on when a sixteenth is free, or when nothing is left to yield.
    *
    * Throws, after the results of what was put before: what the input throws, and ProducerClosedError, where the reading ends. At once:
    * the signal's reason, and InvalidOptionError. When you end it early (`break`, the signal) the input is closed, and what was put is

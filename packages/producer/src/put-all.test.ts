@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { Producer } from './producer.js'
 import { DeliveryFailedError, ProducerClosedError } from './producer-error.js'
 import type { PutAllResult } from './put-all.js'
-import { bench } from './testing/producer-bench.js'
+import { bench, startedBench } from './testing/producer-bench.js'
 import { roomMadeByListener } from './testing/room-by-listener.js'
 import { type PutFault, SimulatedKinesis } from './testing/simulated-kinesis.js'
 import type { PutInput } from './user-record.js'
@@ -198,6 +198,13 @@ describe('reading', () => {
     }
     expect(reads.slice(0, 9)).toEqual([64, 64, 64, 68, 68, 68, 68, 72, 72])
     expect((await results.next()).done).toBe(true)
+  })
+
+  test('fills the buffer again for who has nothing left to take, so that nothing lingers', async () => {
+    const { clock, kinesis, producer } = await startedBench({ maxBufferedRecords: 100, lingerMs: 25_000, shardRatePercent: 1000 })
+    const { taken } = watchAll(producer.putAll(recordsOf(...Array.from({ length: 1000 }, (_, i) => `${i}`))))
+    await clock.advanceAsync(50 * kinesis.latencyMs)
+    expect(taken.length).toBeGreaterThan(800)
   })
 
   test('holds the bound in bytes, with one record more', async () => {

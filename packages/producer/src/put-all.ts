@@ -37,7 +37,7 @@ type Reading =
 const PAUSED: Reading = { kind: 'paused', wake: undefined }
 const READING: Reading = { kind: 'reading' }
 
-/** Of what may be read and not taken: where the reading has stopped, so much must be free before it goes on. */
+/** Of what may be read and not taken: where the reading has stopped, so much must be free before it goes on, unless nothing is left to take. */
 const PORTION = 1 / 16
 
 /**
@@ -108,6 +108,8 @@ class PutAll<T, R extends PutInput<T>> {
           if (this.#reading.failure === undefined) return
           throw this.#reading.failure.thrown
         } else {
+          // In a buffer that is nearly full what lingers would wait for more to come, and not for a full one.
+          this.#wakeReader()
           await new Promise<void>((resolve) => {
             this.#wakeTaker = resolve
           })

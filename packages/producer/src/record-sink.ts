@@ -13,7 +13,7 @@ export interface Intake<T> {
   put(record: UserRecord, admitted: () => void): boolean
   /** Nothing put so far lingers any longer. */
   hurry(): void
-  /** No more is put until something has settled. Where that is because the buffer is full, what is in it need not wait for company. */
+  /** No more is put for now. Where that is because the buffer is full, what is in it need not wait for company. */
   pause(): void
 }
 

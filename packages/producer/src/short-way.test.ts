@@ -1,8 +1,10 @@
 import { ManualClock } from '@shardwise/core/clock'
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { Producer } from './producer.js'
 import type { ProducerOptions } from './producer-options.js'
+import { RecordMaker } from './record-maker.js'
+import { startedBench } from './testing/producer-bench.js'
 import { type PutFault, SimulatedKinesis } from './testing/simulated-kinesis.js'
 import type { PutInput, PutResult } from './user-record.js'
 
@@ -185,6 +187,30 @@ test('a record that goes the short way and one that goes the long way cannot be 
       ],
     },
   )
+})
+
+test.each<[string, (producer: Producer, records: PutInput[]) => void]>([
+  ['offer', (producer, records) => void records.map((record) => producer.offer(record))],
+  ['put', (producer, records) => void records.map((record) => producer.put(record))],
+  ['putAll', (producer, records) => void producer.putAll(records).next()],
+  [
+    'nodeWritable',
+    (producer, records) => {
+      const stream = producer.nodeWritable()
+      for (const record of records) stream.write(record)
+    },
+  ],
+])('all but the first and the last record of an aggregate go the short way, by %s', async (_, putAll) => {
+  const { clock, producer } = await startedBench({ aggregateMaxRecords: 100 })
+  const make = vi.spyOn(RecordMaker.prototype, 'make')
+  onTestFinished(() => make.mockRestore())
+  putAll(
+    producer,
+    Array.from({ length: 1000 }, (_, i) => ({ partitionKey: `${i}`, data: Buffer.from(`${i}`) })),
+  )
+  await clock.advanceAsync(5000)
+  expect(producer.stats().delivered).toBe(1000)
+  expect(make.mock.calls.length).toBe(20)
 })
 
 test('the buffer takes what it has room for to the byte, and not one more', async () => {
