@@ -1,7 +1,11 @@
-import { expect, test } from 'vitest'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { expect, onTestFinished, test } from 'vitest'
 import { growthPlots } from './growth-plots.js'
 import { logPlot } from './log-plot.js'
-import type { Recorded } from './recorded-results.js'
+import { newestResults, type Recorded } from './recorded-results.js'
 import { withTables } from './result-tables.js'
 
 function recorded(name: string, nsByRound: Record<string, readonly number[]> = {}): Recorded {
@@ -31,6 +35,25 @@ test('a table is put between its marks, with the command that made it; what was 
 b
 `)
   expect(withTables(text, results).text).toBe(text)
+})
+
+test('of each benchmark the newest result counts, but for those against another Kinesis', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'shardwise-results-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const keep = (day: number, names: readonly string[], endpoint?: string): void => {
+    const startedAt = `2026-11-0${day}T00:00:00.000Z`
+    const measurements = names.map((name) => recorded(name).measurement)
+    const run = { ...recorded('').run, startedAt, measurements, endpoint }
+    writeFileSync(join(folder, `${startedAt.replaceAll(':', '-')}.json`), JSON.stringify(run))
+  }
+  keep(2, ['producer-http'])
+  keep(1, ['producer-http', 'lease-cost'])
+  keep(3, ['producer-http'], 'http://127.0.0.1:4567')
+  const newest = newestResults(pathToFileURL(`${folder}/`))
+  expect([...newest].map(([name, { run }]) => [name, run.startedAt.slice(0, 10)])).toEqual([
+    ['producer-http', '2026-11-02'],
+    ['lease-cost', '2026-11-01'],
+  ])
 })
 
 test('a table of which a benchmark was not measured stays as it was, and is named', () => {
