@@ -143,7 +143,10 @@ Node ${machine.node}, ${machine.cores} x ${machine.cpu}, load average ${machine.
   if (!json) return
   mkdirSync(RESULTS, { recursive: true })
   const file = new URL(`${startedAt.replaceAll(':', '-')}.json`, RESULTS)
-  writeFileSync(file, `${JSON.stringify({ startedAt, machine, rounds, timer, endpoint: elsewhere?.connection.endpoint, measurements }, null, 2)}\n`)
+  writeFileSync(
+    file,
+    `${JSON.stringify({ startedAt, machine, rounds, timer, endpoint: elsewhere?.connection.endpoint, measurements }, null, 2)}\n`,
+  )
   process.stdout.write(jsonLine(measurements))
 }
 

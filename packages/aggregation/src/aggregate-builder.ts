@@ -188,8 +188,8 @@ export class AggregateBuilder {
    * A buffer of at least this size that holds what there is. Without one at hand it begins as large as the builder's last aggregate was, or small, and grows:
    * of ten thousand builders that have a record each, none may hold a buffer for thousands, or not for long.
    *
-   * Measured (`npm run bench -- growth-producer-shards`, aggregates of 50 records, with and without, twice): where each begins small, a record takes 1.5 times as long with one shard,
-   * 2.8 times with a hundred, for what is outgrown must be collected, and up to 1.2 times with ten, a thousand or ten thousand.
+   * Measured (`npm run bench -- growth-producer-shards`, aggregates of 50 records, with and without, twice): where each begins small, a record takes twice as long with a hundred
+   * shards, for what is outgrown must be collected, 1.1 times with ten thousand, and with one no longer.
    */
   #room(size: number): Uint8Array {
     const isFirst = this.#buffer === undefined
