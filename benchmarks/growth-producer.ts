@@ -65,7 +65,8 @@ export async function producerPoint(load: ProducerLoad): Promise<GrowthPoint> {
     startCpuMs,
     heapBytes,
     async turn(verify) {
-      const counted = kinesis.map((port) => (verify ? countUserRecords(port, data) : undefined))
+      const missing = verify ? countedKeys(inputs) : undefined
+      if (missing !== undefined) for (const port of kinesis) takeOff(missing, port, data)
       let delivered = 0
       let failure: Error | undefined
       const outcome = (error: Error | undefined): void => {
@@ -85,9 +86,10 @@ export async function producerPoint(load: ProducerLoad): Promise<GrowthPoint> {
       const tookMs = cpuMs() - from
       for (const port of kinesis) port.inspect = undefined
       if (failure !== undefined) throw new WrongResult(`a record was not delivered: ${failure.message}`)
-      const found = counted.reduce((sum, count) => sum + (count?.() ?? 0), 0)
-      if (delivered !== records || (verify && found !== records)) {
-        throw new WrongResult(`of ${records} records ${delivered} were acknowledged, and ${found} came`)
+      if (delivered !== records) throw new WrongResult(`of ${records} records ${delivered} were acknowledged`)
+      for (const [key, count] of missing ?? []) {
+        if (count !== 0)
+          throw new WrongResult(`of the records under the key ${key} ${Math.abs(count)} came too ${count > 0 ? 'few' : 'many'}`)
       }
       return { records, cpuMs: tookMs }
     },
@@ -97,13 +99,21 @@ export async function producerPoint(load: ProducerLoad): Promise<GrowthPoint> {
   }
 }
 
-/** Reads what comes: how many records with this data. */
-function countUserRecords(port: NoopKinesis, data: Buffer): () => number {
-  let found = 0
-  port.inspect = ({ Data }) => {
-    const aggregate = decodeAggregate(Data)
-    if (aggregate === undefined) found += data.equals(Data) ? 1 : 0
-    else for (let i = 0; i < aggregate.length; i++) found += data.equals(aggregate.data(i)) ? 1 : 0
+/** How many records each key has. */
+function countedKeys(inputs: readonly PutInput[]): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const { partitionKey } of inputs) counts.set(partitionKey, (counts.get(partitionKey) ?? 0) + 1)
+  return counts
+}
+
+/** Reads what comes, and takes from the counts what has this data. */
+function takeOff(counts: Map<string, number>, port: NoopKinesis, data: Buffer): void {
+  const take = (key: string, found: Uint8Array): void => {
+    if (data.equals(found)) counts.set(key, (counts.get(key) ?? 0) - 1)
   }
-  return () => found
+  port.inspect = ({ PartitionKey, Data }) => {
+    const aggregate = decodeAggregate(Data)
+    if (aggregate === undefined) take(PartitionKey, Data)
+    else for (let i = 0; i < aggregate.length; i++) take(aggregate.partitionKey(i), aggregate.data(i))
+  }
 }

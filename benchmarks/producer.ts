@@ -17,13 +17,15 @@ const MILLION_RECORDS: Unit = { name: 'M records/s', of: (ns) => 1000 / ns }
 /** Whole producers, all their stages, on a stream that answers at once: what a record costs this process apart from the network. */
 export const producer: Benchmarks = {
   'producer-noop-batch': () => benchmark('offer', byOffers, USUAL),
-  'producer-noop-batch-200k': () => benchmark('offer', byOffers, { ...USUAL, records: 200_000, inFlight: 200_000 }),
+  'producer-noop-batch-200k': () => benchmark('offer', byOffers, { ...USUAL, ...MANY }),
   'producer-noop-put-all': () => benchmark('putAll', byPutAll, USUAL),
   'producer-noop-promise': () => benchmark('put', byPuts, USUAL),
   'producer-noop-batch-unique': () => benchmark('offer', byOffers, UNIQUE),
   // All at a time: a fifth of them fills no aggregate of a hundred shards, and who awaits the oldest would wait for the linger.
   'producer-noop-promise-unique': () => benchmark('put', byPuts, { ...UNIQUE, inFlight: UNIQUE.records }),
-  'producer-noop-promise-200k': () => benchmark('put', byPuts, { ...USUAL, records: 200_000, inFlight: 200_000 }),
+  'producer-noop-batch-unique-200k': () => benchmark('offer', byOffers, { ...UNIQUE, ...MANY, keys: MANY.records }),
+  'producer-noop-promise-unique-200k': () => benchmark('put', byPuts, { ...UNIQUE, ...MANY, keys: MANY.records }),
+  'producer-noop-promise-200k': () => benchmark('put', byPuts, { ...USUAL, ...MANY }),
   'producer-noop-options': () => optionsBenchmark(),
   'put-path-repeated': () => putPath(USUAL),
   'put-path-unique': () => putPath(UNIQUE),
@@ -39,6 +41,7 @@ interface Load {
 }
 const USUAL: Load = { records: 100_000, shards: 4, keys: 1000, inFlight: 20_000 }
 const UNIQUE: Load = { ...USUAL, shards: 100, keys: USUAL.records }
+const MANY = { records: 200_000, inFlight: 200_000 }
 
 /** Puts all records, waits until they have settled, and returns how many were delivered. Throws if one was not. */
 type PutAll = <T>(producer: Producer<T>, records: readonly PutInput<T>[], inFlight: number) => Promise<number>

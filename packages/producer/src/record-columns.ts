@@ -24,7 +24,7 @@ interface Run {
  * a record that all went well with is the same for many that follow each other, but for the subject that its outcome is about. Of
  * all others, `apart` makes the very objects that were added: failures, retries that pack anew and reshards know no columns.
  *
- * Measured (`npm run bench -- pending-record-heap producer-noop-batch --cpu`, the tree before and after): 282 B of heap a record became 6, and ours 2.3 times the peer in place of 1.6.
+ * Measured (`npm run bench -- pending-record-heap producer-noop-batch --cpu`, the tree before and after, when they were made): 282 B of heap a record became 6, and ours 2.3 times the peer in place of 1.6.
  */
 export class RecordColumns implements Members {
   readonly first: UserRecord
