@@ -37,6 +37,13 @@ b
   expect(withTables(text, results).text).toBe(text)
 })
 
+test('what was measured once is not said to be of all rounds', () => {
+  const once = recorded('lease-cost', { ours: [2000], other: [5000] })
+  const { text } = withTables('<!-- figures: lease-cost -->\n<!-- end of figures -->', new Map([['lease-cost', once]]))
+  expect(text).toContain('| x2.50 | measured once |')
+  expect(text).toContain('5 rounds. Measured once, not in each round: `lease-cost`.\n')
+})
+
 test('of each benchmark the newest result counts, but for those against another Kinesis', () => {
   const folder = mkdtempSync(join(tmpdir(), 'shardwise-results-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))

@@ -56,7 +56,7 @@ const curves: Readonly<Record<string, Curve>> = {
     at: SHARDS,
     open(shards) {
       const reads = Math.max(shards, RECORDS / RECORDS_AN_AGGREGATE)
-      return consumerPoint({ streams: 1, shards, recordBytes: 100, reads, kinesisRecords: 1 })
+      return consumerPoint({ streams: 1, shards, recordBytes: 100, reads })
     },
   },
   'growth-consumer-streams': {
@@ -64,7 +64,7 @@ const curves: Readonly<Record<string, Curve>> = {
     at: STREAMS,
     open(streams) {
       const reads = RECORDS / RECORDS_AN_AGGREGATE
-      return consumerPoint({ streams, shards: SHARDS_OF_STREAMS / streams, recordBytes: 100, reads, kinesisRecords: 1 })
+      return consumerPoint({ streams, shards: SHARDS_OF_STREAMS / streams, recordBytes: 100, reads })
     },
   },
   'growth-consumer-bytes': {
@@ -74,7 +74,7 @@ const curves: Readonly<Record<string, Curve>> = {
       const perRead = Math.max(1, Math.min(RECORDS_AN_AGGREGATE, Math.floor(AGGREGATE_BYTES / (bytes + 32))))
       const records = Math.max(LEAST_RECORDS_READ, Math.min(RECORDS, Math.floor((4 * BYTES_A_TURN) / bytes)))
       const reads = Math.ceil(records / perRead)
-      return consumerPoint({ streams: 1, shards: FEW_SHARDS, recordBytes: bytes, reads, kinesisRecords: 1 })
+      return consumerPoint({ streams: 1, shards: FEW_SHARDS, recordBytes: bytes, reads })
     },
   },
 }

@@ -34,8 +34,10 @@ const STUB_SHARDS = 32
 /** A stub's shards have no limit; ten times those of Kinesis are far above what is sent here. */
 const NO_LIMIT_PERCENT = 1000
 
+/** With `tls` nobody in this process checks a certificate until the place is disposed of. */
 export async function stubPlace(options: Pick<StubOptions, 'tls' | 'delayMs'>): Promise<PutPlace> {
   const stub = await StubKinesisProcess.start({ ...options, shards: STUB_SHARDS })
+  const distrust = options.tls ? trustAnyCertificate() : undefined
   const credentials = { accessKeyId: 'AKID', secretAccessKey: 'secret' }
   return {
     connection: { region: 'us-east-1', endpoint: stub.endpoint, credentials },
@@ -49,7 +51,20 @@ export async function stubPlace(options: Pick<StubOptions, 'tls' | 'delayMs'>): 
       if (wrong !== undefined) throw new WrongResult(wrong)
       return { requests, connections, serviceCpuMs: cpuMs }
     },
-    [Symbol.asyncDispose]: () => stub[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      distrust?.()
+      await stub[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** For the stub's certificate. Not every client here takes one as an option; the chain is left unchecked for all of them alike. Ended by calling what it returns. */
+function trustAnyCertificate(): () => void {
+  const before = process.env.NODE_TLS_REJECT_UNAUTHORIZED
+  process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
+  return () => {
+    if (before === undefined) delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
+    else process.env.NODE_TLS_REJECT_UNAUTHORIZED = before
   }
 }
 

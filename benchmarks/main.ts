@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { aggregation } from './aggregation.js'
+import { consumer } from './consumer.js'
 import { consumerHttp } from './consumer-http.js'
 import { type Elsewhere, elsewhereOf } from './elsewhere.js'
 import { fleetDepartures } from './fleet-departures.js'
@@ -18,6 +19,7 @@ import { putAckLatency } from './put-ack-latency.js'
 import { putHandlerLatency } from './put-handler-latency.js'
 import { jsonLine, table } from './report.js'
 import { request } from './request.js'
+import { requestHttp } from './request-http.js'
 import { type Benchmarks, LEAST_ROUNDS, type Measurement, measure, type Timer, WrongResult } from './rounds.js'
 import type { Scenarios } from './scenario.js'
 import { UsageError } from './usage-error.js'
@@ -27,8 +29,9 @@ const EXIT_USAGE = 2
 const MOST_ROUNDS = 1000
 const RESULTS = new URL('results/', import.meta.url)
 
-const benchmarks: Benchmarks = { ...aggregation, ...getRecordsBody, ...keyToShard, ...producer, ...request }
+const benchmarks: Benchmarks = { ...aggregation, ...getRecordsBody, ...keyToShard, ...producer, ...consumer, ...request }
 const scenarios: Scenarios = {
+  ...requestHttp,
   ...producerHttp,
   ...consumerHttp,
   ...putAckLatency,

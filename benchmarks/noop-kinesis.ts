@@ -12,6 +12,7 @@ import type {
 } from '@shardwise/core/kinesis-port'
 import { ShardMap } from '@shardwise/core/shard-map'
 import { clockFaster } from '../test/support/fast-clock.js'
+import { evenShards } from './stand-in-kinesis.js'
 
 export const STREAM = 'benchmark'
 
@@ -41,13 +42,8 @@ export class NoopKinesis implements KinesisPort {
   #held: (() => void)[] | undefined
 
   constructor(shards: number) {
-    const start = (i: number): bigint => (2n ** 128n * BigInt(i)) / BigInt(shards)
-    const listing = Array.from({ length: shards }, (_, i) => ({
-      ShardId: `shardId-${String(i).padStart(12, '0')}`,
-      HashKeyRange: { StartingHashKey: String(start(i)), EndingHashKey: String(start(i + 1) - 1n) },
-      SequenceNumberRange: { StartingSequenceNumber: '1' },
-    }))
-    this.#listing = { Shards: listing }
+    const listing = evenShards(shards)
+    this.#listing = { Shards: [...listing] }
     this.#map = ShardMap.from(listing)
     this.#results = this.#map.open.map(({ shardId }) => ({
       ShardId: shardId,

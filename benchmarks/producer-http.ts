@@ -57,7 +57,6 @@ async function measureProducers(
   // Where a shard refuses something it loses records, and no figure of the run would count.
   const withWritable = withoutPeers === undefined && elsewhere === undefined
   progress('preparing, service')
-  using _ = tls ? trustAnyCertificate() : undefined
   await using place = elsewhere === undefined ? await stubPlace({ tls, delayMs: 0 }) : await placeElsewhere(elsewhere)
   const contestants = producers(withWritable).map((producer) => ({ producer, turns: [] as Turn[] }))
   let turn = 0
@@ -111,18 +110,6 @@ function coresReport(
     return `  ${producer.name}: ${cores(turns, (turn) => turn.cores.ours)}${stub}\n`
   })
   return `${name}, in use while records were put\n${lines.join('')}`
-}
-
-/** For the stub's certificate. Not every client here takes one as an option; the chain is left unchecked for all of them alike. */
-function trustAnyCertificate(): Disposable {
-  const before = process.env.NODE_TLS_REJECT_UNAUTHORIZED
-  process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
-  return {
-    [Symbol.dispose]() {
-      if (before === undefined) delete process.env.NODE_TLS_REJECT_UNAUTHORIZED
-      else process.env.NODE_TLS_REJECT_UNAUTHORIZED = before
-    },
-  }
 }
 
 /** A client of its own, whose connections are counted from its making; what came is examined record by record in every turn. `around` is given the part that is measured. */

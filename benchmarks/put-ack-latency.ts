@@ -45,7 +45,8 @@ const producers = (withWritable: boolean): readonly StreamingProducer[] => [
 
 /** From when a record was to be put to its acknowledgement: at half of what goes through, and beside others at half of what goes through the stock SDK. */
 export const putAckLatency: Scenarios = {
-  'put-ack-latency': { ofWallClock: true, anywhere: true, run: measurePutAck },
+  'put-ack-latency': { ofWallClock: true, anywhere: true, run: measureBoth },
+  'put-ack-latency-tls': { ofWallClock: true, run: (rounds, progress) => measureOverTls(rounds, progress) },
 }
 
 interface Turn {
@@ -57,60 +58,110 @@ interface Turn {
   readonly requests: number
 }
 
-async function measurePutAck(rounds: number, progress: (step: string) => void, elsewhere?: Elsewhere): Promise<Outcome> {
+async function measureBoth(rounds: number, progress: (step: string) => void, elsewhere?: Elsewhere): Promise<Outcome> {
   // Elsewhere a shard refuses something now and then: then `aws-kinesis-writable` loses records, and no figure of the run would count.
   const withoutWritable = elsewhere === undefined ? await installPeers(progress) : 'it loses what a shard refuses'
   progress('preparing, service')
   await using place =
     elsewhere === undefined ? await stubPlace({ tls: false, delayMs: SERVICE_MS }) : await placeElsewhere(elsewhere)
-  let turn = 0
-  const halfLoad = async (producer: HttpProducer): Promise<number> => {
-    const perSecond: number[] = []
-    for (let i = 0; i < FULL_LOAD_TURNS; i++) {
-      progress(`full load, ${producer.name}, turn ${i + 1} of ${FULL_LOAD_TURNS}`)
-      perSecond.push(await fullLoad(++turn, place, producer))
-    }
-    return median(perSecond) / 2
-  }
-  const [ofOurs, ofStock] = [await halfLoad(FULL_LOADS[0]), await halfLoad(FULL_LOADS[1])]
-  const roundTripMs = await roundTrip(++turn, place)
-  const alone = oursStreaming('offer')
+  const turns = new Turns(place)
+  const own = await measureAlone('put-ack-latency', rounds, progress, turns)
+  const beside = await measureBeside(rounds, progress, turns, withoutWritable)
+  return { measurements: [...own.measurements, ...beside.measurements], report: `${own.report}${beside.report}` }
+}
+
+async function measureOverTls(rounds: number, progress: (step: string) => void): Promise<Outcome> {
+  progress('preparing, service')
+  await using place = await stubPlace({ tls: true, delayMs: SERVICE_MS })
+  return measureAlone('put-ack-latency-tls', rounds, progress, new Turns(place))
+}
+
+/** Ours, at half of what goes through. */
+async function measureAlone(name: string, rounds: number, progress: (step: string) => void, at: Turns): Promise<Outcome> {
+  const perSecond = await at.halfLoad(FULL_LOADS[0], progress)
+  const roundTripMs = await at.roundTrip()
+  const producer = oursStreaming('offer')
   const turns: Turn[] = []
   for (let round = 0; round < rounds; round++) {
     progress(`round ${round + 1} of ${rounds}`)
-    turns.push(await measureTurn(++turn, place, ofOurs, alone))
+    turns.push(await at.measure(perSecond, producer))
   }
   progress('where the time goes')
   let shares: ProcessorShares = []
-  await measureTurn(++turn, place, ofOurs, alone, async (act) => {
+  await at.measure(perSecond, producer, async (act) => {
     shares = await processorShares(act)
-  })
-  const contestants = producers(withoutWritable === undefined).map((producer) => ({ producer, turns: [] as Turn[] }))
-  for (const { producer } of contestants) {
-    progress(`beside others, warming up ${producer.name}`)
-    await measureTurn(++turn, place, ofStock, producer)
-  }
-  await inTurns(contestants, rounds, async ({ producer, turns }, round) => {
-    progress(`beside others, round ${round + 1} of ${rounds}, ${producer.name}`)
-    turns.push(await measureTurn(++turn, place, ofStock, producer))
   })
   const within = LINGER_MS + roundTripMs + GOAL_MS
   const own = [{ name: 'offer', turns }]
-  const all = contestants.map(({ producer: { name }, turns }) => ({ name, turns }))
   return {
     measurements: [
-      { ...latency('put-ack-latency', own, 0.99), goal: { atMost: Number(within.toPrecision(3)) } },
-      latency('put-ack-latency-p50', own, 0.5),
-      latency('put-ack-latency-max', own, 1, (ns) => Math.max(...ns)),
-      latency('put-ack-latency-peers', all, 0.99),
-      latency('put-ack-latency-peers-p50', all, 0.5),
+      { ...latency(name, own, 0.99), goal: { atMost: Number(within.toPrecision(3)) } },
+      latency(`${name}-p50`, own, 0.5),
+      latency(`${name}-max`, own, 1, (ns) => Math.max(...ns)),
     ],
-    report: `put-ack-latency: ${inWords(ofOurs)} records of 100 bytes a second, half of what went through; open loop, ${LASTS_MS / 1000} s a round
-  goal: p99 within linger (${LINGER_MS}) + round trip (${roundTripMs.toFixed(1)}${elsewhere === undefined ? `, of it ${SERVICE_MS} the stub's` : ''}) + ${GOAL_MS} = ${within.toFixed(1)} ms
+    report: `${name}: ${inWords(perSecond)} records of 100 bytes a second, half of what went through; open loop, ${LASTS_MS / 1000} s a round
+  goal: p99 within linger (${LINGER_MS}) + round trip (${roundTripMs.toFixed(1)}) + ${GOAL_MS} = ${within.toFixed(1)} ms
   ${conduct(turns)}
   where its time goes, in a round of its own: ${sharesLine(shares, 3)}
-put-ack-latency-peers: ${inWords(ofStock)} records of 100 bytes a second, half of what the stock SDK put through
+`,
+  }
+}
+
+/** All, at half of what goes through the stock SDK. */
+async function measureBeside(
+  rounds: number,
+  progress: (step: string) => void,
+  at: Turns,
+  withoutWritable: string | undefined,
+): Promise<Outcome> {
+  const perSecond = await at.halfLoad(FULL_LOADS[1], progress)
+  const contestants = producers(withoutWritable === undefined).map((producer) => ({ producer, turns: [] as Turn[] }))
+  for (const { producer } of contestants) {
+    progress(`beside others, warming up ${producer.name}`)
+    await at.measure(perSecond, producer)
+  }
+  await inTurns(contestants, rounds, async ({ producer, turns }, round) => {
+    progress(`beside others, round ${round + 1} of ${rounds}, ${producer.name}`)
+    turns.push(await at.measure(perSecond, producer))
+  })
+  const all = contestants.map(({ producer: { name }, turns }) => ({ name, turns }))
+  return {
+    measurements: [latency('put-ack-latency-peers', all, 0.99), latency('put-ack-latency-peers-p50', all, 0.5)],
+    report: `put-ack-latency-peers: ${inWords(perSecond)} records of 100 bytes a second, half of what the stock SDK put through
 ${all.map(({ name, turns }) => `  ${name}: ${conduct(turns)}\n`).join('')}${withoutWritable === undefined ? '' : `  without aws-kinesis-writable: ${withoutWritable}\n`}`,
+  }
+}
+
+/** Turns at one place, each with a number of its own, which its records bear. */
+class Turns {
+  readonly #place: PutPlace
+  #last = 0
+
+  constructor(place: PutPlace) {
+    this.#place = place
+  }
+
+  /** Records a second. */
+  async halfLoad(producer: HttpProducer, progress: (step: string) => void): Promise<number> {
+    const perSecond: number[] = []
+    for (let i = 0; i < FULL_LOAD_TURNS; i++) {
+      progress(`full load, ${producer.name}, turn ${i + 1} of ${FULL_LOAD_TURNS}`)
+      perSecond.push(await fullLoad(++this.#last, this.#place, producer))
+    }
+    return median(perSecond) / 2
+  }
+
+  roundTrip(): Promise<number> {
+    return roundTrip(++this.#last, this.#place)
+  }
+
+  /** `around` is given the part that is measured. */
+  measure(
+    perSecond: number,
+    producer: StreamingProducer,
+    around: (act: () => Promise<void>) => Promise<void> = (act) => act(),
+  ): Promise<Turn> {
+    return measureTurn(++this.#last, this.#place, perSecond, producer, around)
   }
 }
 
@@ -170,13 +221,12 @@ async function roundTrip(turn: number, place: PutPlace): Promise<number> {
   return median(tookMs)
 }
 
-/** `around` is given the part that is measured. */
 async function measureTurn(
   turn: number,
   place: PutPlace,
   perSecond: number,
   producer: StreamingProducer,
-  around: (act: () => Promise<void>) => Promise<void> = (act) => act(),
+  around: (act: () => Promise<void>) => Promise<void>,
 ): Promise<Turn> {
   const load = OpenLoop.draw(1, perSecond, WARM_UP_MS + LASTS_MS, seededRandom(turn))
   const records = new MarkedLoad(turn, load.length)

@@ -37,13 +37,21 @@ function table(rows: readonly Recorded[]): string {
     const own = [`\`${name}\``, unit, `**${figure(ours)}**`]
     const cells = peers.map((peer) => [
       ...[peer.name, figure(peer.value), `x${peer.ratio.toPrecision(3)}`],
-      peer.spread === undefined ? 'not measured' : peer.spread.map((ratio) => `x${ratio.toPrecision(3)}`).join(' to '),
+      peer.spread === undefined
+        ? 'not measured'
+        : isOnce(measurement)
+          ? 'measured once'
+          : peer.spread.map((ratio) => `x${ratio.toPrecision(3)}`).join(' to '),
     ])
     const [first = ['', '', '', ''], ...others] = cells
     return [[...own, ...first, goalOf(measurement)], ...others.map((cell) => ['', '', '', ...cell, ''])]
   })
   const head = ['benchmark', 'unit', 'ours', 'beside', 'figure', 'ours is', 'in single rounds', 'goal']
   return [head, head.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |\n`).join('')
+}
+
+function isOnce({ nsByRound }: Recorded['measurement']): boolean {
+  return Object.values(nsByRound).some((values) => values.length === 1)
 }
 
 /** By which command, where and when. Runs on different days are named one by one. */
@@ -54,7 +62,9 @@ function origin(names: readonly string[], rows: readonly Recorded[]): string {
     const processor = `${machine.cores} x ${machine.cpu.trim()}, load average ${machine.load.toFixed(1)}`
     return `${at} UTC${timer === 'cpu' ? ' with `--cpu`' : ''}, Node ${machine.node.replace(/^v/, '')}, ${processor}, ${rounds} rounds`
   })
-  return `\`npm run bench -- ${names.join(' ')}\`: ${places.join('; ')}.\n`
+  const once = rows.filter(({ measurement }) => isOnce(measurement)).map(({ measurement: { name } }) => `\`${name}\``)
+  const exceptions = once.length === 0 ? '' : ` Measured once, not in each round: ${once.join(', ')}.`
+  return `\`npm run bench -- ${names.join(' ')}\`: ${places.join('; ')}.${exceptions}\n`
 }
 
 function figure(value: number): string {

@@ -1,4 +1,5 @@
 import { CborError, MAX_CBOR_DEPTH } from './cbor-error.js'
+import { memberName } from './member-names.js'
 
 // The hot path of every read: an answer has up to 10 MiB. And it comes from the network, so that nothing is read outside the input, and
 // memory is taken in proportion to the input, never to a length that the input declares.
@@ -30,14 +31,6 @@ export function decodeCbor(bytes: Uint8Array): unknown {
   reader.expectEnd()
   return value
 }
-
-/**
- * Names of members repeat thousands of times in an answer: each slot remembers the last one that fell on it. Measured on Node 20: without,
- * getrecords-body-plain-cbor takes 1.6 times as long.
- */
-const KEY_SLOTS = 256
-const LONGEST_CACHED_KEY = 32
-const cachedKeys: string[] = new Array<string>(KEY_SLOTS).fill('')
 
 class Reader {
   readonly #bytes: Buffer
@@ -166,23 +159,9 @@ class Reader {
     if (initial >> 5 !== TEXT) throw new CborError('a map key that is not text', at)
     if (initial === ((TEXT << 5) | INDEFINITE)) return this.#chunks(TEXT).toString('utf8')
     const size = this.#size(initial & 31)
-    if (size === 0 || size > LONGEST_CACHED_KEY) return this.#text(size)
     const start = this.#at
-    const bytes = this.#bytes
-    const slot = (size * 31 + bytes[start]! * 7 + bytes[start + size - 1]!) & (KEY_SLOTS - 1)
-    const cached = cachedKeys[slot]!
-    if (cached.length === size) {
-      let same = 0
-      while (same < size && cached.charCodeAt(same) === bytes[start + same]) same++
-      if (same === size) {
-        this.#at = start + size
-        return cached
-      }
-    }
-    const name = this.#text(size)
-    // A name that is not ASCII never matches above: it has fewer units than bytes, or U+FFFD in place of a byte.
-    cachedKeys[slot] = name
-    return name
+    this.#at = start + size
+    return memberName(this.#bytes, start, this.#at)
   }
 
   #atBreak(): boolean {

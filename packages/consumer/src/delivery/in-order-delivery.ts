@@ -1,7 +1,8 @@
 import type { RecordPosition } from './completed-prefix.js'
 import type { ConsumedRecord } from './consumed-record.js'
 import type { Completed, Delivery } from './delivery.js'
-import { HandlerCalls, type HandlerCallsOptions } from './handler-calls.js'
+import type { HandlerCallsOptions } from './handler-call.js'
+import { HandlerCalls } from './handler-calls.js'
 
 /**
  * Unpacked together for `eachRecord`, which sees one at a time: those that wait for their turn are in the way of each collection of garbage.

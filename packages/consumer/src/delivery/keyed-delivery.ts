@@ -1,7 +1,8 @@
 import type { RecordPosition } from './completed-prefix.js'
 import type { ConsumedRecord } from './consumed-record.js'
 import type { Completed, Delivery } from './delivery.js'
-import { type Batch, HandlerCalls, type HandlerCallsOptions } from './handler-calls.js'
+import type { Batch, HandlerCallsOptions } from './handler-call.js'
+import { HandlerCalls } from './handler-calls.js'
 import { type Keyed, KeySchedule } from './key-schedule.js'
 
 export interface KeyedDeliveryOptions extends HandlerCallsOptions {
