@@ -6,7 +6,7 @@ import { seededRandom } from '@shardwise/core/random'
 import { ShardMap } from '@shardwise/core/shard-map'
 import { deaggregateSdkRecords, type KeyedRecord, ours as ourCodec } from './aggregate-codec.js'
 import { type MarkedData, MarkedRecordsCheck, markedRecords, printOf } from './marked-records.js'
-import { type Benchmark, type Benchmarks, type Unit, type Variant, WrongResult } from './rounds.js'
+import type { Benchmark, Benchmarks, Unit, Variant } from './rounds.js'
 import { type Content, StandInKinesis } from './stand-in-kinesis.js'
 import { VirtualClock } from './virtual-clock.js'
 

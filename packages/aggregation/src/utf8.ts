@@ -5,9 +5,6 @@ type Decode = (bytes: Uint8Array, start: number, end: number) => string
 
 const encoder = new TextEncoder()
 
-/** Up to this length a loop over the characters is faster than a native call. */
-const WRITE_LOOP_MAX = 32
-
 /**
  * What Node's `Buffer` decodes with also takes positions in other arrays, so that no view must be made. Elsewhere it is TextDecoder, to which a byte
  * order mark is a character like any other too.
@@ -44,11 +41,7 @@ export function utf8Bytes(text: string): number {
 
 /** Writes `text`, which takes `bytes` bytes, and returns the position after it. The room must be there. */
 export function writeUtf8(target: Uint8Array, at: number, text: string, bytes: number): number {
-  if (bytes === text.length && bytes <= WRITE_LOOP_MAX) {
-    for (let i = 0; i < bytes; i++) target[at + i] = text.charCodeAt(i)
-  } else {
-    encoder.encodeInto(text, target.subarray(at, at + bytes))
-  }
+  encoder.encodeInto(text, target.subarray(at, at + bytes))
   return at + bytes
 }
 

@@ -35,7 +35,7 @@ describe('Consumer.records', () => {
   })
 
   it('lets shards take turns, each in its order, and ends when the consumer is stopped, all completed', async () => {
-    const { leaseStore, consumer, put, settled } = setUp(3)
+    const { leaseStore, clock, consumer, put, settled } = setUp(3)
     put(300)
     const one = consumer()
     const failures = one.events.next('handler-failed').then(() => expect.unreachable())
@@ -44,6 +44,7 @@ describe('Consumer.records', () => {
     const loop = (async () => {
       for await (const record of one.records()) {
         got.push({ shardId: record.context.shardId, key: record.partitionKey, value: numberIn(record) })
+        clock.advance(1)
         if (got.length === 300) void one.stop()
       }
     })()

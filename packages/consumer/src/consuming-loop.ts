@@ -9,15 +9,17 @@ export interface ConsumingLoopOptions<T> {
   readonly stop: (options?: StopOptions) => Promise<unknown>
   /** How long the loop's end waits for calls in hand. */
   readonly limit: StopOptions
-  /** What the loop gives. Ends some time after `over`. */
-  readonly items: () => AsyncGenerator<T, void, void>
+  /** What the loop gives next; undefined some time after `over`. */
+  readonly ask: () => Promise<T | undefined>
+  /** The loop was left while its body had an item. */
+  readonly left?: () => void
   /** The consumer has stopped. */
   readonly over: () => void
 }
 
 /** A loop over what a consumer gives: it runs from the first item asked for on, and is stopped by whoever leaves the loop. */
 export function consumingLoop<T>(options: ConsumingLoopOptions<T>): AsyncIterableIterator<T> {
-  const { signal, run, stop, limit, items, over } = options
+  const { signal, run, stop, limit, ask, left, over } = options
   let running: Promise<void> | undefined
   const quit = (): void => void stop()
 
@@ -27,7 +29,15 @@ export function consumingLoop<T>(options: ConsumingLoopOptions<T>): AsyncIterabl
     try {
       if (signal?.aborted === true) quit()
       signal?.addEventListener('abort', quit)
-      yield* items()
+      for (let item = await ask(); item !== undefined; item = await ask()) {
+        let askedOn = false
+        try {
+          yield item
+          askedOn = true
+        } finally {
+          if (!askedOn) left?.()
+        }
+      }
       await running
     } finally {
       signal?.removeEventListener('abort', quit)

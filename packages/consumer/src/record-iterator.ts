@@ -20,20 +20,13 @@ export interface RecordIteratorOptions extends RecordsOptions {
 
 /** `consumer.records()`: begins when the first record is asked for. */
 export function recordIterator({ turns, signal, run, stop }: RecordIteratorOptions): AsyncIterableIterator<StreamedRecord> {
-  async function* items(): AsyncGenerator<StreamedRecord, void, void> {
-    for (let given = await turns.ask(); given !== undefined; given = await turns.ask()) {
-      let askedOn = false
-      try {
-        yield given.record
-        askedOn = true
-        given.complete()
-      } finally {
-        if (!askedOn) {
-          void stop({ timeoutMs: 0 })
-          given.leave()
-        }
-      }
-    }
+  const ask = (): Promise<StreamedRecord | undefined> => {
+    turns.complete()
+    return turns.ask()
   }
-  return consumingLoop({ signal, run, stop, limit: { timeoutMs: 0 }, items, over: () => turns.end() })
+  const left = (): void => {
+    void stop({ timeoutMs: 0 })
+    turns.leave()
+  }
+  return consumingLoop({ signal, run, stop, limit: { timeoutMs: 0 }, ask, left, over: () => turns.end() })
 }

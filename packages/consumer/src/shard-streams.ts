@@ -53,8 +53,5 @@ export interface ShardLoopOptions extends ShardsOptions {
 
 /** `consumer.shards()`: begins when the first shard is asked for. */
 export function shardLoop({ offered, signal, run, stop }: ShardLoopOptions): AsyncIterableIterator<PulledShard> {
-  async function* items(): AsyncGenerator<PulledShard, void, void> {
-    for (let shard = await offered.ask(); shard !== undefined; shard = await offered.ask()) yield shard
-  }
-  return consumingLoop({ signal, run, stop, limit: {}, items, over: () => offered.end() })
+  return consumingLoop({ signal, run, stop, limit: {}, ask: () => offered.ask(), over: () => offered.end() })
 }

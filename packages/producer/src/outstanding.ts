@@ -5,10 +5,8 @@
 export class Outstanding {
   #epoch = 0
   #total = 0
-  /** Of the present epoch. Not among the others: each record that is put and settles would pay for finding it there. */
-  #present = 0
-  /** Only closed epochs that still have records, oldest first. */
-  readonly #closed: Map<number, number> = new Map()
+  /** Of epochs that have records, oldest first. */
+  readonly #ofEpochs: Map<number, number> = new Map()
 
   get total(): number {
     return this.#total
@@ -17,33 +15,26 @@ export class Outstanding {
   /** The epoch for a record put now. */
   enter(): number {
     this.#total++
-    this.#present++
+    this.#ofEpochs.set(this.#epoch, (this.#ofEpochs.get(this.#epoch) ?? 0) + 1)
     return this.#epoch
   }
 
   /** A record of this epoch has settled, or so many. */
   leave(epoch: number, records = 1): void {
     this.#total -= records
-    if (epoch === this.#epoch) {
-      this.#present -= records
-      return
-    }
-    const left = this.#closed.get(epoch)! - records
-    if (left > 0) this.#closed.set(epoch, left)
-    else this.#closed.delete(epoch)
+    const left = this.#ofEpochs.get(epoch)! - records
+    if (left > 0) this.#ofEpochs.set(epoch, left)
+    else this.#ofEpochs.delete(epoch)
   }
 
   /** Closes the present epoch. What is put from now on is not waited for. */
   close(): number {
-    const closed = this.#epoch++
-    if (this.#present > 0) this.#closed.set(closed, this.#present)
-    this.#present = 0
-    return closed
+    return this.#epoch++
   }
 
   /** Whether everything up to and including this closed epoch has settled. */
   isSettled(epoch: number): boolean {
-    for (const oldest of this.#closed.keys()) return oldest > epoch
+    for (const oldest of this.#ofEpochs.keys()) return oldest > epoch
     return true
   }
 }

@@ -42,7 +42,6 @@ export class CompletedPrefix {
         `Records ${first} to ${first + count - 1} cannot complete: ${this.#completed} are complete, ${this.#appended} known`,
       )
     }
-    if (this.#advanceWithin(first, count)) return
     this.#count(first, first + count)
     if (first !== this.#completed) {
       this.#ahead.set(first, first + count)
@@ -65,16 +64,6 @@ export class CompletedPrefix {
   /** Records appended that the prefix does not cover. */
   get outstanding(): number {
     return this.#appended - this.#completed
-  }
-
-  /** The usual case, in few steps: next in line, with more of its batch to come and nothing done beyond. False: it is another. */
-  #advanceWithin(first: number, count: number): boolean {
-    const batch = this.#batches[0]!
-    if (first !== this.#completed || this.#ahead.size > 0 || first + count >= batch.first + batch.count) return false
-    batch.left -= count
-    this.#completed += count
-    this.#position = batch.records[this.#completed - 1 - batch.first]
-    return true
   }
 
   #count(first: number, end: number): void {

@@ -5,7 +5,6 @@ import type { Backoff } from '../backoff.js'
 import type { ShardCheckpoints } from '../checkpoints/shard-checkpoints.js'
 import type { HeldLease } from '../leases/held-lease.js'
 import type { Moment } from '../leases/trust-window.js'
-import { CallContext } from './call-context.js'
 import { CompletedPrefix, type RecordPosition } from './completed-prefix.js'
 import type { ConsumedRecord } from './consumed-record.js'
 import type { DeliveryEvent } from './delivery-event.js'
@@ -15,7 +14,7 @@ import { LoopTurns } from './loop-turns.js'
 import type { RecordIdWindow } from './record-id-window.js'
 
 export interface HandlerCallsOptions {
-  /** `passUp`: is told when it was ours and no call begins after all. */
+  /** `passUp`: is told when it was ours, and no call begins after all or for now. */
   readonly lease: Pick<HeldLease, 'shardId' | 'signal' | 'isOurs' | 'revalidate'> & { readonly passUp?: () => void }
   readonly handlers: Handlers
   readonly onFailure: FailurePolicy
@@ -127,7 +126,16 @@ export class HandlerCall {
 
   context({ millisBehindLatest }: Batch, last: ConsumedRecord, attempt: number): HandlerContext {
     const { lease, checkpoints } = this.options
-    return new CallContext(lease, millisBehindLatest, attempt, checkpoints, last)
+    return {
+      shardId: lease.shardId,
+      signal: lease.signal,
+      millisBehindLatest,
+      attempt,
+      generation: checkpoints.generation,
+      pendingCheckpoint: checkpoints.found,
+      checkpoint: (record) => checkpoints.checkpoint(record, last),
+      prepareCheckpoint: (record, state) => checkpoints.prepareCheckpoint(record, state, last),
+    }
   }
 
   /** Told to give up what it was called with, the handler may have done so by returning. */

@@ -2,10 +2,7 @@ import type { CheckpointTarget } from '../checkpoints/checkpoint-range.js'
 import type { FoundCheckpoint, PreparedCheckpoint } from '../checkpoints/shard-checkpoints.js'
 import type { ConsumedRecord } from './consumed-record.js'
 
-/**
- * What a handler is told beside the records. Take from it what you need (`const { checkpoint, signal } = context`); a copy (`{ ...context }`) is without
- * `checkpoint` and `prepareCheckpoint`, which are made when they are asked for.
- */
+/** What a handler is told beside the records. */
 export interface HandlerContext {
   readonly shardId: string
   /**

@@ -384,16 +384,13 @@ test('what the handler is told', async () => {
   expect(await delivered).toBe(true)
   await inOrder.deliver([recordOf(2)], undefined)
   const checkpointing = { generation: 1, pendingCheckpoint: undefined }
-  const context = { shardId: 'shard', signal: lost.signal, millisBehindLatest: 250, ...checkpointing }
-  // As a copy has it.
-  expect(told.map((each) => ({ ...each }))).toEqual([
+  const calls = { checkpoint: expect.any(Function), prepareCheckpoint: expect.any(Function) }
+  const context = { shardId: 'shard', signal: lost.signal, millisBehindLatest: 250, ...checkpointing, ...calls }
+  expect(told).toEqual([
     { ...context, attempt: 1 },
     { ...context, attempt: 2 },
     { ...context, millisBehindLatest: undefined, attempt: 1 },
   ])
-  for (const { checkpoint, prepareCheckpoint } of told) {
-    expect([checkpoint, prepareCheckpoint]).toEqual([expect.any(Function), expect.any(Function)])
-  }
 })
 
 test('no records are no call', async () => {

@@ -12,11 +12,13 @@ const RECORDS_AT_A_TIME = 500
 
 /** Calls the handler for one shard, one call at a time, in order. */
 export class InOrderDelivery implements Delivery {
+  readonly #lease: HandlerCallsOptions['lease']
   readonly #calls: HandlerCalls
   readonly #inBatches: boolean
   #last: Promise<boolean> = Promise.resolve(true)
 
   constructor(options: HandlerCallsOptions) {
+    this.#lease = options.lease
     this.#calls = new HandlerCalls(options)
     this.#inBatches = options.handlers.eachBatch !== undefined
   }
@@ -48,11 +50,14 @@ export class InOrderDelivery implements Delivery {
     completed: Completed | undefined,
   ): Promise<boolean> {
     const batch = this.#calls.take(records, millisBehindLatest)
-    if (!(await this.#calls.settle(batch, 0, records.length, this.#inBatches ? records.length : 1))) {
-      await this.#calls.whileBlocked()
-      return false
+    let isSettled = false
+    try {
+      isSettled = await this.#calls.settle(batch, 0, records.length, this.#inBatches ? records.length : 1)
+    } finally {
+      this.#lease.passUp?.()
     }
-    completed?.(batch.duplicates)
-    return true
+    if (isSettled) completed?.(batch.duplicates)
+    else await this.#calls.whileBlocked()
+    return isSettled
   }
 }

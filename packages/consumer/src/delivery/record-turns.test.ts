@@ -1,12 +1,11 @@
 import { ManualClock } from '@shardwise/core/clock'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { CallContext } from './call-context.js'
 import type { ConsumedRecord } from './consumed-record.js'
+import type { HandlerContext } from './handler.js'
 import { HandlerPermit } from './handler-permit.js'
 import { PausedShards } from './paused-shards.js'
-import { type GivenRecord, RecordTurns } from './record-turns.js'
-import { completions } from './testing/completions.js'
+import { RecordTurns, type StreamedRecord } from './record-turns.js'
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
@@ -29,13 +28,7 @@ function shard(shardId: string, turns: RecordTurns, paused: PausedShards) {
       while (!halt.signal.aborted && !permit.isOurs()) if (!(await permit.revalidate())) return
       if (halt.signal.aborted) return
       const record = { shardId, sequenceNumber: String(n) } as ConsumedRecord
-      const context = new CallContext(
-        { shardId, signal: permit.signal },
-        0,
-        1,
-        completions(() => {}),
-        record,
-      )
+      const context = { shardId, signal: permit.signal } as HandlerContext
       await turns.handlers.eachRecord!(record, context)
     }
   }
@@ -55,19 +48,54 @@ function shard(shardId: string, turns: RecordTurns, paused: PausedShards) {
   }
 }
 
-it('shards take turns', async () => {
-  const turns = new RecordTurns(new ManualClock())
+it.each([
+  { takes: 1, order: ['a0', 'b0', 'c0', 'a1', 'b1', 'c1', 'a2'] },
+  { takes: 0.5, order: ['a0', 'a1', 'b0', 'b1', 'c0', 'c1', 'a2'] },
+  { takes: 0.25, order: ['a0', 'a1', 'a2', 'a3', 'b0', 'b1', 'b2'] },
+])('shards take turns of a millisecond, here with records that take $takes', async ({ takes, order }) => {
+  const clock = new ManualClock()
+  const turns = new RecordTurns(clock)
   const shards = ['a', 'b', 'c'].map((id) => shard(id, turns, new PausedShards()))
   const got: string[] = []
-  for (let i = 0; i < 7; i++) {
-    const given = (await turns.ask())!
-    got.push(given.record.shardId + given.record.sequenceNumber)
-    expect(given.record.context.shardId).toBe(given.record.shardId)
-    given.complete()
+  while (got.length < order.length) {
+    turns.complete()
+    const record = (await turns.ask())!
+    got.push(record.shardId + record.sequenceNumber)
+    expect(record.context.shardId).toBe(record.shardId)
+    clock.advance(takes)
+  }
+  expect(got).toEqual(order)
+  turns.complete()
+  for (const { halt } of shards) halt.abort()
+  await Promise.all(shards.map(({ finished }) => finished))
+})
+
+it('a shard that comes back when nobody asks waits in line again', async () => {
+  const turns = new RecordTurns(new ManualClock())
+  const shards = ['a', 'b'].map((id) => shard(id, turns, new PausedShards()))
+  const got: string[] = []
+  for (let i = 0; i < 4; i++) {
+    got.push((await turns.ask())!.shardId)
+    turns.complete()
     await turn()
   }
-  expect(got).toEqual(['a0', 'b0', 'c0', 'a1', 'b1', 'c1', 'a2'])
+  expect(got).toEqual(['a', 'b', 'a', 'b'])
   for (const { halt } of shards) halt.abort()
+  await Promise.all(shards.map(({ finished }) => finished))
+})
+
+it('a shard that has nothing more passes its turn up, and the next is given a record', async () => {
+  const turns = new RecordTurns(new ManualClock())
+  const shards = ['a', 'b'].map((id) => shard(id, turns, new PausedShards()))
+  expect((await turns.ask())!.shardId).toBe('a')
+  turns.passUp('b')
+  turns.complete()
+  expect((await turns.ask())!.shardId).toBe('a')
+  shards[0]!.halt.abort()
+  turns.complete()
+  expect((await turns.ask())!.shardId).toBe('b')
+  turns.complete()
+  shards[1]!.halt.abort()
   await Promise.all(shards.map(({ finished }) => finished))
 })
 
@@ -83,7 +111,7 @@ it('whatever is halted, paused and doubted at any moment, a record of a shard th
       const shards = ['a', 'b', 'c', 'd'].map((id) => shard(id, turns, paused))
       const got = new Map<string, number>()
       let asking: Promise<void> | undefined
-      let inHand: GivenRecord | undefined
+      let inHand: StreamedRecord | undefined
       const mayGoOn = (each: (typeof shards)[number]): boolean =>
         !each.halt.signal.aborted && each.ours() && !paused.isPaused(each.shardId)
       const ask = (): void => {
@@ -92,13 +120,13 @@ it('whatever is halted, paused and doubted at any moment, a record of a shard th
           asking = undefined
           inHand = given
           if (given === undefined) return
-          const { shardId, sequenceNumber } = given.record
+          const { shardId, sequenceNumber } = given
           expect(Number(sequenceNumber)).toBe(got.get(shardId) ?? 0)
           got.set(shardId, Number(sequenceNumber) + 1)
         })
       }
       const complete = (): void => {
-        inHand?.complete()
+        turns.complete()
         inHand = undefined
       }
       for (const { what, index } of steps) {

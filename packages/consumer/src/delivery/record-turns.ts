@@ -10,13 +10,8 @@ export interface StreamedRecord<T = Uint8Array> extends ConsumedRecord<T> {
   readonly context: HandlerContext
 }
 
-/** A record that was asked for. */
-export interface GivenRecord {
-  readonly record: StreamedRecord
-  readonly complete: () => void
-  /** It stays uncompleted. Only once `context.signal` has aborted: before, the record would be given again. */
-  readonly leave: () => void
-}
+/** So long a shard has its turn: a body that is quicker is given several records of it, and each but the first costs no waiting in line. */
+const TURN_MS = 1
 
 interface Turn {
   readonly shardId: string
@@ -26,16 +21,22 @@ interface Turn {
 
 /**
  * Turns the handler calls of all shards into records that are asked for, one after the other. The gate lets one call begin for each record
- * asked for, in the order in which shards came to wait, so that a record is handed over at the moment when its lease was looked at.
+ * asked for, so that a record is handed over at the moment when its lease was looked at. Shards have their turns in the order in which they came to
+ * wait; one that has nothing more to hand over, or has to wait for something, passes its turn up.
+ *
+ * Measured on Node 20: where a turn is one record, consumer-noop-records takes XXX times as long.
  */
 export class RecordTurns implements StartGate {
   readonly handlers: Handlers = { eachRecord: (record, context) => this.#begin(record, context) }
   readonly #waiting = new Set<Turn>()
   /** Shards have one listener each, not one for each record. */
   readonly #watched = new WeakSet<AbortSignal>()
-  /** Woken, and expected to begin. */
+  /** Whose turn it is: to begin a call when a record is asked for, without being woken but for the first. */
   #granted: Turn | undefined
-  #asking: ((given: GivenRecord | undefined) => void) | undefined
+  #grantedAt = 0
+  #asking: ((given: StreamedRecord | undefined) => void) | undefined
+  /** Of the record in hand. */
+  #inHand: { readonly resolve: () => void; readonly reject: (reason: unknown) => void; readonly signal: AbortSignal } | undefined
   #over = false
   readonly #clock: Clock
   readonly #loop: LoopTurns
@@ -47,16 +48,32 @@ export class RecordTurns implements StartGate {
     this.#loop = LoopTurns.of(clock)
   }
 
-  /** The next record, or undefined when there will be none. Ask again only after the answer. */
-  ask(): Promise<GivenRecord | undefined> {
+  /** The next record, or undefined when there will be none. Ask again only after the answer, and when the record in hand is completed. */
+  ask(): Promise<StreamedRecord | undefined> {
     // How much of it the body waited is not known. Too many turns cost little.
-    if (this.#givenAt !== undefined) this.#loop.kept(this.#clock.now() - this.#givenAt)
+    if (this.#givenAt !== undefined) {
+      const now = this.#clock.now()
+      this.#loop.kept(now - this.#givenAt)
+      if (now - this.#grantedAt >= TURN_MS) this.#granted = undefined
+    }
     this.#givenAt = undefined
     if (this.#over) return Promise.resolve(undefined)
     return new Promise((resolve) => {
       this.#asking = resolve
       this.#grant()
     })
+  }
+
+  /** The record in hand, if there is one, is done. */
+  complete(): void {
+    this.#inHand?.resolve()
+    this.#inHand = undefined
+  }
+
+  /** The record in hand stays uncompleted. Only once `context.signal` has aborted: before, it would be given again. */
+  leave(): void {
+    this.#inHand?.reject(this.#inHand.signal.reason)
+    this.#inHand = undefined
   }
 
   /** Nothing comes any more. */
@@ -74,6 +91,8 @@ export class RecordTurns implements StartGate {
     if (halt.aborted) return Promise.resolve()
     if (!this.#watched.has(halt)) halt.addEventListener('abort', () => this.#halted(halt), { once: true })
     this.#watched.add(halt)
+    // Nobody asked when it could have begun: its turn is over.
+    if (this.#granted?.shardId === shardId) this.#granted = undefined
     return new Promise((resolve) => {
       this.#waiting.add({ shardId, halt, wake: resolve })
       this.#grant()
@@ -90,6 +109,7 @@ export class RecordTurns implements StartGate {
     if (next === undefined) return
     this.#waiting.delete(next)
     this.#granted = next
+    this.#grantedAt = this.#clock.now()
     next.wake()
   }
 
@@ -109,12 +129,11 @@ export class RecordTurns implements StartGate {
   #begin(record: ConsumedRecord, context: HandlerContext): Promise<void> {
     const give = this.#asking
     if (this.#granted === undefined || give === undefined) throw new Error(`No record of ${context.shardId} was asked for`)
-    this.#granted = undefined
     this.#asking = undefined
     this.#givenAt = this.#clock.now()
     return new Promise((resolve, reject) => {
-      const streamed: StreamedRecord = Object.assign(record, { context })
-      give({ record: streamed, complete: resolve, leave: () => reject(context.signal.reason) })
+      this.#inHand = { resolve, reject, signal: context.signal }
+      give(Object.assign(record, { context }))
     })
   }
 }

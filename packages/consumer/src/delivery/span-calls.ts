@@ -161,7 +161,8 @@ export class SpanCalls {
 
   /** False when halted before the pause was over. */
   #pause(delayMs: number): Promise<boolean> {
-    const { clock, halt } = this.#options
+    const { clock, halt, lease } = this.#options
+    lease.passUp?.()
     return sleep(clock, delayMs, { signal: halt }).then(
       () => true,
       () => false,
