@@ -7,7 +7,7 @@ import { quantileOf } from './latency-turn.js'
 import { MarkedLoad, markedRecords } from './marked-records.js'
 import { OpenLoop } from './open-loop.js'
 import { installPeers } from './peers.js'
-import { type ProcessorShares, processorShares, sharesLine } from './processor-shares.js'
+import { processorStretches, sharesLine } from './processor-shares.js'
 import { collectGarbage, compared, inTurns, type Measurement, median, type Unit, WrongResult } from './rounds.js'
 import type { Outcome, Scenarios } from './scenario.js'
 import { cpuMs } from './service-process.js'
@@ -87,9 +87,11 @@ async function measureAlone(name: string, rounds: number, progress: (step: strin
     turns.push(await at.measure(perSecond, producer))
   }
   progress('where the time goes')
-  let shares: ProcessorShares = []
+  let report = ''
   await at.measure(perSecond, producer, async (act) => {
-    shares = await processorShares(act)
+    const { shares, long } = await processorStretches(act, GOAL_MS)
+    report = `where its time goes, in a round of its own: ${sharesLine(shares, 3)}
+  without a pause for more than ${GOAL_MS} ms: ${long.count} times, ${long.ms.toFixed(0)} of ${WARM_UP_MS + LASTS_MS} ms in all${long.count === 0 ? '' : `: ${sharesLine(long.shares, 3)}`}`
   })
   const within = LINGER_MS + roundTripMs + GOAL_MS
   const own = [{ name: 'offer', turns }]
@@ -102,7 +104,7 @@ async function measureAlone(name: string, rounds: number, progress: (step: strin
     report: `${name}: ${inWords(perSecond)} records of 100 bytes a second, half of what went through; open loop, ${LASTS_MS / 1000} s a round
   goal: p99 within linger (${LINGER_MS}) + round trip (${roundTripMs.toFixed(1)}) + ${GOAL_MS} = ${within.toFixed(1)} ms
   ${conduct(turns)}
-  where its time goes, in a round of its own: ${sharesLine(shares, 3)}
+  ${report}
 `,
   }
 }

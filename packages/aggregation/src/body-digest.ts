@@ -15,7 +15,7 @@ interface NodeCrypto {
 }
 
 /**
- * The MD5 to use for message bodies, tens of kilobytes each: OpenSSL's where the runtime has it, about twice as fast there, else our
+ * The MD5 to use for message bodies, tens of kilobytes each: OpenSSL's where the runtime has it (our own takes 1.7 times as long, Node 20, 50 KiB), else our
  * own. Reached without an import, so that the same file loads in a browser. Node in FIPS mode has the function but refuses MD5.
  */
 export function bodyDigest(runtime: BuiltinModules | undefined): Digest {
@@ -47,7 +47,7 @@ function theLanes(): Md5Lanes | null {
 /** A digest, and the index of its aggregate. The bytes are valid during the call only. */
 type Found = (index: number, digest: Uint8Array) => void
 
-/** Of the messages in these aggregates, in whatever order. Many at once take a fourth of the time; one by itself is OpenSSL's. */
+/** Of the messages in these aggregates, in whatever order. Many at once take a part of the time (md5-lanes-kernel.ts); one by itself is OpenSSL's. */
 function digestEach(aggregates: readonly Uint8Array[], found: Found): void {
   const bodies = aggregates.map(bodyOf)
   const eightfold = bodies.length > 1 ? theLanes() : null

@@ -7,6 +7,8 @@ export const MALFORMED = -1
  * Reads protobuf from bytes that may be hostile. Every method takes the end of the message it reads in and never looks beyond it; work
  * is linear in the bytes passed over. Accepted is what current C++ protobuf accepts: tags and lengths of at most five bytes without
  * excess bits, other varints of at most ten, groups nested up to 100 deep with matching ends.
+ *
+ * Most numbers are one byte, and are read without the loop. Measured on Node 20: with it aggregates whose records have a tag take a tenth more time to read.
  */
 export class WireReader {
   at: number

@@ -91,6 +91,30 @@ describe('several streams in one consumer', () => {
     await settled(Promise.all([one.stop(), run]))
   })
 
+  test('a loop gives no further record of a stream that its body removes, nor of any once it stops the consumer', async () => {
+    const { consumer, create, put, until, settled } = setUp(1)
+    create('weather', 1)
+    put(20)
+    const one = consumer({ streams: ['flights', 'weather'] })
+    const texts: string[] = []
+    let atStop = Number.POSITIVE_INFINITY
+    const loop = (async () => {
+      for await (const record of one.records()) {
+        texts.push(`${record.stream} ${numberIn(record)}`)
+        if (texts.at(-1) === 'flights 4') void one.removeStream('flights')
+        if (texts.at(-1) !== 'weather 9') continue
+        atStop = texts.length
+        void one.stop()
+      }
+    })()
+    await until(() => texts.includes('flights 4'))
+    put(20, 'weather')
+    await until(() => texts.includes('weather 9'))
+    await settled(loop)
+    expect(texts.filter((text) => text.startsWith('flights'))).toEqual([0, 1, 2, 3, 4].map((n) => `flights ${n}`))
+    expect(texts).toHaveLength(atStop)
+  })
+
   test('a loop gives the records of shards with one id in turns', async () => {
     const { consumer, create, put, until, settled } = setUp(1)
     create('weather', 1)

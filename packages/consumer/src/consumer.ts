@@ -70,7 +70,7 @@ export class Consumer<T = Uint8Array> {
 
   /**
    * Consumes as `run` does, in a loop: `for await (const record of consumer.records())`. Asking for the next record completes the one before;
-   * shards take turns, each in its order, and while the body works nothing else is begun. `record.context` is what a handler gets.
+   * shards take turns (a record, or those that the body takes within a millisecond), each in its order, and while the body works nothing else is begun. `record.context` is what a handler gets.
    *
    * Leaving the loop (`break`, `return`, an error) stops the consumer, and the record in hand is not completed: it is delivered again. To
    * end behind a completed record abort `signal` or call `stop()` in the body, without waiting for it, and let the loop ask once more.

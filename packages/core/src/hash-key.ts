@@ -2,7 +2,7 @@ import { md5Words } from '@shardwise/aggregation/md5'
 
 /**
  * Where a record lies: an unsigned 128-bit number, the MD5 of the partition key's UTF-8 bytes, or the explicit hash key in its place.
- * Cold paths use bigint; the producer's hot path uses four 32-bit words, most significant first.
+ * Cold paths use bigint; the hot paths use four 32-bit words, most significant first (`npm run bench -- key-to-shard` has a bigint beside them).
  * Source: https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecord.html
  */
 export const MAX_HASH_KEY: bigint = 2n ** 128n - 1n

@@ -101,7 +101,7 @@ export class ShardMap {
       if (this.#startsAtOrBefore(middle, top, words)) low = middle
       else high = middle - 1
     }
-    if (high - low <= 1 && this.#gapless) {
+    if (this.#gapless) {
       // The one or the other, at random, so that a branch would be predicted wrong. What is shifted out of the difference leaves 0 or -1. With what
       // is below in its place key-to-shard takes 8 % more time (Node 20).
       const beyond = (top >>> 1) - this.#tops[low + 1]!

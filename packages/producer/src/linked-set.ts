@@ -6,7 +6,7 @@ interface Link<T> {
 
 /**
  * A queue from whose middle items may be taken, each at the price of a map's lookup. A plain Set keeps the places of what was deleted, and
- * whoever asks it for the first item walks over them all: a queue of 100,000 that empties from the front takes seconds.
+ * whoever asks it for the first item walks over them all: a queue that empties from the front takes time by the square of its length.
  */
 export class LinkedSet<T> {
   readonly #links = new Map<T, Link<T>>()

@@ -40,7 +40,7 @@ function capture(resolve: Resolve): void {
   captured = resolve
 }
 
-/** Of every put; the subject is its `resolve`. That serves to reject, too: a second function would be 56 bytes for each record that waits. */
+/** Of every put; the subject is its `resolve`. That serves to reject, too: a second function would be one more object for each record that waits. */
 const settlePut: PutOutcome<Resolve> = (error, result, resolve) => {
   resolve(error === undefined ? result! : new Rejection(error))
 }

@@ -99,8 +99,8 @@ export class UserRecord implements ConsumedRecord {
     this.arrivedAt = record.ApproximateArrivalTimestamp
     this.#aggregate = aggregate
     this.#codec = codec
-    // A property of the record itself, not of its class: a copy of the record has it too. Assigned where that can be: to define one takes as
-    // long as all else that makes a record.
+    // A property of the record itself, not of its class: a copy of the record has it too. Assigned where that can be: where all
+    // are defined, consumer-noop-batch takes half as much time again (Node 20).
     if (codec === bytes()) this.data = this.bytes
     else Object.defineProperty(this, 'data', DECODED)
   }

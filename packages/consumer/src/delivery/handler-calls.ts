@@ -79,6 +79,8 @@ export class HandlerCalls {
         } catch (error) {
           failure = { error }
         }
+        // What is due by that comes first also for who has his turn among shards.
+        if (this.#options.isStopping?.() === true) this.#options.lease.passUp?.()
       }
       if (failure !== undefined) {
         this.#completeHandled()

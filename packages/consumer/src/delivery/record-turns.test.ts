@@ -1,11 +1,16 @@
 import { ManualClock } from '@shardwise/core/clock'
+import { seededRandom } from '@shardwise/core/random'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { ConsumedRecord } from './consumed-record.js'
 import type { HandlerContext } from './handler.js'
 import { HandlerPermit } from './handler-permit.js'
+import { InOrderDelivery } from './in-order-delivery.js'
+import { LoopTurns } from './loop-turns.js'
 import { PausedShards } from './paused-shards.js'
 import { RecordTurns, type StreamedRecord } from './record-turns.js'
+import { completions } from './testing/completions.js'
+import { recordOf } from './testing/record-of.js'
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
@@ -155,4 +160,34 @@ it('whatever is halted, paused and doubted at any moment, a record of a shard th
     }),
     { numRuns: 150 },
   )
+})
+
+it('a shard that waits for the event loop passes its turn up', async () => {
+  const clock = new ManualClock()
+  const turns = new RecordTurns(clock)
+  const loop = LoopTurns.of(clock)
+  const halts = ['a', 'b'].map((shardId) => {
+    const halt = new AbortController()
+    const lease = { shardId, isOurs: () => true, revalidate: async () => true }
+    const permit = new HandlerPermit({ lease, gates: [turns], halt: halt.signal })
+    const delivery = new InOrderDelivery({
+      ...{ lease: permit, handlers: turns.handlers, onFailure: 'retry', backoff: { baseMs: 1, maxMs: 1 } },
+      ...{ clock, random: seededRandom(1), halt: halt.signal, checkpoints: completions(() => {}), emit: () => {} },
+    })
+    void delivery.deliver(
+      [1, 2, 3].map((n) => Object.assign(recordOf(n), { shardId })),
+      0,
+    )
+    return halt
+  })
+  expect((await turns.ask())!.shardId).toBe('a')
+  // The thread was kept for too long, and others are before it in the line for the event loop.
+  loop.kept(50)
+  for (let i = 0; i < 5; i++) void loop.turn()!.then(() => loop.kept(50))
+  turns.complete()
+  const next = turns.ask()
+  for (let i = 0; i < 20; i++) await clock.advanceAsync(0)
+  expect((await next)!.shardId).toBe('b')
+  turns.complete()
+  for (const halt of halts) halt.abort()
 })

@@ -24,7 +24,10 @@ export class SpanCalls {
   async settle(batch: Batch, spans: Span[], when: When): Promise<boolean> {
     for (let span = spans.pop(); span !== undefined; span = spans.pop()) {
       const turn = this.#one.loop.turn()
-      if (turn !== undefined) await turn
+      if (turn !== undefined) {
+        this.#options.lease.passUp?.()
+        await turn
+      }
       while (this.#one.goesOn() && !this.#options.lease.isOurs()) if (!(await this.#regain())) return false
       if (!this.#one.goesOn() && !(when === 'also-halted' && this.#mayCloseGap())) return false
       if (this.#options.checkpoints.isAhead) {

@@ -4,7 +4,7 @@ export interface StartGate {
   isOpen(shardId: string): boolean
   /** Resolves when it is worth asking again, at once when `halt` aborts. Never rejects. */
   opened(shardId: string, halt: AbortSignal): Promise<void>
-  /** The gate was open for this shard and no call begins after all: what was meant for it goes to another. */
+  /** The gate was open for this shard, and no call begins after all or for now: what was meant for it goes to another. */
   passUp?(shardId: string): void
 }
 

@@ -7,8 +7,8 @@ import type { UserRecords } from './user-records.js'
 export const MAX_BATCH_RECORDS = 10_000
 
 /**
- * Kinesis records whose checksums are verified together. Measured on Node 20 with 80 aggregates of 375 records: a read takes a third less time
- * than one by one. Not all of a read at once, as where everything lies in them takes memory until they are delivered.
+ * Kinesis records whose checksums are verified together. Measured on Node 20: one by one consumer-noop-batch takes 28 % more
+ * time. Not all of a read at once, as where everything lies in them takes memory until they are delivered.
  */
 const DECODED_TOGETHER = 64
 const NOTHING: Uint8Array = new Uint8Array(0)

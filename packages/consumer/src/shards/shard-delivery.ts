@@ -23,7 +23,7 @@ export interface ShardDeliveryOptions {
   readonly permit: HandlerPermit
   readonly halt: AbortSignal
   readonly handlers: RunHandlers
-  /** See HandlerCalls. */
+  /** See HandlerCallsOptions. */
   readonly recordIds?: RecordIdWindow | undefined
   readonly run: RunSettings
   /** Records are asked for, and handlers not called. */
@@ -32,7 +32,7 @@ export interface ShardDeliveryOptions {
   /** See Checkpointer. */
   readonly checkpointWriteAfterMs: number | undefined
   readonly checkpointEveryRecords: number | undefined
-  /** See HandlerCalls. */
+  /** See HandlerCallsOptions. */
   readonly isStopping?: (() => boolean) | undefined
   readonly clock: Clock
   readonly random: Random

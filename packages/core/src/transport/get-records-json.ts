@@ -4,7 +4,7 @@ const BACKSLASH = 0x5c
 const BRACE = 0x7b
 const COMMA = 0x2c
 const PADDING = 0x3d
-/** Characters of the first record's data. Where they are fewer, to find each costs more than to have it parsed. */
+/** Characters of the first record's data. Where they are fewer, to find each costs more than to have it parsed: without this getrecords-body-plain-json, whose records have 100 bytes, takes 1.8 times as long (Node 20). */
 const LEAST_DATA = 4096
 
 /**

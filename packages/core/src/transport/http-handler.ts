@@ -45,7 +45,7 @@ const silent = (): void => {}
 
 /**
  * A logger without `info` and `error`: for these the SDK copies the whole input and output of each call, even where the logger drops them
- * (a fifth of the processor time of a PutRecords of 500 small records).
+ * (Node 20, PutRecords of 500 records of 100 B by `sender: 'sdk'`: with them a fourth more processor time).
  */
 export const quietLogger: Required<QuietLogger> = {
   trace: silent,

@@ -6,7 +6,7 @@ export interface Attempt {
   readonly signal: AbortSignal
   /** Why nothing is to come of it any more. Undefined: it goes on. */
   readonly stopped: Error | undefined
-  /** What is to be done then, at once; one thing. In place of the signal, which costs more than the rest of an attempt. */
+  /** What is to be done then, at once; one thing. In place of the signal, which need not be made then. */
   onStop(act: (why: Error) => void): void
   /** To be called when the headers of the answer are here. */
   readonly begun: () => void

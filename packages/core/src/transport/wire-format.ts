@@ -17,8 +17,8 @@ export interface WireFormat {
 }
 
 /**
- * AWS JSON 1.1, the API's documented protocol, with the two large bodies written and read by hand: the SDK's base64 is plain JavaScript
- * and takes half of all processor time of a 5 MiB PutRecords, and more than that of a GetRecords answer.
+ * AWS JSON 1.1, the API's documented protocol, with the two large bodies written and read by hand, for the SDK's base64 is plain JavaScript.
+ * What that gains: put-records-json.ts and get-records-json.ts.
  */
 export const jsonFormat: WireFormat = {
   contentType: 'application/x-amz-json-1.1',
