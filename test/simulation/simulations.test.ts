@@ -52,14 +52,14 @@ describe('with processes that fail', () => {
   }, async () => {
     const reports: Report[] = []
     const ended = (report: Report): void => void reports.push(report)
-    const reached = await runSimulations({ firstSeed: 1, seeds: 6, jobs: 2, signal, ended, patienceMs: 500, worker })
+    const reached = await runSimulations({ firstSeed: 1, seeds: 6, jobs: 2, signal, ended, patienceMs: 10_000, worker })
     expect(reached).toBe(7)
     const said = Object.fromEntries(reports.map(({ seed, violations }) => [seed, violations]))
     expect(said).toEqual({
       1: [],
       2: ['the process of this world has ended: SIGKILL'],
       3: [],
-      4: ['this world stands still: no step of it in 500 ms of real time'],
+      4: ['this world stands still: no step of it in 10000 ms of real time'],
       5: ['the process of this world has ended: exit code 7'],
       6: [],
     })
