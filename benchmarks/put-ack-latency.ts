@@ -73,7 +73,7 @@ async function measureBoth(rounds: number, progress: (step: string) => void, els
 async function measureOverTls(rounds: number, progress: (step: string) => void): Promise<Outcome> {
   progress('preparing, service')
   await using place = await stubPlace({ tls: true, delayMs: SERVICE_MS })
-  return measureAlone('put-ack-latency-tls', rounds, progress, new Turns(place))
+  return await measureAlone('put-ack-latency-tls', rounds, progress, new Turns(place))
 }
 
 /** Ours, at half of what goes through. */
