@@ -1,8 +1,11 @@
 import { AggregationError, described } from './aggregation-error.js'
 import type { Tag } from './user-record.js'
-import { readUtf8, utf8Bytes, writeUtf8 } from './utf8.js'
+import { readUtf8, utf8Bytes, writeAscii, writeUtf8 } from './utf8.js'
 import { lengthDelimitedBytes, RECORD_TAG, TAG_KEY, TAG_VALUE, writeVarint } from './wire-format.js'
 import { MALFORMED, WireReader } from './wire-reader.js'
+
+/** Up to so many bytes a text is written as if it were ASCII, which nearly all are: `writeUtf8` makes a view for each. */
+const SHORT_BYTES = 64
 
 /** Bytes that these tags take as fields of their record. Throws AggregationError if one has no string key. */
 export function tagsBytes(tags: readonly Tag[]): number {
@@ -21,24 +24,27 @@ export function tagsBytes(tags: readonly Tag[]): number {
 
 /** Writes tags that `tagsBytes` has accepted and returns the position after them. */
 export function writeTags(target: Uint8Array, at: number, tags: readonly Tag[]): number {
-  for (const tag of tags) {
+  for (const { key, value } of tags) {
+    const keyBytes = utf8Bytes(key)
+    const valueBytes = value === undefined ? 0 : utf8Bytes(value)
     target[at++] = RECORD_TAG
-    at = writeVarint(target, at, tagBytes(tag))
-    at = writeText(target, at, TAG_KEY, tag.key)
-    if (tag.value !== undefined) at = writeText(target, at, TAG_VALUE, tag.value)
+    at = writeVarint(target, at, lengthDelimitedBytes(keyBytes) + (value === undefined ? 0 : lengthDelimitedBytes(valueBytes)))
+    at = writeText(target, at, TAG_KEY, key, keyBytes)
+    if (value !== undefined) at = writeText(target, at, TAG_VALUE, value, valueBytes)
   }
   return at
 }
 
-function tagBytes(tag: Tag): number {
-  const key = lengthDelimitedBytes(utf8Bytes(tag.key))
-  return tag.value === undefined ? key : key + lengthDelimitedBytes(utf8Bytes(tag.value))
+function tagBytes({ key, value }: Tag): number {
+  const keyBytes = lengthDelimitedBytes(utf8Bytes(key))
+  return value === undefined ? keyBytes : keyBytes + lengthDelimitedBytes(utf8Bytes(value))
 }
 
-function writeText(target: Uint8Array, at: number, field: number, text: string): number {
-  const bytes = utf8Bytes(text)
+function writeText(target: Uint8Array, at: number, field: number, text: string, bytes: number): number {
   target[at++] = field
-  return writeUtf8(target, writeVarint(target, at, bytes), text, bytes)
+  const start = writeVarint(target, at, bytes)
+  if (bytes <= SHORT_BYTES && writeAscii(target, start, text)) return start + bytes
+  return writeUtf8(target, start, text, bytes)
 }
 
 /** Whether a valid tag, with its required key, fills the bytes up to `end`. */

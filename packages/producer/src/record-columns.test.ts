@@ -1,9 +1,10 @@
-import { AggregateBuilder } from '@shardwise/aggregation'
+import { AggregateBuilder, type Tag } from '@shardwise/aggregation'
 import { EventSource } from '@shardwise/core/events'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Account } from './account.js'
 import { Ledger } from './ledger.js'
+import { LoneRecords } from './lone-records.js'
 import { MemberRecords, type Members } from './members.js'
 import { RecordColumns } from './record-columns.js'
 import { type PutOutcome, type PutResult, toUserRecord, UserRecord } from './user-record.js'
@@ -26,8 +27,22 @@ const member = fc.record({
   afterMs: fc.constantFrom(0, 0, 0, 0.25, 1, 7, 30),
   flushed: fc.boolean(),
   outcome: fc.nat({ max: OUTCOMES.length - 1 }),
-  kind: fc.constantFrom('fresh', 'fresh', 'fresh', 'fresh', 'tagged', 'sent before'),
+  tags: fc.constantFrom<(readonly Tag[] | undefined)[]>(
+    ...[
+      undefined,
+      undefined,
+      [{ key: 'shardwise-id', value: 'x.1' }],
+      [
+        { key: 'é', value: '' },
+        { key: 'b', value: 'ü'.repeat(50) },
+      ],
+    ],
+  ),
+  hasHeaders: fc.boolean(),
+  kind: fc.constantFrom('fresh', 'fresh', 'fresh', 'fresh', 'sent before'),
 })
+
+type Member = typeof member extends fc.Arbitrary<infer M> ? M : never
 
 interface Added {
   readonly account: Account
@@ -37,17 +52,19 @@ interface Added {
 }
 
 /** Records that have come in one after the other and are packed together. */
-function added(given: readonly (typeof member extends fc.Arbitrary<infer M> ? M : never)[]): Added {
+function added(given: readonly Member[]): Added {
   const ledger = new Ledger({ maxBytes: 1_000_000, maxRecords: 1000 }, new EventSource())
   const account = new Account('flights', ledger, { put: () => true, offer: () => true, admitLate() {}, turn() {} })
   const builder = new AggregateBuilder()
   let now = 1000
-  const records = given.map(({ partitionKey, explicitHashKey, data, afterMs, flushed, outcome, kind }, i) => {
+  const records = given.map(({ partitionKey, explicitHashKey, data, tags, hasHeaders, afterMs, flushed, outcome, kind }, i) => {
     now += afterMs
     if (flushed) void ledger.flush()
-    const plain = toUserRecord({ partitionKey, explicitHashKey, data })
+    const bytes = tags && new LoneRecords().envelopeBytes(partitionKey, explicitHashKey, data, tags)
     const record =
-      kind === 'tagged' ? new UserRecord(partitionKey, explicitHashKey, data, 500, [['id', `${i}`]] as never, true) : plain
+      bytes === undefined
+        ? toUserRecord({ partitionKey, explicitHashKey, data })
+        : new UserRecord(partitionKey, explicitHashKey, data, bytes, tags, hasHeaders)
     record.expiresAt = now + 100
     // Others in between go to other shards.
     record.rank = 3 * i
@@ -57,7 +74,7 @@ function added(given: readonly (typeof member extends fc.Arbitrary<infer M> ? M 
     if (told !== undefined) record.notify(told as PutOutcome<{ subject: number }>, { subject: i })
     account.take(record)
     account.admitted(record, now)
-    expect(builder.tryAdd(partitionKey, data, explicitHashKey)).toBe(true)
+    expect(builder.tryAdd(partitionKey, data, explicitHashKey, tags)).toBe(true)
     return record
   })
   return { account, ledger, records, packed: builder.seal().bytes }
@@ -67,6 +84,11 @@ function columnsOf({ records }: Added, spanMs: number): RecordColumns {
   const columns = new RecordColumns(records[0]!, spanMs)
   for (const record of records.slice(1)) columns.add(record)
   return columns
+}
+
+const PLAIN: Omit<Member, 'partitionKey' | 'flushed'> = {
+  ...{ explicitHashKey: undefined, data: new Uint8Array(1), tags: undefined, hasHeaders: false },
+  ...{ afterMs: 0, outcome: 0, kind: 'fresh' },
 }
 
 const members = fc.array(member, { minLength: 2, maxLength: 40 })
@@ -131,8 +153,7 @@ describe('RecordColumns', () => {
   })
 
   test('a flush ends with the last of its records, whatever came after it', async () => {
-    const plain = { explicitHashKey: undefined, data: new Uint8Array(1), afterMs: 0, outcome: 0, kind: 'fresh' } as const
-    const all = added([true, false, true, false].map((flushed) => ({ ...plain, partitionKey: 'a', flushed })))
+    const all = added([true, false, true, false].map((flushed) => ({ ...PLAIN, partitionKey: 'a', flushed })))
     const [first, second, third, fourth] = all.records
     const columns = columnsOf({ ...all, records: [second!, third!] }, 10)
     let flushed = false
@@ -152,8 +173,7 @@ describe('RecordColumns', () => {
   })
 
   test('bytes that were changed are not taken for theirs, and the error says who must not', () => {
-    const plain = { explicitHashKey: undefined, data: new Uint8Array(1), afterMs: 0, outcome: 0, kind: 'fresh' } as const
-    const all = added([1, 2].map(() => ({ ...plain, partitionKey: 'a', flushed: false })))
+    const all = added([1, 2].map(() => ({ ...PLAIN, partitionKey: 'a', flushed: false })))
     for (const change of [(bytes: Uint8Array) => bytes.fill(0), (bytes: Uint8Array) => void bytes[10]!++]) {
       const packed = all.packed.slice()
       change(packed)
@@ -164,8 +184,7 @@ describe('RecordColumns', () => {
   })
 
   test('bytes that hold others are not taken for theirs', () => {
-    const plain = { explicitHashKey: undefined, data: new Uint8Array(1), afterMs: 0, outcome: 0, kind: 'fresh' } as const
-    const all = added([1, 2, 3].map(() => ({ ...plain, partitionKey: 'a', flushed: false })))
+    const all = added([1, 2, 3].map(() => ({ ...PLAIN, partitionKey: 'a', flushed: false })))
     const columns = columnsOf({ ...all, records: all.records.slice(1) }, 10)
     expect(() => columns.apart(() => all.packed)).toThrow('2 records were sent in an aggregate that holds 3 now')
   })

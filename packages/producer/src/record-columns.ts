@@ -1,6 +1,7 @@
-import { decodeAggregate } from '@shardwise/aggregation'
+import { type DecodedAggregate, decodeAggregate } from '@shardwise/aggregation'
 import type { Account } from './account.js'
 import type { Cohort } from './cohorts.js'
+import { LoneRecords } from './lone-records.js'
 import { MemberRecords, type Members, type MemberTotals } from './members.js'
 import { type PutOutcome, tell, UserRecord } from './user-record.js'
 
@@ -12,7 +13,8 @@ interface Run {
   readonly cohort: Cohort | undefined
   readonly epoch: number
   readonly outcome: PutOutcome<never> | undefined
-  /** One that columns cannot hold: it has tags, or a past. */
+  readonly hasHeaders: boolean
+  /** One that columns cannot hold: it has a past. */
   readonly record: UserRecord | undefined
   count: number
   /** What they count in the buffer. */
@@ -20,7 +22,7 @@ interface Run {
 }
 
 /**
- * The members of an aggregate without an object for each. Their keys and data lie in the aggregate's own bytes; what else it takes to settle
+ * The members of an aggregate without an object for each. Their keys, data and tags lie in the aggregate's own bytes; what else it takes to settle
  * a record that all went well with is the same for many that follow each other, but for the subject that its outcome is about. Of
  * all others, `apart` makes the very objects that were added: failures, retries that pack anew and reshards know no columns.
  *
@@ -75,10 +77,10 @@ export class RecordColumns implements Members {
   }
 
   add(record: UserRecord): void {
-    const { expiresAt, rank, cohort, epoch, outcome, subject, bytes, dataBytes } = record
-    if (fits(record)) this.push(record, rank, cohort, epoch, outcome, subject, bytes, dataBytes)
+    const { expiresAt, rank, cohort, epoch, outcome, hasHeaders, subject, bytes, dataBytes } = record
+    if (fits(record)) this.push(record, rank, cohort, epoch, outcome, hasHeaders, subject, bytes, dataBytes)
     else {
-      this.#begin({ expiresAt, rank, cohort, epoch, outcome, record, count: 1, bytes })
+      this.#begin({ expiresAt, rank, cohort, epoch, outcome, hasHeaders, record, count: 1, bytes })
       this.#note(outcome, subject, dataBytes)
     }
   }
@@ -90,6 +92,7 @@ export class RecordColumns implements Members {
     cohort: Cohort | undefined,
     epoch: number,
     outcome: PutOutcome<never> | undefined,
+    hasHeaders: boolean,
     subject: unknown,
     bytes: number,
     dataBytes: number,
@@ -102,11 +105,12 @@ export class RecordColumns implements Members {
       run.cohort === cohort &&
       run.epoch === epoch &&
       run.outcome === outcome &&
+      run.hasHeaders === hasHeaders &&
       (expiresAt === run.expiresAt || (expiresAt > run.expiresAt && expiresAt < run.expiresAt + this.#spanMs))
     ) {
       run.count++
       run.bytes += bytes
-    } else this.#begin({ expiresAt, rank, cohort, epoch, outcome, record: undefined, count: 1, bytes })
+    } else this.#begin({ expiresAt, rank, cohort, epoch, outcome, hasHeaders, record: undefined, count: 1, bytes })
     this.#note(outcome, subject, dataBytes)
   }
 
@@ -118,19 +122,14 @@ export class RecordColumns implements Members {
       if (run.record !== undefined) records.push(run.record)
       else {
         for (let i = 0; i < run.count; i++) {
-          const place = records.length
-          // A copy: the aggregate's bytes are soon those of another.
-          const data = members.data(place).slice()
-          const partitionKey = members.partitionKey(place)
-          const bytes = data.byteLength + Buffer.byteLength(partitionKey)
-          const record = new UserRecord(partitionKey, members.explicitHashKey(place), data, bytes)
+          const record = unpacked(members, records.length, run.hasHeaders)
           record.expiresAt = run.expiresAt
           record.rank = run.rank + i
           record.account = this.first.account
           record.cohort = run.cohort
           record.epoch = run.epoch
           record.outcome = run.outcome
-          record.subject = this.#subjects?.[place]
+          record.subject = this.#subjects?.[records.length]
           records.push(record)
         }
       }
@@ -186,5 +185,25 @@ function changed(sent: number, found: number | undefined): string {
 
 /** Whether there is nothing to the record that columns do not hold. */
 function fits(record: UserRecord): boolean {
-  return record.tags === undefined && record.attempts === 0 && record.lastFailure === undefined && record.input === undefined
+  return record.attempts === 0 && record.lastFailure === undefined && record.input === undefined
+}
+
+const lone = new LoneRecords()
+
+function unpacked(members: DecodedAggregate, place: number, hasHeaders: boolean): UserRecord {
+  const partitionKey = members.partitionKey(place)
+  const explicitHashKey = members.explicitHashKey(place)
+  // A copy: the aggregate's bytes are soon those of another.
+  const data = members.data(place).slice()
+  const tags = members.tags(place)
+  return tags.length === 0
+    ? new UserRecord(partitionKey, explicitHashKey, data, data.byteLength + Buffer.byteLength(partitionKey))
+    : new UserRecord(
+        partitionKey,
+        explicitHashKey,
+        data,
+        lone.envelopeBytes(partitionKey, explicitHashKey, data, tags),
+        tags,
+        hasHeaders,
+      )
 }

@@ -68,7 +68,7 @@ export class ShortWay {
     const epoch = account.enter(bytes)
     const cohort = account.cohortAt(now)
     if (this.#meter.counts()) this.#meter.samples(partitionKey, now)
-    members.push(moment, this.#counters.accepted++, cohort, epoch, outcome, subject, bytes, dataBytes)
+    members.push(moment, this.#counters.accepted++, cohort, epoch, outcome, false, subject, bytes, dataBytes)
     return bytes
   }
 }
