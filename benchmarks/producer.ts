@@ -115,7 +115,10 @@ function optionsBenchmark(): Benchmark {
       ours(input, byOffers, 'codec json', json<unknown>(), {}, () =>
         values.map((value, i) => ({ partitionKey: input.keys[i]!, data: value })),
       ),
-      ours(input, byOffers, 'one header', bytes(), {}, () => plain().map((record) => ({ ...record, headers }))),
+      // No spread: of an object that one made Node 20 takes 130 ns to read a property.
+      ours(input, byOffers, 'one header', bytes(), {}, () =>
+        input.data.map((data, i) => ({ partitionKey: input.keys[i]!, data, headers })),
+      ),
     ],
   }
 }
