@@ -174,10 +174,18 @@ class StubKinesis {
   }
 }
 
+/** No connection is ended between two turns of a client: one that used it at that moment would fail. */
+const PATIENT = { keepAliveTimeout: 0 }
+
 /** HTTP/1.1 and HTTP/2 on one port, for the SDK's own handler speaks HTTP/2 with either scheme. */
 function listener(tls: boolean, handle: (request: Http2ServerRequest, response: Http2ServerResponse) => void): Server {
-  if (tls) return createSecureServer({ ...selfSignedCertificate('127.0.0.1', systemClock), allowHTTP1: true }, handle) as Server
-  const http1 = createHttp1Server(handle as never)
+  if (tls) {
+    return createSecureServer(
+      { ...PATIENT, ...selfSignedCertificate('127.0.0.1', systemClock), allowHTTP1: true },
+      handle,
+    ) as Server
+  }
+  const http1 = createHttp1Server(PATIENT, handle as never)
   const http2 = createHttp2Server(handle)
   return createServer((socket: Socket) => {
     socket.once('data', (head) => {
