@@ -33,6 +33,28 @@ describe('codecs', () => {
     )
   })
 
+  test('texts that share memory stay what they are, and share it with nobody else', () => {
+    const some = fc.oneof(
+      fc.string({ unit: 'grapheme' }),
+      fc.nat({ max: 5000 }).map((length) => 'é'.repeat(length)),
+      fc.constant(''),
+    )
+    fc.assert(
+      fc.property(fc.array(some, { maxLength: 50 }), (texts) => {
+        const encoded = texts.map((each) => text().encode(each, context))
+        expect(encoded.map((data) => text().decode(data, context))).toEqual(texts)
+        for (const data of encoded) expect(data.buffer).not.toBe(Buffer.from('a').buffer)
+      }),
+    )
+    const short = text().encode('short', context)
+    try {
+      structuredClone(short, { transfer: [short.buffer as ArrayBuffer] })
+    } catch {
+      // Node 20 copies it; later ones say that it is not to be transferred.
+    }
+    expect(text().decode(short, context)).toBe('short')
+  })
+
   const cycle: { self?: object } = {}
   cycle.self = cycle
   test.each<[string, unknown, RegExp]>([

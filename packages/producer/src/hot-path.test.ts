@@ -92,6 +92,18 @@ it('keeps no object of a record that is offered, and no function', async () => {
   expect(objects).toBeLessThan(RECORDS * 0.05)
 })
 
+it('keeps no object of a record with headers and an id either', async () => {
+  const { producer } = await started({ recordIds: true })
+  const headers = { source: 'gate' }
+  const given = records().map((record) => ({ ...record, headers }))
+  const { functions, objects } = left(() => {
+    for (const record of given) producer.offer(record)
+  })
+  expect(producer.stats().bufferedRecords).toBe(RECORDS)
+  expect(functions).toBeLessThan(A_FEW)
+  expect(objects).toBeLessThan(RECORDS * 0.1)
+})
+
 it('keeps of a record of putAll its place among the results, and no function', async () => {
   const { producer, clock } = await started()
   const results = producer.putAll(records())

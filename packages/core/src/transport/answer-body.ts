@@ -21,6 +21,8 @@ export async function answerBody(body: unknown, maxBytes: number): Promise<Answe
 }
 
 async function readToEnd(body: Readable, maxBytes: number): Promise<AnswerBody> {
+  // What breaks after its end, as a stream of HTTP/2 may that is open to write still, concerns nobody.
+  body.on('error', () => {})
   const chunks: Uint8Array[] = []
   let length = 0
   try {
