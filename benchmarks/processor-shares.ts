@@ -1,66 +1,20 @@
 import { Session } from 'node:inspector/promises'
 
 const INTERVAL_US = 500
+const IDLE = '(idle)'
 
 /** Samples of a profile by whose code it was: `@shardwise/consumer`, `@smithy/core`, `node:net`, ... Built-ins count as who called them. */
 export type ProcessorShares = readonly (readonly [owner: string, samples: number])[]
 
-/** When a process did nothing else than to compute, for longer than some time. */
-export interface Stretches {
-  readonly count: number
-  /** Milliseconds, of all together. */
-  readonly ms: number
-  readonly shares: ProcessorShares
-}
-
 /** Looks at what this process does until `act` has resolved. Time in which it did nothing is left out. */
 export async function processorShares(act: () => Promise<unknown>): Promise<ProcessorShares> {
-  return sharesOf((await profiled(act)).filter(({ owner }) => owner !== IDLE))
-}
-
-/** The same, and of it what lay in stretches of more than `longMs` without a pause: in these whatever is due is late. */
-export async function processorStretches(
-  act: () => Promise<unknown>,
-  longMs: number,
-): Promise<{ readonly shares: ProcessorShares; readonly long: Stretches }> {
-  const samples = await profiled(act)
-  const long: Sample[] = []
-  let [count, ms, stretch, stretchMs] = [0, 0, [] as Sample[], 0]
-  const end = (): void => {
-    if (stretchMs > longMs) {
-      count++
-      ms += stretchMs
-      for (const sample of stretch) long.push(sample)
-    }
-    ;[stretch, stretchMs] = [[], 0]
-  }
-  for (const sample of samples) {
-    if (sample.owner === IDLE) end()
-    else {
-      stretch.push(sample)
-      stretchMs += sample.ms
-    }
-  }
-  end()
-  return { shares: sharesOf(samples.filter(({ owner }) => owner !== IDLE)), long: { count, ms, shares: sharesOf(long) } }
-}
-
-interface Sample {
-  readonly owner: string
-  /** Since the one before. */
-  readonly ms: number
-}
-
-const IDLE = '(idle)'
-
-async function profiled(act: () => Promise<unknown>): Promise<Sample[]> {
   const session = new Session()
   session.connect()
   await session.post('Profiler.enable')
   await session.post('Profiler.setSamplingInterval', { interval: INTERVAL_US })
   await session.post('Profiler.start')
   await act()
-  const { nodes, samples = [], timeDeltas = [] } = (await session.post('Profiler.stop')).profile
+  const { nodes, samples = [] } = (await session.post('Profiler.stop')).profile
   session.disconnect()
   const byId = new Map(nodes.map((node) => [node.id, node]))
   const owners = new Map<number, string>()
@@ -71,12 +25,11 @@ async function profiled(act: () => Promise<unknown>): Promise<Sample[]> {
     for (const child of children) walk(child, own)
   }
   walk(nodes[0]!.id, '(program)')
-  return samples.map((id, i) => ({ owner: owners.get(id)!, ms: timeDeltas[i]! / 1000 }))
-}
-
-function sharesOf(samples: readonly Sample[]): ProcessorShares {
   const shares = new Map<string, number>()
-  for (const { owner } of samples) shares.set(owner, (shares.get(owner) ?? 0) + 1)
+  for (const id of samples) {
+    const owner = owners.get(id)!
+    if (owner !== IDLE) shares.set(owner, (shares.get(owner) ?? 0) + 1)
+  }
   return [...shares].sort(([, a], [, b]) => b - a)
 }
 

@@ -1,3 +1,4 @@
+import { type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks'
 import { seededRandom } from '@shardwise/core/random'
 import { connectKinesis } from '@shardwise/core/transport'
 import type { Elsewhere } from './elsewhere.js'
@@ -7,7 +8,7 @@ import { quantileOf } from './latency-turn.js'
 import { MarkedLoad, markedRecords } from './marked-records.js'
 import { OpenLoop } from './open-loop.js'
 import { installPeers } from './peers.js'
-import { processorStretches, sharesLine } from './processor-shares.js'
+import { processorShares, sharesLine } from './processor-shares.js'
 import { collectGarbage, compared, inTurns, type Measurement, median, type Unit, WrongResult } from './rounds.js'
 import type { Outcome, Scenarios } from './scenario.js'
 import { cpuMs } from './service-process.js'
@@ -54,6 +55,8 @@ interface Turn {
   readonly ackMs: Float64Array
   readonly lateMs: Float64Array
   readonly cores: number
+  /** In which it did nothing but to collect garbage, ascending. */
+  readonly collectedMs: Float64Array
   /** A second; NaN where nobody counts. */
   readonly requests: number
 }
@@ -89,9 +92,7 @@ async function measureAlone(name: string, rounds: number, progress: (step: strin
   progress('where the time goes')
   let report = ''
   await at.measure(perSecond, producer, async (act) => {
-    const { shares, long } = await processorStretches(act, GOAL_MS)
-    report = `where its time goes, in a round of its own: ${sharesLine(shares, 3)}
-  without a pause for more than ${GOAL_MS} ms: ${long.count} times, ${long.ms.toFixed(0)} of ${WARM_UP_MS + LASTS_MS} ms in all${long.count === 0 ? '' : `: ${sharesLine(long.shares, 3)}`}`
+    report = `where its time goes, in a round of its own: ${sharesLine(await processorShares(act), 3)}`
   })
   const within = LINGER_MS + roundTripMs + GOAL_MS
   const own = [{ name: 'offer', turns }]
@@ -187,7 +188,12 @@ function latency(
 function conduct(turns: readonly Turn[]): string {
   const requests = median(turns.map((turn) => turn.requests))
   const late = (quantile: number): string => median(turns.map(({ lateMs }) => quantileOf(lateMs, quantile))).toFixed(1)
-  return `until put, so late was this process: p50 ${late(0.5)}, p99 ${late(0.99)} ms; cores in use: ${median(turns.map(({ cores }) => cores)).toFixed(2)}${Number.isNaN(requests) ? '' : `; ${requests.toFixed(0)} requests a second`}`
+  const collected = Float64Array.from(turns.flatMap(({ collectedMs }) => [...collectedMs])).sort()
+  const garbage =
+    collected.length === 0
+      ? 'no collection of garbage'
+      : `${(collected.length / turns.length).toFixed(0)} collections of garbage a round, p50 ${quantileOf(collected, 0.5).toFixed(1)}, max ${quantileOf(collected, 1).toFixed(1)} ms`
+  return `until put, so late was this process: p50 ${late(0.5)}, p99 ${late(0.99)} ms; ${garbage}; cores in use: ${median(turns.map(({ cores }) => cores)).toFixed(2)}${Number.isNaN(requests) ? '' : `; ${requests.toFixed(0)} requests a second`}`
 }
 
 function inWords(perSecond: number): string {
@@ -248,13 +254,16 @@ async function measureTurn(
   collectGarbage('minor')
   const cpuBefore = cpuMs()
   let startedAt = 0
+  let collectedMs: Float64Array = new Float64Array(0)
   await around(async () => {
     startedAt = performance.now()
-    await load.run(startedAt, (index, now) => {
-      putAt[index] = now
-      return client.put(records.record(index))
+    collectedMs = await collections(async () => {
+      await load.run(startedAt, (index, now) => {
+        putAt[index] = now
+        return client.put(records.record(index))
+      })
+      await client.flush()
     })
-    await client.flush()
   })
   const cores = (cpuMs() - cpuBefore) / (performance.now() - startedAt)
   await client.close()
@@ -271,8 +280,23 @@ async function measureTurn(
     ackMs: since(ackAt),
     lateMs: since(putAt),
     cores,
+    collectedMs,
     requests: ((counts?.requests ?? Number.NaN) * 1000) / (WARM_UP_MS + LASTS_MS),
   }
+}
+
+/** How long this process stood still for each collection of garbage while `act` ran, ascending, in milliseconds. */
+async function collections(act: () => Promise<void>): Promise<Float64Array> {
+  const ms: number[] = []
+  const note = (entries: readonly PerformanceEntry[]): void => {
+    for (const { duration } of entries) ms.push(duration)
+  }
+  const observer = new PerformanceObserver((list) => note(list.getEntries()))
+  observer.observe({ entryTypes: ['gc'] })
+  await act()
+  note(observer.takeRecords())
+  observer.disconnect()
+  return Float64Array.from(ms).sort()
 }
 
 /** The time, read once for many calls of one synchronous run: else the reading would be a good part of what a record costs. */
