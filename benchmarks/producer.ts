@@ -1,12 +1,16 @@
 import { createHash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { AggregateBuilder, BufferPool, finishAggregates, type SealedAggregate } from '@shardwise/aggregation'
+import { KeyRouter } from '@shardwise/core/key-router'
 import type { PutRecordsEntry } from '@shardwise/core/kinesis-port'
 import { seededRandom } from '@shardwise/core/random'
+import { ShardMap } from '@shardwise/core/shard-map'
 import { bytes, type Codec, json, Producer, type ProducerOptions, type PutInput, type PutResult } from '@shardwise/producer'
 import { AGGREGATE_BYTES, awsKinesisAgg, type KeyedRecord, type RecordAggregator, recordAggregator } from './aggregate-codec.js'
 import { freshKeys, KEY_CHARACTERS } from './fresh-keys.js'
 import { fastClock, NoopKinesis, STREAM } from './noop-kinesis.js'
 import { type Benchmark, type Benchmarks, type Unit, type Variant, WrongResult } from './rounds.js'
+import { evenShards } from './stand-in-kinesis.js'
 
 const RECORD_BYTES = 100
 /** Of a request, as producers send it by default. */
@@ -144,8 +148,46 @@ function putPath(load: Load): Benchmark {
     variants: [
       { name: 'offer', run: offer, before: hung.occupy, after: hung.settle, verify: () => hung.verified(offer) },
       { name: 'aws-kinesis-agg', run: add, verify: () => new HungPeer(router, input).verified(input) },
+      bare(input),
     ],
   }
+}
+
+/** What of the put path is no producer: the shard of each record, and the record into the aggregate of it. Nothing checked, counted, timed or to be told: the least that it can take. */
+function bare(input: Input): Variant {
+  const map = ShardMap.from([...evenShards(input.load.shards)])
+  const router = new KeyRouter(map)
+  const pool = new BufferPool({ bufferBytes: AGGREGATE_BYTES, maxIdle: 512 })
+  const builders = map.open.map(() => new AggregateBuilder({ maxBytes: AGGREGATE_BYTES, pool }))
+  const full: SealedAggregate[] = []
+  let records: readonly PutInput[] = []
+  input.use(() => {
+    records = input.plain()
+  })
+  const run = (): number => {
+    for (const { partitionKey, data } of records) {
+      const builder = builders[router.indexOf(partitionKey)]!
+      if (builder.tryAdd(router.key, data)) continue
+      full.push(builder.seal())
+      builder.tryAdd(router.key, data)
+    }
+    return records.length
+  }
+  const after = async (): Promise<void> => {
+    for (const builder of builders) builder.discard()
+    for (const aggregate of full.splice(0)) aggregate.release()
+  }
+  const verify = async (): Promise<number> => {
+    const { found, finish } = expecting(records)
+    const print = run()
+    for (const builder of builders) if (builder.count > 0) full.push(builder.seal())
+    finishAggregates(full)
+    for (const { bytes } of full) awsKinesisAgg.decoder([Buffer.from(bytes)])(found)
+    finish()
+    await after()
+    return print
+  }
+  return { name: 'KeyRouter + AggregateBuilder alone', run, after, verify }
 }
 
 /** What records take that were put and have not settled, without their data and keys, which are the caller's. */
