@@ -4,7 +4,10 @@ import { readUtf8, utf8Bytes, writeAscii, writeUtf8 } from './utf8.js'
 import { lengthDelimitedBytes, RECORD_TAG, TAG_KEY, TAG_VALUE, writeVarint } from './wire-format.js'
 import { MALFORMED, WireReader } from './wire-reader.js'
 
-/** Up to so many bytes a text is written as if it were ASCII, which nearly all are: `writeUtf8` makes a view for each. */
+/**
+ * Up to so many bytes a text is written as if it were ASCII, which nearly all are: `writeUtf8` makes a view for each. Measured on Node 20 (`npm run bench -- producer-noop-options --cpu`,
+ * "one header", without and with, four pairs in turns): 1.2 times the records a second.
+ */
 const SHORT_BYTES = 64
 
 /** Bytes that these tags take as fields of their record. Throws AggregationError if one has no string key. */
