@@ -24,20 +24,20 @@ export interface Profile {
 
 /** Verifies, warms up, then runs under the one profiler and under the other. */
 export async function profile(name: string, benchmark: Benchmark): Promise<Profile> {
-  const [{ name: variant, run, verify, before, after }] = benchmark.variants
-  const fingerprint = await verify()
+  const [variant] = benchmark.variants
+  const fingerprint = await variant.verify()
   const session = new Session()
   session.connect()
   const runs = async (times: number, start: () => Promise<unknown>, stop: () => Promise<unknown>): Promise<void> => {
     for (let i = 0; i < times; i++) {
       benchmark.prepare()
-      await before?.()
+      await variant.before?.()
       collectGarbage('minor')
       await start()
-      if ((await run()) !== fingerprint)
+      if ((await variant.run()) !== fingerprint)
         throw new WrongResult(`${name}: a run gave something else than the one that was verified`)
       await stop()
-      await after?.()
+      await variant.after?.()
     }
   }
   const nothing = async (): Promise<void> => undefined
@@ -66,7 +66,7 @@ export async function profile(name: string, benchmark: Benchmark): Promise<Profi
   session.disconnect()
   return {
     benchmark: name,
-    variant,
+    variant: variant.name,
     bytes: divided(bytes, RUNS * benchmark.operations),
     share: divided(samples, sum(samples) / 100),
   }
