@@ -1,3 +1,5 @@
+import { Agent, request } from 'node:http'
+import { text } from 'node:stream/consumers'
 import { GetRecordsCommand, KinesisClient, type KinesisClientConfig } from '@aws-sdk/client-kinesis'
 import { connectKinesis } from '@shardwise/core/transport'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
@@ -39,6 +41,7 @@ async function measureGets(rounds: number, progress: (step: string) => void): Pr
     lean(connection),
     stockSdk('stock SDK client', connection),
     stockSdk('stock SDK, HTTP/1.1 keep-alive', { ...connection, requestHandler: new NodeHttpHandler() }),
+    bare(stub.endpoint),
   ] as const
   await inTurns(contestants, WARM_UP_ROUNDS + rounds, async (contestant, round) => {
     const timed = round - WARM_UP_ROUNDS
@@ -79,6 +82,25 @@ function lean(connection: Connection): Contestant {
     close,
     ns: [],
   }
+}
+
+/** What of it is Node's: the same request again and again, as it was made once, signed by nobody, with no timer. The least that it can take by node:http. */
+function bare(endpoint: string): Contestant {
+  const { hostname: host, port, host: address } = new URL(endpoint)
+  const agent = new Agent({ keepAlive: true, maxSockets: AT_A_TIME })
+  const get = async (ShardIterator: string): Promise<readonly [next: string | undefined, records: number | undefined]> => {
+    const body = Buffer.from(JSON.stringify({ ShardIterator }))
+    const target = ['x-amz-target', 'Kinesis_20131202.GetRecords', 'content-type', 'application/x-amz-json-1.1']
+    const headers = ['host', address, 'content-length', String(body.length), ...target]
+    const answer = await new Promise<string>((resolve, reject) => {
+      const sent = request({ host, port, method: 'POST', path: '/', headers, agent })
+      sent.on('response', (incoming) => text(incoming).then(resolve, reject)).on('error', reject)
+      sent.end(body)
+    })
+    const { NextShardIterator, Records } = JSON.parse(answer)
+    return [NextShardIterator, Records?.length]
+  }
+  return { name: 'node:http alone', get, close: () => agent.destroy(), ns: [] }
 }
 
 function stockSdk(name: string, config: KinesisClientConfig): Contestant {
