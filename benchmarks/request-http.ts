@@ -84,7 +84,7 @@ function lean(connection: Connection): Contestant {
   }
 }
 
-/** What of it is Node's: the same request again and again, as it was made once, signed by nobody, with no timer. The least that it can take by node:http. */
+/** What of it is Node's: a plain call, JSON both ways, signed by nobody and with no timer. */
 function bare(endpoint: string): Contestant {
   const { hostname: host, port, host: address } = new URL(endpoint)
   const agent = new Agent({ keepAlive: true, maxSockets: AT_A_TIME })

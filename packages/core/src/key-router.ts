@@ -25,7 +25,8 @@ type Search = (typeof TRIALS)[number] | 'pausing'
  * the key or, where keys are alike in these, of all; the key found there is compared as a whole. Of two keys that come in turns one stays.
  *
  * Measured on Node 20: where a thousand keys return each takes a third of the time (key-to-shard-seen); of many more too few are found. Keys that never
- * come again cost 5 % more (key-to-shard). That the length of a key is remembered with it, and its one string, is for the put path (benchmarks/README.md).
+ * come again cost 5 % more (key-to-shard). That the length of a key is remembered with it, and its one string, is for
+ * the put path (`npm run bench -- put-path-repeated --cpu` without and with, five pairs): 1.17 times the records a second of router and builder alone, 1.05 of `offer`.
  */
 export class KeyRouter {
   /** What `indexOf` was asked for last: the string given or, where the key is remembered, one that is equal, the same each time: cheap to compare. */

@@ -23,7 +23,7 @@ interface HandlerConfig {
  * without being sent again. So errors are the SDK's own, and it notices a wrong clock. And after any failure the next call goes the SDK's way,
  * and is learned from.
  *
- * Measured (`npm run bench -- request`, docs/performance.md): a call takes a third (PutRecords of 500) to a seventeenth (an empty GetRecords) of the SDK's time.
+ * Measured (`npm run bench -- request`, docs/performance.md): a call takes a third (PutRecords of 500) to less than a tenth (an empty GetRecords, a renewal) of the SDK's time.
  */
 export class LeanSender<Client extends { readonly config: object }> {
   readonly #client: Client
